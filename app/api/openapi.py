@@ -12,7 +12,6 @@ from pydantic.json_schema import models_json_schema
 
 from app.api.access import operations
 from app.api.body import JSON_TYPES, YAML_TYPES
-from app.api.field_glossary import describe
 from app.schemas.budgets import BudgetChange, BudgetCreate
 from app.schemas.carbon import CarbonFetch, CarbonImport
 from app.schemas.common import Problem
@@ -108,5 +107,4 @@ def _document(app: FastAPI) -> dict[str, Any]:
             raise ValueError(f"two different schemas are named {name}")
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    describe(schemas)
     return document

@@ -1,19 +1,19 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
 from typing import Any
 
 from pydantic import Field
 
 from app.schemas.common import Wire
+from app.schemas.fields import EventTime, Items
 
 
 class AuditRead(Wire):
     """One change, with its author."""
 
-    id: int
-    at: datetime
+    id: int = Field(description="Number of the entry; later entries have higher numbers.")
+    at: EventTime
     user_id: uuid.UUID | None = Field(description="ID of the user; null without a user.")
     token_id: uuid.UUID | None = Field(
         description="ID of the token; null for changes by the service itself."
@@ -30,8 +30,14 @@ class AuditRead(Wire):
     os_user: str | None = Field(
         description="Operating system account of the command, for direct database access."
     )
-    action: str = Field(examples=["created", "changed", "closed", "revoked"])
-    object_kind: str = Field(examples=["budget", "token", "price"])
+    action: str = Field(
+        examples=["created", "changed", "closed", "revoked"],
+        description="Change that was made, e.g. `created`, `changed` or `revoked`.",
+    )
+    object_kind: str = Field(
+        examples=["budget", "token", "price"],
+        description="Kind of the changed object, e.g. `budget`, `factor` or `run`.",
+    )
     object_id: str = Field(
         description="ID of the object, or its name if it has none; `PROJECT/USER` of a member."
     )
@@ -51,5 +57,5 @@ class AuditRead(Wire):
 class AuditPage(Wire):
     """A page of the audit log, newest first."""
 
-    items: list[AuditRead]
+    items: Items[AuditRead]
     next_cursor: str | None = Field(description="Pass as `cursor` for the next page.")

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, StrictBool, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from app.schemas.common import PLAIN_NUMBER, Currency, Name, Real, Request, StoredName, Wire
+from app.schemas.common import PLAIN_NUMBER, Currency, Name, Real, Request, StoredName, Unit, Wire
+from app.schemas.fields import CreatedAt, EventTime, Items, ObjectId
 from pricetag.accounting.budgets.decision import Metric, Scope
 from pricetag.accounting.budgets.periods import Period, UnknownTimeZone, place_zone
 
@@ -60,25 +61,36 @@ TimeZone = Annotated[str, Field(max_length=100), AfterValidator(_known_zone)]
 class BudgetCreate(Request):
     """A limit on energy, emissions or cost for a scope, per period or in total."""
 
-    name: Name = Field(examples=["text, this quarter"])
-    scope: Scope
+    name: Name = Field(examples=["text, this quarter"], description="Name of the budget.")
+    scope: Scope = Field(
+        description="What the budget covers: the `lab`, a `project`, an `experiment` or a `user`."
+    )
     project: Name | None = Field(
         default=None,
         validate_default=True,
         description="Name of the project; created if it does not exist.",
     )
-    experiment: Name | None = Field(default=None, validate_default=True)
+    experiment: Name | None = Field(
+        default=None,
+        validate_default=True,
+        description="Name of the experiment, for the scope `experiment`.",
+    )
     user: StoredName | None = Field(
         default=None, validate_default=True, description="Name or ID of the user."
     )
-    metric: Metric
+    metric: Metric = Field(
+        description="Quantity that the budget limits: energy in kWh, emissions in kg CO2e, or cost."
+    )
     currency: Currency | None = Field(
         default=None,
         validate_default=True,
         description="Currency of a cost budget; other budgets have none.",
     )
     amount: Amount
-    period: Period = "total"
+    period: Period = Field(
+        default="total",
+        description="Period after which the full amount is available again; `total`: never.",
+    )
     time_zone: TimeZone = Field(
         default="UTC",
         description="IANA time zone whose midnights separate the periods.",
@@ -122,11 +134,17 @@ class BudgetChange(Request):
     Omitted or null fields keep their values.
     """
 
-    name: Name | None = None
-    amount: Amount | None = None
-    thresholds: Thresholds | None = None
-    refuses: StrictBool | None = None
-    stops: StrictBool | None = None
+    name: Name | None = Field(default=None, description="New name of the budget.")
+    amount: Amount | None = Field(default=None, description="New limit, in the budget's unit.")
+    thresholds: Thresholds | None = Field(
+        default=None, description="Fractions of the amount at which to warn."
+    )
+    refuses: StrictBool | None = Field(
+        default=None, description="Whether to reject runs whose quote exceeds the amount left."
+    )
+    stops: StrictBool | None = Field(
+        default=None, description="Whether to stop running jobs when the budget is used up."
+    )
 
     def given(self) -> dict[str, Any]:
         """The fields to change."""
@@ -136,24 +154,34 @@ class BudgetChange(Request):
 class AlertRead(Wire):
     """A threshold that was crossed."""
 
-    threshold_ratio: float
-    used: float
-    at: datetime
+    threshold_ratio: float = Field(
+        description="Crossed threshold, as a fraction of the budget's amount (0.8 is 80%)."
+    )
+    used: float = Field(
+        description="Amount used when the threshold was crossed, in the budget's unit."
+    )
+    at: EventTime
 
 
 class BudgetRead(Wire):
     """A budget with its state in the current period, in ``unit``."""
 
-    id: uuid.UUID
-    name: str
-    scope: Scope
-    project: str | None
-    experiment: str | None
+    id: ObjectId
+    name: str = Field(description="Name of the budget.")
+    scope: Scope = Field(
+        description="What the budget covers: the `lab`, a `project`, an `experiment` or a `user`."
+    )
+    project: str | None = Field(
+        description="Name of the project; null for budgets of the lab or of a user."
+    )
+    experiment: str | None = Field(description="Name of the experiment; null for other scopes.")
     user: str | None = Field(description="Name of the user.")
-    user_id: uuid.UUID | None
-    metric: Metric
-    unit: str = Field(examples=["kWh", "kg", "EUR"])
-    limit: float
+    user_id: uuid.UUID | None = Field(description="ID of the user; null for other scopes.")
+    metric: Metric = Field(
+        description="Quantity that the budget limits: energy in kWh, emissions in kg CO2e, or cost."
+    )
+    unit: Unit = Field(examples=["kWh", "kg", "EUR"])
+    limit: float = Field(description="Amount of the budget, in `unit`.")
     spent: float = Field(
         description="Amount used by attempts that ended in the period, including failed ones."
     )
@@ -174,42 +202,56 @@ class BudgetRead(Wire):
     unknown_runs: int = Field(
         description="Number of runs with unknown use, not included in the amounts."
     )
-    running_attempts: int
-    period: Period
-    time_zone: str
+    running_attempts: int = Field(description="Number of running attempts under the budget.")
+    period: Period = Field(
+        description="Period after which the full amount is available again; `total`: never."
+    )
+    time_zone: str = Field(description="IANA time zone, e.g. `Europe/Berlin`.")
     period_start: datetime | None = Field(
         description="Start of the period; null if it has no start."
     )
     period_end: datetime | None = Field(description="End of the period; null if it has no end.")
-    thresholds: list[float]
+    thresholds: list[float] = Field(
+        description="Fractions of the amount at which to warn (0.8 is 80%)."
+    )
     alerts: list[AlertRead] = Field(description="Thresholds crossed in this period.")
-    refuses: bool
-    stops: bool
-    created_at: datetime
-    closed_at: datetime | None
+    refuses: bool = Field(
+        description="Whether runs whose quote exceeds the amount left are rejected."
+    )
+    stops: bool = Field(description="Whether running jobs are stopped when the budget is used up.")
+    created_at: CreatedAt
+    closed_at: datetime | None = Field(
+        description="Time at which the budget was closed (UTC); null if it is open."
+    )
 
 
 class BudgetPage(Wire):
     """A page of budgets, by name."""
 
-    items: list[BudgetRead]
+    items: Items[BudgetRead]
     next_cursor: str | None = Field(description="Pass as `cursor` for the next page.")
 
 
 class BudgetAlertRead(AlertRead):
     """A threshold that was crossed, of any budget in any period."""
 
-    budget_id: uuid.UUID
-    budget: str
-    metric: Metric
-    unit: str
-    period: Period
-    time_zone: str
-    period_start: datetime | None
+    budget_id: uuid.UUID = Field(description="ID of the budget.")
+    budget: str = Field(description="Name of the budget.")
+    metric: Metric = Field(
+        description="Quantity that the budget limits: energy in kWh, emissions in kg CO2e, or cost."
+    )
+    unit: Unit
+    period: Period = Field(
+        description="Period after which the full amount is available again; `total`: never."
+    )
+    time_zone: str = Field(description="IANA time zone, e.g. `Europe/Berlin`.")
+    period_start: datetime | None = Field(
+        description="Start of the period (UTC); null if it has no start."
+    )
 
 
 class BudgetAlertPage(Wire):
     """A page of budget alerts, newest first."""
 
-    items: list[BudgetAlertRead]
+    items: Items[BudgetAlertRead]
     next_cursor: str | None = Field(description="Pass as `cursor` for the next page.")

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import uuid
 from datetime import datetime
 from typing import Annotated
 
@@ -8,6 +7,7 @@ from pydantic import Field
 
 from app.schemas.common import Moment, Real, Request, Wire
 from app.schemas.factors import Cited, Text
+from app.schemas.fields import CreatedAt, Items, License, NextCursor, ObjectId, SourceUrl
 from app.schemas.sites import Zone
 
 
@@ -31,37 +31,44 @@ class CarbonImport(Cited):
 class CarbonFetch(Request):
     """Hours to fetch from a provider for which the server has a token."""
 
-    provider: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] = "electricitymaps"
+    provider: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] = Field(
+        default="electricitymaps",
+        description="Provider of the data.",
+    )
     zone: Zone
     provider_zone: (
         Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[\w-]+$")] | None
     ) = Field(default=None, description="The provider's name of the zone, e.g. `US-CAL-CISO`.")
-    start: Moment
+    start: Moment = Field(description="First hour (ISO 8601 with time zone).")
     end: Moment = Field(description="End of the hours, exclusive (ISO 8601 with time zone).")
 
 
 class HourGap(Wire):
     """Consecutive missing hours."""
 
-    first: datetime
-    hours: int
+    first: datetime = Field(description="First missing hour (UTC).")
+    hours: int = Field(description="Number of missing hours.")
 
 
 class CarbonSeriesRead(Wire):
     """A series of hourly carbon intensities of one zone, without its values."""
 
-    id: uuid.UUID
-    zone: str
-    basis: str
-    source: str
-    source_url: str
-    licence: str
-    relative_std_ratio: float
-    content_sha256: str
-    hours: int
-    first: datetime
+    id: ObjectId
+    zone: str = Field(description="Grid zone: ISO 3166 code of a country or subdivision.")
+    basis: str = Field(
+        description="What the figure includes, e.g. `lifecycle, location-based, annual mean`."
+    )
+    source: str = Field(description="Source to cite: publisher and document.")
+    source_url: SourceUrl
+    licence: License
+    relative_std_ratio: float = Field(
+        description="Relative standard error, one sigma (0.05 is 5%)."
+    )
+    content_sha256: str = Field(description="SHA-256 of the content.")
+    hours: int = Field(description="Number of hours.")
+    first: datetime = Field(description="Beginning of the first hour (UTC).")
     last: datetime = Field(description="Beginning of the last hour.")
-    created_at: datetime
+    created_at: CreatedAt
 
 
 class CarbonImported(CarbonSeriesRead):
@@ -73,5 +80,5 @@ class CarbonImported(CarbonSeriesRead):
 class CarbonSeriesPage(Wire):
     """A page of series, newest first."""
 
-    items: list[CarbonSeriesRead]
-    next_cursor: str | None
+    items: Items[CarbonSeriesRead]
+    next_cursor: NextCursor

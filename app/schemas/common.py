@@ -162,6 +162,15 @@ RunStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 AttemptStatus = Literal["running", "succeeded", "failed", "cancelled", "interrupted", "lost"]
 
 
+Unit = Annotated[
+    str,
+    Field(
+        description="Unit of the value, e.g. `kWh`, `kg`, `s`, `1` (a ratio) or an ISO 4217 "
+        "currency."
+    ),
+]
+
+
 class Request(BaseModel):
     """A request body: an unknown field is rejected by name."""
 
@@ -178,21 +187,24 @@ class FieldProblem(Wire):
     """One invalid field."""
 
     field: str | None = Field(description="Path of the field, e.g. `recipe.stages.0.kind`.")
-    message: str
+    message: str = Field(description="What is wrong with the field.")
     hint: str | None = Field(default=None, description="Hint about valid values.")
 
 
 class Problem(Wire):
     """An error according to RFC 9457 (`application/problem+json`)."""
 
-    type: str = Field(examples=["urn:pricetag:problem:run-not-found"])
-    title: str = Field(examples=["Run not found"])
-    status: int = Field(examples=[404], ge=400, le=599)
+    type: str = Field(
+        examples=["urn:pricetag:problem:run-not-found"], description="URN of this kind of error."
+    )
+    title: str = Field(examples=["Run not found"], description="The error code in words.")
+    status: int = Field(examples=[404], ge=400, le=599, description="HTTP status of the response.")
     detail: str = Field(
-        examples=["Run 6f0c... not found: it does not exist or is hidden from you."]
+        examples=["Run 6f0c... not found: it does not exist or is hidden from you."],
+        description="What is wrong and what to do, for people.",
     )
     code: str = Field(examples=["run-not-found"], description="Stable error code for programs.")
-    errors: list[FieldProblem] = Field(default_factory=list)
+    errors: list[FieldProblem] = Field(default_factory=list, description="Every invalid field.")
 
 
 class Reason(Wire):
@@ -200,9 +212,15 @@ class Reason(Wire):
 
     model_config = ConfigDict(extra="allow", from_attributes=True)
 
-    code: str
-    message: str
-    field: str | None = None
+    code: str = Field(
+        description="Stable code for programs, e.g. `disk-full`; docs/reference/api.md lists all "
+        "codes."
+    )
+    message: str = Field(description="The reason in words.")
+    field: str | None = Field(
+        default=None,
+        description="Path of the invalid field, e.g. `recipe.stages.0.kind`; null if none applies.",
+    )
 
 
 class Quantity(Wire):
@@ -211,8 +229,13 @@ class Quantity(Wire):
     model_config = ConfigDict(extra="allow", from_attributes=True)
 
     value: float | None = Field(description="The value; null if unknown, with a `reason`.")
-    low: float | None
-    high: float | None
-    unit: str
-    source: Literal["counter", "integrated", "modelled", "estimated", "assumed"] | None
-    reason: str | None = None
+    low: float | None = Field(description="Lower end of the 95% interval; null if unknown.")
+    high: float | None = Field(description="Upper end of the 95% interval; null if unknown.")
+    unit: Unit
+    source: Literal["counter", "integrated", "modelled", "estimated", "assumed"] | None = Field(
+        description="Weakest evidence behind the value, from the strongest kind to the weakest: "
+        "`counter`, `integrated`, `modelled`, `estimated` or `assumed`; null if unknown."
+    )
+    reason: str | None = Field(
+        default=None, description="Reason why the value is unknown; null if it is known."
+    )

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from app.schemas.common import Quantity, Wire
+from app.schemas.fields import Items
 
 EnergyBy = Literal["node", "component", "site", "project", "user", "hour", "day", "month"]
 
@@ -30,15 +31,25 @@ class EnergyFigures(Wire):
     overallocated_kwh: float = Field(
         description="Excess of charges over totals, summed over the hours where they exceed them."
     )
-    flags: list[str] = Field(examples=[["runs_open"]])
+    flags: list[str] = Field(
+        examples=[["runs_open"]],
+        description="Flags of the metering and of the factors, e.g. `pue_assumed` or "
+        "`short_window`.",
+    )
 
 
 class EnergyItem(EnergyFigures):
     """One node, component, site, project, user, hour, day or month."""
 
-    node: str | None = None
-    component: str | None = Field(default=None, examples=["gpu:GPU-6f0c"])
-    kind: str | None = Field(default=None, examples=["gpu"])
+    node: str | None = Field(default=None, description="Name of the node; null if unknown.")
+    component: str | None = Field(
+        default=None,
+        examples=["gpu:GPU-6f0c"],
+        description="ID of the component, e.g. the UUID of a GPU, `cpu` or `ram`.",
+    )
+    kind: str | None = Field(
+        default=None, examples=["gpu"], description="Kind of component: `gpu`, `cpu` or `ram`."
+    )
     name: str | None = Field(default=None, description="Product name.")
     site: str | None = Field(
         default=None, description="Name of the site; null for nodes without a site."
@@ -63,9 +74,9 @@ class EnergyAccount(Wire):
 
     model_config = ConfigDict(populate_by_name=True)
 
-    start: datetime = Field(alias="from")
+    start: datetime = Field(alias="from", description="Beginning of the first hour (UTC).")
     stop: datetime = Field(alias="to", description="End of the range, exclusive (UTC).")
-    by: EnergyBy
+    by: EnergyBy = Field(description="Grouping of the items.")
     node: str | None = Field(description="Name of the node; null for all nodes.")
-    total: EnergyFigures
-    items: list[EnergyItem]
+    total: EnergyFigures = Field(description="Sum over all items.")
+    items: Items[EnergyItem]

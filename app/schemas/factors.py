@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import uuid
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
@@ -14,9 +13,11 @@ from app.schemas.common import (
     Moment,
     Real,
     Request,
+    Unit,
     Whole,
     Wire,
 )
+from app.schemas.fields import Items, License, NextCursor, ObjectId, SourceUrl
 from pricetag.accounting.bill.factor_kinds import FactorKind
 from pricetag.accounting.quantity.quantity import Source
 
@@ -37,7 +38,7 @@ class Cited(Request):
     source: Text = Field(
         description="Source to cite: publisher and document.", examples=["meter of hall 2"]
     )
-    source_url: Url = ""
+    source_url: Url = Field(default="", description="Web address of the source.")
     licence: Text = Field(
         description="License of the figure.", examples=["the lab's own figure", "CC BY 4.0"]
     )
@@ -46,7 +47,9 @@ class Cited(Request):
 class FactorCreate(Cited):
     """One factor; the table in docs/how-to/factors.md has the range and unit of each kind."""
 
-    kind: FactorKind
+    kind: FactorKind = Field(
+        description="Kind of factor, e.g. `pue`; docs/how-to/factors.md lists all kinds."
+    )
     subject: Annotated[str, Field(max_length=200), VISIBLE_ONLY] = Field(
         default="",
         description="UUID of the device (calibration), product name or `server` (embodied), "
@@ -68,7 +71,11 @@ class FactorCreate(Cited):
     multiplicative: StrictBool | None = Field(
         default=None, description="Whether the error is a factor: times or divided by 1 + ratio."
     )
-    evidence: Source = "estimated"
+    evidence: Source = Field(
+        default="estimated",
+        description="How the figure was obtained, from the strongest evidence to the weakest: "
+        "`counter`, `integrated`, `modelled`, `estimated` or `assumed`.",
+    )
     year: Year = Field(description="Year that the figure describes; not in the future.")
     basis: Text = Field(
         description="What the figure includes.", examples=["annual mean, by the meter"]
@@ -90,25 +97,43 @@ class FactorCreate(Cited):
 class FactorRead(Wire):
     """A factor as it was entered."""
 
-    id: uuid.UUID
+    id: ObjectId
     site: str | None = Field(description="Name of the site; null for a factor of the lab.")
-    kind: str
-    subject: str
+    kind: str = Field(
+        description="Kind of factor, e.g. `pue`; docs/how-to/factors.md lists all kinds."
+    )
+    subject: str = Field(
+        description="What the factor applies to: device UUID, product name or grid zone; empty for "
+        "all."
+    )
     value: str = Field(
         description="Value of the factor, a decimal number in `unit`.", examples=["1.12"]
     )
-    unit: str
-    relative_std_ratio: float
-    multiplicative: bool
-    evidence: str
-    source: str
-    source_url: str
-    year: int
-    basis: str
-    licence: str
-    details: dict[str, Any] | None
-    valid_from: datetime
-    valid_to: datetime | None
+    unit: Unit
+    relative_std_ratio: float = Field(
+        description="Relative standard error, one sigma (0.05 is 5%)."
+    )
+    multiplicative: bool = Field(
+        description="Whether the error is a factor: times or divided by 1 + ratio."
+    )
+    evidence: str = Field(
+        description="How the figure was obtained, from the strongest evidence to the weakest: "
+        "`counter`, `integrated`, `modelled`, `estimated` or `assumed`."
+    )
+    source: str = Field(description="Source to cite: publisher and document.")
+    source_url: SourceUrl
+    year: int = Field(description="Year that the figure describes.")
+    basis: str = Field(
+        description="What the figure includes, e.g. `lifecycle, location-based, annual mean`."
+    )
+    licence: License
+    details: dict[str, Any] | None = Field(
+        description="Further values of the kind, e.g. the `periods` of a tariff; null without any."
+    )
+    valid_from: datetime = Field(description="Start of validity (UTC).")
+    valid_to: datetime | None = Field(
+        description="End of validity, exclusive (UTC); null if it has none."
+    )
     created_at: datetime = Field(description="Time of entry.")
     planned: bool = Field(
         description="Whether it applies only in the future, from `valid_from` on."
@@ -124,5 +149,5 @@ class FactorEntered(FactorRead):
 class FactorPage(Wire):
     """A page of factors, newest first."""
 
-    items: list[FactorRead]
-    next_cursor: str | None
+    items: Items[FactorRead]
+    next_cursor: NextCursor

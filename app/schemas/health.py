@@ -10,14 +10,14 @@ from app.schemas.common import Wire
 class Health(Wire):
     """The server is alive."""
 
-    status: Literal["ok"]
-    version: str
+    status: Literal["ok"] = Field(description="`ok` while the server runs.")
+    version: str = Field(description="Version of Pricetag.")
 
 
 class Readiness(Wire):
     """The server can serve requests."""
 
-    status: Literal["ready"]
+    status: Literal["ready"] = Field(description="`ready` when the server can serve requests.")
     revision: str = Field(description="Current revision of the database schema.")
     alarms: list[str] = Field(
         default=[],

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import uuid
-
 from pydantic import Field
 
-from app.schemas.common import Quantity, RunStatus, Wire
+from app.schemas.common import Quantity, Wire
+from app.schemas.fields import ProjectName, RunId, RunName, StatusOfRun
 
 
 class UpstreamModel(Wire):
     """A published model from which the run starts."""
 
-    run_id: uuid.UUID
+    run_id: RunId
     stage: str = Field(description="Name of the stage that produced it.")
     kind: str = Field(description="Kind of that stage.")
     sha256: str = Field(description="SHA-256 of its weights, checked by the worker before use.")
@@ -21,16 +20,20 @@ class UpstreamModel(Wire):
 class UpstreamRun(Wire):
     """One upstream run, with the totals of its latest price tag."""
 
-    run_id: uuid.UUID
-    name: str
-    project: str
-    status: RunStatus
+    run_id: RunId
+    name: RunName
+    project: ProjectName
+    status: StatusOfRun
     shared_by: int = Field(description="Number of runs that start directly from its models.")
-    price_tag_version: int | None
-    it_energy_kwh: Quantity
-    facility_energy_kwh: Quantity
-    co2e_kg: Quantity
-    cost: Quantity
+    price_tag_version: int | None = Field(description="Version of the price tag.")
+    it_energy_kwh: Quantity = Field(
+        description="Energy charged by the meters, before the PUE, in kWh."
+    )
+    facility_energy_kwh: Quantity = Field(description="IT energy x PUE, in kWh.")
+    co2e_kg: Quantity = Field(
+        description="Location-based emissions of the facility energy, in kg CO2e."
+    )
+    cost: Quantity = Field(description="Cost of the run.")
 
 
 class Cumulative(Wire):
@@ -39,20 +42,26 @@ class Cumulative(Wire):
     The ends of the intervals are sums too: exact for common errors, otherwise too wide.
     """
 
-    it_energy_kwh: Quantity
-    facility_energy_kwh: Quantity
-    co2e_kg: Quantity
-    cost: Quantity
+    it_energy_kwh: Quantity = Field(
+        description="Energy charged by the meters, before the PUE, in kWh."
+    )
+    facility_energy_kwh: Quantity = Field(description="IT energy x PUE, in kWh.")
+    co2e_kg: Quantity = Field(
+        description="Location-based emissions of the facility energy, in kg CO2e."
+    )
+    cost: Quantity = Field(
+        description="Cost; `unit` is the currency, and `reason` states what it includes."
+    )
 
 
 class LineageRead(Wire):
     """The origin of a run's model."""
 
-    models: list[UpstreamModel]
+    models: list[UpstreamModel] = Field(description="Published models from which the run starts.")
     upstream: list[UpstreamRun] = Field(
         description="All upstream runs that the caller may see, nearest first."
     )
     upstream_hidden: int = Field(
         description="Number of upstream runs in private projects that the caller may not see."
     )
-    cumulative: Cumulative
+    cumulative: Cumulative = Field(description="Totals of the run and its upstream runs.")

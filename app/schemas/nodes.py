@@ -7,42 +7,49 @@ from typing import Any
 from pydantic import Field
 
 from app.schemas.common import Wire
+from app.schemas.fields import CreatedAt, Items, ObjectId, PoolName
 
 
 class IdlePowerRead(Wire):
     """Mean idle power of a component in one of its states."""
 
-    component: str
+    component: str = Field(
+        description="ID of the component, e.g. the UUID of a GPU, `cpu` or `ram`."
+    )
     state: str = Field(description="State of the component: driver, P-state, governor.")
-    power_w: float
-    power_std_w: float | None
-    duration_s: float
+    power_w: float = Field(description="Mean power (W).")
+    power_std_w: float | None = Field(
+        description="Standard deviation of the power (W); null if unknown."
+    )
+    duration_s: float = Field(description="Duration, in seconds.")
     source: str = Field(
         description="How the power was measured: `counter`, `integrated` or `modelled`."
     )
-    measured_at: datetime
+    measured_at: datetime = Field(description="Time of the measurement (UTC).")
 
 
 class WorkerRead(Wire):
     """A live worker of the node, and which runs it takes."""
 
-    pool: str
+    pool: PoolName
     gpus: int = Field(description="Maximum number of accelerators of one run.")
     cpu_slots: int = Field(description="Number of CPU-only runs at the same time.")
-    allows_commands: bool
-    last_seen_at: datetime
+    allows_commands: bool = Field(
+        description="Whether the worker runs stages of the kind `command`."
+    )
+    last_seen_at: datetime = Field(description="Time of the latest sign of life (UTC).")
 
 
 class NodeRead(Wire):
     """A machine that runs or has run workers."""
 
-    id: uuid.UUID
-    name: str
-    pool: str
-    devices: list[Any]
+    id: ObjectId
+    name: str = Field(description="Name of the node.")
+    pool: PoolName
+    devices: list[Any] = Field(description="Devices: kind, product name and UUID or count.")
     capabilities: dict[str, Any] = Field(description="What the node can meter and run.")
-    created_at: datetime
-    last_seen_at: datetime
+    created_at: CreatedAt
+    last_seen_at: datetime = Field(description="Time of the latest sign of life (UTC).")
     workers: list[WorkerRead] = Field(description="Workers that take runs now.")
     running: list[uuid.UUID] = Field(description="Runs with an open attempt on this node.")
     running_hidden: int = Field(description="Number of other runs, which you may not see.")
@@ -54,4 +61,4 @@ class NodeRead(Wire):
 class NodeList(Wire):
     """Nodes, by name."""
 
-    items: list[NodeRead]
+    items: Items[NodeRead]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import uuid
 from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
 
-from app.schemas.common import Moment, Quantity, Request, Wire
+from app.schemas.common import Moment, Quantity, Request, Unit, Wire
 from app.schemas.derived import wire_type
+from app.schemas.fields import CreatedAt, Items, RunId, RunName, TagVersion
 from pricetag.accounting.document.records import PriceTag
 from pricetag.tag.ratios import Metric
 
@@ -35,73 +35,92 @@ class RepriceRequest(Request):
 class PriceTagVersion(Wire):
     """One version of a run's price tag, with its totals."""
 
-    version: int
-    accounting_version: str
+    version: TagVersion
+    accounting_version: str = Field(
+        description="Version of the accounting rules that computed the price tag."
+    )
     cause: str = Field(description="`attempt-ended`, `journal-came-late` or `repriced`.")
     as_of: datetime | None = Field(
         description="Time up to which entered factors were applied; null: all at the time of issue."
     )
-    created_at: datetime
-    content_sha256: str
-    it_energy_kwh: Quantity
-    facility_energy_kwh: Quantity
-    co2e_kg: Quantity
+    created_at: CreatedAt
+    content_sha256: str = Field(description="SHA-256 of the content.")
+    it_energy_kwh: Quantity = Field(
+        description="Energy charged by the meters, before the PUE, in kWh."
+    )
+    facility_energy_kwh: Quantity = Field(description="IT energy x PUE, in kWh.")
+    co2e_kg: Quantity = Field(
+        description="Location-based emissions of the facility energy, in kg CO2e."
+    )
     cost: Quantity | None = Field(description="`cost.total`; null in accounting version 1.")
 
 
 class PriceTagVersions(Wire):
     """All versions, newest first."""
 
-    items: list[PriceTagVersion]
+    items: Items[PriceTagVersion]
 
 
 class VerificationStep(Wire):
     """One check of a price tag."""
 
-    step: Literal["content-hash", "measurements", "arithmetic"]
-    status: Literal["ok", "differs", "not-checked"]
+    step: Literal["content-hash", "measurements", "arithmetic"] = Field(
+        description="Name of the check: the hash, the measurements from the readings, or the "
+        "figures from the measurements and factors."
+    )
+    status: Literal["ok", "differs", "not-checked"] = Field(
+        description="`ok`, `differs`, or `not-checked` if the check was not possible."
+    )
     detail: str = Field(description="The compared content, or the path of the first difference.")
 
 
 class VerificationRead(Wire):
     """A price tag checked against its hash, its readings and its own factors."""
 
-    run_id: uuid.UUID
-    version: int
-    accounting_version: str
-    content_sha256: str
-    outcome: Literal["verified", "not-fully-checked", "differs"]
-    steps: list[VerificationStep]
+    run_id: RunId
+    version: TagVersion
+    accounting_version: str = Field(
+        description="Version of the accounting rules that computed the price tag."
+    )
+    content_sha256: str = Field(description="SHA-256 of the content.")
+    outcome: Literal["verified", "not-fully-checked", "differs"] = Field(
+        description="Result of all steps: `verified` if all are `ok`, `differs` if one differs."
+    )
+    steps: list[VerificationStep] = Field(description="Checks in order.")
 
 
 class ComparedRun(Wire):
     """A run with its figure."""
 
-    run_id: uuid.UUID
-    name: str
-    version: int
-    value: float | None
+    run_id: RunId
+    name: RunName
+    version: TagVersion
+    value: float | None = Field(description="The compared figure; null if unknown.")
 
 
 class ComparedSide(Wire):
     """Repetitions of the same work."""
 
-    runs: list[ComparedRun]
-    mean: float | None
+    runs: list[ComparedRun] = Field(description="Runs of the group.")
+    mean: float | None = Field(
+        description="Mean of the compared figure over the runs; null if one of them is unknown."
+    )
 
 
 class ComparisonRead(Wire):
     """The ratio of two groups of runs."""
 
-    metric: Metric
-    unit: str
-    a: ComparedSide
-    b: ComparedSide
+    metric: Metric = Field(description="Compared figure.")
+    unit: Unit
+    a: ComparedSide = Field(description="First group.")
+    b: ComparedSide = Field(description="Second group.")
     ratio: Quantity = Field(
         description="Mean of a divided by mean of b; low and high are null without repetitions."
     )
     method: str | None = Field(description="How the interval was computed.")
-    degrees_of_freedom: float | None
+    degrees_of_freedom: float | None = Field(
+        description="Degrees of freedom of the interval (Welch-Satterthwaite), or null."
+    )
     cancels: bool = Field(
         description="Whether errors cancel: the runs share devices, site and factors."
     )
@@ -112,4 +131,4 @@ class ComparisonRead(Wire):
         "same work.",
         examples=[["stages.0.epochs: 1 (a), 3 (b)", "packages.torch: 2.12.0 (a), 2.13.0 (b)"]],
     )
-    notes: list[str]
+    notes: list[str] = Field(description="Remarks, for people.")

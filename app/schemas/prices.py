@@ -17,6 +17,7 @@ from app.schemas.common import (
     Wire,
 )
 from app.schemas.factors import Cited
+from app.schemas.fields import Items, License, NextCursor, ObjectId, SourceUrl
 
 PriceKind = Literal["on_demand", "spot", "reserved", "internal"]
 Amount = Annotated[
@@ -36,8 +37,12 @@ class Ownership(Request):
     """Cost of an hour of owned hardware: capex divided by the hours in use."""
 
     capex: Amount = Field(description="Purchase price per accelerator, in the price's currency.")
-    lifetime_h: Annotated[Decimal, Field(gt=0, le=10**7), PLAIN_NUMBER] = Field(examples=[35040])
-    utilisation_ratio: Annotated[Decimal, Field(gt=0, le=1), PLAIN_NUMBER] = Field(examples=["0.7"])
+    lifetime_h: Annotated[Decimal, Field(gt=0, le=10**7), PLAIN_NUMBER] = Field(
+        examples=[35040], description="Service life of the hardware (hours)."
+    )
+    utilisation_ratio: Annotated[Decimal, Field(gt=0, le=1), PLAIN_NUMBER] = Field(
+        examples=["0.7"], description="Share of the service life in use (0.7 is 70%)."
+    )
 
 
 class PriceCreate(Cited):
@@ -47,19 +52,25 @@ class PriceCreate(Cited):
         description="ID of the price; rows with the same ID follow one another in time.",
         examples=["cloud-h100-spot"],
     )
-    provider: Word
-    region: Annotated[str, Field(max_length=100), VISIBLE_ONLY] = ""
+    provider: Word = Field(description="Cloud or lab that offers the price.")
+    region: Annotated[str, Field(max_length=100), VISIBLE_ONLY] = Field(
+        default="", description="Provider's region, e.g. `eu-west-1`; empty without one."
+    )
     accelerator: Word = Field(description="A word of the device's product name.", examples=["H100"])
-    unit: Literal["device_hour"] = "device_hour"
+    unit: Literal["device_hour"] = Field(
+        default="device_hour", description="Unit of the amount: an hour of one device."
+    )
     amount: Amount | None = Field(
         default=None, description="Price per unit; omitted for owned hardware."
     )
     currency: Currency
-    kind: PriceKind
+    kind: PriceKind = Field(
+        description="`on_demand`, `spot`, `reserved` or `internal` (hardware that the lab owns)."
+    )
     ownership: Ownership | None = Field(
         default=None, description="Only for `internal` prices: the amount is derived from it."
     )
-    valid_from: Moment
+    valid_from: Moment = Field(description="Start of validity (ISO 8601 with time zone).")
     valid_to: Moment | None = Field(
         default=None, description="End, exclusive; by default when the next row with its ID begins."
     )
@@ -72,30 +83,38 @@ class PriceCreate(Cited):
 class PriceImport(Request):
     """A file of prices: all rows are imported, or none."""
 
-    format: Literal["csv", "yaml"]
+    format: Literal["csv", "yaml"] = Field(description="Format of the file.")
     content: Annotated[str, Field(max_length=1_000_000)] = Field(description="Content of the file.")
 
 
 class PriceRead(Wire):
     """A row of the price book."""
 
-    id: uuid.UUID
-    price_id: str
-    provider: str
-    region: str
-    accelerator: str
-    unit: str
+    id: ObjectId
+    price_id: str = Field(
+        description="ID of the price; rows with the same ID follow one another in time."
+    )
+    provider: str = Field(description="Cloud or lab that offers the price.")
+    region: str = Field(description="Provider's region, e.g. `eu-west-1`; empty without one.")
+    accelerator: str = Field(
+        description="Word of the accelerator's product name by which devices get this price."
+    )
+    unit: str = Field(description="Unit of the amount: `device_hour`.")
     amount: str = Field(
         description="Price per device-hour, a decimal number in `currency`.", examples=["3.35"]
     )
-    currency: str
-    kind: str
-    source: str
-    source_url: str
-    licence: str
+    currency: str = Field(description="ISO 4217 code of the currency.")
+    kind: str = Field(
+        description="`on_demand`, `spot`, `reserved` or `internal` (hardware that the lab owns)."
+    )
+    source: str = Field(description="Source to cite: publisher and document.")
+    source_url: SourceUrl
+    licence: License
     details: dict[str, Any] | None = Field(description="Ownership, and the row that it replaces.")
-    valid_from: datetime
-    valid_to: datetime | None
+    valid_from: datetime = Field(description="Start of validity (UTC).")
+    valid_to: datetime | None = Field(
+        description="End of validity, exclusive (UTC); null if it has none."
+    )
     created_at: datetime = Field(description="Time of entry.")
     replaced: bool = Field(description="Whether a later row corrects it.")
     holds_until: datetime | None = Field(
@@ -116,11 +135,11 @@ class PriceEntered(PriceRead):
 class PricePage(Wire):
     """A page of the price book, newest first."""
 
-    items: list[PriceRead]
-    next_cursor: str | None
+    items: Items[PriceRead]
+    next_cursor: NextCursor
 
 
 class PricesImported(Wire):
     """The rows of an imported file."""
 
-    items: list[PriceEntered]
+    items: Items[PriceEntered]

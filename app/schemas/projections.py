@@ -12,10 +12,14 @@ from app.schemas.common import Quantity, Wire
 class QuoteQuantities(Wire):
     """Predicted usage of a run; unknown values have a reason."""
 
-    duration_s: Quantity
-    it_energy_kwh: Quantity
-    facility_energy_kwh: Quantity
-    co2e_kg: Quantity
+    duration_s: Quantity = Field(description="Duration, in seconds.")
+    it_energy_kwh: Quantity = Field(
+        description="Energy charged by the meters, before the PUE, in kWh."
+    )
+    facility_energy_kwh: Quantity = Field(description="IT energy x PUE, in kWh.")
+    co2e_kg: Quantity = Field(
+        description="Location-based emissions of the facility energy, in kg CO2e."
+    )
     cost: Quantity = Field(
         description="Cost; `unit` is the currency, `reason` states what it includes."
     )
@@ -26,4 +30,4 @@ class ProjectionRead(Wire):
 
     at: datetime | None = Field(description="Time of the job's latest progress report.")
     progress_ratio: float | None = Field(description="Completed share of the expected usage.")
-    quantities: QuoteQuantities
+    quantities: QuoteQuantities = Field(description="Quantities by name.")

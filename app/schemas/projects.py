@@ -1,55 +1,61 @@
 from __future__ import annotations
 
-import uuid
-from datetime import datetime
-
 from pydantic import Field
 
 from app.schemas.common import Request, Visibility, Wire
+from app.schemas.fields import CreatedAt, ExperimentName, Items, NextCursor, ObjectId, ProjectName
 
 
 class ProjectRead(Wire):
     """A project."""
 
-    id: uuid.UUID
-    name: str
-    description: str
+    id: ObjectId
+    name: ProjectName
+    description: str = Field(description="Description, for people.")
     visibility: Visibility = Field(
         description="open: visible to everybody with a token; private: visible to its members "
         "and administrators."
     )
-    created_at: datetime
-    experiments: int
-    runs: int
+    created_at: CreatedAt
+    experiments: int = Field(description="Number of experiments.")
+    runs: int = Field(description="Number of runs.")
 
 
 class ProjectChange(Request):
     """The fields to change; omitted or null fields keep their values."""
 
-    visibility: Visibility | None = None
-    description: str | None = Field(default=None, max_length=2000, pattern=r"^[^\x00]*$")
+    visibility: Visibility | None = Field(
+        default=None,
+        description="`open`: visible to everybody with a token; `private`: to members only.",
+    )
+    description: str | None = Field(
+        default=None,
+        max_length=2000,
+        pattern=r"^[^\x00]*$",
+        description="New description of the project.",
+    )
 
 
 class ProjectPage(Wire):
     """A page of projects, by name."""
 
-    items: list[ProjectRead]
-    next_cursor: str | None
+    items: Items[ProjectRead]
+    next_cursor: NextCursor
 
 
 class ExperimentRead(Wire):
     """An experiment of a project."""
 
-    id: uuid.UUID
-    project: str
-    name: str
-    description: str
-    created_at: datetime
-    runs: int
+    id: ObjectId
+    project: ProjectName
+    name: ExperimentName
+    description: str = Field(description="Description, for people.")
+    created_at: CreatedAt
+    runs: int = Field(description="Number of runs.")
 
 
 class ExperimentPage(Wire):
     """A page of experiments, by project and name."""
 
-    items: list[ExperimentRead]
-    next_cursor: str | None
+    items: Items[ExperimentRead]
+    next_cursor: NextCursor

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.schemas.common import Moment, Name, Request, RunStatus, StoredName, Whole, Wire
+from app.schemas.fields import CreatedAt, Items, NextCursor, ObjectId
 from app.schemas.runs import RunKind
 
 MAX_RUNS = 1000
@@ -19,19 +19,33 @@ ReportFormat = Literal["html", "pdf", "tex", "md", "csv", "json"]
 class ReportFilter(Request):
     """Filter of runs; all conditions must hold."""
 
-    project: StoredName | None = None
-    experiment: StoredName | None = None
-    tags: Annotated[list[StoredName], Field(max_length=20)] = Field(default_factory=list)
-    status: Annotated[list[RunStatus], Field(max_length=5)] = Field(default_factory=list)
-    kind: RunKind | None = None
-    created_after: Moment | None = None
-    created_before: Moment | None = None
+    project: StoredName | None = Field(default=None, description="Only runs of this project.")
+    experiment: StoredName | None = Field(default=None, description="Only runs of this experiment.")
+    tags: Annotated[list[StoredName], Field(max_length=20)] = Field(
+        default_factory=list, description="Only runs with all of these tags."
+    )
+    status: Annotated[list[RunStatus], Field(max_length=5)] = Field(
+        default_factory=list, description="Only runs with one of these statuses."
+    )
+    kind: RunKind | None = Field(
+        default=None,
+        description="Only runs with a stage of this kind, or with exactly these, e.g. "
+        "`train+measure`.",
+    )
+    created_after: Moment | None = Field(
+        default=None, description="Only runs posted after this time (ISO 8601 with time zone)."
+    )
+    created_before: Moment | None = Field(
+        default=None, description="Only runs posted before this time (ISO 8601 with time zone)."
+    )
 
 
 class ReportCreate(Request):
     """Runs to report on, by ID or by filter."""
 
-    title: Name = Field(examples=["What the sentiment study cost"])
+    title: Name = Field(
+        examples=["What the sentiment study cost"], description="Title of the report."
+    )
     profile: ReportProfile = Field(
         default="strubell2019",
         description="strubell2019: that paper's columns; site: the lab's own factors.",
@@ -61,17 +75,20 @@ class ReportCreate(Request):
 class ReportSummary(Wire):
     """A report in a list."""
 
-    id: uuid.UUID
-    title: str
-    profile: str
-    created_at: datetime
+    id: ObjectId
+    title: str = Field(description="Title of the report.")
+    profile: str = Field(
+        description="Factors of the report: `strubell2019` (that paper's) or `site` (the lab's "
+        "own)."
+    )
+    created_at: CreatedAt
     content_sha256: str = Field(description="Hash of the data behind all six formats.")
 
 
 class ReportRead(ReportSummary):
     """An immutable report; `context` is the data behind all six formats."""
 
-    context: dict[str, Any]
+    context: dict[str, Any] = Field(description="Data behind all formats of the report.")
     formats: dict[ReportFormat, str] = Field(description="Address of each format.")
     runs_left_out: list[uuid.UUID] = Field(
         default_factory=list,
@@ -82,5 +99,5 @@ class ReportRead(ReportSummary):
 class ReportList(Wire):
     """A page of reports, newest first."""
 
-    items: list[ReportSummary]
-    next_cursor: str | None
+    items: Items[ReportSummary]
+    next_cursor: NextCursor

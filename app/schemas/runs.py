@@ -9,7 +9,19 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from app.schemas.common import AttemptStatus, Reason, RunStatus, Wire
+from app.schemas.common import AttemptStatus, Reason, Wire
+from app.schemas.fields import (
+    AttemptNumber,
+    CreatedAt,
+    ExperimentName,
+    Items,
+    ObjectId,
+    PoolName,
+    ProjectName,
+    RunName,
+    StatusOfRun,
+    TagVersion,
+)
 from app.schemas.lineage import LineageRead
 from app.schemas.projections import ProjectionRead
 from pricetag.recipes import REGISTRY, RunSpec
@@ -63,43 +75,60 @@ class RunCreate(RunSpec):
 class RunResources(Wire):
     """Requirements of a run on its worker."""
 
-    gpus: int = Field(ge=0)
-    pool: str
+    gpus: int = Field(ge=0, description="Number of accelerators.")
+    pool: PoolName
 
 
 class Headline(Wire):
     """Totals of the latest price tag, shown in lists."""
 
-    version: int
-    it_energy_kwh: float | None
-    facility_energy_kwh: float | None
-    co2e_kg: float | None
-    duration_s: float | None
+    version: TagVersion
+    it_energy_kwh: float | None = Field(
+        description="Energy charged by the meters, in kWh; null if unknown."
+    )
+    facility_energy_kwh: float | None = Field(
+        description="IT energy x PUE, in kWh; null if unknown."
+    )
+    co2e_kg: float | None = Field(description="Emissions, in kg CO2e; null if unknown.")
+    duration_s: float | None = Field(
+        description="Run time of all attempts, in seconds; null if unknown."
+    )
 
 
 class RunSummary(Wire):
     """A run in a list."""
 
-    id: uuid.UUID
-    project: str
-    experiment: str
-    name: str
+    id: ObjectId
+    project: ProjectName
+    experiment: ExperimentName
+    name: RunName
     user: str | None = Field(description="Name of the user who posted it.")
-    tags: list[str]
-    kind: str = Field(examples=["train+quantize+measure"])
-    resources: RunResources
-    priority: int
-    not_before: datetime | None
-    status: RunStatus
+    tags: list[str] = Field(description="Tags of the run.")
+    kind: str = Field(
+        examples=["train+quantize+measure"],
+        description="All stage kinds of the run, e.g. `train+measure`.",
+    )
+    resources: RunResources = Field(description="Requirements of the run on its worker.")
+    priority: int = Field(
+        description="Priority in the queue: runs with higher numbers start first."
+    )
+    not_before: datetime | None = Field(
+        description="Earliest start (UTC); null if the run may start at once."
+    )
+    status: StatusOfRun
     status_reason: Reason | None = Field(description="Reason for the status.")
     progress: dict[str, Any] | None = Field(
         description="Progress of the running stage: done, total, unit, power_w, power_unknown "
         "(reason by component), energy_kwh, eta_s."
     )
-    cancel_requested_at: datetime | None
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
+    cancel_requested_at: datetime | None = Field(
+        description="Time at which the run was asked to stop (UTC); null if it was not."
+    )
+    created_at: CreatedAt
+    started_at: datetime | None = Field(description="Time of the start (UTC); null before.")
+    finished_at: datetime | None = Field(
+        description="Time at which the run ended (UTC); null before."
+    )
     price_tag: Headline | None = Field(
         description="Totals of the latest price tag; null until one is issued."
     )
@@ -108,22 +137,30 @@ class RunSummary(Wire):
 class StageRead(Wire):
     """A stage of an attempt."""
 
-    key: str
-    index: int
-    parent_key: str | None
+    key: str = Field(description="Key of the stage within its attempt.")
+    index: int = Field(description="Position in the order of execution, from 0.")
+    parent_key: str | None = Field(description="Key of the parent stage; null at the top.")
     recipe_index: int | None = Field(description="Index in the recipe's list of stages.")
-    kind: str
-    name: str
-    status: str = Field(examples=["succeeded"])
+    kind: str = Field(description="Stage kind, e.g. `train`.")
+    name: str = Field(description="Name of the stage.")
+    status: str = Field(
+        examples=["succeeded"],
+        description="Status of the stage, e.g. `running`, `succeeded` or `reused`.",
+    )
     start_s: float = Field(description="Seconds since the attempt's meter opened.")
-    end_s: float | None
-    flops: dict[str, Any] | None
+    end_s: float | None = Field(
+        description="End of the stage, in seconds since the attempt's meter opened; null while it "
+        "runs."
+    )
+    flops: dict[str, Any] | None = Field(
+        description="Floating-point operations; null or with a reason if they were not counted."
+    )
 
 
 class RejectedReason(Wire):
     """A reason for rejected reports, with their number."""
 
-    reason: str
+    reason: str = Field(description="Reason for the rejection.")
     count: int = Field(description="Number of kept records with this reason.")
 
 
@@ -139,14 +176,18 @@ class RejectedRead(Wire):
 class AttemptRead(Wire):
     """One execution of a run by one worker."""
 
-    number: int
-    status: AttemptStatus
-    reason: Reason | None
-    node: str
-    devices: list[Any]
-    started_at: datetime
-    ended_at: datetime | None
-    duration_s: float | None
+    number: AttemptNumber
+    status: AttemptStatus = Field(description="Status of the attempt.")
+    reason: Reason | None = Field(
+        description="Reason why the attempt did not succeed; null otherwise."
+    )
+    node: str = Field(description="Name of the node.")
+    devices: list[Any] = Field(description="Devices: kind, product name and UUID or count.")
+    started_at: datetime = Field(description="Time of the start (UTC).")
+    ended_at: datetime | None = Field(
+        description="Time at which the attempt ended (UTC); null while it runs."
+    )
+    duration_s: float | None = Field(description="Duration, in seconds.")
     left_out: dict[str, int] = Field(
         description="Number of metrics, quality_metrics and artifacts that exceeded the limits "
         "and were dropped; empty if there are none.",
@@ -155,23 +196,29 @@ class AttemptRead(Wire):
     rejected: RejectedRead | None = Field(
         description="Rejected reports of the job, with the reasons; null if there are none."
     )
-    stages: list[StageRead]
+    stages: list[StageRead] = Field(description="Stages in the order of execution.")
 
 
 class WaitingRead(Wire):
     """Reason why no live worker can take a queued run, which starts once one can."""
 
-    code: Literal["no-worker-in-pool", "no-worker-large-enough", "no-worker-allows-commands"]
-    message: str = Field(examples=["no worker serves pool lab"])
-    hint: str = Field(examples=["pools with a live worker: default, gpu"])
+    code: Literal["no-worker-in-pool", "no-worker-large-enough", "no-worker-allows-commands"] = (
+        Field(description="Stable code for programs.")
+    )
+    message: str = Field(
+        examples=["no worker serves pool lab"], description="What is wrong, for people."
+    )
+    hint: str = Field(
+        examples=["pools with a live worker: default, gpu"], description="What to do."
+    )
     pools_served: list[str] = Field(description="Pools with a live worker.")
 
 
 class RunRead(RunSummary):
     """A run with its recipe and every attempt."""
 
-    recipe: dict[str, Any]
-    max_attempts: int
+    recipe: dict[str, Any] = Field(description="Task, data, model and stages of the run.")
+    max_attempts: int = Field(description="Maximum number of attempts of the run.")
     waiting: WaitingRead | None = Field(
         description="Reason why no live worker can take the queued run; null if one can."
     )
@@ -184,21 +231,26 @@ class RunRead(RunSummary):
     lineage: LineageRead | None = Field(
         description="Upstream runs of its model, with cumulative usage; null without any."
     )
-    attempts: list[AttemptRead]
+    attempts: list[AttemptRead] = Field(description="Attempts of the run, in order.")
 
 
 class RunAccepted(Wire):
     """Response to posting, canceling or resuming a run."""
 
-    id: uuid.UUID
-    status: RunStatus
-    name: str
-    project: str
-    experiment: str
-    kind: str
-    created_at: datetime
-    cancel_requested_at: datetime | None = None
-    url: str = Field(examples=["/v1/runs/6f0c0d0e-0000-4000-8000-000000000000"])
+    id: ObjectId
+    status: StatusOfRun
+    name: RunName
+    project: ProjectName
+    experiment: ExperimentName
+    kind: str = Field(description="All stage kinds of the run, e.g. `train+measure`.")
+    created_at: CreatedAt
+    cancel_requested_at: datetime | None = Field(
+        default=None,
+        description="Time at which the run was asked to stop (UTC); null if it was not.",
+    )
+    url: str = Field(
+        examples=["/v1/runs/6f0c0d0e-0000-4000-8000-000000000000"], description="Path of the run."
+    )
     waiting: WaitingRead | None = Field(
         default=None,
         description="Reason why no live worker can take the queued run; null if one can.",
@@ -213,13 +265,13 @@ class RunAccepted(Wire):
 class RunCount(Wire):
     """Number of runs of all pages."""
 
-    runs: int = Field(ge=0)
+    runs: int = Field(ge=0, description="Number of matching runs, up to 10,000.")
     at_least: bool = Field(description="Whether there are more: counting stops at 10,000.")
 
 
 class RunPage(Wire):
     """A page of runs."""
 
-    items: list[RunSummary]
+    items: Items[RunSummary]
     next_cursor: str | None = Field(description="Pass as `cursor` for the next page.")
     count: RunCount | None = Field(default=None, description="With `count=true`.")

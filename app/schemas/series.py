@@ -9,6 +9,15 @@ from typing import Any
 from pydantic import Field
 
 from app.schemas.common import Wire
+from app.schemas.fields import (
+    AttemptNumber,
+    CreatedAt,
+    EventTime,
+    Items,
+    NextCursor,
+    ObjectId,
+    RunId,
+)
 
 
 class PowerSeries(Wire):
@@ -19,47 +28,60 @@ class PowerSeries(Wire):
     the metered time; `min_w` and `max_w` are the extremes.
     """
 
-    component: str = Field(examples=["gpu:GPU-6f0c"])
-    kind: str | None = Field(examples=["gpu"])
-    name: str | None
-    downsampled: bool
+    component: str = Field(
+        examples=["gpu:GPU-6f0c"],
+        description="ID of the component, e.g. the UUID of a GPU, `cpu` or `ram`.",
+    )
+    kind: str | None = Field(
+        examples=["gpu"], description="Kind of component: `gpu`, `cpu` or `ram`."
+    )
+    name: str | None = Field(description="Product name of the device; null if unknown.")
+    downsampled: bool = Field(description="Whether each point sums up several readings.")
     energy_kwh: float | None = Field(description="Energy over all points; null if unknown.")
     t_s: list[float] = Field(description="Seconds since the attempt's meter opened.")
-    duration_s: list[float]
-    mean_w: list[float | None]
-    min_w: list[float | None]
-    max_w: list[float | None]
+    duration_s: list[float] = Field(description="Length of each point's interval, in seconds.")
+    mean_w: list[float | None] = Field(
+        description="Mean power in the interval of each point (W); null in gaps."
+    )
+    min_w: list[float | None] = Field(description="Lowest power in the interval of each point (W).")
+    max_w: list[float | None] = Field(
+        description="Highest power in the interval of each point (W)."
+    )
     energy_kwh_points: list[float | None] = Field(description="Energy of each point.")
 
 
 class AttemptPower(Wire):
     """Power of one attempt over time."""
 
-    attempt: int
-    status: str
-    started_at: datetime
-    series: list[PowerSeries]
+    attempt: AttemptNumber
+    status: str = Field(description="Status of the attempt.")
+    started_at: datetime = Field(description="Time of the start (UTC).")
+    series: list[PowerSeries] = Field(description="Power of each component.")
 
 
 class RunPower(Wire):
     """Power of a run over time."""
 
-    run_id: uuid.UUID
-    attempts: list[AttemptPower]
+    run_id: RunId
+    attempts: list[AttemptPower] = Field(description="Attempts of the run, in order.")
 
 
 class MetricRead(Wire):
     """A metric that a job reported."""
 
-    attempt: int
-    seq: int
-    at: datetime
-    stage: str | None
-    name: str
-    value: float | None
-    unit: str | None
-    split: str | None
-    step: int | None
+    attempt: AttemptNumber
+    seq: int = Field(description="Number within the attempt, in the order of the reports.")
+    at: EventTime
+    stage: str | None = Field(
+        description="Key of the stage that reported it; null outside the stages."
+    )
+    name: str = Field(description="Name of the metric, e.g. `accuracy` or `loss`.")
+    value: float | None = Field(description="The value; null if unknown, with a `reason`.")
+    unit: str | None = Field(description="Unit of the value; null without one.")
+    split: str | None = Field(
+        description="Data split: `train`, `validation` or `test`; null without one."
+    )
+    step: int | None = Field(description="Optimizer step of the report; null without one.")
     quality: bool = Field(description="Whether the metric is on the price tag.")
     of_class: str | None = Field(
         default=None, description="Class of an F1 score, or its averaging over classes."
@@ -70,24 +92,26 @@ class MetricRead(Wire):
 class MetricPage(Wire):
     """A page of metrics, in the order of their reports."""
 
-    items: list[MetricRead]
-    next_cursor: str | None
+    items: Items[MetricRead]
+    next_cursor: NextCursor
 
 
 class LogRead(Wire):
     """A line of a run's log."""
 
-    attempt: int
-    seq: int
-    at: datetime
-    stream: str = Field(examples=["stdout"])
-    text: str
+    attempt: AttemptNumber
+    seq: int = Field(description="Number within the attempt, in the order of the reports.")
+    at: EventTime
+    stream: str = Field(
+        examples=["stdout"], description="Stream of the line: `stdout`, `stderr` or `pricetag`."
+    )
+    text: str = Field(description="The line, without its line feed.")
 
 
 class LogPage(Wire):
     """Log lines, oldest first."""
 
-    items: list[LogRead]
+    items: Items[LogRead]
     next_after: str | None = Field(
         description="Pass as `after` to continue; repeat while the run is running."
     )
@@ -96,23 +120,28 @@ class LogPage(Wire):
 class ArtifactRead(Wire):
     """A file that a stage published."""
 
-    id: uuid.UUID
-    attempt: int
-    stage: str | None
-    name: str
-    path: str
-    size_bytes: int
-    sha256: str
-    card: dict[str, Any] | None
-    created_at: datetime
+    id: ObjectId
+    attempt: AttemptNumber
+    stage: str | None = Field(
+        description="Key of the stage that reported it; null outside the stages."
+    )
+    name: str = Field(description="Name of the artifact.")
+    path: str = Field(description="Path of the file within the run's artifacts.")
+    size_bytes: int = Field(description="Size of the file, in bytes.")
+    sha256: str = Field(description="SHA-256 of the file.")
+    card: dict[str, Any] | None = Field(
+        description="Model card: shape, size, hashes, scores of a published model; null for other "
+        "files."
+    )
+    created_at: CreatedAt
     node: str = Field(description="Node on which the artifact was written.")
-    download_url: str
+    download_url: str = Field(description="Path of the file's content on this server.")
 
 
 class ArtifactList(Wire):
     """Artifacts of a run."""
 
-    items: list[ArtifactRead]
+    items: Items[ArtifactRead]
 
 
 class EventRead(Wire):

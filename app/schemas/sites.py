@@ -5,7 +5,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.schemas.common import Currency, Request, Wire
+from app.schemas.common import Currency, Request, Unit, Wire
+from app.schemas.fields import CreatedAt, Items
 
 Zone = Annotated[
     str,
@@ -32,8 +33,14 @@ class SiteCreate(Request):
     """A site to create."""
 
     name: SiteName = Field(description="Name of the site, as in `PRICETAG_SITE` of its workers.")
-    description: Annotated[str, Field(max_length=2000)] = ""
-    grid_zone: Zone | None = None
+    description: Annotated[str, Field(max_length=2000)] = Field(
+        default="", description="Description of the site."
+    )
+    grid_zone: Zone | None = Field(
+        default=None,
+        description="Grid zone of the site: a country (`DE`) or a region of one (`US-CA`), ISO "
+        "3166.",
+    )
     time_zone: TimeZone = "UTC"
     currency: Currency = "USD"
 
@@ -41,8 +48,14 @@ class SiteCreate(Request):
 class SiteUpdate(Request):
     """The fields to change; omitted fields keep their values."""
 
-    description: Annotated[str, Field(max_length=2000)] = ""
-    grid_zone: Zone | None = None
+    description: Annotated[str, Field(max_length=2000)] = Field(
+        default="", description="New description of the site."
+    )
+    grid_zone: Zone | None = Field(
+        default=None,
+        description="Grid zone of the site: a country (`DE`) or a region of one (`US-CA`), ISO "
+        "3166.",
+    )
     time_zone: TimeZone = "UTC"
     currency: Currency = "USD"
 
@@ -50,48 +63,66 @@ class SiteUpdate(Request):
 class SiteRead(Wire):
     """A site: where nodes are."""
 
-    name: str
-    description: str
-    grid_zone: str | None
-    time_zone: str
-    currency: str
-    created_at: datetime
+    name: str = Field(description="Name of the site.")
+    description: str = Field(description="Description, for people.")
+    grid_zone: str | None = Field(
+        description="Grid zone of the site: a country (`DE`) or a region of one (`US-CA`), ISO "
+        "3166."
+    )
+    time_zone: str = Field(description="IANA time zone, e.g. `Europe/Berlin`.")
+    currency: str = Field(description="ISO 4217 code of the currency.")
+    created_at: CreatedAt
 
 
 class SiteList(Wire):
     """Sites, by name."""
 
-    items: list[SiteRead]
+    items: Items[SiteRead]
 
 
 class FactorNow(Wire):
     """A factor that applies now, with its origin."""
 
-    kind: str = Field(examples=["pue"])
+    kind: str = Field(
+        examples=["pue"],
+        description="Kind of factor, e.g. `pue`; docs/how-to/factors.md lists all kinds.",
+    )
     subject: str = Field(description="Device, hardware or zone of the factor; empty for none.")
-    value: float
-    unit: str
-    relative_std_ratio: float
-    multiplicative: bool
+    value: float = Field(description="Value of the factor, in `unit`.")
+    unit: Unit
+    relative_std_ratio: float = Field(
+        description="Relative standard error, one sigma (0.05 is 5%)."
+    )
+    multiplicative: bool = Field(
+        description="Whether the error is a factor: times or divided by 1 + ratio."
+    )
     evidence: str = Field(
         description="Kind of evidence; `assumed` for defaults that nobody entered."
     )
-    source: str
-    source_url: str | None
-    year: int | None
-    basis: str | None
-    zone: str | None
-    licence: str | None
+    source: str = Field(description="Source to cite: publisher and document.")
+    source_url: str | None = Field(description="Web address of the source.")
+    year: int | None = Field(description="Year that the figure describes; null if unknown.")
+    basis: str | None = Field(
+        description="What the figure includes, e.g. `lifecycle, location-based, annual mean`."
+    )
+    zone: str | None = Field(
+        description="Grid zone: ISO 3166 code of a country or subdivision; null if none applies."
+    )
+    licence: str | None = Field(description="License of the figure.")
     origin: str = Field(description="Origin of the factor: site, lab, settings or catalog.")
-    valid_from: datetime | None
-    valid_to: datetime | None
-    entered_at: datetime | None
+    valid_from: datetime | None = Field(description="Start of validity (UTC).")
+    valid_to: datetime | None = Field(
+        description="End of validity, exclusive (UTC); null if it has none."
+    )
+    entered_at: datetime | None = Field(
+        description="Time at which the factor was entered (UTC); null for defaults."
+    )
     by_the_hour: bool = Field(description="Whether this hour has an hourly value.")
 
 
 class SiteFactors(SiteRead):
     """A site with the factors that apply there."""
 
-    at: datetime
-    factors: list[FactorNow]
+    at: datetime = Field(description="Time for which the factors apply (UTC).")
+    factors: list[FactorNow] = Field(description="Factors that apply, each with its source.")
     unknown: dict[str, str] = Field(description="Unknown factors, each with the reason.")

@@ -6,6 +6,7 @@ from datetime import datetime
 from pydantic import Field
 
 from app.schemas.common import Role, StoredName, Wire
+from app.schemas.fields import CreatedAt, Items, ObjectId
 from app.schemas.users import ROLES, UserTokenCreate
 
 
@@ -23,16 +24,22 @@ class TokenCreate(UserTokenCreate):
 class TokenRead(Wire):
     """A token without its secret."""
 
-    id: uuid.UUID
-    name: str
-    user_id: uuid.UUID
-    user: str
+    id: ObjectId
+    name: str = Field(description="Purpose of the token.")
+    user_id: uuid.UUID = Field(description="ID of the user.")
+    user: str = Field(description="Name of the user.")
     role: Role = Field(description="Role of the token, at most the user's role.")
     project: str | None = Field(description="Project that the token is limited to.")
-    created_at: datetime
-    expires_at: datetime | None
-    last_used_at: datetime | None
-    revoked_at: datetime | None
+    created_at: CreatedAt
+    expires_at: datetime | None = Field(
+        description="Expiry (UTC); null if the token does not expire."
+    )
+    last_used_at: datetime | None = Field(
+        description="Time of the latest request with the token (UTC); null if it was never used."
+    )
+    revoked_at: datetime | None = Field(
+        description="Time at which the token was revoked (UTC); null if it was not."
+    )
     in_force: bool = Field(
         description="Whether it is neither revoked nor expired, and its user is not disabled."
     )
@@ -47,4 +54,4 @@ class TokenCreated(TokenRead):
 class TokenList(Wire):
     """Tokens without their secrets."""
 
-    items: list[TokenRead]
+    items: Items[TokenRead]

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, StrictBool, ValidationInfo, field_va
 from pydantic_core import PydanticCustomError
 
 from app.schemas.common import Moment, Name, ProjectRole, Request, Role, StoredName, Wire
+from app.schemas.fields import CreatedAt, Items, ObjectId, ProjectName
 
 
 def _address(text: str) -> str:
@@ -32,33 +33,49 @@ ROLES = (
 class ExternalIdentity(Request):
     """The user's identity at an identity provider (OpenID Connect)."""
 
-    issuer: Name = Field(examples=["https://login.example.org"])
-    subject: Name = Field(examples=["248289761001"])
+    issuer: Name = Field(
+        examples=["https://login.example.org"],
+        description="Address (`iss`) of the OpenID Connect provider.",
+    )
+    subject: Name = Field(
+        examples=["248289761001"], description="The user's stable ID (`sub`) at the provider."
+    )
 
 
 class ExternalIdentityRead(Wire):
     """The user's identity at an identity provider, as it was entered."""
 
-    issuer: str = Field(examples=["https://login.example.org"])
-    subject: str = Field(examples=["248289761001"])
+    issuer: str = Field(
+        examples=["https://login.example.org"],
+        description="Address (`iss`) of the OpenID Connect provider.",
+    )
+    subject: str = Field(
+        examples=["248289761001"], description="The user's stable ID (`sub`) at the provider."
+    )
 
 
 class UserCreate(Request):
     """A user to create."""
 
-    name: Name = Field(examples=["ada"])
-    email: Email | None = None
+    name: Name = Field(examples=["ada"], description="Name of the user.")
+    email: Email | None = Field(default=None, description="E-mail address; null if unknown.")
     role: Role = Field(default="member", description=ROLES)
-    external_identity: ExternalIdentity | None = None
+    external_identity: ExternalIdentity | None = Field(
+        default=None, description="The user's identity at an identity provider; null without one."
+    )
 
 
 class UserChange(Request):
     """The fields to change; omitted or null fields keep their values."""
 
-    name: Name | None = None
-    email: Email | None = None
-    role: Role | None = None
-    external_identity: ExternalIdentity | None = None
+    name: Name | None = Field(default=None, description="New name of the user.")
+    email: Email | None = Field(default=None, description="New e-mail address.")
+    role: Role | None = Field(
+        default=None, description="New role, which limits all tokens of the user."
+    )
+    external_identity: ExternalIdentity | None = Field(
+        default=None, description="New identity at an identity provider."
+    )
     disabled: StrictBool | None = Field(
         default=None,
         description="Whether the user is disabled; this ends all their tokens at once.",
@@ -72,45 +89,59 @@ class UserChange(Request):
 class UserRead(Wire):
     """A user."""
 
-    id: uuid.UUID
-    name: str
-    email: str | None
-    role: Role
-    external_identity: ExternalIdentityRead | None
-    created_at: datetime
-    disabled_at: datetime | None
+    id: ObjectId
+    name: str = Field(description="Name of the user.")
+    email: str | None = Field(description="E-mail address; null if unknown.")
+    role: Role = Field(
+        description="Role: `viewer` reads, `member` also posts runs, `admin` does everything; in a "
+        "project, `owner` also manages members."
+    )
+    external_identity: ExternalIdentityRead | None = Field(
+        description="The user's identity at an identity provider; null without one."
+    )
+    created_at: CreatedAt
+    disabled_at: datetime | None = Field(
+        description="Time at which the user was disabled (UTC); null for an active user."
+    )
 
 
 class UserPage(Wire):
     """A page of users, by name."""
 
-    items: list[UserRead]
+    items: Items[UserRead]
     next_cursor: str | None = Field(description="Pass as `cursor` for the next page.")
 
 
 class MembershipRead(Wire):
     """A project of a user."""
 
-    project: str
-    role: ProjectRole
+    project: ProjectName
+    role: ProjectRole = Field(
+        description="Role: `viewer` reads, `member` also posts runs, `admin` does everything; in a "
+        "project, `owner` also manages members."
+    )
 
 
 class MeToken(Wire):
     """The token of the request."""
 
-    id: uuid.UUID
-    name: str
+    id: ObjectId
+    name: str = Field(description="Purpose of the token.")
     project: str | None = Field(description="Project that the token is limited to.")
-    expires_at: datetime | None
+    expires_at: datetime | None = Field(
+        description="Expiry (UTC); null if the token does not expire."
+    )
 
 
 class Me(Wire):
     """The caller."""
 
-    user: UserRead
+    user: UserRead = Field(description="User of the token.")
     role: Role = Field(description="Role of the token, at most the user's role.")
-    token: MeToken
-    projects: list[MembershipRead]
+    token: MeToken = Field(description="Token of the request.")
+    projects: list[MembershipRead] = Field(
+        description="Projects of the user, with the role in each."
+    )
 
 
 class MemberPut(Request):
@@ -125,16 +156,19 @@ class MemberPut(Request):
 class MemberRead(Wire):
     """A member of a project."""
 
-    user_id: uuid.UUID
-    user: str
-    role: ProjectRole
-    created_at: datetime
+    user_id: uuid.UUID = Field(description="ID of the user.")
+    user: str = Field(description="Name of the user.")
+    role: ProjectRole = Field(
+        description="Role: `viewer` reads, `member` also posts runs, `admin` does everything; in a "
+        "project, `owner` also manages members."
+    )
+    created_at: datetime = Field(description="Time at which the user became a member (UTC).")
 
 
 class MemberList(Wire):
     """Members of a project, by name."""
 
-    items: list[MemberRead]
+    items: Items[MemberRead]
 
 
 class UserTokenCreate(Request):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -78,8 +78,19 @@ Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Split = Literal["train", "validation", "test"]
 
 
+def _describe_choice(schema: dict[str, Any]) -> None:
+    # Each class declares its own literal of these fields, so that none can inherit a description.
+    for name, text in (
+        ("kind", "Kind of stage."),
+        ("method", "Method of the stage kind."),
+    ):
+        schema["properties"].get(name, {}).setdefault("description", text)
+
+
 class StageParams(Params):
     """One stage of a run, with its own price."""
+
+    model_config = ConfigDict(json_schema_extra=_describe_choice)
 
     kind: str
     name: Name | None = Field(None, description="Name of the stage, shown beside its price.")

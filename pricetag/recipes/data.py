@@ -207,7 +207,7 @@ class EncoderConfig(Params):
 class FromScratch(Params):
     """A model that starts from random weights."""
 
-    config: EncoderConfig
+    config: EncoderConfig = Field(description="Shape of the model.")
     tokenizer: Folder | None = Field(
         None, description="Tokenizer to use; null trains a WordPiece one on the training text."
     )

@@ -30,14 +30,16 @@ def _fault(field: str, message: str, **values: object) -> PydanticCustomError:
 class Recipe(Params):
     """Stages of a run in order, each on the model of the previous one."""
 
-    task: TaskName | None = None
-    data: Data | None = None
+    task: TaskName | None = Field(default=None, description="What the model learns.")
+    data: Data | None = Field(default=None, description="Data sets, with their columns.")
     model: ModelSource | None = Field(
         None,
         description="Folder, hub name, {config: {...}} to train from scratch, or "
         "{run: ID, stage: NAME} for a published model of an earlier run.",
     )
-    stages: Annotated[list[Stage], Field(min_length=1, max_length=MAX_STAGES)]
+    stages: Annotated[list[Stage], Field(min_length=1, max_length=MAX_STAGES)] = Field(
+        description="Stages in the order of execution."
+    )
 
     @property
     def runs_program(self) -> bool:
@@ -186,24 +188,35 @@ class Recipe(Params):
 class Resources(Params):
     """Requirements of a run on its worker."""
 
-    gpus: int = Field(0, ge=0, le=1024)
-    pool: Pool = "default"
+    gpus: int = Field(
+        0, ge=0, le=1024, description="Number of accelerators; 0 for a run on the CPU."
+    )
+    pool: Pool = Field(default="default", description="Pool of workers.")
 
 
 class RunSpec(Params):
     """One job: its place in the lab, its resources, and its recipe."""
 
-    project: Name
-    experiment: Name
-    name: Name
-    tags: Annotated[list[Tag], Field(max_length=50)] = Field(default_factory=list)
-    resources: Resources = Resources()
+    project: Name = Field(description="Name of the project; created if it does not exist.")
+    experiment: Name = Field(description="Name of the experiment; created if it does not exist.")
+    name: Name = Field(description="Name of the run.")
+    tags: Annotated[list[Tag], Field(max_length=50)] = Field(
+        default_factory=list, description="Tags by which the run can be found."
+    )
+    resources: Resources = Field(
+        default=Resources(), description="Requirements of the run on its worker."
+    )
     priority: int = Field(0, ge=-1000, le=1000, description="Higher goes first.")
     not_before: Annotated[AwareDatetime | None, Field(strict=False)] = Field(
         None, description="Earliest start, ISO 8601 with time zone."
     )
-    max_attempts: int = Field(3, ge=1, le=100)
-    recipe: Recipe
+    max_attempts: int = Field(
+        3,
+        ge=1,
+        le=100,
+        description="Maximum number of attempts: lost and interrupted ones are repeated.",
+    )
+    recipe: Recipe = Field(description="Task, data, model and stages of the run.")
 
 
 def runs_program(kind: str) -> bool:

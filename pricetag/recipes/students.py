@@ -39,10 +39,22 @@ class Student(Params):
     the teacher's weights do not fit. Or ``model`` is a folder with a trained student.
     """
 
-    layers: Layers = "every_second"
-    hidden_size: int | None = Field(None, ge=8, le=8192)
-    num_attention_heads: int | None = Field(None, ge=1, le=128)
-    intermediate_size: int | None = Field(None, ge=8, le=65_536)
+    layers: Layers = Field(
+        default="every_second",
+        description="Layers of the teacher to keep: a list, a number or a rule.",
+    )
+    hidden_size: int | None = Field(
+        None, ge=8, le=8192, description="Width of the hidden states. Default: the teacher's."
+    )
+    num_attention_heads: int | None = Field(
+        None, ge=1, le=128, description="Attention heads per layer. Default: the teacher's."
+    )
+    intermediate_size: int | None = Field(
+        None,
+        ge=8,
+        le=65_536,
+        description="Width of the feed-forward layers. Default: the teacher's.",
+    )
     model: Location | None = Field(
         None,
         description="Folder of a student that is trained already, instead of layers and widths.",

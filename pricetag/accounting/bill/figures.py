@@ -71,16 +71,16 @@ class ComponentError(Record):
 class ComponentTag(Record):
     """The energy of one component over a stage, an attempt or the run."""
 
-    id: str
-    kind: str
-    name: str
-    method: str
-    node: str | None
-    it_energy_kwh: Quantity
-    power_w: Quantity
+    id: Annotated[str, "ID of the component on its node, e.g. the UUID of a GPU, `cpu` or `ram`."]
+    kind: Annotated[str, "Kind of component: `gpu`, `cpu` or `ram`."]
+    name: Annotated[str, "Product name of the device."]
+    method: Annotated[str, "How the energy was measured: `counter`, `integrated` or `modelled`."]
+    node: Annotated[str | None, "Name of the node; null if unknown."]
+    it_energy_kwh: Annotated[Quantity, "Energy charged by the meters, before the PUE, in kWh."]
+    power_w: Annotated[Quantity, "Mean power (W)."]
     coverage_ratio: Annotated[Quantity, "Metered share of the time."]
     share_ratio: Annotated[Quantity, "Share of the energy of that stage, attempt or run."]
-    split: Annotated[SplitTag, Since(2)]
+    split: Annotated[SplitTag, "Charged energy, split into idle and dynamic parts.", Since(2)]
     reserved_ratio: Annotated[
         float | None,
         "Share of the component that was reserved for the run, by which idle energy is charged.",
@@ -88,8 +88,11 @@ class ComponentTag(Record):
     ]
     calibration: Annotated[Quantity | None, "Factor applied to its meter's figure.", Since(2)]
     edge_s: Annotated[float | None, "Error of an edge of its last window, in seconds.", Since(2)]
-    flags: tuple[str, ...]
-    notes: str | None
+    flags: Annotated[
+        tuple[str, ...],
+        "Flags of the metering and of the factors, e.g. `pue_assumed` or `short_window`.",
+    ]
+    notes: Annotated[str | None, "Details of the model or meter; null if there are none."]
     error: Annotated[
         ComponentError | None, "Error terms of the component.", Since(4), OMIT_NONE
     ] = None
@@ -99,12 +102,15 @@ class ComponentTag(Record):
 class EnergyTag(Record):
     """The figures common to stages, attempts and runs."""
 
-    duration_s: Quantity
-    it_energy_kwh: Quantity
+    duration_s: Annotated[Quantity, "Duration, in seconds."]
+    it_energy_kwh: Annotated[Quantity, "Energy charged by the meters, before the PUE, in kWh."]
     facility_energy_kwh: Annotated[Quantity, "IT energy x PUE."]
     co2e_kg: Annotated[Quantity, "Location-based emissions."]
     power_w: Annotated[Quantity, "Mean power of all metered components, in W."]
     coverage_ratio: Annotated[Quantity, "Metered share of the time."]
-    split: Annotated[SplitTag, Since(2)]
-    components: tuple[ComponentTag, ...]
-    flags: tuple[str, ...]
+    split: Annotated[SplitTag, "Charged energy, split into idle and dynamic parts.", Since(2)]
+    components: Annotated[tuple[ComponentTag, ...], "Energy by component."]
+    flags: Annotated[
+        tuple[str, ...],
+        "Flags of the metering and of the factors, e.g. `pue_assumed` or `short_window`.",
+    ]

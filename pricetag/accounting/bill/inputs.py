@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 from pricetag.accounting.quantity.quantity import Source
 from pricetag.accounting.readings.component import Component
@@ -114,21 +114,13 @@ class SecondOpinion:
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """A data or model file that an attempt read.
+    """A data or model file that an attempt read."""
 
-    Attributes:
-        role: Part of the recipe that names it, such as ``data.train`` or ``model``.
-        path: Path as in the recipe, below a data root.
-        size_bytes: Its size; None if unknown.
-        sha256: Hash of its content; None if unknown.
-        reason: Why the hash is unknown; None if it is known.
-    """
-
-    role: str
-    path: str
-    size_bytes: int | None
-    sha256: str | None
-    reason: str | None
+    role: Annotated[str, "Part of the recipe that names the file, e.g. `data.train` or `model`."]
+    path: Annotated[str, "Path as in the recipe, below a data root."]
+    size_bytes: Annotated[int | None, "Size of the file, in bytes; null if unknown."]
+    sha256: Annotated[str | None, "SHA-256 of the content; null if unknown."]
+    reason: Annotated[str | None, "Reason why the hash is unknown; null if it is known."]
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,31 +188,34 @@ class Factor:
     """An external number that the price tag multiplies by, with its source.
 
     Attributes:
-        value: The factor.
-        unit: Its unit, for example ``g/kWh``.
-        relative_std_ratio: Relative error, one sigma; 0 for a figure exact by definition.
+        relative_std_ratio: 0 for a figure that is exact by definition.
         source: ``assumed`` for a guess or a default, ``estimated`` for a published average,
             ``counter`` for a value metered by the site.
-        citation: Publication of the factor.
-        year: Year to which it refers.
-        basis: Basis, for example ``lifecycle, production, location-based, annual``.
-        zone: Place for which it is valid.
-        licence: License under which it may be shown.
-        source_url: Address of the publication.
-        multiplicative: Whether the error is a factor (times or divided by 1 + ratio).
     """
 
-    value: float
-    unit: str
-    relative_std_ratio: float
-    source: Source
-    citation: str
-    year: int | None = None
-    basis: str | None = None
-    zone: str | None = None
-    licence: str | None = None
-    source_url: str | None = None
-    multiplicative: bool = False
+    value: Annotated[float, "Value of the factor, in `unit`."]
+    unit: Annotated[
+        str, "Unit of the value, e.g. `kWh`, `kg`, `s`, `1` (a ratio) or an ISO 4217 currency."
+    ]
+    relative_std_ratio: Annotated[float, "Relative standard error, one sigma (0.05 is 5%)."]
+    source: Annotated[
+        Source,
+        "Kind of evidence, from the strongest to the weakest: `counter`, `integrated`, `modelled`, "
+        "`estimated` or `assumed`.",
+    ]
+    citation: Annotated[str, "Source to cite: publisher and document."]
+    year: Annotated[int | None, "Year that the figure describes; null if unknown."] = None
+    basis: Annotated[
+        str | None, "What the figure includes, e.g. `lifecycle, location-based, annual mean`."
+    ] = None
+    zone: Annotated[
+        str | None, "Grid zone: ISO 3166 code of a country or subdivision; null if none applies."
+    ] = None
+    licence: Annotated[str | None, "License of the figure."] = None
+    source_url: Annotated[str | None, "Web address of the source."] = None
+    multiplicative: Annotated[
+        bool, "Whether the error is a factor: times or divided by 1 + ratio."
+    ] = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,12 +223,11 @@ class HourlyFactor:
     """A factor that changes from hour to hour.
 
     Attributes:
-        factor: Source and error of the factor; its value is the mean of the hourly values.
-        by_hour: The value of each UTC hour (ISO 8601, ``2026-11-21T04:00:00+00:00``).
+        by_hour: Hours are written like ``2026-11-21T04:00:00+00:00``.
     """
 
-    factor: Factor
-    by_hour: Mapping[str, float]
+    factor: Annotated[Factor, "Mean of the hourly values, with error and source."]
+    by_hour: Annotated[Mapping[str, float], "Value of each UTC hour, by its beginning (ISO 8601)."]
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,18 +235,18 @@ class EmbodiedFactor:
     """Emissions of manufacturing one piece of reserved hardware.
 
     Attributes:
-        subject: Product name of the accelerator, or ``server``.
         factor: Emissions in kg CO2e per piece; the error is a factor.
         lifetime_h: Hours from purchase to disposal.
         utilisation_ratio: Share of the lifetime in which it is reserved.
-        pieces: Number of pieces per accelerator (for a server of eight accelerators, 1/8).
     """
 
-    subject: str
-    factor: Factor
-    lifetime_h: float
-    utilisation_ratio: float
-    pieces: float = 1.0
+    subject: Annotated[str, "Product name of the accelerator, or `server`."]
+    factor: Annotated[Factor, "The factor, with its error and source."]
+    lifetime_h: Annotated[float, "Service life of the hardware (hours)."]
+    utilisation_ratio: Annotated[float, "Share of the service life in use (0.7 is 70%)."]
+    pieces: Annotated[
+        float, "Number of pieces per accelerator (for a server of eight accelerators, 0.125)."
+    ] = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,13 +28,17 @@ class Distill(FullTraining):
     kind: Literal["distill"] = "distill"
     method: Literal["logits"] = "logits"
     alpha: float = Field(0.5, ge=0, le=1, description="Weight of the hard labels.")
-    temperature: float = Field(2.0, gt=0, le=100)
+    temperature: float = Field(
+        2.0, gt=0, le=100, description="Temperature by which the logits are divided."
+    )
     tokens: Literal["predicted", "all"] | None = Field(
         None,
         description="Language models: tokens on which the student learns from its teacher, "
         "the predicted ones (the default) or all that are not padding.",
     )
-    student: Student = Student()
+    student: Student = Field(
+        default=Student(), description="Shape and first weights of the student."
+    )
 
 
 def options_fit(params: Distill, task: TaskEntry) -> MisfitError | None:

@@ -29,7 +29,9 @@ class DistillDistilbert(FullTraining):
     alpha_ce: float = Field(5.0, ge=0, le=1e6, description="Weight of the teacher's words.")
     alpha_mlm: float = Field(2.0, ge=0, le=1e6, description="Weight of the hidden words.")
     alpha_cos: float = Field(1.0, ge=0, le=1e6, description="Weight of the last states.")
-    temperature: float = Field(2.0, gt=0, le=100)
+    temperature: float = Field(
+        2.0, gt=0, le=100, description="Temperature by which the logits are divided."
+    )
     tokens: Literal["all", "predicted"] = Field(
         "all",
         description="Tokens on which the student learns its teacher's words: all that are not "
@@ -43,7 +45,7 @@ class DistillDistilbert(FullTraining):
     copy_transform: bool = Field(
         False, description="Start from the transform of the teacher's head, not only its decoder."
     )
-    learning_rate: float = Field(5e-4, gt=0, le=10)
+    learning_rate: float = Field(5e-4, gt=0, le=10, description="Peak learning rate of AdamW.")
     warmup_ratio: float = Field(0.05, ge=0, le=1, description="Share of the steps for warm-up.")
     max_grad_norm: float = Field(5.0, ge=0, le=1e6, description="0 leaves gradients unclipped.")
 

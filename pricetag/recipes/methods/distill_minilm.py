@@ -29,7 +29,9 @@ class DistillMinilm(FullTraining):
 
     kind: Literal["distill"] = "distill"
     method: Literal["minilm"]
-    version: Literal["v1", "v2"] = "v1"
+    version: Literal["v1", "v2"] = Field(
+        default="v1", description="MiniLM of 2020 (`v1`) or MiniLMv2 (`v2`)."
+    )
     teacher_layer: int | None = Field(
         None, ge=0, le=1023, description="The teacher's layer, from 0. Default: its last."
     )
@@ -39,10 +41,13 @@ class DistillMinilm(FullTraining):
         le=8192,
         description="Number of relation heads of v2. Default: 4 for each of the teacher's heads.",
     )
-    learning_rate: float = Field(5e-4, gt=0, le=10)
-    weight_decay: float = Field(0.01, ge=0, le=1)
+    learning_rate: float = Field(5e-4, gt=0, le=10, description="Peak learning rate of AdamW.")
+    weight_decay: float = Field(0.01, ge=0, le=1, description="Decoupled weight decay of AdamW.")
     warmup_ratio: float = Field(0.01, ge=0, le=1, description="Share of the steps for warm-up.")
-    student: Student = Student(layers=6, hidden_size=384, intermediate_size=1536)
+    student: Student = Field(
+        default=Student(layers=6, hidden_size=384, intermediate_size=1536),
+        description="Shape and first weights of the student.",
+    )
 
     def heads(self, teacher_heads: int) -> int | None:
         """Number of relation heads; None for the attention heads, as in v1."""

@@ -49,8 +49,8 @@ class DistillMobilebert(FullTraining):
     feedforward_networks: int = Field(
         4, ge=1, le=16, description="Feed-forward networks in a layer."
     )
-    learning_rate: float = Field(5e-4, gt=0, le=10)
-    weight_decay: float = Field(0.01, ge=0, le=1)
+    learning_rate: float = Field(5e-4, gt=0, le=10, description="Peak learning rate of AdamW.")
+    weight_decay: float = Field(0.01, ge=0, le=1, description="Decoupled weight decay of AdamW.")
 
     def sizes(self, teacher: Shape) -> tuple[int | None, int | None]:
         """Width of the bottleneck and of the embeddings; None if unknown.

@@ -27,7 +27,9 @@ class DistillPkd(FullTraining):
     kind: Literal["distill"] = "distill"
     method: Literal["pkd"]
     alpha: float = Field(0.5, ge=0, le=1, description="Weight of the hard labels.")
-    temperature: float = Field(10.0, gt=0, le=100)
+    temperature: float = Field(
+        10.0, gt=0, le=100, description="Temperature by which the logits are divided."
+    )
     beta: float = Field(100.0, ge=0, le=1e6, description="Weight of the [CLS] states.")
     teacher_layers: Literal["skip", "last"] = Field(
         "skip",
@@ -40,7 +42,9 @@ class DistillPkd(FullTraining):
         description="Weights that the student starts from: those of the run's model, or of the "
         "teacher that was trained from it.",
     )
-    student: Student = Student(layers="first")
+    student: Student = Field(
+        default=Student(layers="first"), description="Shape and first weights of the student."
+    )
 
 
 def _shape(params: DistillPkd, teacher: Shape) -> Shape:

@@ -35,7 +35,9 @@ class DistillSequence(FullTraining):
         32, ge=1, le=8192, description="Language models: maximum number of tokens to write."
     )
     beams: int = Field(1, ge=1, le=64, description="Language models: width of the beam; 1: greedy.")
-    student: Student = Student()
+    student: Student = Field(
+        default=Student(), description="Shape and first weights of the student."
+    )
 
 
 def _fits_task(params: DistillSequence, task: TaskEntry) -> MisfitError | None:

@@ -38,7 +38,10 @@ class DistillTheseus(FullTraining):
         "constant", description="Schedule of the replacing rate p."
     )
     replacing_rate: float | None = Field(
-        None, gt=0, le=1, description="p at the beginning. Default: 0.5 if constant, 0.3 if linear."
+        None,
+        gt=0,
+        le=1,
+        description="Probability at the beginning. Default: 0.5 if constant, 0.3 if linear.",
     )
     replacing_steps: int | None = Field(
         None,

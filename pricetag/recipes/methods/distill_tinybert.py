@@ -43,11 +43,16 @@ class DistillTinybert(FullTraining):
     warmup_ratio: float = Field(
         0.1, ge=0, le=1, description="Share of the prediction phase for warm-up."
     )
-    temperature: float = Field(1.0, gt=0, le=100)
+    temperature: float = Field(
+        1.0, gt=0, le=100, description="Temperature by which the logits are divided."
+    )
     mean_over_classes: bool = Field(
         False, description="Divide the prediction loss by the number of classes, as the code does."
     )
-    student: Student = Student(layers=4, hidden_size=312, intermediate_size=1200)
+    student: Student = Field(
+        default=Student(layers=4, hidden_size=312, intermediate_size=1200),
+        description="Shape and first weights of the student.",
+    )
 
     @property
     def effective_epochs(self) -> float:

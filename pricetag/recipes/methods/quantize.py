@@ -21,7 +21,9 @@ class Quantize(StageParams):
 
     kind: Literal["quantize"] = "quantize"
     method: Literal["int8_dynamic"] = "int8_dynamic"
-    scheme: Literal["int8_dynamic"] = "int8_dynamic"
+    scheme: Literal["int8_dynamic"] = Field(
+        default="int8_dynamic", description="Format of the weights."
+    )
     embeddings: bool = Field(True, description="Quantize embeddings too, with a scale per row.")
 
 
