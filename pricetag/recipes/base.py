@@ -75,7 +75,9 @@ Location = Annotated[
     Field(description="A path under the worker's data roots."),
 ]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
-Split = Literal["train", "validation", "test"]
+Split = Literal["train", "validation", "validation_mismatched", "test"]
+MISMATCHED: Split = "validation_mismatched"
+"""The second development set of MNLI, with texts of other kinds than the training data."""
 
 
 def _describe_choice(schema: dict[str, Any]) -> None:

@@ -15,7 +15,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from pricetag.recipes.base import ColumnName, HubName, Location, Name, Params
+from pricetag.recipes.base import MISMATCHED, ColumnName, HubName, Location, Name, Params
+from pricetag.recipes.glue import GLUE, HUB_NAMES, GlueName, glue_task, options_of
 from pricetag.recipes.labels import class_name
 from pricetag.recipes.tables import FILE_SUFFIXES, TableOptions
 from pricetag.recipes.upstream import FromRun
@@ -46,6 +47,21 @@ def _as_class(value: object) -> object:
     return value if isinstance(value, str) else (class_name(value) or value)
 
 
+def _as_glue(value: object) -> object:
+    """A task in any spelling: ``SST-2``, ``sst2``."""
+    task = glue_task(value)
+    return value if task is None else task.name
+
+
+def _text(value: object) -> str | None:
+    """A text; None for what its field's own type rejects."""
+    return value if isinstance(value, str) else None
+
+
+def _fault(option: str, message: str) -> PydanticCustomError:
+    return PydanticCustomError("glue", "{message}", {"message": message, "field": option})
+
+
 ClassName = Annotated[
     str,
     BeforeValidator(_as_class),
@@ -54,16 +70,29 @@ ClassName = Annotated[
 
 
 class Data(TableOptions):
-    """Labeled text: local tables, or a data set of the Hugging Face hub.
+    """Labeled text: local tables, a data set of the Hugging Face hub, or a task of GLUE.
 
-    With ``hub`` the splits are names (``train``, ``validation``), otherwise files.
+    With ``hub`` the splits are names (``train``, ``validation``), otherwise files. With ``glue``
+    splits, columns and classes are those of the task.
     """
 
+    glue: Annotated[GlueName, BeforeValidator(_as_glue)] | None = Field(
+        None,
+        description="Task of GLUE, which determines splits, columns, classes and metrics: the "
+        "files in 'path', or without it the hub's.",
+    )
+    path: Folder | None = Field(
+        None, description="Folder with GLUE's files in the official layout; with 'glue' only."
+    )
     hub: HubName | None = Field(None, description="Name of a hub data set instead of local files.")
     config: Name | None = Field(None, description="Configuration of the hub data set.")
     revision: Name | None = Field(None, description="Commit or tag of the hub data set.")
     train: Location | None = Field(None, description="Training file, or split of the hub set.")
     validation: Location | None = Field(None, description="Validation file, or split.")
+    validation_mismatched: Location | None = Field(
+        None,
+        description="Second validation file, or split, which is evaluated with the first one.",
+    )
     test: Location | None = Field(None, description="Test file, or split.")
     text: ColumnName = Field("sentence", description="Column of the (first) sentence.")
     text_pair: ColumnName | None = Field(None, description="Column of the second sentence.")
@@ -100,9 +129,51 @@ class Data(TableOptions):
         "Default: each text separately.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_glue(cls, values: object) -> object:
+        """The options that follow from a task of GLUE; nobody can state others."""
+        if not isinstance(values, dict) or (task := glue_task(values.get("glue"))) is None:
+            return values
+        path, hub = values.get("path"), values.get("hub")
+        if path is not None and hub is not None:
+            raise _fault("path", "is a folder, but 'hub' names a data set of the hub; use one")
+        of_task = options_of(task, _text(path), _text(hub))
+        for option, value in of_task.items():
+            stated, default = values.get(option), cls.model_fields[option].default
+            if stated not in (None, default, value) and not (option == "config" and hub):
+                shown = ", ".join(value) if isinstance(value, list) else value
+                says = f"is '{shown}' for" if value is not None else "is not a column of"
+                raise _fault(option, f"{says} GLUE's {task.title}; remove it")
+        if hub is not None and values.get("config") is not None:
+            of_task["config"] = values["config"]
+        return {**values, **of_task}
+
+    @model_validator(mode="after")
+    def _glue_fits_its_source(self) -> Self:
+        if self.glue is None:
+            if self.path is not None:
+                raise _fault("path", "belongs to a GLUE task; add 'glue', or name the files")
+            return self
+        task = GLUE[self.glue]
+        for option in self.set_table_options():
+            raise _fault(option, "has no effect on GLUE's own files; remove it")
+        if self.positive_label != task.positive:
+            raise _fault("positive_label", f"comes from GLUE's {task.title}; remove it")
+        if task.labels is None and self.labels is not None:
+            raise _fault(
+                "labels", f"are not known to GLUE's {task.title}, a regression; remove them"
+            )
+        if self.test is not None and self.hub in HUB_NAMES and self.glue != "mrpc":
+            raise _fault(
+                "test",
+                f"the labels of {task.title}'s test set are hidden (-1); evaluate on validation",
+            )
+        return self
+
     @model_validator(mode="after")
     def _splits_fit_the_source(self) -> Self:
-        if self.train is None and self.validation is None and self.test is None:
+        if not self.splits():
             raise PydanticCustomError("no_split", "names no split; add at least 'train'")
         if self.hub is None:
             for option in ("config", "revision"):
@@ -155,7 +226,12 @@ class Data(TableOptions):
 
     def splits(self) -> dict[str, str]:
         """The splits and the file of each: ``{"train": "data/train.tsv", ...}``."""
-        named = {"train": self.train, "validation": self.validation, "test": self.test}
+        named = {
+            "train": self.train,
+            "validation": self.validation,
+            MISMATCHED: self.validation_mismatched,
+            "test": self.test,
+        }
         return {split: place for split, place in named.items() if place is not None}
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pricetag.recipes.base import StageParams
-from pricetag.recipes.methods.evaluate import evaluation_after
+from pricetag.recipes.methods.evaluate import evaluation_after, with_mismatched
 from pricetag.recipes.registry import REGISTRY, kind_of, traits_of
 from pricetag.recipes.shapes import MisfitError, Shape
 
@@ -40,7 +40,7 @@ def plan(stages: Sequence[StageParams], splits: Iterable[str]) -> list[Planned]:
     steps: list[Planned] = []
     for index, stage in enumerate(stages):
         if not traits_of(stage).evaluates_after or not getattr(stage, "evaluate", False):
-            steps.append(Planned(index, stage))
+            steps.append(Planned(index, with_mismatched(stage, named)))
             continue
         steps.append(Planned(index, stage, evaluated=True))
         after = evaluation_after(stage, named, train_too=traits_of(stage).evaluates_train)

@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from pricetag.recipes.base import VISIBLE_ONLY, Name, Params, StageParams
 from pricetag.recipes.data import Data, FromScratch, ModelSource
+from pricetag.recipes.glue import GLUE, glue_task, task_entry
 from pricetag.recipes.plan import misfit
 from pricetag.recipes.registry import REGISTRY, Stage, traits_of
 from pricetag.recipes.shapes import described_shape
@@ -40,6 +41,17 @@ class Recipe(Params):
     stages: Annotated[list[Stage], Field(min_length=1, max_length=MAX_STAGES)] = Field(
         description="Stages in the order of execution."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _task_of_glue(cls, values: object) -> object:
+        """A task of GLUE need not be named twice."""
+        if not isinstance(values, dict) or values.get("task") is not None:
+            return values
+        data = values.get("data")
+        name = data.get("glue") if isinstance(data, dict) else getattr(data, "glue", None)
+        task = glue_task(name)
+        return values if task is None else {**values, "task": task.task}
 
     @property
     def runs_program(self) -> bool:
@@ -111,7 +123,15 @@ class Recipe(Params):
         """Stages, data and a new model must match the run's task."""
         assert self.data is not None
         assert self.task is not None
-        task = TASKS[self.task]
+        task = task_entry(self.task, self.data.glue)
+        if self.data.glue is not None and self.task != (right := GLUE[self.data.glue].task):
+            raise _fault(
+                "task",
+                "must be {right} for {title}, not {task}; or remove it",
+                right=right,
+                title=task.shown,
+                task=self.task,
+            )
         for index, stage in enumerate(self.stages):
             works_on = traits_of(stage).tasks
             if task.name not in works_on:
@@ -173,16 +193,25 @@ class Recipe(Params):
                 if need.split not in splits:
                     raise _fault(
                         f"data.{need.split}",
-                        "is missing, but stage {index} ({kind}) needs it{unless}",
+                        "is missing, but stage {index} ({kind}) needs it{unless}{glue}",
                         index=index,
                         kind=stage.stage_kind(),
                         unless=f" unless {need.option}: false" if need.option else "",
+                        glue=_hint_of_glue(self.data, need.split),
                     )
 
     def _check_shapes(self) -> None:
         wrong = misfit(described_shape(self.model), self.stages)
         if wrong is not None:
             raise _fault(wrong.field, "{what}", what=wrong.message)
+
+
+def _hint_of_glue(data: Data | None, split: str) -> str:
+    if data is None or data.glue is None:
+        return ""
+    if split == "test":
+        return "; GLUE's test labels are not published: use validation, or name a labeled file"
+    return f"; of GLUE's tasks, MNLI alone has a {split} set"
 
 
 class Resources(Params):

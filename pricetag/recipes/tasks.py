@@ -18,12 +18,19 @@ class TaskEntry:
         metrics: Metrics of an evaluation; the first is the default for decisions.
         options: Options of ``data`` that only some tasks, including this one, have.
         architectures: Architectures of models with random weights.
+        title: Name in messages, where it is not ``name``.
     """
 
     name: TaskName
     metrics: tuple[str, ...]
     options: frozenset[str]
     architectures: tuple[str, ...] = ("bert",)
+    title: str | None = None
+
+    @property
+    def shown(self) -> str:
+        """Name in messages."""
+        return self.title or self.name
 
 
 _TASKS = (

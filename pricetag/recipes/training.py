@@ -160,7 +160,7 @@ def metric_is_reported(params: FullTraining, task: TaskEntry) -> MisfitError | N
         return None
     return MisfitError(
         "mid_evaluation.metric",
-        f"'{during.metric}' is not a metric of {task.name}; use {' or '.join(task.metrics)}",
+        f"'{during.metric}' is not a metric of {task.shown}; use {' or '.join(task.metrics)}",
     )
 
 

@@ -12,6 +12,7 @@ from pricetag.recipes.base import StageParams
 from pricetag.recipes.students import Student
 from workers.job import roots, steps
 from workers.job.context import ModelRef
+from workers.job.data_files import files_of
 from workers.job.file_hashes import FileHashes, Hashed
 from workers.job.request import Job
 
@@ -69,7 +70,8 @@ def _data(job: Job, recipe: Recipe) -> Iterator[_File]:
         if recipe.data.hub is not None:
             yield role, f"{recipe.data.hub}: {place}", None
         else:
-            yield role, place, roots.find(place, job.data_roots, f"recipe.{role}")
+            for file in files_of(recipe.data, split, place, job.data_roots):
+                yield role, *file
 
 
 def _model(job: Job, recipe: Recipe, model: ModelRef | None) -> Iterator[_File]:

@@ -15,7 +15,7 @@ from pricetag.atomic_files import write_whole
 from pricetag.recipes import REGISTRY, Recipe, traits_of
 from pricetag.recipes import plan as recipe_plan
 from pricetag.recipes.base import StageParams
-from workers.job import roots
+from workers.job.data_files import files_of
 from workers.job.request import Job, JobError
 
 FORMAT = 2
@@ -70,7 +70,11 @@ def _unique_name(label: str, used_names: set[str]) -> str:
 Files = dict[str, list[Any]]
 """Path, size and modification time of each split's file."""
 
-_OF_SPLITS = {"train", "validation", "test", "positive_label"}
+_OF_SPLITS = {*("train", "validation", "validation_mismatched", "test"), "positive_label", "path"}
+"""Options of data that only count in the steps that read them."""
+
+_LATER = ("glue",)
+"""Options of data that, unset, are not part of fingerprints: those of earlier runs stay equal."""
 
 
 def splits_read(step: Step) -> list[str]:
@@ -106,14 +110,16 @@ def data_files(job: Job, recipe: Recipe) -> Files:
     for split, place in recipe.splits().items():
         files[split] = [place]
         if recipe.data is not None and recipe.data.hub is None:
-            status = roots.find(place, job.data_roots, f"recipe.data.{split}").stat()
-            files[split] += [status.st_size, status.st_mtime_ns]
+            for file in files_of(recipe.data, split, place, job.data_roots):
+                status = file.path.stat()
+                files[split] += [status.st_size, status.st_mtime_ns]
     return files
 
 
 def fingerprint(recipe: Recipe) -> str:
     """Hash of the settings that all stages depend on: task, model, and how the data are read."""
-    head = recipe.model_dump(mode="json", exclude={"stages": True, "data": _OF_SPLITS})
+    unset = {name for name in _LATER if getattr(recipe.data, name, None) is None}
+    head = recipe.model_dump(mode="json", exclude={"stages": True, "data": _OF_SPLITS | unset})
     return _digest([FORMAT, head])
 
 

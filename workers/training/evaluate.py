@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from pricetag.recipes.base import MAX_NAME_CHARS
-from pricetag.recipes.tasks import TASKS
+from pricetag.recipes.glue import task_entry
+from pricetag.recipes.tasks import TaskEntry
 from workers.job.context import StageContext
 from workers.training.data.texts import load_split
 from workers.training.formats.profile import ModelProfile
@@ -20,13 +21,29 @@ def evaluate(
 ) -> tuple[Metrics, Predictions]:
     """Quality by name, as the run's task measures it, and the batches computed for it.
 
+    A task of GLUE has its official metrics alone.
+
     Raises:
         JobError: The split cannot be read, or does not fit the model.
     """
     task = task_of(context)
     examples = load_split(context, split)
     data = task.tokens(context, examples, loaded, loaded.token_limit(max_length))
-    return task.score(context, loaded, examples, data, batch_size)
+    metrics, predictions = task.score(context, loaded, examples, data, batch_size)
+    if _glue(context) is not None:
+        metrics = {name: metrics[name] for name in _task(context).metrics}
+    return metrics, predictions
+
+
+def _glue(context: StageContext) -> str | None:
+    """The run's task of GLUE."""
+    return None if context.recipe.data is None else context.recipe.data.glue
+
+
+def _task(context: StageContext) -> TaskEntry:
+    """The run's task, with the metrics of its data."""
+    assert context.recipe.task is not None
+    return task_entry(context.recipe.task, _glue(context))
 
 
 def evaluate_splits(
@@ -84,8 +101,7 @@ def report_gap(context: StageContext, quality: Mapping[str, Mapping[str, float]]
     """Report the gap of the task's first metric, if both splits were evaluated."""
     if not {"train", "validation"} <= quality.keys():
         return
-    assert context.recipe.task is not None
-    metric = TASKS[context.recipe.task].metrics[0]
+    metric = _task(context).metrics[0]
     gap = train_dev_gap(quality, metric)
     reason = None if gap is not None else f"{metric} is undefined on one of the splits"
     context.reporter.metric("train_dev_gap", gap, reason=reason)

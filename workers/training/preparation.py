@@ -76,7 +76,7 @@ def check_files(described: Recipe, data_roots: Sequence[Path]) -> list[str]:
     missing = _missing(described, data_roots)
     skipped = [f"{field}: {message}" for field, message in missing.items()]
     splits = () if data is None else data.splits()
-    elsewhere = {split for split in splits if f"data.{split}" in missing}
+    elsewhere = {split for split in splits if _is_in(missing, described, split)}
     elsewhere |= _student_folders(described).keys() & missing.keys()
     if data is not None and data.hub is not None:
         skipped.insert(0, f"data: '{data.hub}' is read from the hub by the worker")
@@ -99,6 +99,9 @@ def _missing(described: Recipe, data_roots: Sequence[Path]) -> dict[str, str]:
     data, model = described.data, described.model
     splits = {} if data is None or data.hub is not None else data.splits()
     places = {f"data.{split}": place for split, place in splits.items()}
+    if data is not None and data.path is not None:
+        places = {field: place for field, place in places.items() if field == "data.test"}
+        places["data.path"] = data.path
     if isinstance(model, str):
         places["model"] = model
     places |= _student_folders(described)
@@ -107,6 +110,12 @@ def _missing(described: Recipe, data_roots: Sequence[Path]) -> dict[str, str]:
         for field, place in places.items()
         if roots.find_optional(place, data_roots, f"recipe.{field}") is None
     }
+
+
+def _is_in(missing: Collection[str], described: Recipe, split: str) -> bool:
+    """Whether the file of a split is among the missing fields."""
+    in_folder = described.data is not None and described.data.path is not None and split != "test"
+    return ("data.path" if in_folder else f"data.{split}") in missing
 
 
 def _student_folders(described: Recipe) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from pricetag.recipes.base import Split, StageParams
+from pricetag.recipes.base import MISMATCHED, Split, StageParams
 from pricetag.recipes.kinds import Paper, RecipeEntry, SplitNeed, Traits
 
 
@@ -22,7 +22,7 @@ class Evaluate(StageParams):
     """
 
     kind: Literal["evaluate"] = "evaluate"
-    splits: Annotated[list[Split], Field(min_length=1, max_length=3)] = Field(
+    splits: Annotated[list[Split], Field(min_length=1, max_length=4)] = Field(
         default_factory=_validation_only, description="Splits to evaluate on."
     )
     batch_size: int = Field(64, ge=1, le=65_536, description="Examples per batch.")
@@ -31,7 +31,9 @@ class Evaluate(StageParams):
     )
 
 
-def evaluation_after(stage: Any, splits: Collection[str], *, train_too: bool = False) -> Evaluate:
+def evaluation_after(
+    stage: Any, splits: Collection[str], *, train_too: bool = False
+) -> StageParams:
     """The evaluation after a training stage, on validation and, if present, test.
 
     Args:
@@ -42,7 +44,22 @@ def evaluation_after(stage: Any, splits: Collection[str], *, train_too: bool = F
     splits_to_read: list[Split] = ["validation", "test"] if "test" in splits else ["validation"]
     if train_too:
         splits_to_read.append("train")
-    return Evaluate(splits=splits_to_read, max_length=stage.max_length)
+    evaluation = Evaluate(splits=splits_to_read, max_length=stage.max_length)
+    return with_mismatched(evaluation, splits)
+
+
+def with_mismatched(stage: StageParams, splits: Collection[str]) -> StageParams:
+    """A stage; an evaluation reads both development sets if it reads one and the data have two.
+
+    Args:
+        stage: Any stage.
+        splits: Splits of the run's data.
+    """
+    read = list(stage.splits) if isinstance(stage, Evaluate) else []
+    if MISMATCHED not in splits or "validation" not in read or MISMATCHED in read:
+        return stage
+    read.insert(read.index("validation") + 1, MISMATCHED)
+    return stage.model_copy(update={"splits": read})
 
 
 ENTRY = RecipeEntry(

@@ -52,6 +52,13 @@ def read_delimited(path: Path, names: Sequence[str], field: str, reading: Readin
         return _collect(rows, names, header, reading, path, field)
 
 
+def first_row(path: Path, field: str) -> list[str]:
+    """The cells of the first line that is not empty, of tab-separated text in UTF-8."""
+    with open_text(path, "utf-8", line_end(path, "utf-8", field), field) as handle:
+        rows = (row for _, row in _split_lines(handle, "\t") if row != [""])
+        return next(rows, [])
+
+
 def _header(cells: list[str], reading: Reading) -> list[str]:
     """Names of all columns."""
     if reading.columns is not None:
@@ -77,15 +84,22 @@ def _collect(
     places = [header.index(name) for name in names]
     columns: Columns = {name: [] for name in names}
     lines = array("Q")
+    broken: list[int] = []
     for line, row in rows:
         if len(row) != len(header):
+            if reading.drop_broken:
+                broken.append(line)
+                continue
             fields = counted(len(row), "field")
             what = f"has {fields} in line {line}, but {there} {verb} {len(header)}"
             raise unreadable(path, what, field)
         lines.append(line)
         for name, place in zip(names, places, strict=True):
             columns[name].append(row[place])
-    return Table(columns, "line", lines)
+    notes: tuple[str, ...] = ()
+    if broken:
+        notes = (f"{counted(len(broken), 'broken row')} dropped, first: line {broken[0]}",)
+    return Table(columns, "line", lines, notes=notes)
 
 
 def _split_lines(handle: Iterable[str], separator: str) -> Iterator[NumberedRow]:

@@ -20,12 +20,14 @@ class Table:
         unit: Unit of ``places``: ``line`` of a text file, else ``row`` from 1.
         places: Place of each row; None where rows are counted without a gap.
         classes: Names of the label column's classes in order, where the data set has them.
+        notes: Lines for the log, such as the number of rows that were dropped.
     """
 
     columns: Columns
     unit: str = "row"
     places: Sequence[int] | None = None
     classes: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
 
     def where(self, index: int) -> str:
         """How a message names a row: ``line 66``."""
@@ -45,6 +47,7 @@ class Reading:
         label_separator: Character after the label, for lines that begin with it.
         records: Key of a JSON object under which the rows are.
         label: Name of the label's column, for lines that begin with their label.
+        drop_broken: Whether rows with another number of cells than the header are dropped.
     """
 
     columns: Sequence[str] | None = None
@@ -55,6 +58,7 @@ class Reading:
     label_separator: str | None = None
     records: str | None = None
     label: str = "label"
+    drop_broken: bool = False
 
 
 PLAIN = Reading()

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from pricetag.recipes import Data
-from workers.job import roots
 from workers.job.context import StageContext
+from workers.job.data_files import files_of
 from workers.job.request import JobError
 from workers.training.data.cells import Cells
 from workers.training.data.examples import Examples
+from workers.training.data.glue import read_glue, require_labels
 from workers.training.data.tables import Table, require_columns
 from workers.training.tasks.registry import task_of
 
@@ -37,10 +38,17 @@ def _load(context: StageContext, split: str) -> Examples:
     if data.hub is not None:
         table = _hub_table(context, data, place, task.columns(data), field)
     else:
-        path = roots.find(place, context.job.data_roots, field)
-        table = task.read(path, data, field)
+        files = [file.path for file in files_of(data, split, place, context.job.data_roots)]
+        is_glue = data.glue is not None
+        table = (
+            read_glue(data, split, files, field) if is_glue else task.read(files[0], data, field)
+        )
+    for note in table.notes:
+        context.reporter.log(f"{split} data: {note}")
     if not next(iter(table.columns.values())):
         raise JobError("empty-data", f"the {split} data has no rows", field)
+    if data.glue is not None:
+        require_labels(data, table, field)
     return task.examples(Cells(table, field), data, split)
 
 
