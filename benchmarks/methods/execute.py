@@ -1,0 +1,198 @@
+"""Running the trials, one after another, over REST on a service of their own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+
+from benchmarks.methods.catalog import BASE, TEACHER, Catalog, Entry
+from benchmarks.methods.figures import Link, figures_of
+from benchmarks.methods.plan import Budget, Trial, described_run, fingerprint
+from benchmarks.methods.state import Record, State
+from pricetag.accounting.document.records import PriceTag
+from pricetag.client import Client
+from pricetag.tag.figures import duration_text
+from pricetag.wire import ApiError, Run, ServerUnreachable
+from tests.support.service import service
+
+INPUTS = "inputs"
+SERVICE = "service"
+
+
+class RunFailedError(Exception):
+    """A run did not succeed; the message is the reason."""
+
+
+@contextmanager
+def running_service(state: State, threads: int) -> Iterator[Client]:
+    """Server, database and one worker on the state folder, which keeps them for the next time."""
+    folder = state.folder / SERVICE
+    folder.mkdir(parents=True, exist_ok=True)
+    with service(folder, data_roots=str(state.folder / INPUTS)) as running:
+        running.start_worker("--gpus", "none", environment={"OMP_NUM_THREADS": str(threads)})
+        secret = running.http.headers["Authorization"].removeprefix("Bearer ")
+        with Client(str(running.http.base_url), secret) as client:
+            yield client
+
+
+@dataclass
+class Executor:
+    """Runs trials and keeps their records.
+
+    Attributes:
+        client: The benchmark's service.
+        catalog: All entries.
+        budget: What the runs have in common.
+        inputs: Hash of the inputs of each data set.
+        state: Where records are kept.
+        retry: Whether runs that failed are tried again.
+        quick_s: Runs of further seeds are skipped if the first took longer, s.
+    """
+
+    client: Client
+    catalog: Catalog
+    budget: Budget
+    inputs: Mapping[str, str]
+    state: State
+    retry: bool = False
+    quick_s: float | None = None
+    durations: list[float] = field(default_factory=list)
+
+    def run(self, trials: Sequence[Trial]) -> list[Record]:
+        """Run what is missing; returns the records of all trials that have one."""
+        fingerprints = {trial: self._fingerprint(trial) for trial in trials}
+        records = self.state.newest(fingerprints)
+        todo = [trial for trial in trials if self._is_due(records.get(trial))]
+        print(f"{len(trials)} runs, {len(trials) - len(todo)} done or failed before", flush=True)
+        for number, trial in enumerate(todo, 1):
+            reason = self._skipped(trial, records)
+            if reason is not None:
+                print(f"[{number}/{len(todo)}] {trial}: skipped, {reason}", flush=True)
+                continue
+            record = self._record(trial, fingerprints[trial], records)
+            self.state.keep(record)
+            records[trial] = record
+            print(self._line(record, number, len(todo)), flush=True)
+        return list(records.values())
+
+    def _fingerprint(self, trial: Trial) -> str:
+        return fingerprint(self.catalog, self.budget, trial, self.inputs[trial.data])
+
+    def _is_due(self, record: Record | None) -> bool:
+        return record is None or (record.status == "failed" and self.retry)
+
+    def _skipped(self, trial: Trial, records: Mapping[Trial, Record]) -> str | None:
+        entry = self.catalog.runs[trial.name]
+        if entry.start != BASE:
+            upstream = records.get(Trial(trial.seed, trial.data, entry.start))
+            if upstream is None or upstream.status != "succeeded":
+                return f"{entry.start} has no model"
+        first = records.get(Trial(0, trial.data, trial.name))
+        if trial.seed == 0 or self.quick_s is None or first is None or first.duration_s is None:
+            return None
+        is_needed = any(e.start == entry.name for e in self.catalog.runs.values())
+        if first.duration_s > self.quick_s and not is_needed:
+            return f"the first seed took {first.duration_s:.0f} s"
+        return None
+
+    def _record(self, trial: Trial, mark: str, records: Mapping[Trial, Record]) -> Record:
+        """Run a trial; whatever goes wrong is recorded and never stops the other runs."""
+        begun_s = time.monotonic()
+        run_id: str | None = None
+        try:
+            run_id = self._submit(trial, mark, records)
+            run = self.client.wait(run_id)
+            if run["status"] != "succeeded":
+                raise RunFailedError(_reason(run))
+            duration_s = time.monotonic() - begun_s
+            figures = figures_of(*self._tags(trial, run_id, records), trial.data)
+            seen = self._seen(run)
+        except (RunFailedError, ApiError, ServerUnreachable, ValueError, KeyError) as error:
+            text = f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else str(error)
+            return Record(trial, mark, "failed", run_id, error=text)
+        return Record(trial, mark, "succeeded", run_id, duration_s, figures, seen=seen)
+
+    def _submit(self, trial: Trial, mark: str, records: Mapping[Trial, Record]) -> str:
+        """Post the run; one that was begun before the benchmark was interrupted goes on."""
+        entry = self.catalog.runs[trial.name]
+        upstream = None
+        if entry.start != BASE:
+            source = records[Trial(trial.seed, trial.data, entry.start)]
+            upstream = {"run": str(source.run_id), "stage": str(source.seen["model_stage"])}
+        described = described_run(entry, self.budget, trial, upstream)
+        tries = self.state.tries(trial, mark)
+        key = f"{trial.name}-{trial.data}-{trial.seed}-{mark}-{tries}"
+        return str(self.client.create_run(described, idempotency_key=key)["id"])
+
+    def _tags(
+        self, trial: Trial, run_id: str, records: Mapping[Trial, Record]
+    ) -> tuple[list[Link], PriceTag | None]:
+        """The price tags of the run's chain, and of the teacher to compare with."""
+        links = []
+        for entry in self.catalog.chain(trial.name):
+            source = records.get(Trial(trial.seed, trial.data, entry.name))
+            whose = run_id if entry.name == trial.name else str(source and source.run_id)
+            links.append(Link(entry, self.client.price_tag_document(whose)))
+        teacher = records.get(Trial(trial.seed, trial.data, TEACHER))
+        if teacher is None or teacher.status != "succeeded":
+            return links, None
+        return links, self.client.price_tag_document(str(teacher.run_id))
+
+    def _seen(self, run: Run) -> dict[str, object]:
+        """What belongs to a run beside its figures: verification, report, published model."""
+        run_id = run["id"]
+        verified = self.client.verify_price_tag(run_id)
+        report = self.client.create_report(run["name"], runs=[run_id])
+        attempts = run["attempts"]
+        return {
+            "verification": verified["outcome"],
+            "attempts": len(attempts),
+            "report_bytes": len(self.client.render_report(report["id"], "md")),
+            "model_stage": _model_stage(self.client.price_tag_document(run_id)),
+        }
+
+    def _line(self, record: Record, number: int, total: int) -> str:
+        """``[3/58] prune-snip-50 (sst2, seed 0): 84.2 in 31 s; 28 min left``."""
+        text = f"[{number}/{total}] {record.trial}: "
+        if record.status == "failed":
+            return f"{text}FAILED: {record.error}"
+        self.durations.append(record.duration_s or 0.0)
+        left_s = fmean(self.durations) * (total - number)
+        score = record.figures.get("score")
+        shown = "" if score is None or score.value is None else f"{100 * score.value:.1f}, "
+        return f"{text}{shown}{record.duration_s:.0f} s; about {duration_text(left_s)} left"
+
+
+def _model_stage(tag: PriceTag) -> str:
+    """Name of the last stage that made a model."""
+    from pricetag.recipes import REGISTRY
+
+    made = [s for s in tag.stages if s.parent is None and REGISTRY[s.kind].traits.makes_model]
+    return made[-1].name
+
+
+def _reason(run: Run) -> str:
+    reason = run.get("status_reason") or {}
+    return f"{run['status']}: {reason.get('code')}: {reason.get('message')}"
+
+
+def entries_for(catalog: Catalog, only: Sequence[str] | None) -> list[Entry]:
+    """The entries to run: all, or those named with what they need, the teacher included.
+
+    Raises:
+        ValueError: A name is unknown.
+    """
+    if not only:
+        return catalog.with_upstream([TEACHER, *catalog.runs])
+    unknown = sorted(set(only) - set(catalog.runs))
+    if unknown:
+        raise ValueError(f"unknown: {', '.join(unknown)}; names: {', '.join(catalog.runs)}")
+    return catalog.with_upstream([TEACHER, *only])
+
+
+def default_state() -> Path:
+    return Path(".pricetag") / "methods"

@@ -1,0 +1,61 @@
+"""The data root of the benchmark's worker: the encoder, and the same examples for all methods."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import shutil
+from pathlib import Path
+
+from benchmarks.methods.plan import Budget
+
+MODEL = "model"
+SHUFFLED_BY = 20
+
+
+def prepare(root: Path, data: dict[str, Path], model: Path, budget: Budget) -> dict[str, str]:
+    """Write the inputs; returns a hash of encoder and sentences for each data set.
+
+    Args:
+        root: Data root of the worker.
+        data: Folders with ``train.tsv`` and ``dev.tsv``, by name of the data set.
+        model: Folder of the encoder.
+        budget: How many examples.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    for name, folder in data.items():
+        (root / name).mkdir(exist_ok=True)
+        _write_part(folder / "train.tsv", root / name / "train.tsv", budget.examples)
+        _write_part(folder / "dev.tsv", root / name / "dev.tsv", budget.dev_examples)
+    if not (root / MODEL).exists():
+        partial = root / f"{MODEL}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(model, partial)
+        partial.rename(root / MODEL)
+    return {name: _hashed([root / MODEL, root / name]) for name in data}
+
+
+def dev_count(root: Path, name: str) -> int:
+    """Number of validation examples of a data set."""
+    return len((root / name / "dev.tsv").read_text(encoding="utf-8").splitlines()) - 1
+
+
+def _hashed(folders: list[Path]) -> str:
+    """SHA-256 of the files' names and contents, shortened."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+            digest.update(file.relative_to(folder).as_posix().encode())
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def _write_part(source: Path, target: Path, count: int | None) -> None:
+    """Copy the head line and ``count`` of the other lines, drawn by a fixed seed."""
+    head, *lines = source.read_text(encoding="utf-8").splitlines(keepends=True)
+    if count is not None and count < len(lines):
+        lines = random.Random(SHUFFLED_BY).sample(lines, count)
+    target.write_text(head + "".join(lines), encoding="utf-8")

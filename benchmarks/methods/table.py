@@ -1,0 +1,204 @@
+"""The rows of the table: figures of each run, over its seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from benchmarks.methods.catalog import TEACHER, Catalog, Entry
+from benchmarks.methods.claims import shown
+from benchmarks.methods.state import Record, succeeded
+from benchmarks.methods.statistics import Sample, sample_of
+from pricetag.accounting.work.break_even import NEVER
+from pricetag.tag.figure import Figure
+from pricetag.tag.figures import number, short_count
+
+KWH, WH, GRAM, MEGA = 1.0, 1e3, 1e3, 1e-6
+
+
+@dataclass(frozen=True)
+class Results:
+    """The newest records of all runs on one data set, by name of the run."""
+
+    data: str
+    examples: int | None
+    records: Mapping[str, Sequence[Record]]
+
+    @classmethod
+    def of(cls, records: Iterable[Record], data: str, examples: int | None) -> Results:
+        by_name: dict[str, list[Record]] = {}
+        for record in sorted(records, key=lambda record: record.trial):
+            if record.trial.data == data:
+                by_name.setdefault(record.trial.name, []).append(record)
+        return cls(data, examples, by_name)
+
+    def figures(self, name: str, figure: str) -> list[Figure]:
+        """A figure of a run, one for each seed that succeeded and reported it."""
+        records = succeeded(self.records.get(name, []))
+        return [r.figures[figure] for r in records if figure in r.figures]
+
+    def sample(self, name: str, figure: str) -> Sample | None:
+        """A figure of a run over its seeds; None if it is unknown."""
+        is_share = figure in ("score", "train_score") and self.data == "sst2"
+        values = [item.value for item in self.figures(name, figure)]
+        return sample_of(values, self.examples if is_share else None)
+
+    def mean(self, name: str, figure: str) -> Figure:
+        """Mean over the seeds; the ends of the interval are means, too.
+
+        The seeds share the meter, so that its error does not average out.
+        """
+        figures = [item for item in self.figures(name, figure) if item.value is not None]
+        if not figures:
+            reasons = [item.reason for item in self.figures(name, figure) if item.reason]
+            return Figure.unknown(reasons[0] if reasons else "not measured")
+        first = figures[0]
+        return Figure(
+            fmean(item.value for item in figures if item.value is not None),
+            _mean_or_none([item.low for item in figures]),
+            _mean_or_none([item.high for item in figures]),
+            first.unit,
+            first.source,
+        )
+
+
+def _mean_or_none(values: Sequence[float | None]) -> float | None:
+    numbers = [value for value in values if value is not None]
+    return fmean(numbers) if len(numbers) == len(values) else None
+
+
+Cell = Callable[[Results, Entry], str]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its head, the figure whose source the head names, and its cells."""
+
+    head: str
+    figure: str
+    cell: Cell
+
+
+def _plain(figure: str, factor: float = 1.0) -> Cell:
+    def cell(results: Results, entry: Entry) -> str:
+        mean = results.mean(entry.name, figure)
+        return "n/a" if mean.value is None else number(float(mean.value * factor))
+
+    return cell
+
+
+def _with_interval(figure: str, factor: float) -> Cell:
+    def cell(results: Results, entry: Entry) -> str:
+        mean = results.mean(entry.name, figure)
+        if mean.value is None:
+            return "n/a"
+        text = number(mean.value * factor)
+        if mean.low is None or mean.high is None:
+            return text
+        return f"{text} ({number(mean.low * factor)} to {number(mean.high * factor)})"
+
+    return cell
+
+
+def _score(results: Results, entry: Entry) -> str:
+    sample = results.sample(entry.name, "score")
+    return "n/a" if sample is None else shown(sample)
+
+
+def _seeds(results: Results, entry: Entry) -> str:
+    return str(len(succeeded(results.records.get(entry.name, []))))
+
+
+def _parameters(results: Results, entry: Entry) -> str:
+    mean = results.mean(entry.name, "parameters")
+    return "n/a" if mean.value is None else short_count(mean.value)
+
+
+def _remaining(results: Results, entry: Entry) -> str:
+    """Weights that are not zero, of those of the teacher."""
+    left = results.mean(entry.name, "non_zero_parameters").value
+    whole = results.mean(TEACHER, "parameters").value
+    return "n/a" if left is None or not whole else f"{100 * left / whole:.0f}%"
+
+
+def _remaining_encoder(results: Results, entry: Entry) -> str:
+    sparsity = results.mean(entry.name, "encoder_sparsity").value
+    return "n/a" if sparsity is None else f"{100 * (1 - sparsity):.0f}%"
+
+
+def _break_even(results: Results, entry: Entry) -> str:
+    figures = results.figures(entry.name, "break_even")
+    if entry.name == TEACHER or not figures:
+        return "-"
+    if all(item.reason == NEVER for item in figures):
+        return "never"
+    mean = results.mean(entry.name, "break_even")
+    if mean.value is None:
+        return "n/a"
+    ends = [end for end in (mean.low, mean.high) if end is not None]
+    interval = f" ({' to '.join(map(short_count, ends))})" if len(ends) == 2 else ""
+    return short_count(mean.value) + interval
+
+
+QUALITY = (
+    Column("Parameters", "parameters", _parameters),
+    Column("Remaining, of all", "non_zero_parameters", _remaining),
+    Column("Remaining, of its layers", "encoder_sparsity", _remaining_encoder),
+    Column("Size (MB)", "bytes", _plain("bytes", MEGA)),
+    Column("Packed (MB)", "packed_bytes", _plain("packed_bytes", MEGA)),
+    Column("MFLOP an example", "flops", _plain("flops", MEGA)),
+    Column("Latency p50 (ms)", "latency_s", _plain("latency_s", 1e3)),
+)
+ENERGY = (
+    Column("Making, own (Wh)", "making_kwh", _with_interval("making_kwh", WH)),
+    Column(
+        "Making, with the teacher's (Wh)",
+        "making_with_teacher_kwh",
+        _with_interval("making_with_teacher_kwh", WH),
+    ),
+    Column("CO2e of making (g)", "co2e_kg", _with_interval("co2e_kg", GRAM)),
+    Column("1,000 inferences (mWh)", "inference_kwh", _with_interval("inference_kwh", 1e6)),
+    Column("Break-even (inferences)", "break_even", _break_even),
+)
+SCORE = {"sst2": "Accuracy (%)", "cola": "MCC (x 100)"}
+
+
+def rows(catalog: Catalog, results: Results) -> list[Entry]:
+    """Entries of the table that ran on the data set, best score first within their order."""
+    entries = [entry for entry in catalog.runs.values() if entry.table]
+    return [entry for entry in entries if succeeded(results.records.get(entry.name, []))]
+
+
+def table(catalog: Catalog, results: Results, columns: Sequence[Column]) -> list[str]:
+    """A Markdown table with the score, the number of seeds and the columns."""
+    entries = rows(catalog, results)
+    score = Column(SCORE[results.data], "score", _score)
+    listed = [score, Column("Seeds", "score", _seeds), *columns]
+    lines = [
+        f"| Method | {' | '.join(column.head for column in listed)} |",
+        "| --- |" + " ---: |" * len(listed),
+    ]
+    for entry in entries:
+        cells = " | ".join(column.cell(results, entry) for column in listed)
+        lines.append(f"| {entry.title} | {cells} |")
+    sources = [_source(results, entries, column.figure) for column in listed]
+    sources[1] = ""
+    return [*lines, f"| *Source* | {' | '.join(sources)} |"]
+
+
+def _source(results: Results, entries: Sequence[Entry], figure: str) -> str:
+    """The evidence of a column: ``counted``, ``modelled``; several where rows differ."""
+    sources = {item.source for entry in entries for item in results.figures(entry.name, figure)} - {
+        None
+    }
+    return ", ".join(f"*{source}*" for source in sorted(map(str, sources)))
+
+
+def cost_wh(results: Results, names: Iterable[str]) -> float | None:
+    """Energy to make the models of some runs, all seeds, their teachers' once for each seed."""
+    figures = [item for name in names for item in results.figures(name, "making_kwh")]
+    values = [item.value for item in figures]
+    if not values or any(value is None for value in values):
+        return None
+    return sum(value for value in values if value is not None) * WH

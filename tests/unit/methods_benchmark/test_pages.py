@@ -1,0 +1,173 @@
+"""The page and its picture, from a state folder."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from itertools import pairwise
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.methods import catalog as catalogs
+from benchmarks.methods import claims as claiming
+from benchmarks.methods.chart import Point, chart, frontier
+from benchmarks.methods.plan import Budget, Trial, fingerprint
+from benchmarks.methods.render import PAGE, PICTURE, newest, write_pages
+from benchmarks.methods.state import Record, State
+from benchmarks.methods.table import Results
+from pricetag.accounting.work.break_even import NEVER
+from pricetag.tag.figure import Figure
+
+CATALOG = catalogs.read()
+BUDGET = Budget()
+INPUTS = {"sst2": "inputs", "cola": "more inputs"}
+
+
+def modelled(value: float, unit: str = "kWh") -> Figure:
+    return Figure(value, 0.5 * value, 2 * value, unit, "modelled")
+
+
+def figures(score: float, making_kwh: float, size: float) -> dict[str, Figure]:
+    return {
+        "score": Figure(score, None, None, "", "counted"),
+        "parameters": Figure(2_000_000.0, None, None, "", "counted"),
+        "non_zero_parameters": Figure(250 * size, None, None, "", "counted"),
+        "bytes": Figure(size * 1e6, None, None, "bytes", "counted"),
+        "latency_s": Figure(0.004, None, None, "s", "timed"),
+        "flops": Figure.unknown("the model's operations cannot be counted"),
+        "making_kwh": modelled(making_kwh),
+        "making_with_teacher_kwh": modelled(2 * making_kwh),
+        "co2e_kg": modelled(making_kwh, "kg"),
+        "inference_kwh": modelled(making_kwh / 10),
+        "break_even": Figure.unknown(NEVER),
+    }
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> State:
+    made = State(tmp_path / "state")
+    packages = {"torch": "2.13.0"}
+    made.write_about(
+        {
+            "budget": asdict(BUDGET),
+            "inputs": INPUTS,
+            "dev_examples": {"sst2": 872, "cola": 527},
+            "packages": packages,
+            "processor": "a processor",
+            "cores": 2,
+            "date": "2026-03-01",
+            "python": "3.12",
+        }
+    )
+    for seed, score in enumerate((0.80, 0.82)):
+        keep(made, Trial(seed, "sst2", "teacher"), figures(score, 0.001, 8000))
+        keep(made, Trial(seed, "sst2", "quantize-int8"), figures(score - 0.1, 0.0001, 2000))
+    keep(made, Trial(0, "cola", "teacher"), figures(0.3, 0.001, 8000))
+    trial = Trial(0, "sst2", "prune-heads-50")
+    made.keep(Record(trial, mark(trial), "failed", error="out of memory"))
+    return made
+
+
+def mark(trial: Trial) -> str:
+    return fingerprint(CATALOG, BUDGET, trial, INPUTS[trial.data])
+
+
+def keep(state: State, trial: Trial, values: dict[str, Figure]) -> None:
+    state.keep(Record(trial, mark(trial), "succeeded", "id", 3.0, values))
+
+
+@pytest.fixture
+def page(state: State, tmp_path: Path) -> str:
+    written = write_pages(CATALOG, state, tmp_path / "docs")
+    assert written == tmp_path / "docs" / PAGE
+    ElementTree.fromstring((tmp_path / "docs" / PICTURE).read_text())
+    return written.read_text()
+
+
+def row(page: str, head: str, number: int = 0) -> list[str]:
+    lines = [line for line in page.splitlines() if line.startswith(f"| {head}")]
+    return [cell.strip() for cell in lines[number].strip("|").split("|")]
+
+
+def test_rows_have_mean_and_standard_deviation_over_seeds(page: str) -> None:
+    cells = row(page, "int8, dynamic")
+    assert cells[1:3] == ["71.0 ± 1.4", "2"]
+    assert cells[3:7] == ["2.00M", "25%", "n/a", "2,000"]
+    assert row(page, "Fine-tuned encoder", 2)[1:3] == ["30.0", "1"]  # cola
+
+
+def test_energies_have_intervals_and_sources(page: str) -> None:
+    energy = row(page, "int8, dynamic", 1)
+    assert energy[3] == "0.100 (0.0500 to 0.200)"
+    assert energy[-1] == "never"
+    assert row(page, "Fine-tuned encoder", 1)[-1] == "-"
+    assert row(page, "*Source*", 1)[3:7] == ["*modelled*"] * 4
+
+
+def test_every_claim_has_a_verdict(page: str) -> None:
+    for claim in claiming.read():
+        cells = row(page, claim.claim)
+        assert re.fullmatch(r"\*\*(held|not held|not decided|not testable here)\*\*", cells[2])
+    assert row(page, "8 bits with embeddings")[2:5] == ["**held**", "bytes x 0.250", "2.20"]
+
+
+def test_what_failed_and_what_did_not_run_is_listed(page: str) -> None:
+    assert "prune-heads-50 (sst2, seed 0): failed (out of memory)." in page
+    assert re.search(r"Not run yet on SST-2: .*distill-logits", page)
+    for kind, reason in CATALOG.not_run.items():
+        assert f"- `{kind}`: {reason}." in page
+
+
+def test_runs_of_another_description_are_not_shown(state: State) -> None:
+    trial = Trial(0, "sst2", "distill-logits")
+    state.keep(Record(trial, "old", "succeeded", "id", 3.0, figures(0.9, 1, 1)))
+    state.keep(Record(Trial(0, "sst2", "gone"), "old", "succeeded", "id", 3.0, {}))
+    assert trial not in newest(CATALOG, state)
+
+
+def test_a_trial_of_the_benchmark_says_so(state: State, tmp_path: Path) -> None:
+    assert "trial of the benchmark" not in write_pages(CATALOG, state, tmp_path).read_text()
+    state.write_about(state.about() | {"budget": asdict(Budget(dev_examples=128))})
+    assert "trial of the benchmark" in write_pages(CATALOG, state, tmp_path).read_text()
+
+
+def test_means_keep_the_interval_of_the_shared_meter() -> None:
+    records = [
+        Record(Trial(seed, "sst2", "teacher"), "", "succeeded", "id", 1.0, {"energy": modelled(v)})
+        for seed, v in enumerate((1.0, 3.0))
+    ]
+    mean = Results.of(records, "sst2", 872).mean("teacher", "energy")
+    assert (mean.value, mean.low, mean.high) == (2.0, 1.0, 4.0)
+
+
+POINTS = st.lists(
+    st.builds(Point, st.just("p"), st.floats(0.1, 9), st.floats(0, 100)), min_size=1, max_size=12
+)
+
+
+@given(POINTS)
+def test_the_frontier_is_what_no_other_point_beats(points: list[Point]) -> None:
+    best = frontier(points)
+
+    def beaten(one: Point) -> bool:
+        return any(
+            (p.energy <= one.energy and p.score > one.score)
+            or (p.energy < one.energy and p.score >= one.score)
+            for p in points
+        )
+
+    assert {(p.energy, p.score) for p in best} == {
+        (p.energy, p.score) for p in points if not beaten(p)
+    }
+    assert all(a.energy < b.energy and a.score < b.score for a, b in pairwise(best))
+
+
+def test_a_chart_names_its_points() -> None:
+    points = [Point("a & b", 1.0, 80.0, 0.5), Point("c", 2.0, 80.0)]
+    drawn = ElementTree.fromstring(chart([("Energy", points), ("None", [])], "Accuracy"))
+    texts = ["".join(element.itertext()) for element in drawn.iter()]
+    assert {"a & b", "c"} <= set(texts)

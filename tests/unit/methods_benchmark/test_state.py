@@ -1,0 +1,189 @@
+"""The state folder: finished runs are kept, a failed one can be tried again."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.methods import catalog as catalogs
+from benchmarks.methods import execute
+from benchmarks.methods.execute import Executor
+from benchmarks.methods.inputs import dev_count, prepare
+from benchmarks.methods.plan import Budget, Trial
+from benchmarks.methods.state import Record, State
+from pricetag.tag.figure import Figure
+from pricetag.wire import ApiError
+
+CATALOG = catalogs.read()
+BUDGET = Budget()
+TRIAL = Trial(0, "sst2", "teacher")
+SCORE = {"score": Figure(0.8, None, None, "", "counted")}
+
+
+def record(trial: Trial = TRIAL, mark: str = "a", status: str = "succeeded") -> Record:
+    return Record(trial, mark, status, "id", 3.0, SCORE, seen={"model_stage": "train"})
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> State:
+    return State(tmp_path / "state")
+
+
+def test_records_are_read_as_they_were_kept(state: State) -> None:
+    kept = [record(), record(status="failed"), record(Trial(1, "cola", "teacher"))]
+    for one in kept:
+        state.keep(one)
+    assert [r for records in state.records().values() for r in records] == kept
+    assert State(state.folder).newest({TRIAL: "a"}) == {TRIAL: kept[1]}
+
+
+def test_a_record_of_another_description_does_not_count(state: State) -> None:
+    state.keep(record(mark="old"))
+    assert state.newest({TRIAL: "new"}) == {}
+
+
+def test_a_line_that_was_cut_off_is_skipped(state: State) -> None:
+    state.keep(record())
+    with (state.folder / "runs.jsonl").open("a") as file:
+        file.write(record(mark="b").as_json()[:50])
+    assert state.newest({TRIAL: "a"}) == {TRIAL: record()}
+
+
+def test_failures_are_counted_for_each_description(state: State) -> None:
+    for mark in ("a", "a", "b"):
+        state.keep(record(mark=mark, status="failed"))
+    assert [state.tries(TRIAL, mark) for mark in ("a", "b", "c")] == [2, 1, 0]
+
+
+def test_conditions_are_kept(state: State) -> None:
+    with pytest.raises(FileNotFoundError, match="has no runs yet"):
+        state.budget()
+    state.write_about({"budget": asdict(Budget(examples=7)), "inputs": {"sst2": "x"}})
+    assert state.budget() == Budget(examples=7)
+
+
+def test_inputs_are_the_same_examples_for_all(tmp_path: Path) -> None:
+    source, model = tmp_path / "sst2", tmp_path / "encoder"
+    for folder in (source, model):
+        folder.mkdir()
+    (model / "config.json").write_text("{}")
+    lines = [f"sentence {number}\t1\n" for number in range(40)]
+    (source / "train.tsv").write_text("sentence\tlabel\n" + "".join(lines))
+    (source / "dev.tsv").write_text("sentence\tlabel\n" + "".join(lines[:9]))
+    hashes = [
+        prepare(tmp_path / place, {"sst2": source}, model, Budget(examples=10))
+        for place in ("one", "other", "other")
+    ]
+    assert hashes[0] == hashes[1] == hashes[2]
+    head, *drawn = (tmp_path / "one" / "sst2" / "train.tsv").read_text().splitlines(keepends=True)
+    assert head == "sentence\tlabel\n"
+    assert len(set(drawn)) == 10
+    assert set(drawn) <= set(lines)
+    assert dev_count(tmp_path / "one", "sst2") == 9
+    assert prepare(tmp_path / "third", {"sst2": source}, model, Budget(examples=11)) != hashes[0]
+
+
+class FakeService:
+    """A service on which the named runs fail."""
+
+    def __init__(self, *failing: str, rejected: str = "") -> None:
+        self.failing, self.rejected = failing, rejected
+        self.posted: list[tuple[dict[str, Any], str]] = []
+
+    def create_run(self, run: dict[str, Any], *, idempotency_key: str) -> dict[str, Any]:
+        self.posted.append((run, idempotency_key))
+        if run["name"] == self.rejected:
+            raise ApiError(422, "invalid-recipe", "rejected", [])
+        return {"id": f"id of {run['name']}"}
+
+    def wait(self, run_id: str) -> dict[str, Any]:
+        failed = run_id.removeprefix("id of ") in self.failing
+        reason = {"code": "out-of-memory", "message": "too large"}
+        status = "failed" if failed else "succeeded"
+        return {"id": run_id, "status": status, "status_reason": reason if failed else None}
+
+    @property
+    def names(self) -> list[str]:
+        return [run["name"] for run, _ in self.posted]
+
+
+NAMES = ("teacher", "student-labels", "student-labels-bf16", "prune-heads-50")
+TRIALS = [Trial(0, "sst2", name) for name in NAMES]
+
+
+def executor(
+    state: State, service: FakeService, monkeypatch: pytest.MonkeyPatch, **options: Any
+) -> Executor:
+    monkeypatch.setattr(execute, "figures_of", lambda *args: SCORE)
+    monkeypatch.setattr(Executor, "_tags", lambda *args: ([], None))
+    monkeypatch.setattr(Executor, "_seen", lambda *args: {"model_stage": "last stage"})
+    client: Any = service
+    return Executor(client, CATALOG, BUDGET, {"sst2": "inputs"}, state, **options)
+
+
+def statuses(records: list[Record]) -> dict[str, str]:
+    return {record.trial.name: record.status for record in records}
+
+
+def test_a_failure_stops_only_what_starts_from_it(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = FakeService("student-labels")
+    records = executor(state, service, monkeypatch).run(TRIALS)
+    assert statuses(records) == {
+        "teacher": "succeeded",
+        "student-labels": "failed",
+        "prune-heads-50": "succeeded",
+    }
+    errors = [record.error for record in records if record.status == "failed"]
+    assert errors == ["failed: out-of-memory: too large"]
+    run, _ = service.posted[1]
+    assert run["recipe"]["model"] == {"run": "id of teacher", "stage": "last stage"}
+
+
+def test_a_rejected_run_does_not_stop_the_others(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = FakeService(rejected="student-labels")
+    records = executor(state, service, monkeypatch).run(TRIALS)
+    assert statuses(records)["student-labels"] == "failed"
+    assert statuses(records)["prune-heads-50"] == "succeeded"
+
+
+def test_it_goes_on_where_it_was_and_tries_failures_only_on_request(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor(state, FakeService("student-labels"), monkeypatch).run(TRIALS)
+    again = FakeService()
+    executor(state, again, monkeypatch).run(TRIALS)
+    assert again.names == []
+    retried = FakeService()
+    records = executor(state, retried, monkeypatch, retry=True).run(TRIALS)
+    assert retried.names == ["student-labels", "student-labels-bf16"]
+    assert set(statuses(records).values()) == {"succeeded"}
+
+
+def test_an_interrupted_run_has_the_same_key_and_a_retried_one_another(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = []
+    for service in (FakeService("teacher"), FakeService()):
+        executor(state, service, monkeypatch, retry=True).run(TRIALS[:1])
+        keys.append(service.posted[0][1])
+    assert len(set(keys)) == 2
+    other = State(state.folder / "other")
+    service = FakeService()
+    executor(other, service, monkeypatch).run(TRIALS[:1])
+    assert service.posted[0][1] == keys[0]
+
+
+def test_long_runs_have_one_seed_unless_others_start_from_them(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = [Trial(seed, "sst2", name) for seed in (0, 1) for name in ("teacher", "prune-heads-50")]
+    service = FakeService()
+    executor(state, service, monkeypatch, quick_s=-1.0).run(both)
+    assert service.names == ["teacher", "prune-heads-50", "teacher"]
