@@ -70,7 +70,8 @@ def decide(rule: Mapping[str, Any], lookup: Lookup) -> Outcome:
         raise ValueError(f"unknown rule: {sorted(rule)}")
     of = str(rule.get("of", "score"))
     names: list[str] = rule[kind]
-    samples = [lookup(name, of) for name in names]
+    figures = (of, str(rule.get("to", of)))
+    samples = [lookup(name, figure) for name, figure in zip(names, figures, strict=True)]
     unknown = [name for name, sample in zip(names, samples, strict=True) if sample is None]
     if unknown:
         return Outcome("not decided", f"{of} of {' and '.join(unknown)} is not known")
@@ -115,7 +116,9 @@ def _within_sd(rule: Mapping[str, Any], first: Sample, second: Sample) -> Outcom
 
 
 def _ratio(rule: Mapping[str, Any], first: Sample, second: Sample) -> Outcome:
-    of = str(rule.get("of", "score")).removesuffix("_s").removesuffix("_kwh")
+    of = (
+        str(rule.get("of", "score")).removeprefix("metric.").removesuffix("_s").removesuffix("_kwh")
+    )
     if second.mean == 0:
         return Outcome("not decided", f"{of} of the second is 0")
     ratio = first.mean / second.mean

@@ -23,6 +23,7 @@ from pricetag.tag.variants import (
     inference_kwh,
     variants,
 )
+from pricetag.tag.variants import SCORES as SCORE_NAMES
 
 SCORES = {"sst2": "accuracy", "cola": "mcc"}
 """The score of each data set."""
@@ -168,7 +169,7 @@ def _others(tag: PriceTag, score: Figure, name: str) -> dict[str, Figure]:
     others = {
         f"metric.{item.metric}": _metric(item, COUNTED)
         for item in tag.quality
-        if item.metric not in ("inferences",) and item.split is None
+        if item.metric != "inferences" and item.metric not in SCORE_NAMES
     }
     on_train = [item for item in tag.quality if item.split == "train" and item.metric == name]
     if on_train:

@@ -20,6 +20,8 @@ SAMPLES = {
     ("one high", "score"): Sample((0.82,), 872),
     ("one near", "score"): Sample((0.80,), 872),
     ("correlation", "score"): Sample((0.3,)),
+    ("small", "metric.after"): Sample((0.02,)),
+    ("small", "metric.before"): Sample((0.04,)),
     ("small", "bytes"): Sample((25.0,)),
     ("large", "bytes"): Sample((100.0,)),
 }
@@ -52,6 +54,24 @@ def lookup(name: str, figure: str) -> Sample | None:
         ({"ratio": ["small", "large"], "of": "bytes", "at_most": 0.24}, "not held"),
         ({"ratio": ["small", "large"], "of": "bytes", "at_least": 0.25}, "held"),
         ({"ratio": ["small", "large"], "of": "bytes", "at_least": 0.26}, "not held"),
+        (
+            {
+                "ratio": ["small", "small"],
+                "of": "metric.after",
+                "to": "metric.before",
+                "at_most": 0.5,
+            },
+            "held",
+        ),
+        (
+            {
+                "ratio": ["small", "small"],
+                "of": "metric.before",
+                "to": "metric.after",
+                "at_most": 1,
+            },
+            "not held",
+        ),
         ({"ratio": ["small", "not run"], "of": "bytes", "at_least": 0.26}, "not decided"),
     ],
 )
