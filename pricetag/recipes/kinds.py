@@ -69,7 +69,9 @@ class Traits(Generic[P]):
             both.
         makes_model: Whether it produces a model, which is published and passed to the next stage.
         final: Reason why its model can be neither trained nor compressed further.
-        starts_from_scratch: Whether it may be the first stage of a model with random weights.
+        headless: Why its model must be trained before it is used; None if it has a head.
+        starts_from_scratch: Whether it may be the first stage of a model with random weights, or
+            follow a stage whose model is ``headless``.
         runs_program: Whether it runs the author's own program, without task and model.
         measures_model: Whether it reports size, speed and quality of the current model.
         tasks: Tasks that it supports.
@@ -95,6 +97,7 @@ class Traits(Generic[P]):
     evaluates_train: bool = False
     makes_model: bool = False
     final: str | None = None
+    headless: str | None = None
     starts_from_scratch: bool = False
     runs_program: bool = False
     measures_model: bool = False

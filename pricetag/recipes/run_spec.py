@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Annotated, Self
 
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
@@ -172,6 +173,7 @@ class Recipe(Params):
                 )
 
     def _check_order(self) -> None:
+        self._check_heads()
         last: StageParams | None = None
         for index, stage in enumerate(self.stages):
             traits = traits_of(stage)
@@ -185,6 +187,19 @@ class Recipe(Params):
                 )
             if traits.final is not None:
                 last = stage
+
+    def _check_heads(self) -> None:
+        """A model without a head must get one by training before it is used."""
+        for index, (before, stage) in enumerate(pairwise(self.stages), start=1):
+            reason = traits_of(before).headless
+            if reason is not None and not traits_of(stage).starts_from_scratch:
+                raise _fault(
+                    f"stages.{index}.kind",
+                    "'{kind}' cannot follow {before}: {reason}; put a train stage between them",
+                    kind=stage.stage_kind(),
+                    before=before.stage_kind(),
+                    reason=reason,
+                )
 
     def _check_splits(self) -> None:
         splits = self.splits()

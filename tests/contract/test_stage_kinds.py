@@ -145,7 +145,8 @@ def test_the_published_model_is_loaded_evaluated_and_measured(lives: Path, kind:
     reloaded = life["reloaded"]
     assert reloaded is not None
     assert reloaded["codes"] == [0]
-    assert ends(reloaded) == [("evaluate", "succeeded"), ("measure", "succeeded")]
+    first = [("train", "succeeded")] if entry_of(kind).traits.headless else []
+    assert ends(reloaded) == [*first, ("evaluate", "succeeded"), ("measure", "succeeded")]
     figures = {event["name"]: event["value"] for event in of(reloaded, "metric")}
     assert figures["parameters"] > 0
     (card,) = [event["card"] for event in of(life["whole"], "artifact") if event["card"]]

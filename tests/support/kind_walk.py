@@ -216,7 +216,8 @@ def walk(entry: RecipeEntry[Any], root: Path, ranks: int) -> dict[str, Any]:
     if entry.traits.makes_model and ranks == 1:
         task = walked_task(entry)
         whose = recipe if task is None else partial(task_recipe, task)
-        life["reloaded"] = _reload(folder, whole["events"], root, whose)
+        trained = [small(REGISTRY["train"], evaluate=False)] if entry.traits.headless else []
+        life["reloaded"] = _reload(folder, whole["events"], root, whose, *trained)
     if ranks == 1:
         life["repeated"] = carry_out(folder / "halves", described, 3)
         stored = parse_recipe(described).model_dump(mode="json")
@@ -271,14 +272,19 @@ def _reload(
     events: list[dict[str, Any]],
     root: Path,
     described: Callable[..., dict[str, Any]],
+    *trained: dict[str, Any],
 ) -> dict[str, Any] | None:
-    """A new run that evaluates and measures what was published."""
+    """A new run that evaluates and measures what was published; first, it may be trained."""
     places = [Path(event["path"]) for event in events if event["type"] == "artifact"]
     if not places:
         return None
     name = f"published-{folder.name}"
     shutil.copytree(places[0].parent, root / name)
-    stages = ({"kind": "evaluate"}, {"kind": "measure", "min_seconds": 0.05, "batch_size": 2})
+    stages = (
+        *trained,
+        {"kind": "evaluate"},
+        {"kind": "measure", "min_seconds": 0.05, "batch_size": 2},
+    )
     return carry_out(folder / "reloaded", described(*stages, model=name), 1)
 
 

@@ -9,7 +9,11 @@ import pytest
 from pricetag.recipes import REGISTRY, RecipeError, parse_recipe
 from pricetag.recipes.tasks import TASKS
 
-KINDS = [kind for kind, entry in REGISTRY.items() if "mid_evaluation" in entry.params.model_fields]
+KINDS = [
+    kind
+    for kind, entry in REGISTRY.items()
+    if "mid_evaluation" in entry.params.model_fields and entry.traits.headless is None
+]
 PAIRS = [(kind, task) for kind in KINDS for task in TASKS if task in REGISTRY[kind].traits.tasks]
 METRICS = sorted({metric for task in TASKS.values() for metric in task.metrics})
 

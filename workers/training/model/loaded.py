@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -33,3 +34,8 @@ class Loaded:
         """``wanted`` tokens, or as many as the model and its tokenizer can take."""
         limit = position_limit(self.model)
         return min(wanted, wanted if limit is None else limit, self.tokenizer.model_max_length)
+
+
+def encoder_of(loaded: Loaded) -> Loaded:
+    """A model without its head, with the same weights."""
+    return replace(loaded, model=cast(PreTrainedModel, loaded.model.base_model))
