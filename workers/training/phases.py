@@ -21,7 +21,8 @@ from workers.training.training_stage import finish
 class Phase:
     """One part of a stage's training, with an optimizer and a schedule of its own.
 
-    ``begin`` changes the model in place before the phase, the same way in every attempt.
+    ``begin`` changes the model in place before the phase, the same way in every attempt. If it
+    ``changes_modules``, it is repeated before the weights of a finished phase are loaded.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Phase:
     losses: Sequence[LossTerm]
     plugins: Sequence[Plugin] = ()
     begin: Callable[[], None] | None = None
+    changes_modules: bool = False
 
 
 def train_in_phases(
@@ -76,7 +78,14 @@ def train_in_phases(
             tally=tally,
         ).as_json()
 
-    results = run_rounds(context, loaded.model, len(phases), one_phase)
+    finished = iter(phases)
+
+    def change_again(result: Result) -> None:
+        phase = next(finished)  # those that an earlier attempt finished come first, in order
+        if phase.changes_modules and phase.begin is not None:
+            phase.begin()
+
+    results = run_rounds(context, loaded.model, len(phases), one_phase, change_again=change_again)
     outcomes = [Outcome(**result) for result in results]
     report_training(context, outcomes)
     steps = {phase.name: outcome.steps for phase, outcome in zip(phases, outcomes, strict=True)}

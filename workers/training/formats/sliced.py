@@ -1,4 +1,4 @@
-"""Sliced encoders: with attention heads and feed-forward neurons removed from their layers."""
+"""Sliced encoders: with heads and feed-forward neurons removed from their layers, or added."""
 
 from __future__ import annotations
 
@@ -58,13 +58,58 @@ def slice_layer(
     module.is_sliced = True  # some architectures have other widths by design
 
 
+def widen_layer(model: PreTrainedModel, layer: int, heads: int, neurons: int) -> None:
+    """Add heads and neurons to a layer, after those it has, in place.
+
+    They start as the architecture starts: weights from a normal distribution with the standard
+    deviation ``initializer_range`` of the configuration, biases at 0, drawn from torch's own
+    generator. What the layer had stays as it is.
+
+    Args:
+        model: A BERT-shaped model, changed in place.
+        layer: Number of the layer.
+        heads: Number of heads that the layer gets in all, not fewer than it has.
+        neurons: Number of neurons that the layer gets in all, not fewer than it has.
+
+    Raises:
+        ValueError: The layer has more heads or neurons already, or is not BERT-shaped.
+    """
+    module: Any = encoder_layers(model)[layer]
+    parts = _parts(module)
+    if parts is None:
+        raise ValueError(f"the layers of a {model.config.model_type} model cannot be widened")
+    before = layer_sizes(model, layer)
+    if before[0] > heads or before[1] > neurons:
+        raise ValueError(f"layer {layer} has {before[0]} heads and {before[1]} neurons already")
+    std, width = float(model.config.initializer_range), heads * head_size(model)
+    for name in _PARTS[:3]:
+        _grow(parts[name], width, std, dim=0)
+    _grow(parts["attention.output.dense"], width, std, dim=1)
+    _grow(parts["intermediate.dense"], neurons, std, dim=0)
+    _grow(parts["output.dense"], neurons, std, dim=1)
+    module.is_sliced = True
+
+
+def layer_sizes(model: PreTrainedModel, layer: int) -> tuple[int, int]:
+    """Number of heads and neurons of a layer.
+
+    Raises:
+        ValueError: The layer is not BERT-shaped.
+    """
+    parts = _parts(encoder_layers(model)[layer])
+    if parts is None:
+        raise ValueError(f"the layers of a {model.config.model_type} model have no such parts")
+    heads = _width(parts["attention.self.query"], 0) // head_size(model)
+    return heads, _width(parts["intermediate.dense"], 0)
+
+
 def head_size(model: PreTrainedModel) -> int:
     """Width of one attention head."""
     return int(model.config.hidden_size // model.config.num_attention_heads)
 
 
 class Sliced(Format):
-    """A model with fewer heads or neurons in some layers than its configuration states."""
+    """A model with other numbers of heads or neurons in some layers than its configuration's."""
 
     name = "sliced"
     note_file = "slices.json"
@@ -94,14 +139,12 @@ class Sliced(Format):
         """See ``Format.rebuild``."""
         require_format(note, 1, self.note_file)
         for number, sizes in enumerate(note["layers"]):
-            parts = _parts(encoder_layers(model)[number])
-            if parts is None:
-                raise ValueError(f"{self.note_file}: layer {number} cannot be sliced")
-            heads = _width(parts["attention.self.query"], 0) // head_size(model)
-            neurons = _width(parts["intermediate.dense"], 0)
             # A shared layer was sliced with the first layer of its group.
-            if (heads, neurons) != (sizes["heads"], sizes["neurons"]):
-                slice_layer(model, number, range(sizes["heads"]), range(sizes["neurons"]))
+            heads, neurons = sizes["heads"], sizes["neurons"]
+            now = layer_sizes(model, number)
+            if now != (heads, neurons):
+                slice_layer(model, number, range(min(now[0], heads)), range(min(now[1], neurons)))
+                widen_layer(model, number, heads, neurons)
 
 
 FORMAT = Sliced()
@@ -131,3 +174,25 @@ def _keep(module: nn.Linear, index: torch.Tensor, dim: int) -> None:
             module.bias = nn.Parameter(module.bias.detach().index_select(0, index).clone())
     else:
         module.in_features = len(index)
+
+
+def _grow(module: nn.Linear, size: int, std: float, dim: int) -> None:
+    """Add rows (dim 0) or columns (dim 1) to a linear module up to a size, in place."""
+    old = module.weight.detach()
+    shape = list(old.shape)
+    shape[dim] = size - old.shape[dim]
+    if shape[dim] == 0:
+        return
+    # Drawn on the CPU: the same on every device.
+    device = old.device if old.is_meta else torch.device("cpu")
+    new = torch.empty(shape, dtype=old.dtype, device=device).normal_(0, std).to(old.device)
+    weight = torch.cat([old, new], dim)
+    module.weight = nn.Parameter(weight, requires_grad=module.weight.requires_grad)
+    if dim == 0:
+        module.out_features = size
+        if module.bias is not None:
+            bias = module.bias.detach()
+            zeros = bias.new_zeros(shape[0])
+            module.bias = nn.Parameter(torch.cat([bias, zeros]))
+    else:
+        module.in_features = size
