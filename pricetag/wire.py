@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NotRequired, TypedDict
 
 ReportFormat = Literal["html", "pdf", "tex", "md", "csv", "json"]
+ReportTable = Literal["glue"]
 
 
 class Waiting(TypedDict):

@@ -9,6 +9,9 @@ MEDIA_TYPE = "application/x-tex"
 TEXT_WIDTH_CM = 17.0
 GAP_CM = 0.29  # 4 pt on both sides of a column
 SPARE_CM = 0.02  # widths are printed in hundredths
+MANY_COLUMNS = 12  # more of them are set smaller, with narrower gaps
+SMALL_SCALE = 0.875  # of \scriptsize to \footnotesize
+SMALL_GAP_CM = 0.14
 ROWS_PER_TABLE = 28  # longer tables are split, without a package for multi-page tables
 
 
@@ -53,17 +56,18 @@ def _table(table: Table) -> str:
 
 def _piece(table: Table, widths_cm: list[float], rows: list[Row], *, continued: bool) -> str:
     caption = table["caption"] + (" (continued)" if continued else "")
+    rooms_cm = [width_cm / _scale(table) for width_cm in widths_cm]  # for text in footnotesize
     lines: list[str] = []
     for item in rows:
         if item["total"]:
             lines.append(r"\midrule")
-        lines.append(_row(item["cells"], table["columns"], widths_cm))
-    head = _row(_head(table), table["columns"], widths_cm)
+        lines.append(_row(item["cells"], table["columns"], rooms_cm))
+    head = _row(_head(table), table["columns"], rooms_cm)
     return "\n".join(
         [
             r"\begin{center}",
             rf"\textbf{{{breakable(caption)}}}\par\nopagebreak\smallskip",
-            r"\footnotesize",
+            r"\scriptsize\setlength{\tabcolsep}{2pt}" if _is_small(table) else r"\footnotesize",
             rf"\begin{{tabular}}{{{_column_types(widths_cm)}}}",
             r"\toprule",
             head,
@@ -74,6 +78,14 @@ def _piece(table: Table, widths_cm: list[float], rows: list[Row], *, continued: 
             r"\end{center}",
         ]
     )
+
+
+def _is_small(table: Table) -> bool:
+    return len(table["columns"]) > MANY_COLUMNS
+
+
+def _scale(table: Table) -> float:
+    return SMALL_SCALE if _is_small(table) else 1.0
 
 
 def _head(table: Table) -> list[str]:
@@ -90,12 +102,13 @@ def _widths_cm(table: Table) -> list[float]:
     If whole words do not fit, the parts between which they may break are used.
     """
     columns = table["columns"]
-    room_cm = TEXT_WIDTH_CM - len(columns) * GAP_CM
+    gap_cm, scale = SMALL_GAP_CM if _is_small(table) else GAP_CM, _scale(table)
+    room_cm = TEXT_WIDTH_CM - len(columns) * gap_cm
     whole = sum(column["weight"] for column in columns)
     wanted_cm = [room_cm * column["weight"] / whole for column in columns]
     for of_parts in (False, True):
         least_cm = [
-            max(widest_cm(cell, of_parts=of_parts) for cell in cells) + SPARE_CM
+            scale * max(widest_cm(cell, of_parts=of_parts) for cell in cells) + SPARE_CM
             for cells in zip(_head(table), *(row["cells"] for row in table["rows"]), strict=True)
         ]
         if sum(least_cm) <= room_cm:
@@ -114,11 +127,11 @@ def _fitted_cm(weighted_cm: list[float], least_cm: list[float], room_cm: float) 
     return [width - part * spare for width, spare in zip(taken_cm, spare_cm, strict=True)]
 
 
-def _row(cells: list[str], columns: list[Column], widths_cm: list[float]) -> str:
+def _row(cells: list[str], columns: list[Column], rooms_cm: list[float]) -> str:
     # In these cells the usual row end would be part of \raggedright.
     set_ = {"left": r"\raggedright", "right": r"\raggedleft"}
     body = " & ".join(
-        f"{set_[column['align']]} {breakable(cell, width_cm)}"
-        for cell, column, width_cm in zip(cells, columns, widths_cm, strict=True)
+        f"{set_[column['align']]} {breakable(cell, room_cm)}"
+        for cell, column, room_cm in zip(cells, columns, rooms_cm, strict=True)
     )
     return body + r" \tabularnewline"

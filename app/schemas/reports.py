@@ -13,6 +13,7 @@ from app.schemas.runs import RunKind
 MAX_RUNS = 1000
 
 ReportProfile = Literal["strubell2019", "site"]
+ReportTable = Literal["glue"]
 ReportFormat = Literal["html", "pdf", "tex", "md", "csv", "json"]
 
 
@@ -49,6 +50,11 @@ class ReportCreate(Request):
     profile: ReportProfile = Field(
         default="strubell2019",
         description="strubell2019: that paper's columns; site: the lab's own factors.",
+    )
+    table: ReportTable | None = Field(
+        default=None,
+        description="glue: a report on the runs with a task of GLUE, with the table of their "
+        "scores; null: the report on what the runs cost.",
     )
     runs: Annotated[list[uuid.UUID], Field(min_length=1, max_length=MAX_RUNS)] | None = Field(
         default=None, description="IDs of the runs, in this order; each must have a price tag."

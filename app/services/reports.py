@@ -8,7 +8,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.db import Session
-from app.reports import FORMATS, Rendered, build_context, render
+from app.reports import (
+    FORMATS,
+    NoScoresError,
+    Rendered,
+    build_context,
+    glue_context,
+    render,
+)
 from app.repositories.price_tags import reports
 from app.repositories.runs import runs
 from app.repositories.runs.selection import RunFilter, resolve
@@ -29,6 +36,7 @@ from app.services.errors import InvalidError
 from app.services.principals import Principal
 from models import Report
 from pricetag.accounting.document.canonical import content_sha256
+from pricetag.tag.glue.runs import earlier_run
 
 
 class NothingToReportError(InvalidError):
@@ -62,17 +70,21 @@ async def create(session: Session, principal: Principal, request: ReportCreate) 
     tags |= await _versions(session, request.versions, tags)
     selected = [tags[run_id] for run_id in run_ids if run_id in tags]
     chains = await _chains(session, principal, tags)
-    context = build_context(
-        request.title,
-        request.profile,
-        selected,
-        generated_at=datetime.now(UTC),
-        chains=[
-            {"name": tags[run_id]["name"], "lineage": chains[run_id].model_dump(mode="json")}
-            for run_id in run_ids
-            if run_id in chains
-        ],
-    )
+    lineages = [
+        {"name": tags[run_id]["name"], "lineage": chains[run_id].model_dump(mode="json")}
+        for run_id in run_ids
+        if run_id in chains
+    ]
+    if request.table == "glue":
+        context = await _glue(session, principal, request, selected, lineages)
+    else:
+        context = build_context(
+            request.title,
+            request.profile,
+            selected,
+            generated_at=datetime.now(UTC),
+            chains=lineages,
+        )
     report = Report(
         title=request.title,
         profile=request.profile,
@@ -86,6 +98,43 @@ async def create(session: Session, principal: Principal, request: ReportCreate) 
     read = _read(report)
     read.runs_left_out = [run_id for run_id in run_ids if run_id not in tags]
     return read
+
+
+async def _glue(
+    session: Session,
+    principal: Principal,
+    request: ReportCreate,
+    selected: list[dict[str, Any]],
+    lineages: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """The content of a report on GLUE, whose models may come from earlier runs.
+
+    Raises:
+        NothingToReportError: If no run has a score on GLUE.
+    """
+    recipes: dict[uuid.UUID, dict[str, Any]] = {}
+    earlier: dict[uuid.UUID, dict[str, Any]] = {}
+    wanted = {uuid.UUID(tag["run_id"]) for tag in selected}
+    while wanted:
+        further = await reports.recipes_of(session, list(wanted))
+        recipes |= further
+        names = {earlier_run(recipe) for recipe in further.values()}
+        wanted = {uuid.UUID(name) for name in names if name is not None} - recipes.keys()
+        visible = await reports.newest_price_tags(session, principal.viewer, list(wanted))
+        earlier |= visible
+        wanted = set(visible)
+    try:
+        return glue_context(
+            request.title,
+            request.profile,
+            selected,
+            {str(run_id): recipe for run_id, recipe in recipes.items()},
+            generated_at=datetime.now(UTC),
+            earlier=list(earlier.values()),
+            chains=lineages,
+        )
+    except NoScoresError as error:
+        raise _nothing("table", str(error)) from error
 
 
 async def _versions(

@@ -11,6 +11,7 @@ import typer
 from pricetag.cli.answering import answer
 from pricetag.cli.console import EXIT_USAGE, CliError
 from pricetag.cli.options import RUN_HELP, Json, open_client
+from pricetag.cli.views.report_table import report_table
 from pricetag.tag.view import as_of_text
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 Profile = Literal["strubell2019", "site"]
 ReportFormat = Literal["html", "pdf", "tex", "md", "csv", "json"]
+ReportTable = Literal["glue"]
 FORMATS: tuple[ReportFormat, ...] = get_args(ReportFormat)
 
 
@@ -48,6 +50,12 @@ def report(
             "those of the site."
         ),
     ] = "strubell2019",
+    table: Annotated[
+        ReportTable | None,
+        typer.Option(
+            help="Report on the scores of the runs with a task of GLUE, and print their table."
+        ),
+    ] = None,
     version: Annotated[
         int | None,
         typer.Option(
@@ -95,6 +103,8 @@ def report(
             "name the runs, select them with --project, --experiment and --tag, or use --id",
             EXIT_USAGE,
         )
+    if table is not None and report_id is not None:
+        raise CliError("--table is for a new report; --id names a stored one", EXIT_USAGE)
     if version is not None:
         if runs is None or len(runs) != 1 or "@" in runs[0]:
             raise CliError(
@@ -103,7 +113,7 @@ def report(
         runs = [f"{runs[0]}@{version}"]
     with open_client(ctx) as client:
         if report_id is None:
-            created = _make(client, runs, filters, title, profile)
+            created = _make(client, runs, filters, title, profile, table)
         else:
             created = client.get_report(report_id)
         files = download(client, created["id"], wanted, output)
@@ -113,7 +123,11 @@ def report(
         "price_tags": _price_tags(created["context"]),
         "files": files,
     }
-    answer(ctx, json, written, _written_lines)
+    shown: list[Any] = []
+    if table is not None:
+        written["rows"] = created["context"]["lines"]
+        shown = report_table(created["context"]["sections"][0]["tables"][0])
+    answer(ctx, json, written, lambda result: [*shown, *_written_lines(result)])
 
 
 def _price_tags(context: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -160,6 +174,7 @@ def _make(
     filters: dict[str, Any],
     title: str | None,
     profile: Profile,
+    table: ReportTable | None,
 ) -> dict[str, Any]:
     from pricetag.cli.find import run_version
     from pricetag.client import ApiError
@@ -174,10 +189,17 @@ def _make(
         subject = (
             ", ".join(map(str, filters.values())) if filters else client.get_run(ids[0])["name"]
         )
-        title = f"Price of {subject}" + (f" and {len(ids) - 1} more" if len(ids) > 1 else "")
+        title = f"{'Price' if table is None else 'GLUE'} of {subject}" + (
+            f" and {len(ids) - 1} more" if len(ids) > 1 else ""
+        )
     try:
         return client.create_report(
-            title, runs=ids or None, filter=filters or None, profile=profile, versions=versions
+            title,
+            runs=ids or None,
+            filter=filters or None,
+            profile=profile,
+            versions=versions,
+            table=table,
         )
     except ApiError as error:
         messages = "; ".join(_unpriced(client, fault, runs or (), ids) for fault in error.errors)

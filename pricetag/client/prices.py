@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from pricetag.accounting.document.records import PriceTag
 from pricetag.client.connection import Connection, path_segment
-from pricetag.wire import ReportFormat
+from pricetag.wire import ReportFormat, ReportTable
 
 
 class PriceCalls(Connection):
@@ -73,12 +73,16 @@ class PriceCalls(Connection):
         filter: Mapping[str, Any] | None = None,
         profile: str = "strubell2019",
         versions: Mapping[str, int] | None = None,
+        table: ReportTable | None = None,
     ) -> dict[str, Any]:
         """Creates a report of these runs, or of those that a filter selects.
 
         ``versions`` names versions of price tags by run; of all other runs it is the newest.
+        ``table`` selects a report on one table: ``glue``.
         """
         body: dict[str, Any] = {"title": title, "profile": profile}
+        if table is not None:
+            body["table"] = table
         if versions:
             body["versions"] = dict(versions)
         if runs is not None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import csv
+import io
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -8,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from app.reports import FORMATS
+from pricetag.recipes import parse_recipe
 from tests.support.api import Api, fields, finished_run, problem
 
 STARTS = {
@@ -172,3 +175,53 @@ async def test_the_error_for_a_missing_version_names_it(api: Api) -> None:
         assert message in refused["errors"][0]["message"]
     bad = {"title": "x", "runs": [run_id], "versions": {run_id: 0}}
     problem(await api.member.post("/v1/reports", json=bad), 422, "invalid-request")
+
+
+def on_glue(**values: Any) -> dict[str, Any]:
+    """The stored recipe of a run that trained and was evaluated."""
+    described = {
+        "data": {"glue": "rte", "path": "glue_data"},
+        "model": "models/bert-base",
+        "stages": [{"kind": "train"}],
+    }
+    return parse_recipe(described | values).model_dump(mode="json")
+
+
+async def test_a_report_on_glue_needs_scores(api: Api) -> None:
+    run_id = str(await tagged(api))
+    body = {"title": "x", "runs": [run_id], "table": "glue"}
+    refused = problem(await api.member.post("/v1/reports", json=body), 422, "nothing-to-report")
+    assert fields(refused) == ["table"]
+    assert "data: {glue: TASK}" in refused["errors"][0]["message"]
+    body["table"] = "super-glue"
+    refused = problem(await api.member.post("/v1/reports", json=body), 422, "invalid-request")
+    assert fields(refused) == ["table"]
+
+
+async def test_a_report_on_glue_has_its_table_in_every_format(api: Api) -> None:
+    run_id = str(await tagged(api, recipe=on_glue()))
+    plain = str(await tagged(api, name="without GLUE"))
+    report = await make(api, runs=[run_id, plain], table="glue")
+    table = report["context"]["sections"][0]["tables"][0]
+    assert [column["label"] for column in table["columns"]][4:6] == ["RTE", "Avg. of 8"]
+    (row,) = table["rows"]
+    assert [row["cells"][0], row["cells"][4]] == ["bert-base: train", "90.0"]
+    assert "1 run without scores on GLUE not in the table." in table["notes"]
+    for fmt, url in report["formats"].items():
+        response = await api.viewer.get(url)
+        assert response.status_code == 200, response.text
+        if fmt in ("html", "md", "tex", "json", "csv"):
+            assert b"90.0" in response.content
+    line = next(csv.DictReader(io.StringIO((await api.viewer.get(report["formats"]["csv"])).text)))
+    assert (line["rte_accuracy_points"], line["run_ids"]) == ("90.0", run_id)
+
+
+async def test_a_report_on_glue_follows_models_to_the_runs_that_made_them(api: Api) -> None:
+    first = str(await tagged(api, recipe=on_glue()))
+    second = str(await tagged(api, recipe=on_glue(model={"run": first, "stage": "train"})))
+    report = await make(api, runs=[second], table="glue")
+    (line,) = report["context"]["lines"]
+    assert line["model"] == "bert-base: train, train"
+    alone = await make(api, runs=[first], table="glue")
+    energy = "it_energy_kwh"
+    assert line[energy] == pytest.approx(2 * alone["context"]["lines"][0][energy])

@@ -139,3 +139,39 @@ def test_a_file_as_the_report_s_folder_is_wrong_usage(tmp_path: Path) -> None:
         download(client, "6f0c0d0e", ["md"], tmp_path / "afile")
     assert caught.value.exit_code == 2
     assert "is a file; name a folder" in str(caught.value)
+
+
+def test_the_table_of_glue_is_printed_and_its_report_written(
+    api: FakeApi, capsys: Captured, tmp_path: Path
+) -> None:
+    report_id = "aaaaaaaa-0000-4000-8000-000000000001"
+    columns = [{"label": label, "align": "right", "weight": 1} for label in ("Model", "RTE", "Wh")]
+    table = {
+        "caption": "Scores on GLUE's development sets",
+        "columns": columns,
+        "rows": [{"cells": ["bert-base: train", "66.0 ± 1.2", "92.5"], "total": False}],
+        "notes": ["RTE: accuracy."],
+    }
+    lines = [{"model": "bert-base: train", "rte_accuracy_points": 66.0}]
+    context = {"runs": [], "sections": [{"id": "glue", "tables": [table]}], "lines": lines}
+    api.answers |= {
+        f"GET /v1/runs/{RUN_ID}": Answer(run()),
+        "POST /v1/reports": Answer({"id": report_id, "title": "T", "context": context}, 201),
+        f"GET /v1/reports/{report_id}.md": Answer("# x", kind="text/markdown"),
+    }
+    arguments = ["report", RUN_ID, "--table", "glue", "--format", "md", "-o", str(tmp_path)]
+    assert pricetag(arguments) == 0
+    printed = capsys.readouterr().out
+    assert "bert-base: train  66.0 ± 1.2  92.5" in printed
+    assert "RTE: accuracy." in printed
+    assert f"report {report_id}" in printed
+    posted = next(request for request in api.asked if request.method == "POST")
+    assert json.loads(posted.body)["table"] == "glue"
+    assert json.loads(posted.body)["title"].startswith("GLUE of ")
+    assert pricetag([*arguments, "--json"]) == 0
+    assert said(capsys)["rows"] == lines
+
+
+def test_a_stored_report_has_its_own_table(api: FakeApi, capsys: Captured) -> None:
+    assert pricetag(["report", "--id", "x", "--table", "glue"]) != 0
+    assert "--table is for a new report" in complaint(capsys)

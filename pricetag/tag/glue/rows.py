@@ -1,0 +1,145 @@
+"""The table of GLUE as papers print it: a row for each model and method, with what it cost."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pricetag.recipes.glue import GLUE
+from pricetag.tag import variants as measured
+from pricetag.tag.figure import Figure, Shown, scaled
+from pricetag.tag.glue.grouping import Entry, distinct, settings
+from pricetag.tag.glue.runs import GlueRun, start_of
+from pricetag.tag.glue.scores import Mean, TaskScore, task_score
+from pricetag.tag.strubell import Profile, emissions
+from pricetag.tag.totals import total
+from pricetag.tag.variants import Names
+
+NOT_MEASURED = "no measure stage"
+NOT_MADE = "no stage of these runs made it"
+_WH = 1000.0
+
+
+@dataclass(frozen=True)
+class GlueRow:
+    """One model and method over its runs.
+
+    Attributes:
+        label: The model that no run made, and what was done with it.
+        run_ids: The runs.
+        tasks: Scores by task, in GLUE's order.
+        parameters: Number of parameters: the mean over the runs, as heads differ by task.
+        remaining_ratio: Share of the encoder's weights that are not zero.
+        it_energy_kwh: Energy to make the model, earlier runs included: the mean over the runs on
+            a task, summed over the tasks.
+        co2e_kg: Emissions of the same.
+        inference_wh: Energy of 1,000 inferences: the mean over the runs that measured it.
+    """
+
+    label: str
+    run_ids: tuple[str, ...]
+    tasks: Mapping[str, TaskScore]
+    parameters: Mean
+    remaining_ratio: Mean
+    it_energy_kwh: Figure
+    co2e_kg: Figure
+    inference_wh: Figure
+
+
+def glue_rows(
+    runs: Sequence[GlueRun], earlier: Iterable[GlueRun], profile: Profile
+) -> list[GlueRow]:
+    """The rows of the table, in the order of the runs.
+
+    Amount and tuning of training may differ between the tasks of a row, as in papers; where runs
+    on one task differ in them, each setting is a row of its own.
+
+    Args:
+        runs: The runs; those without a task of GLUE are skipped.
+        earlier: Runs whose models the others start from.
+        profile: Selects the factors of the emissions.
+    """
+    by_id = {run.run_id: run for run in (*earlier, *runs)}
+    groups: dict[object, list[Entry]] = defaultdict(list)
+    for run in runs:
+        if run.task is None:
+            continue
+        start = start_of(run, by_id)
+        for made in run.models:
+            if made.scores:
+                entry = Entry(run.task, start, made)
+                groups[entry.key].append(entry)
+    named = [pair for group in groups.values() for pair in settings(group)]
+    return [_row(label, entries, profile) for label, entries in distinct(named)]
+
+
+def _row(label: str, entries: Sequence[Entry], profile: Profile) -> GlueRow:
+    by_task: dict[str, list[Entry]] = defaultdict(list)
+    for entry in entries:
+        by_task[entry.task.name].append(entry)
+    tasks = {name: by_task[name] for name in GLUE if name in by_task}
+    sparsity = _measured(entries, ("encoder_sparsity",))
+    if sparsity.value is not None:
+        sparsity = Mean(1 - sparsity.value, sparsity.std, sparsity.count)
+    return GlueRow(
+        label=label,
+        run_ids=tuple(dict.fromkeys(entry.made.run.run_id for entry in entries)),
+        tasks={name: task_score([entry.made for entry in each]) for name, each in tasks.items()},
+        parameters=_measured(entries, measured.PARAMETERS),
+        remaining_ratio=sparsity,
+        it_energy_kwh=_over_tasks(tasks.values(), lambda entry: _making(entry, None), "kWh"),
+        co2e_kg=_over_tasks(tasks.values(), lambda entry: _making(entry, profile), "kg"),
+        inference_wh=_inference_wh(entries),
+    )
+
+
+def _measured(entries: Sequence[Entry], names: Names) -> Mean:
+    """A figure of the measure stages, mean over the runs that have it."""
+    variants = [entry.made.variant for entry in entries if entry.made.variant is not None]
+    figures = [item for v in variants if (item := v.metric(names)) is not None]
+    values = [item.value for item in figures if item.value is not None]
+    if values:
+        return Mean.of(values)
+    return Mean(None, None, 0, next((i.reason for i in figures if i.reason), NOT_MEASURED))
+
+
+def _inference_wh(entries: Sequence[Entry]) -> Figure:
+    variants = [entry.made.variant for entry in entries if entry.made.variant is not None]
+    figures = [scaled(measured.inference_kwh(variant), _WH, "Wh") for variant in variants]
+    metered = [figure for figure in figures if figure.value is not None]
+    if metered:
+        return _mean(metered, "Wh")
+    return Figure.unknown(str(figures[0].reason) if figures else NOT_MEASURED, "Wh")
+
+
+def _over_tasks(
+    tasks: Iterable[Sequence[Entry]], figure: Callable[[Entry], Figure], unit: str
+) -> Figure:
+    """The mean over the runs on each task, summed over the tasks."""
+    return _sum([_mean([figure(entry) for entry in each], unit) for each in tasks], unit)
+
+
+def _making(entry: Entry, profile: Profile | None) -> Figure:
+    """Energy to make a model, earlier runs included; with a profile, its emissions."""
+    unit = "kWh" if profile is None else "kg"
+    if entry.start.missing is not None:
+        return Figure.unknown(entry.start.missing, unit)
+    stages = [stage for made in entry.chain for stage in made.making_stages()]
+    if not stages:
+        return Figure.unknown(NOT_MADE, unit)
+    if profile is None:
+        return _sum([stage.energy.it_energy_kwh for stage in stages], unit)
+    return _sum([emissions(stage.energy, profile).co2e_kg for stage in stages], unit)
+
+
+def _sum(figures: Sequence[Shown], unit: str) -> Figure:
+    """The sum of figures; unknown if any of them is, unlike a sum of what runs cost at least."""
+    unknown = next((figure for figure in figures if figure.value is None), None)
+    if unknown is not None:
+        return Figure.unknown(str(unknown.reason), unit)
+    return total(figures, unit)
+
+
+def _mean(figures: Sequence[Shown], unit: str) -> Figure:
+    return scaled(_sum(figures, unit), 1 / len(figures), unit)
