@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pricetag.recipes.training import FullTraining
@@ -10,6 +10,7 @@ from workers.job import ranks
 from workers.job.context import StageContext, StageResult
 from workers.job.request import JobError
 from workers.training import sparsity
+from workers.training.cost.tally import Tally
 from workers.training.finetune import full_profile, loaded_profile, new_tally, save, training_data
 from workers.training.fit import Horizon, fit, forget_checkpoints, report_training
 from workers.training.formats import registry
@@ -70,7 +71,7 @@ def train_quantized(
     params: FullTraining,
     fake: FakeQuant,
     convert: Callable[[], Mapping[str, Any]],
-    uncounted: Sequence[str] = UNCOUNTED,
+    tally: Tally | None = None,
 ) -> StageResult:
     """Train a model with rounded weights and activations, convert it and save it.
 
@@ -80,7 +81,7 @@ def train_quantized(
         params: The stage's options.
         fake: Rounds in training.
         convert: Converts the trained model, which is on the CPU; returns facts for its card.
-        uncounted: Names of the operations that are not counted.
+        tally: The stage's operations, where some were done before.
 
     Raises:
         JobError: The model is quantized already, or the data cannot be used.
@@ -95,7 +96,7 @@ def train_quantized(
         params,
         horizon=Horizon(params.effective_epochs, params.max_steps),
         plugins=[fake, *zeros.plugins],
-        tally=new_tally(context, loaded, uncounted),
+        tally=tally or new_tally(context, loaded, UNCOUNTED),
     )
     report_training(context, [outcome])
     loaded.model.to("cpu")  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Losses of batches of the training split, for importances by the gradients of gates."""
+"""Losses of batches of the training split, to be differentiated."""
 
 from __future__ import annotations
 
@@ -38,18 +38,24 @@ class Sample(Protocol):
 
 
 def batch_losses(
-    context: StageContext, loaded: Loaded, sample: Sample, tally: Tally
+    context: StageContext,
+    loaded: Loaded,
+    sample: Sample,
+    tally: Tally,
+    *,
+    passes: float = FORWARD_PASSES,
 ) -> Iterator[Loss]:
     """For each batch of the examples a function that computes the sum of their losses.
 
-    The model computes without dropout. A forward pass and a backward pass to the gates alone are
-    added to the tally for each batch.
+    The model computes without dropout. The operations of ``passes`` forward passes are added to
+    the tally for each batch.
 
     Args:
         context: The stage's context.
         loaded: The model.
         sample: The examples.
         tally: The stage's operations.
+        passes: Forward passes of a batch; by default one, and a backward pass to the gates alone.
     """
     data = training_data(context, loaded, sample.max_length)
     task = task_of(context)
@@ -77,7 +83,7 @@ def batch_losses(
         yield loss
         density = profile(model, flops).density if density is None else density
         tally.add(
-            FORWARD_PASSES * count * flops.forward(width),
-            FORWARD_PASSES * count * flops.forward(width, density),
+            passes * count * flops.forward(width),
+            passes * count * flops.forward(width, density),
         )
     context.stop_if_asked()
