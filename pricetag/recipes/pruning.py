@@ -176,3 +176,34 @@ REGULARIZED: Traits[Any] = replace(
     amount=TRAINING.amount | {"recovery_epochs"},
 )
 """Traits of kinds that train with a penalty, prune, and retrain."""
+
+
+def units_removed(share: float, total: int) -> int:
+    """Number of units that a share is, rounded down.
+
+    Args:
+        share: Share of the units.
+        total: Number of units.
+    """
+    return int(share * total + 1e-9)
+
+
+def wrong_share(option: str, share: float, total: int, layers: int) -> str | None:
+    """Why a share of the units cannot be removed; None if it can.
+
+    Args:
+        option: ``heads`` or ``neurons``.
+        share: Share to remove; 0 for none.
+        total: Number of units in all layers.
+        layers: Number of layers; one unit of each remains.
+    """
+    count = units_removed(share, total)
+    if share and count == 0:
+        return f"{share} of {total} {option} is less than one; use {1 / total:.4f} or more"
+    if count > total - layers:
+        most = (total - layers) / total
+        return (
+            f"one of the {option} must remain in each layer; use at most {most:.4f} of {total} "
+            f"{option}"
+        )
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -169,6 +170,21 @@ def teacher_and(
         profile=model_profile(context, loaded),
     )
     return teacher, Loaded(made, loaded.tokenizer, loaded.labels)
+
+
+def unchanged_teacher(context: StageContext, loaded: Loaded, options: Optimisation) -> Teacher:
+    """A copy of the model as it is, for a stage that compresses the model itself.
+
+    Args:
+        context: The stage's context.
+        loaded: The model, which the stage changes afterwards.
+        options: How the model is trained.
+    """
+    return Teacher(
+        copy.deepcopy(loaded.model),
+        precision_=precision.choose(options.precision, context.job.device),
+        profile=model_profile(context, loaded),
+    )
 
 
 def _made_student(

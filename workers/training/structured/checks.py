@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pricetag.recipes.pruning import wrong_share
 from workers.job.context import StageContext
 from workers.job.request import JobError
 from workers.training.formats import registry
 from workers.training.model.loaded import Loaded
-from workers.training.structured.units import Units, units_of
+from workers.training.structured.units import Numbers, Units, units_of
 
 
 def require_units(context: StageContext, loaded: Loaded) -> Units:
@@ -35,3 +36,20 @@ def require_units(context: StageContext, loaded: Loaded) -> Units:
             "BERT-shaped encoder",
             context.field,
         ) from error
+
+
+def require_share(context: StageContext, part: str, share: float | None, units: Numbers) -> None:
+    """Reject a share that removes no unit, or every unit of a layer.
+
+    Args:
+        context: The stage's context.
+        part: ``heads`` or ``neurons``, the name of the option too.
+        share: Share of the units to remove; None or 0 for none.
+        units: The units of each layer.
+
+    Raises:
+        JobError: ``wrong-share-of-units``.
+    """
+    problem = wrong_share(part, share or 0.0, sum(map(len, units)), len(units))
+    if problem is not None:
+        raise JobError("wrong-share-of-units", problem, f"{context.field}.{part}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -29,8 +29,8 @@ class Units:
         return sum(map(len, self.heads)), sum(map(len, self.neurons))
 
     def as_json(self) -> dict[str, Numbers]:
-        """The units as plain data: ``Units(**data)`` restores them."""
-        return asdict(self)
+        """The units as plain data, by name: ``Units(**data)`` restores them."""
+        return {"heads": self.heads, "neurons": self.neurons}
 
 
 def units_of(model: PreTrainedModel) -> Units:
