@@ -14,6 +14,7 @@ from app.schemas.projects import (
 from app.schemas.users import MemberList, MemberPut, MemberRead
 from app.services import access, audit, cursors, users
 from app.services.errors import NotFoundError
+from app.services.names import require_filters
 from app.services.principals import Principal
 from models import Project
 
@@ -46,12 +47,15 @@ async def list_experiments(
 
     Raises:
         CursorError: If the cursor is not of this list.
+        ProjectNotFoundError: If the project does not exist or is hidden from the principal.
     """
     after: tuple[str, str] | None = None
     if cursor:
         first, second = cursors.decode(cursor, str, str)
         after = (str(first), str(second))
     rows = await projects.list_experiments(session, by.viewer, project, after, limit + 1)
+    if not rows:
+        await require_filters(session, by, project=project)
     shown, following = cursors.page(rows, limit, lambda row: (row.project, row.name))
     items = [ExperimentRead.model_validate(row) for row in shown]
     return ExperimentPage(items=items, next_cursor=following)

@@ -32,7 +32,8 @@ from app.schemas.reports import (
 )
 from app.services import access, cursors, lineage
 from app.services.access import ReportNotFoundError
-from app.services.errors import InvalidError
+from app.services.errors import InvalidError, NotFoundError
+from app.services.names import require_filters
 from app.services.principals import Principal
 from models import Report
 from pricetag.accounting.document.canonical import content_sha256
@@ -190,6 +191,13 @@ async def _matching(
         created_before=request.created_before,
     )
     selection = await resolve(session, principal.viewer, filters)
+    if selection.is_empty:
+        try:
+            await require_filters(
+                session, principal, project=request.project, experiment=request.experiment
+            )
+        except NotFoundError as error:
+            raise _nothing(f"filter.{error.field}", error.message) from error
     run_ids = await runs.oldest_ids(session, selection, MAX_RUNS + 1)
     if len(run_ids) > MAX_RUNS:
         raise _nothing("filter", f"matches more than {MAX_RUNS} runs; narrow it")

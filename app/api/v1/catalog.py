@@ -49,7 +49,7 @@ async def list_projects(
     tags=["projects"],
     dependencies=[READ],
     summary="List experiments",
-    responses=problems(),
+    responses=problems(404),
 )
 async def list_experiments(
     session: CurrentSession,

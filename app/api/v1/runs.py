@@ -63,7 +63,7 @@ async def create_run(
     return await posting.create(session, caller, body, key)
 
 
-@router.get("", dependencies=[READ], summary="List runs", responses=problems())
+@router.get("", dependencies=[READ], summary="List runs", responses=problems(404))
 async def list_runs(
     session: CurrentSession,
     caller: Caller,
@@ -121,7 +121,10 @@ async def list_runs(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> RunPage:
-    """Lists runs. Paging is stable: runs posted meanwhile cause no duplicates or gaps."""
+    """Lists runs. Paging is stable: runs posted meanwhile cause no duplicates or gaps.
+
+    A project, experiment or user that does not exist is a 404, with similar names.
+    """
     filters = RunFilter(
         project=project,
         experiment=experiment,

@@ -16,6 +16,7 @@ from app.schemas.runs import (
     RunSummary,
 )
 from app.services import cursors
+from app.services.names import require_filters
 from app.services.principals import Principal
 from app.services.runs.responses import summary
 from models import Run
@@ -47,9 +48,19 @@ async def list_page(
 
     Raises:
         CursorError: If the cursor does not belong to a list in this order.
+        NotFoundError: If the project, experiment or user of the filters does not exist, or is
+            hidden from the principal.
     """
     after = _position(cursor, sort)
     selection = await resolve(session, principal.viewer, filters)
+    if selection.is_empty:
+        await require_filters(
+            session,
+            principal,
+            project=filters.project,
+            experiment=filters.experiment,
+            user=filters.user,
+        )
     rows = await runs.list_runs(session, selection, sort=sort, after=after, limit=limit + 1)
     shown, following = cursors.page(rows, limit, lambda row: _place(row.run, sort))
     items = [RunSummary.model_validate(summary(row)) for row in shown]
