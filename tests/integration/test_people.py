@@ -279,7 +279,8 @@ async def test_runs_are_filtered_by_the_user_who_posted_them(api: Api) -> None:
     assert await names(ada, user="bob") == ["b1"]  # the other one is in bob's private project
     assert await names(ada, user="ada", sort="name", limit=1) == ["a1"]
     assert await names(ada, user="me", status="cancelled") == []
-    assert await names(ada, user="nobody of that name") == []
+    unknown = await as_user(api, ada, "GET", "/v1/runs", params={"user": "somebody else"})
+    assert problem(unknown, 404, "user-not-found")["errors"][0]["field"] == "user"
 
 
 async def test_the_role_ingest_says_that_it_can_only_ask_who_it_is(api: Api) -> None:
