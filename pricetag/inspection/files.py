@@ -95,10 +95,10 @@ def read_model(folder: Path) -> StoredModel:
     )
 
 
-SHARED = "shared_layers.json"
+SHARED, EXITS = "shared_layers.json", "exits.json"
 NOTES = (
     *(SHARED, "factorized_embedding.json", "slices.json"),
-    *("low_rank.json", "exits.json", "quantization.json", "half.json"),
+    *("low_rank.json", EXITS, "quantization.json", "half.json"),
 )
 """Notes beside models that are not plain."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pricetag.inspection.files import StoredModel, StoredTensor, UnreadableModelError
+from pricetag.inspection.files import EXITS, StoredModel, StoredTensor, UnreadableModelError
 
 PartName = Literal["embedding", "attention", "feed_forward", "head"]
 PARTS: tuple[PartName, ...] = ("embedding", "attention", "feed_forward", "head")
@@ -22,6 +22,7 @@ _TABLE = re.compile(r"(?:word_embeddings|wte|embed_tokens)\.weight$")
 _OUTPUT = re.compile(r"(?:predictions\.decoder|lm_head|lm_head\.decoder|vocab_projector)\.weight$")
 _BIAS = "predictions.decoder.bias"  # the same as predictions.bias, in older files
 _ONE_TEXT = re.compile(r"pooler|(?:^|\.)exits\.")
+_POOLER = re.compile(r"(?:^|\.)pooler\.")
 _WORDS = ("ForMaskedLM", "LMHeadModel", "ForCausalLM")
 
 
@@ -138,6 +139,8 @@ def _rows(model: StoredModel, tensor: StoredTensor, length: int, uses: dict[int,
     layer = LAYER.search(name)
     if layer:
         return 0 if _EMBEDDING.search(name) else length * uses[int(layer[1])]
+    if _POOLER.search(name) and EXITS in model.notes:  # the pooler serves every layer
+        return sum(uses.values())
     once = _ONE_TEXT.search(name) or _architecture(model).endswith("ForSequenceClassification")
     reads_all = model.config.get("model_type") == "gpt2"  # its classifier scores every token
     return 1 if once and not reads_all else length

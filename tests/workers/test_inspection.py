@@ -30,6 +30,7 @@ from workers.methods.albert import apply_albert
 from workers.methods.int8 import apply_int8
 from workers.methods.low_rank import apply_low_rank, ranks_of, replaceable
 from workers.training.formats import registry
+from workers.training.formats.exits import add_exits
 from workers.training.formats.profile import profile
 from workers.training.formats.sliced import slice_layer
 
@@ -78,12 +79,19 @@ def factorized(model: PreTrainedModel) -> None:
     apply_low_rank(model, ranks_of(replaceable(model, "all"), sizes))
 
 
+def shared_with_exits(model: PreTrainedModel) -> None:
+    apply_albert(model, 2, None, "first")
+    add_exits(model, [1, 3])
+
+
 SURGERY: dict[str, Callable[[PreTrainedModel], Any]] = {
     "plain": lambda model: None,
     "sliced": sliced,
     "low-rank": factorized,
     "albert": lambda model: apply_albert(model, 2, 8, "first"),
     "int8": lambda model: apply_int8(model, embeddings=True),
+    "exits": lambda model: add_exits(model, [0, 1, 3]),
+    "shared-exits": shared_with_exits,
 }
 
 

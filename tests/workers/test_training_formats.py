@@ -18,6 +18,8 @@ from transformers import (
     BertForSequenceClassification,
     ConvBertConfig,
     ConvBertForSequenceClassification,
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
     GPT2Config,
     PreTrainedModel,
 )
@@ -31,7 +33,7 @@ from workers.methods.int8 import apply_int8
 from workers.methods.int8_static import apply_int8_static
 from workers.training.formats import integers, registry
 from workers.training.formats.codebook import to_codebook
-from workers.training.formats.exits import add_exits, exits_of
+from workers.training.formats.exits import Exits, add_exits, exits_of
 from workers.training.formats.half import to_half
 from workers.training.formats.low_rank import factorize
 from workers.training.formats.profile import count_structure, profile
@@ -84,7 +86,7 @@ def narrow(model: PreTrainedModel) -> None:
 
 def with_exits(model: PreTrainedModel) -> None:
     torch.manual_seed(2)
-    add_exits(model, [0, 2]).train(model.training)
+    add_exits(model, [0, 2, 3]).train(model.training)
 
 
 def eight_bit(model: PreTrainedModel) -> None:
@@ -225,7 +227,8 @@ def test_a_note_of_another_version_or_tensors_that_do_not_fit_are_rejected(
         registry.load(tmp_path)
     (tmp_path / file).unlink()
     other = tmp_path / ("exits.json" if name != "exits" else "shared_layers.json")
-    wrong = {"format": 1, "depths": [0], "threshold": None, "groups": [0, 0, 0, 0]}
+    wrong = {"format": 1, "groups": [0, 0, 0, 0]}
+    wrong |= {"layers": [0, 3], "temperatures": [1.0, 1.0], "threshold": None}
     other.write_text(json.dumps(wrong))
     with pytest.raises(ValueError, match="does not fit"):
         registry.load(tmp_path)
@@ -310,18 +313,19 @@ def test_shared_layers_count_once_as_parameters_and_each_time_as_operations(
     assert sizes[0] - sizes[1] == pytest.approx(4 * 2 * one_layer, abs=4000)
 
 
-def test_exits_count_up_to_their_depth_with_the_heads_on_the_way() -> None:
+def test_exits_count_up_to_their_layer_with_the_classifiers_on_the_way() -> None:
     model = network()
     whole = profile(model)
     with_exits(model)
     counted = profile(model)
-    one = layer_flops(20, HEADS, INNER)
+    one = layer_flops(20, HEADS, INNER) + 2 * HIDDEN * HIDDEN  # each layer is pooled
+    classifier = 2 * HIDDEN * CLASSES
     assert [part.forward(20) for part in counted.exits] == pytest.approx(
-        [one + HEAD_FLOPS, 3 * one + 2 * HEAD_FLOPS], rel=1e-12
+        [one + classifier, 3 * one + 2 * classifier, 4 * one + 3 * classifier], rel=1e-12
     )
-    assert counted.flops_per_sequence(20) == pytest.approx(4 * one + 3 * HEAD_FLOPS, rel=1e-12)
-    heads = 2 * (HIDDEN * HIDDEN + HIDDEN + HIDDEN * CLASSES + CLASSES) + 1 + 2
-    assert counted.weights.parameters == whole.weights.parameters + heads
+    assert counted.flops_per_sequence(20) == counted.exits[-1].forward(20)
+    added = 2 * (HIDDEN * CLASSES + CLASSES) + 1 + 3 + 4
+    assert counted.weights.parameters == whole.weights.parameters + added
 
 
 def test_zeros_and_bytes_are_counted() -> None:
@@ -344,55 +348,122 @@ def test_zeros_and_bytes_are_counted() -> None:
 # ---- run ----
 
 
-def test_examples_leave_at_the_first_exit_that_is_sure() -> None:
-    model = network()
-    with_exits(model)
-    exits = exits_of(model)
-    assert exits is not None
-    own = answers(model)
-    exits.compute_all = True
-    assert torch.equal(answers(model), own)
-    heads = [logits.clone() for logits in exits.logits]
-    assert len(heads) == 2
-    exits.compute_all = False
-    sure = [torch.softmax(logits, -1).amax(-1) for logits in heads]
-    exits.threshold = float(sure[0].median())
-    mixed = answers(model)
-    for row in range(len(IDS)):
-        left = next((n for n in (0, 1) if sure[n][row] >= exits.threshold), 2)
-        assert exits.left_at is not None
-        assert int(exits.left_at[row]) == left
-        assert torch.allclose(mixed[row], [*heads, own][left][row], atol=1e-6)
+def of_all_exits(model: PreTrainedModel) -> torch.Tensor:
+    """Logits of all classifiers ``[exits, batch, classes]``."""
+    with torch.no_grad():
+        return torch.stack(model(input_ids=IDS, attention_mask=MASK).exit_logits)
 
 
-def test_unneeded_layers_are_not_computed() -> None:
-    model = network()
-    with_exits(model)
+MASK = (torch.arange(IDS.shape[1]) < torch.tensor([12, 3, 7, 12, 5]).unsqueeze(1)).long()
+
+
+def exiting(model: PreTrainedModel, threshold: float | None) -> Exits:
     exits = exits_of(model)
     assert exits is not None
-    calls: list[int] = []
+    exits.threshold = threshold
+    return exits
+
+
+@pytest.mark.parametrize("names", [("exits",), ("shared", "exits")], ids="+".join)
+@pytest.mark.parametrize("temperatures", [[1.0, 1.0, 1.0], [0.1, 2.0, 1.0]])
+def test_examples_leave_at_the_first_exit_that_is_sure(
+    names: tuple[str, ...], temperatures: list[float]
+) -> None:
+    """The rows of those that leave are removed; the others compute what they would alone."""
+    model = made(names)
+    exits = exiting(model, None)
+    exits.temperatures = temperatures
+    every = of_all_exits(model)
+    assert every.shape == (3, len(IDS), CLASSES)
+    sure = [torch.softmax(z / t, -1).amax(-1) for z, t in zip(every, temperatures, strict=True)]
+    for threshold in (0.0, float(sure[0].median()), float(sure[1].median()), 1.1):
+        exits.threshold = threshold
+        with torch.no_grad():
+            mixed = model(input_ids=IDS, attention_mask=MASK).logits
+            left_at = exits.left_at
+            alone = [
+                model(input_ids=IDS[n : n + 1], attention_mask=MASK[n : n + 1]) for n in range(5)
+            ]
+        assert left_at is not None
+        for row in range(len(IDS)):
+            left = next((n for n in (0, 1) if sure[n][row] >= threshold), 2)
+            assert int(left_at[row]) == left
+            assert torch.allclose(mixed[row], every[left][row], atol=1e-6)
+            assert torch.allclose(mixed[row], alone[row].logits[0], atol=1e-6)
+
+
+def test_rows_that_left_and_unneeded_layers_are_not_computed() -> None:
+    model = network()
+    with_exits(model)
+    exits = exiting(model, None)
+    rows: list[int] = []
     for number in range(LAYERS):
-        layer = model.get_submodule(f"bert.encoder.layer.{number}")
-        layer.register_forward_pre_hook(lambda *_, n=number: calls.append(n))
-    exits.threshold = 0.0
-    answers(model)
-    assert calls == [0]
-    exits.threshold = 1.1
-    calls.clear()
-    answers(model)
-    assert calls == [0, 1, 2, 3]
+        model.get_submodule(f"bert.encoder.layer.{number}.attention").register_forward_pre_hook(
+            lambda _, args: rows.append(len(args[0]))
+        )
+    sure = torch.softmax(of_all_exits(model)[0], -1).amax(-1)
+    assert rows == [5] * LAYERS
+    for threshold, expected in ((0.0, [5]), (float(sure.max()), [5, 4]), (1.1, [5] * 4)):
+        rows.clear()
+        exits.threshold = threshold
+        with torch.no_grad():
+            model(input_ids=IDS, attention_mask=MASK)
+        assert rows[: len(expected)] == expected
+
+
+def test_the_last_exit_reads_all_layers_and_keeps_the_models_own_classifier() -> None:
+    model = network()
+    with torch.no_grad():
+        states = model(input_ids=IDS, attention_mask=MASK, output_hidden_states=True).hidden_states
+    assert states is not None
+    with_exits(model)
+    exits = exiting(model, None)
+    torch.manual_seed(3)
+    with torch.no_grad():
+        for mix in exits.mixes:
+            mix.copy_(torch.randn_like(mix))
+        pooled = torch.stack([model.get_submodule("bert.pooler")(state) for state in states[1:]])
+        unit = exits.mixes[2] / exits.mixes[2].square().sum().sqrt()
+        state = sum(w * each for w, each in zip(unit, pooled, strict=True))
+        expected = model.get_submodule("classifier")(state)
+    assert torch.allclose(of_all_exits(model)[2], expected, atol=1e-6)
+
+
+def test_temperatures_and_threshold_are_stored(tmp_path: Path) -> None:
+    model = network()
+    with_exits(model)
+    exits = exiting(model, 0.36)
+    exits.temperatures = [0.1, 1 / 3, 2.0]
+    before = answers(model)
+    registry.save(model, tmp_path)
+    again = registry.load(tmp_path)
+    reloaded = exits_of(again)
+    assert reloaded is not None
+    assert (reloaded.threshold, reloaded.temperatures) == (0.36, [0.1, 1 / 3, 2.0])
+    assert torch.equal(answers(again), before)
+    assert reloaded.left_at is not None
+    assert exits.left_at is not None
+    assert torch.equal(reloaded.left_at, exits.left_at)
+
+
+def test_a_copy_of_a_model_has_exits_of_its_own() -> None:
+    model = network()
+    with_exits(model)
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.zero_()
+    assert float(answers(model).abs().max()) > 0
+    assert float(answers(other).abs().max()) == 0
 
 
 def test_temperature_makes_an_exit_less_sure() -> None:
     model = network()
     with_exits(model)
-    exits = exits_of(model)
-    assert exits is not None
+    exits = exiting(model, 0.36)
     shares = []
     for temperature in (0.01, 1.0, 1000.0):
-        for head in exits.heads:
-            head.temperature.fill_(temperature)  # type: ignore[operator]
-        exits.threshold = 0.36
+        exits.temperatures = [temperature] * 3
         answers(model)
         assert exits.left_at is not None
         shares.append(int((exits.left_at < 2).sum()))
@@ -401,10 +472,16 @@ def test_temperature_makes_an_exit_less_sure() -> None:
     assert shares[-1] == 0
 
 
-@pytest.mark.parametrize("depths", [[], [3], [1, 1], [2, 0], [-1]])
-def test_exits_must_rise_below_the_last_layer(depths: list[int]) -> None:
-    with pytest.raises(ValueError, match="exits must rise"):
-        add_exits(network(), depths)
+@pytest.mark.parametrize("layers", [[], [3], [1, 1, 3], [2, 0, 3], [-1, 3], [0, 2], [0, 4]])
+def test_exits_must_rise_up_to_the_last_layer(layers: list[int]) -> None:
+    with pytest.raises(ValueError, match="exits must rise, and end with the last layer, 3"):
+        add_exits(network(), layers)
+
+
+def test_a_model_without_a_pooler_gets_no_exits() -> None:
+    config = DistilBertConfig(vocab_size=90, dim=32, n_layers=4, n_heads=4, hidden_dim=48)
+    with pytest.raises(ValueError, match="distilbert model has no tanh pooler"):
+        add_exits(DistilBertForSequenceClassification(config), [0, 3])
 
 
 @pytest.mark.parametrize("name", ["sliced", "low_rank", "shared", "factorized_embedding", "exits"])

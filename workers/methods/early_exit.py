@@ -9,39 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch.nn import functional
+
+from workers.training.formats.exits import confidence
+from workers.training.formats.exits import weighted_state as weighted_state  # the format's own
+from workers.training.losses import exit_loss as exit_loss  # that of a model with exits
 
 LOWEST, HIGHEST = 0.05, 20.0
 """Bounds of a temperature: a classifier that is always right would get 0, one never infinity."""
 
 BINS = 15
-
-
-def weighted_state(pooled: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """The state that a classifier reads: a sum with weights of unit L2 norm.
-
-    s = sum_i w_i / |w|_2 * tanh(W h_i + b). The weights are learned through the norm; in the
-    authors' code they are made anew after each forward pass, so that no step changes them.
-
-    Args:
-        pooled: Tanh-pooled [CLS] states of the layers so far ``[layers, ..., hidden]``.
-        weights: Their weights before normalization ``[layers]``.
-
-    Source: Schwartz et al. 2020, section 3.1.
-    """
-    return torch.einsum("l,l...h->...h", functional.normalize(weights, dim=0), pooled)
-
-
-def exit_loss(logits: Sequence[torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
-    """The sum of the classifiers' cross-entropies, each a mean over the batch.
-
-    Args:
-        logits: Of each classifier ``[batch, classes]``.
-        labels: Class numbers ``[batch]``.
-
-    Source: Schwartz et al. 2020, section 3.1.
-    """
-    return torch.stack([functional.cross_entropy(each, labels) for each in logits]).sum()
 
 
 def fit_temperature(
@@ -121,8 +97,8 @@ def leaves_at(
 
     Source: Schwartz et al. 2020, section 3.2.
     """
-    divisors = torch.tensor(temperatures, dtype=torch.float64).view(-1, 1, 1)
-    sure = torch.softmax(logits.double() / divisors, dim=-1).amax(-1) >= threshold
+    pairs = zip(logits.double(), temperatures, strict=True)
+    sure = torch.stack([confidence(each, temperature) >= threshold for each, temperature in pairs])
     sure[-1] = True
     return sure.int().argmax(0)  # the first of the largest
 

@@ -21,7 +21,7 @@ from workers.training.checkpoints import save_tensors
 from workers.training.cost.flops import FlopProfile
 from workers.training.cost.tally import Tally
 from workers.training.data.tokens import Encoded, TokenData
-from workers.training.finetune import model_profile, training_data
+from workers.training.finetune import exit_profiles, model_profile, training_data
 from workers.training.model.loaded import Loaded
 from workers.training.plugin import BatchPlace, Plugin
 from workers.training.prediction import Predictions, predict, require_finite
@@ -197,7 +197,7 @@ def _label(
         logits = outputs.logits.float().cpu()
         require_finite(logits)
         labels[rows] = logits[:, 0] if teacher.labels is None else logits.argmax(-1)
-    operations = done.forward_flops(profile)
+    operations = done.forward_flops(profile, exits=exit_profiles(context, teacher))
     tally.add(operations, operations)
     return {"labels": labels}
 

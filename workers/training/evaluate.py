@@ -70,10 +70,10 @@ def evaluate_splits(
             context, loaded, split, batch_size=batch_size, max_length=max_length
         )
         quality[split] = report_quality(context, split, metrics)
-        dense += predictions.forward_flops(profile.flops)
-        effective += predictions.forward_flops(profile.flops, profile.density)
+        dense += predictions.forward_flops(profile.flops, exits=profile.exits)
+        effective += predictions.forward_flops(profile.flops, profile.density, profile.exits)
         if profile.low_bit:
-            low_bit += predictions.low_bit_flops(profile.flops)
+            low_bit += predictions.low_bit_flops(profile.flops, profile.exits)
     method, uncounted = profile.flops.method, list(profile.flops.uncounted)
     context.reporter.flops(dense, effective, low_bit, method, uncounted)
     return quality

@@ -18,7 +18,7 @@ from workers.job.reporter import SilentReporter
 from workers.training.checkpoints import save_tensors, trainable_state
 from workers.training.cost.tally import Tally
 from workers.training.evaluate import evaluate
-from workers.training.finetune import model_profile
+from workers.training.finetune import exit_profiles, model_profile
 from workers.training.formats.profile import profile
 from workers.training.metrics import LOWER_IS_BETTER, Metrics
 from workers.training.model.loaded import Loaded
@@ -156,14 +156,17 @@ def planned(
         return None
     # A stop in the middle of an evaluation waits for the next step, where a checkpoint is written.
     silent = replace(context, reporter=SilentReporter())
-    flops = model_profile(context, loaded)
+    flops, exits = model_profile(context, loaded), exit_profiles(context, loaded)
 
     def measure() -> Metrics:
         metrics, predictions = evaluate(
             silent, loaded, plan.split, batch_size=plan.batch_size, max_length=options.max_length
         )
         density = profile(loaded.model, flops).density
-        tally.add(predictions.forward_flops(flops), predictions.forward_flops(flops, density))
+        tally.add(
+            predictions.forward_flops(flops, exits=exits),
+            predictions.forward_flops(flops, density, exits),
+        )
         return metrics
 
     def report(metrics: Metrics, step: int) -> None:

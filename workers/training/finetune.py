@@ -15,6 +15,7 @@ from workers.training.cost.tally import Tally
 from workers.training.data.texts import load_split
 from workers.training.data.tokens import TokenData
 from workers.training.formats import registry
+from workers.training.formats.exits import exits_of
 from workers.training.formats.profile import ModelProfile, count_structure
 from workers.training.formats.profile import profile as profile_model
 from workers.training.model import models
@@ -51,7 +52,7 @@ def model_profile(context: StageContext, loaded: Loaded) -> FlopProfile:
     config = loaded.model.config
     notes = registry.describe(loaded.model)
     if not registry.same_operations(notes):
-        return _count_structure(context, config, notes)
+        return _count_structure(context, config, notes)[0]
     counted = count_operations(context, config)
     if head_of(loaded.model).per_token:
         return counted
@@ -60,7 +61,16 @@ def model_profile(context: StageContext, loaded: Loaded) -> FlopProfile:
 
 def full_profile(context: StageContext, loaded: Loaded) -> ModelProfile:
     """Parameters, bytes, density and operations of a model of any format, as it is now."""
-    return profile_model(loaded.model, model_profile(context, loaded))
+    flops = model_profile(context, loaded)
+    return profile_model(loaded.model, flops, exit_profiles(context, loaded))
+
+
+def exit_profiles(context: StageContext, loaded: Loaded) -> tuple[FlopProfile, ...]:
+    """The operations of an example that leaves at each exit; empty for a model without exits."""
+    if exits_of(loaded.model) is None:
+        return ()
+    notes = registry.describe(loaded.model)
+    return _count_structure(context, loaded.model.config, notes)[1]
 
 
 def loaded_profile(context: StageContext, loaded: Loaded) -> ModelProfile:
@@ -81,16 +91,19 @@ def count_model(context: StageContext) -> FlopProfile:
     config = models.read_config(ref)
     notes = {} if ref.folder is None else registry.read_notes(ref.folder)
     if not registry.same_operations(notes):
-        return _count_structure(context, config, notes)
+        return _count_structure(context, config, notes)[0]
     return count_operations(context, config)
 
 
 def _count_structure(
     context: StageContext, config: PreTrainedConfig, notes: registry.Notes
-) -> FlopProfile:
+) -> tuple[FlopProfile, tuple[FlopProfile, ...]]:
     """Count a model whose modules differ from its configuration, once in this process."""
-    key = ("flops", architecture_key(config), config.num_labels, json.dumps(notes, sort_keys=True))
-    counted: FlopProfile = context.cached(key, lambda: count_structure(config, notes)[0])
+    modules = json.dumps(registry.structure(notes), sort_keys=True)
+    key = ("flops", architecture_key(config), config.num_labels, modules)
+    counted: tuple[FlopProfile, tuple[FlopProfile, ...]] = context.cached(
+        key, lambda: count_structure(config, notes)
+    )
     return counted
 
 

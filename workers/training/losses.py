@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch.nn import functional
 
@@ -16,8 +18,20 @@ def task_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return functional.cross_entropy(logits, labels)
 
 
+def exit_loss(logits: Sequence[torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
+    """The sum of the losses of several classifiers, each a mean over the batch.
+
+    Args:
+        logits: Of each classifier ``[batch, classes]``.
+        labels: Class numbers ``[batch]``.
+
+    Source: Schwartz et al. 2020, The Right Tool for the Job, section 3.1, arXiv:2004.07453.
+    """
+    return torch.stack([task_loss(each, labels) for each in logits]).sum()
+
+
 class TaskLoss(LossTerm):
-    """The loss against the labels of the data."""
+    """The loss against the labels of the data; with exits the sum of those of all classifiers."""
 
     name = "task"
 
@@ -26,4 +40,7 @@ class TaskLoss(LossTerm):
 
     def value(self, forward: ForwardPass) -> torch.Tensor:
         """See ``LossTerm.value``."""
-        return task_loss(forward.logits, forward.labels)
+        every = getattr(forward.outputs, "exit_logits", None)
+        if every is None:
+            return task_loss(forward.logits, forward.labels)
+        return exit_loss([logits.float() for logits in every], forward.labels)

@@ -13,6 +13,7 @@ from workers.job.context import StageContext
 from workers.job.request import JobError
 from workers.training.cost.flops import FlopProfile
 from workers.training.data.tokens import Batch, TokenData
+from workers.training.formats.exits import exits_of
 from workers.training.forward_pass import accepted
 from workers.training.model.loaded import Loaded
 
@@ -23,17 +24,49 @@ Collate = Callable[[Sequence[dict[str, Any]]], Batch]
 
 @dataclass(frozen=True)
 class Predictions:
-    """The padded batches that were computed, as rows and tokens of each."""
+    """The padded batches that were computed, as rows and tokens of each.
+
+    Attributes:
+        batches: Batches that were computed to the last layer.
+        left: Parts of batches of a model with exits: rows, tokens, and the exit of these rows.
+    """
 
     batches: list[tuple[int, int]] = field(default_factory=list)
+    left: list[tuple[int, int, int]] = field(default_factory=list)
 
-    def forward_flops(self, profile: FlopProfile, density: float = 1.0) -> float:
-        """Operations of all batches; ``density`` is the share of weights that are not zero."""
-        return sum(rows * profile.forward(width, density) for rows, width in self.batches)
+    def add(self, model: nn.Module, rows: int, width: int) -> None:
+        """Record a batch ``[rows, width]`` that a model has just computed."""
+        exits = exits_of(model)
+        if exits is None or exits.left_at is None:
+            self.batches.append((rows, width))
+            return
+        counts = torch.bincount(exits.left_at).tolist()
+        self.left.extend((count, width, number) for number, count in enumerate(counts) if count)
 
-    def low_bit_flops(self, profile: FlopProfile) -> float:
+    def forward_flops(
+        self, profile: FlopProfile, density: float = 1.0, exits: Sequence[FlopProfile] = ()
+    ) -> float:
+        """Operations of all batches.
+
+        Args:
+            profile: Operations of the whole model.
+            density: Share of the weights that are not zero.
+            exits: Operations up to each exit, where the model has exits.
+        """
+        return self._total(profile, exits, lambda each, width: each.forward(width, density))
+
+    def low_bit_flops(self, profile: FlopProfile, exits: Sequence[FlopProfile] = ()) -> float:
         """The part of the operations that an 8-bit model computes with 8-bit numbers."""
-        return sum(rows * profile.low_bit(width) for rows, width in self.batches)
+        return self._total(profile, exits, lambda each, width: each.low_bit(width))
+
+    def _total(
+        self,
+        profile: FlopProfile,
+        exits: Sequence[FlopProfile],
+        of: Callable[[FlopProfile, int], float],
+    ) -> float:
+        whole = sum(rows * of(profile, width) for rows, width in self.batches)
+        return whole + sum(rows * of(exits[number], width) for rows, width, number in self.left)
 
 
 def predict(
@@ -71,7 +104,7 @@ def predict(
         with torch.inference_mode():
             outputs = model(**inputs)
         yield rows, batch, outputs
-        predictions.batches.append((len(rows), inputs["input_ids"].shape[1]))
+        predictions.add(model, len(rows), inputs["input_ids"].shape[1])
         if number % PROGRESS_EVERY == 0:
             context.reporter.progress(start + len(rows), len(order), "examples")
             context.stop_if_asked()

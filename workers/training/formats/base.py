@@ -53,6 +53,7 @@ class Format(ABC):
         low_bit: Whether it multiplies by its weights in 8 bits or fewer.
         rounds_to_zero: Whether rounding sets many weights to zero, so that a pruned model cannot be
             recognized by its zeros.
+        only_in_use: Fields of the note that change the model's use, not the modules.
     """
 
     name: ClassVar[str]
@@ -63,6 +64,7 @@ class Format(ABC):
     only_on_cpu: ClassVar[bool] = False
     low_bit: ClassVar[bool] = False
     rounds_to_zero: ClassVar[bool] = False
+    only_in_use: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def describe(self, model: PreTrainedModel) -> Note | None:

@@ -37,7 +37,7 @@ class ModelProfile:
         weights: Parameters (shared ones once), parameters that are not zero, bytes.
         flops: Operations of one example; layers that share weights count each time, and so do
             the heads of all exits.
-        exits: Operations up to each early exit.
+        exits: Operations of an example that leaves at each exit, the last one included.
         trainable: Whether the model can be trained further.
         only_on_cpu: Whether it computes on the CPU even if the job has a GPU.
         low_bit: Whether it multiplies by its weights in 8 bits or fewer.
@@ -92,19 +92,23 @@ class ModelProfile:
         return self.flops.forward(length) / length
 
 
-def profile(model: PreTrainedModel, flops: FlopProfile | None = None) -> ModelProfile:
+def profile(
+    model: PreTrainedModel,
+    flops: FlopProfile | None = None,
+    exits: tuple[FlopProfile, ...] = (),
+) -> ModelProfile:
     """Count a model of any format, without a forward pass on its weights.
 
     Args:
         model: A model of any format.
-        flops: Its operations, where they were counted before; ``exits`` are then empty.
+        flops: Its operations, where they were counted before.
+        exits: Operations up to each exit, where ``flops`` are stated.
     """
     notes = registry.describe(model)
     weights = count_weights(model)
     low_bit = registry.low_bit(notes)
     sparse = not registry.rounds_to_zero(notes) and is_sparse(weights.density, low_bit=low_bit)
     names = [*notes, *([SPARSE] if sparse else [])]
-    exits: tuple[FlopProfile, ...] = ()
     if flops is None:
         flops, exits = _count_operations(model, notes)
     return ModelProfile(
@@ -121,7 +125,7 @@ def profile(model: PreTrainedModel, flops: FlopProfile | None = None) -> ModelPr
 def _count_operations(
     model: PreTrainedModel, notes: registry.Notes
 ) -> tuple[FlopProfile, tuple[FlopProfile, ...]]:
-    """Operations of the whole model, and up to each early exit."""
+    """Operations of the whole model, and up to each exit."""
     if not registry.same_operations(notes):
         return count_structure(model.config, notes)
     head = head_of(model)
@@ -134,7 +138,7 @@ def _count_operations(
 def count_structure(
     config: PreTrainedConfig, notes: registry.Notes
 ) -> tuple[FlopProfile, tuple[FlopProfile, ...]]:
-    """Operations of a forward pass, and up to each early exit, counted on meta tensors.
+    """Operations of a forward pass, and up to each exit, counted on meta tensors.
 
     The head is counted with the configuration's own number of classes.
     """
@@ -142,13 +146,11 @@ def count_structure(
     exits = exits_of(model)
     if exits is None:
         return _counted(model), ()
-    exits.threshold, exits.compute_all = None, True
-    whole = _counted(model)
     parts = []
-    for number in range(len(exits.depths)):
+    for number in range(len(exits.layers)):
         exits.stop_at = number
         parts.append(_counted(model))
-    return whole, tuple(parts)
+    return parts[-1], tuple(parts)
 
 
 def _counted(model: PreTrainedModel) -> FlopProfile:

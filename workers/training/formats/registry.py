@@ -92,6 +92,15 @@ def same_operations(notes: Notes) -> bool:
     return all(each.same_operations for each in all_formats() if each.name in notes)
 
 
+def structure(notes: Notes) -> Notes:
+    """The notes without what does not change the modules, such as a threshold."""
+    return {
+        each.name: {k: v for k, v in notes[each.name].items() if k not in each.only_in_use}
+        for each in all_formats()
+        if each.name in notes
+    }
+
+
 def stored_tensors(module: nn.Module) -> Sequence[StoredTensor]:
     """A module's tensors as its format stores them; none for a module of plain parameters."""
     return next((stored for each in all_formats() if (stored := each.stored_tensors(module))), ())

@@ -98,8 +98,8 @@ def _measured(context: StageContext, loaded: Loaded, tally: Tally, max_length: i
     )
     counted = full_profile(context, loaded)
     tally.add(
-        predictions.forward_flops(counted.flops),
-        predictions.forward_flops(counted.flops, counted.density),
+        predictions.forward_flops(counted.flops, exits=counted.exits),
+        predictions.forward_flops(counted.flops, counted.density, counted.exits),
     )
     name, score = next(iter(metrics.items()))
     if score.value is None:

@@ -129,12 +129,12 @@ def run_examples(
         inputs = {k: v.to(device) for k, v in batch.items() if k in MODEL_INPUTS}
         with torch.inference_mode():
             model(**inputs)
-        computed.batches.append((len(inputs["input_ids"]), inputs["input_ids"].shape[1]))
+        computed.add(model, *inputs["input_ids"].shape)
         context.reporter.progress(start + len(inputs["input_ids"]), len(rows), "examples")
         context.stop_if_asked()
     context.reporter.flops(
-        computed.forward_flops(profile.flops),
-        computed.forward_flops(profile.flops, profile.density),
+        computed.forward_flops(profile.flops, exits=profile.exits),
+        computed.forward_flops(profile.flops, profile.density, profile.exits),
         0.0,
         profile.flops.method,
         [*profile.flops.uncounted, "ranges of activations"],

@@ -18,9 +18,8 @@ from workers.training import sparsity
 from workers.training.cost.tally import Tally
 from workers.training.decisions import decided
 from workers.training.evaluate import evaluate
-from workers.training.finetune import model_profile, new_tally, training_data
+from workers.training.finetune import full_profile, new_tally, training_data
 from workers.training.fit import Horizon, Outcome, fit, report_training
-from workers.training.formats.profile import profile
 from workers.training.metrics import LOWER_IS_BETTER
 from workers.training.model.loaded import Loaded
 from workers.training.rounds import Result, Round, run_rounds
@@ -169,9 +168,11 @@ class _Steps:
         metrics, predictions = evaluate(
             silent, self.loaded, "validation", batch_size=64, max_length=self.params.max_length
         )
-        flops = model_profile(self.context, self.loaded)
-        density = profile(self.loaded.model, flops).density
-        self.tally.add(predictions.forward_flops(flops), predictions.forward_flops(flops, density))
+        counted = full_profile(self.context, self.loaded)
+        self.tally.add(
+            predictions.forward_flops(counted.flops, exits=counted.exits),
+            predictions.forward_flops(counted.flops, counted.density, counted.exits),
+        )
         name, score = next(iter(metrics.items()))
         if score.value is None:
             raise JobError(
