@@ -10,12 +10,13 @@ from pricetag.recipes.data import FromScratch
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Dimensions of a stage's input model; None if unknown."""
+    """Dimensions of a stage's input model, and whether it has early exits; None if unknown."""
 
     layers: int | None = None
     hidden_size: int | None = None
     heads: int | None = None
     intermediate_size: int | None = None
+    exits: bool | None = None
 
 
 class MisfitError(ValueError):
@@ -40,6 +41,7 @@ def described_shape(model: object) -> Shape:
         config.hidden_size,
         config.num_attention_heads,
         config.intermediate_size,
+        exits=False,
     )
 
 
@@ -63,4 +65,5 @@ def stored_shape(config: object) -> Shape:
         value = next((stated[name] for name in SIZE_NAMES[option] if name in stated), None)
         return value if type(value) is int and value > 0 else None
 
-    return Shape(*(size(option) for option in SIZE_NAMES))
+    layers, hidden_size, heads, intermediate_size = (size(option) for option in SIZE_NAMES)
+    return Shape(layers, hidden_size, heads, intermediate_size)

@@ -116,6 +116,8 @@ def student_shape(student: Student, teacher: Shape) -> Shape:
     """
     if student.model is not None:
         return Shape()  # that of a folder on the worker
+    if teacher.exits:
+        raise MisfitError("student.layers", "cannot be those of the teacher: it has early exits")
     try:
         layers = _layers(student, teacher)
     except ValueError as error:
@@ -125,6 +127,7 @@ def student_shape(student: Student, teacher: Shape) -> Shape:
         student.hidden_size or teacher.hidden_size,
         student.num_attention_heads or teacher.heads,
         student.intermediate_size or teacher.intermediate_size,
+        exits=teacher.exits,
     )
     if shape.hidden_size and shape.heads and shape.hidden_size % shape.heads:
         option = "num_attention_heads" if student.num_attention_heads else "hidden_size"

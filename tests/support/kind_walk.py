@@ -23,7 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from app.services.quoting.likeness import steps as quoted_steps
-from pricetag.recipes import REGISTRY, RecipeEntry, parse_recipe
+from pricetag.recipes import REGISTRY, FromScratch, RecipeEntry, parse_recipe
+from pricetag.recipes.plan import misfit
+from pricetag.recipes.shapes import described_shape
 from tests.support.recording import RecordingReporter
 from tests.support.tasks import TASKS, task_files, task_recipe
 from tests.support.training import CONFIG, TRAIN, counted_once, data_set, job, recipe
@@ -190,8 +192,15 @@ def described_run(entry: RecipeEntry[Any], **changes: Any) -> dict[str, Any]:
     task = walked_task(entry)
     if task is not None:
         return task_recipe(task, small(entry, **changes), model=base_name(task))
-    model = {"config": SHALLOW} if entry.traits.starts_from_scratch else "base"
+    model = {"config": shape_for(entry)} if entry.traits.starts_from_scratch else "base"
     return recipe(small(entry, **changes), model=model)
+
+
+def shape_for(entry: RecipeEntry[Any]) -> dict[str, Any]:
+    """The shallowest network that the kind takes."""
+    stages = [entry.params.model_validate(small(entry))]
+    shallow = FromScratch.model_validate({"config": SHALLOW})
+    return SHALLOW if misfit(described_shape(shallow), stages) is None else CONFIG
 
 
 def walked_task(entry: RecipeEntry[Any]) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
+from transformers import AutoTokenizer, PreTrainedModel
 
+from pricetag.recipes import parse_recipe
+from pricetag.recipes.errors import RecipeError
+from pricetag.recipes.methods.train_early_exit import TrainEarlyExit, layers_misfit
+from tests.support.recording import RecordingReporter
+from tests.support.training import CONFIG, TRAIN, carry_out, data_set, recipe
+from workers.job.reporter import JobError
 from workers.methods.early_exit import (
     HIGHEST,
     LOWEST,
@@ -22,6 +30,10 @@ from workers.methods.early_exit import (
     leaves_at,
     weighted_state,
 )
+from workers.training.data.tokens import Encoded, TokenData
+from workers.training.formats import registry
+from workers.training.formats.exits import Exits, exits_of
+from workers.training.formats.profile import profile
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "data/golden/early_exit.json").read_text())
 CASES = GOLDEN["cases"]
@@ -162,3 +174,191 @@ def test_a_higher_threshold_lets_no_example_leave_earlier(
     one, other = (leaves_at(logits, temperatures, each) for each in (low, high))
     assert bool((one <= other).all())
     assert bool((leaves_at(logits, temperatures, 1.01) == 2).all())
+
+
+# ---- the stage ----
+
+EXITS: dict[str, Any] = {
+    **TRAIN,
+    **{"kind": "train", "method": "early_exit", "layers": [0, 1, 3], "max_steps": 24},
+    **{"threshold": 0.7, "thresholds": [0.5, 0.6, 0.7, 0.9], "learning_rate": 5e-3},
+    **{"calibration_share": 0.3, "precision": "fp32"},
+}
+TOKENS = 8
+"""Tokens of each text: six words, [CLS] and [SEP]."""
+
+
+def opinions(folder: Path, **sizes: int) -> Path:
+    """A data root of short texts; most of them say which class they are of."""
+    draw = random.Random(0)
+    (folder / "data").mkdir(parents=True)
+    for split, count in sizes.items():
+        lines = ["sentence\tlabel"]
+        for number in range(count):
+            opinion = ["good", "bad"][number % 2] if draw.random() < 0.7 else "so"
+            words = [draw.choice(["the", "film", "story", "is"]) for _ in range(3)]
+            lines.append(" ".join([*words, *[opinion] * 3]) + f"\t{number % 2}")
+        (folder / "data" / f"{split}.tsv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RecordingReporter]:
+    root = opinions(tmp_path_factory.mktemp("exits"), train=96, dev=40)
+    return root, carry_out(root, recipe(EXITS))
+
+
+def figures(reporter: RecordingReporter) -> dict[str, float]:
+    return {event["name"]: event["value"] for event in reporter.of("metric", quality=True)}
+
+
+def published(root: Path) -> tuple[PreTrainedModel, Exits]:
+    model = registry.load(root / "work" / "stage-00" / "model")
+    exits = exits_of(model)
+    assert exits is not None
+    return model, exits
+
+
+def test_the_curve_is_that_of_the_published_model(trained: tuple[Path, RecordingReporter]) -> None:
+    """Every point: the published model, reloaded and run with that threshold on the same split."""
+    root, reporter = trained
+    told = figures(reporter)
+    model, exits = published(root)
+    assert (exits.layers, exits.threshold) == ([0, 1, 3], 0.7)
+    assert [told[f"temperature_layer_{n}"] for n in exits.layers] == exits.temperatures
+    tokenizer = AutoTokenizer.from_pretrained(root / "work" / "stage-00" / "model")
+    rows = [line.split("\t") for line in (root / "data/dev.tsv").read_text().splitlines()[1:]]
+    profiles = profile(model).exits
+    for threshold in EXITS["thresholds"]:
+        exits.threshold = threshold
+        right, flops, left = 0, 0.0, [0, 0, 0]
+        for text, label in rows:
+            ids = tokenizer(text, return_tensors="pt")["input_ids"]
+            assert ids.shape == (1, TOKENS)
+            with torch.no_grad():
+                right += int(model(input_ids=ids).logits.argmax()) == int(label)
+            assert exits.left_at is not None
+            number = int(exits.left_at[0])
+            left[number] += 1
+            flops += profiles[number].forward(TOKENS)
+        at = f"at_{threshold:g}"
+        assert told[f"exit_accuracy_{at}"] == pytest.approx(right / len(rows))
+        assert told[f"exit_flops_per_example_{at}"] == pytest.approx(flops / len(rows))
+        shares = [told[f"exit_share_{at}_layer_{n}"] for n in exits.layers]
+        assert shares == pytest.approx([count / len(rows) for count in left])
+    assert told["accuracy"] == told["exit_accuracy_at_0.7"]
+
+
+def test_operations_are_the_closed_form(trained: tuple[Path, RecordingReporter]) -> None:
+    """Training, temperatures and curve compute all exits; the evaluation what the exits leave."""
+    root, reporter = trained
+    model, exits = published(root)
+    counted = profile(model)
+    last = {event["key"]: event["dense"] for event in reporter.of("flops")}
+    training, evaluation = last.values()
+    aside = round(0.3 * 96)
+    epoch = 96 - aside  # nine steps, of which the last has three examples
+    passes = 3 * (2 * epoch + 6 * 8) + aside + 40
+    assert training == pytest.approx(passes * counted.flops.forward(TOKENS), rel=1e-12)
+    told = figures(reporter)
+    counts = [40 * told[f"exit_share_at_0.7_layer_{n}"] for n in exits.layers]
+    assert 0 < counts[-1] < 40
+    expected = sum(n * each.forward(TOKENS) for n, each in zip(counts, counted.exits, strict=True))
+    assert evaluation == pytest.approx(expected, rel=1e-12)
+
+
+def test_examples_for_the_temperatures_are_not_trained_on(
+    trained: tuple[Path, RecordingReporter],
+) -> None:
+    _, reporter = trained
+    (card,) = [event["card"] for event in reporter.of("artifact") if event["card"]]
+    assert card["facts"]["calibration_examples"] == round(0.3 * 96)
+    epochs = next(e["value"] for e in reporter.of("metric") if e["name"] == "epochs")
+    assert epochs == pytest.approx(2 + 6 / 9)  # of 67 examples in batches of eight
+
+
+def test_the_parts_of_the_examples_are_disjoint() -> None:
+    data = TokenData(Encoded([[n] for n in range(10)], [[n] for n in range(10)]), list(range(10)))
+    some, others = data.part([1, 4]), data.part([0, 2, 3])
+    assert [some[n]["labels"] for n in range(len(some))] == [1, 4]
+    assert [some[n]["index"] for n in range(len(some))] == [0, 1]
+    assert [others[n]["token_type_ids"] for n in range(len(others))] == [[0], [2], [3]]
+    assert others.lengths == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("layers", "depth", "chosen"),
+    [
+        (None, 12, [0, 3, 5, 11]),
+        (None, 24, [0, 4, 12, 23]),
+        (None, 6, [0, 1, 3, 5]),
+        (None, 3, [0, 1, 2]),
+        ([1, 5], 6, [1, 5]),
+    ],
+)
+def test_layers_with_classifiers(layers: list[int] | None, depth: int, chosen: list[int]) -> None:
+    params = TrainEarlyExit(method="early_exit", layers=layers)
+    assert params.exit_layers(depth) == chosen
+    assert layers_misfit(params, depth) is None
+
+
+def shaped(depth: int) -> dict[str, Any]:
+    return {"config": {**CONFIG, "num_hidden_layers": depth}}
+
+
+@pytest.mark.parametrize(
+    ("stage", "changes", "field", "message"),
+    [
+        ({}, {"model": shaped(2)}, "layers", "the model has 2 layers: exits need three or more"),
+        ({}, {"model": shaped(1)}, "layers", "the model has 1 layer: exits need three or more"),
+        ({"layers": [0, 1]}, {"model": "base"}, "layers", "two layers has too few"),
+        (
+            {"layers": [0, 2]},
+            {"model": shaped(4)},
+            "layers",
+            "must end with the model's last layer, 3",
+        ),
+        ({"layers": [0, 4]}, {"model": shaped(4)}, "layers", "layers 0 to 3, not 4"),
+        ({"layers": [2, 0, 3]}, {}, "layers", "must rise"),
+        ({"layers": [0, 0, 3]}, {}, "layers", "must rise"),
+        ({"layers": [3]}, {}, "layers", "at least 2"),
+        ({"layers": [-1, 3]}, {}, "layers", "at least 0"),
+        ({"thresholds": [0.9, 0.8]}, {}, "thresholds", "must rise"),
+        ({"threshold": 1.5}, {}, "threshold", "at most 1"),
+        ({"calibration_share": 0.0}, {}, "calibration_share", "greater than 0"),
+        ({}, {"task": "regression"}, "kind", "regression"),
+        ({}, {"task": "masked_lm"}, "kind", "masked_lm"),
+    ],
+)
+def test_bad_combinations_are_rejected_when_the_run_is_submitted(
+    stage: dict[str, Any], changes: dict[str, Any], field: str, message: str
+) -> None:
+    described = recipe({"kind": "train", "method": "early_exit", **stage}, **changes)
+    with pytest.raises(RecipeError) as raised:
+        parse_recipe(described)
+    errors = [(error.field, error.message) for error in raised.value.errors]
+    assert any(field in where and message in text for where, text in errors), errors
+
+
+@pytest.mark.parametrize(
+    ("later", "message"),
+    [
+        (EXITS, "the model has exits already"),
+        ({"kind": "distill", "student": {"layers": 2}}, "it has early exits"),
+    ],
+)
+def test_stages_that_do_not_fit_a_model_with_exits_are_rejected(
+    later: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(RecipeError, match=message):
+        parse_recipe(recipe(EXITS, later))
+
+
+def test_the_worker_rejects_what_only_it_can_see(tmp_path: Path) -> None:
+    data_set(tmp_path, train=24, dev=8)
+    carry_out(tmp_path, recipe({**TRAIN, "max_steps": 1, "evaluate": False}))
+    (tmp_path / "work/stage-00/model").rename(tmp_path / "base")
+    for layers, message in (([0, 2], "must end with"), ([0, 7], "not 7")):
+        with pytest.raises(JobError, match=message) as raised:
+            carry_out(tmp_path, recipe({**EXITS, "layers": layers}, model="base"))
+        assert raised.value.field == "recipe.stages.0.layers"

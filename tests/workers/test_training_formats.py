@@ -324,6 +324,8 @@ def test_exits_count_up_to_their_layer_with_the_classifiers_on_the_way() -> None
         [one + classifier, 3 * one + 2 * classifier, 4 * one + 3 * classifier], rel=1e-12
     )
     assert counted.flops_per_sequence(20) == counted.exits[-1].forward(20)
+    exiting(model, 0.5)
+    assert profile(model) == counted
     added = 2 * (HIDDEN * CLASSES + CLASSES) + 1 + 3 + 4
     assert counted.weights.parameters == whole.weights.parameters + added
 

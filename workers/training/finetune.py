@@ -52,7 +52,7 @@ def model_profile(context: StageContext, loaded: Loaded) -> FlopProfile:
     config = loaded.model.config
     notes = registry.describe(loaded.model)
     if not registry.same_operations(notes):
-        return _count_structure(context, config, notes)[0]
+        return count_modules(context, config, notes)[0]
     counted = count_operations(context, config)
     if head_of(loaded.model).per_token:
         return counted
@@ -70,7 +70,7 @@ def exit_profiles(context: StageContext, loaded: Loaded) -> tuple[FlopProfile, .
     if exits_of(loaded.model) is None:
         return ()
     notes = registry.describe(loaded.model)
-    return _count_structure(context, loaded.model.config, notes)[1]
+    return count_modules(context, loaded.model.config, notes)[1]
 
 
 def loaded_profile(context: StageContext, loaded: Loaded) -> ModelProfile:
@@ -91,11 +91,11 @@ def count_model(context: StageContext) -> FlopProfile:
     config = models.read_config(ref)
     notes = {} if ref.folder is None else registry.read_notes(ref.folder)
     if not registry.same_operations(notes):
-        return _count_structure(context, config, notes)[0]
+        return count_modules(context, config, notes)[0]
     return count_operations(context, config)
 
 
-def _count_structure(
+def count_modules(
     context: StageContext, config: PreTrainedConfig, notes: registry.Notes
 ) -> tuple[FlopProfile, tuple[FlopProfile, ...]]:
     """Count a model whose modules differ from its configuration, once in this process."""

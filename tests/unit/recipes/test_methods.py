@@ -30,7 +30,8 @@ def test_the_methods_of_a_kind_begin_with_the_one_that_need_not_be_named() -> No
     first, *named = methods_of("distill")
     assert first == "logits"
     assert "pkd" in named
-    assert methods_of("train") == []
+    assert methods_of("evaluate") == []
+    assert methods_of("train") == ["early_exit"]
 
 
 def test_a_search_for_a_kind_finds_its_methods() -> None:
@@ -38,7 +39,8 @@ def test_a_search_for_a_kind_finds_its_methods() -> None:
     assert first == "distill"
     assert "distill-pkd" in named
     assert kinds_within("distill-pkd") == ["distill-pkd"]
-    assert kinds_within("train") == ["train"]
+    assert kinds_within("train") == ["train", "train-early_exit"]
+    assert kinds_within("evaluate") == ["evaluate"]
 
 
 def test_a_named_default_is_no_difference_and_another_method_is_one() -> None:

@@ -46,6 +46,15 @@ class TokenData(Dataset[dict[str, Any]]):
         self.labels = labels
         self.lengths = encoded.lengths
 
+    def part(self, rows: Sequence[int]) -> TokenData:
+        """Some of the examples, numbered anew."""
+        kinds = self.encoded.token_type_ids
+        encoded = Encoded(
+            [self.encoded.input_ids[row] for row in rows],
+            None if kinds is None else [kinds[row] for row in rows],
+        )
+        return TokenData(encoded, [self.labels[row] for row in rows])
+
     def __len__(self) -> int:
         return len(self.labels)
 

@@ -96,7 +96,7 @@ class Exits(nn.Module):
         self._rows: torch.Tensor | None = None  # of the examples that have not left
         self._every: list[torch.Tensor] = []
         self._pooled: list[torch.Tensor] = []
-        self._only_pools = True  # whether a call of the pooler is no end of a forward pass
+        self._only_pools = True  # whether the pooler may be called without ending the pass
 
     @property
     def leaves_early(self) -> bool:

@@ -146,6 +146,7 @@ def count_structure(
     exits = exits_of(model)
     if exits is None:
         return _counted(model), ()
+    exits.threshold = None  # operations do not depend on values
     parts = []
     for number in range(len(exits.layers)):
         exits.stop_at = number
