@@ -13,6 +13,7 @@ from pricetag.accounting.document.records import QualityTag, StageTag
 from pricetag.recipes import REGISTRY, kind_of
 from pricetag.recipes.glue import GlueTask, glue_task
 from pricetag.recipes.plan import Planned, plan_of_stored
+from pricetag.recipes.registry import entry_of
 from pricetag.recipes.training import FullTraining, Recovery
 from pricetag.tag.names import shown_name
 from pricetag.tag.variants import Variant, variants
@@ -162,7 +163,9 @@ def _shape(model: Any) -> str:
 
 def _models(run: GlueRun) -> Iterator[Made]:
     by_makers: dict[tuple[str, ...], Made] = {}
-    steps = plan_of_stored(run.recipe) if run.recipe.get("stages") else []
+    stages = run.recipe.get("stages") or []
+    # A recipe may have kinds of a version that is no longer installed.
+    steps = plan_of_stored(run.recipe) if stages and all(map(entry_of, stages)) else []
     measured = {variant.stage: variant for variant in variants(run.tag.document)}
     for attempt in sorted({stage.attempt for stage in run.tag.document.stages}):
         _add_attempt(run, attempt, steps, measured, by_makers)

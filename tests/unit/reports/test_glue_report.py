@@ -313,3 +313,11 @@ def test_scores_of_a_later_attempt_replace_earlier_ones() -> None:
     (row,) = rows([RunOnGlue(one.run_id, document, one.recipe)])
     assert row.tasks["rte"].score.value == pytest.approx(75)
     assert row.it_energy_kwh.value == pytest.approx(2 * KWH)  # both attempts cost
+
+
+def test_a_run_with_kinds_of_another_version_has_its_row() -> None:
+    one = run_on_glue(1, "rte", [{"accuracy": 0.5}])
+    recipe = {**one.recipe, "stages": [{"kind": "train"}, {"kind": "transmute"}]}
+    (row,) = rows([RunOnGlue(one.run_id, one.document, recipe)])
+    assert row.label == "bert-base: train"
+    assert row.tasks["rte"].score.value == pytest.approx(50)
