@@ -107,6 +107,30 @@ class ComparedSide(Wire):
     )
 
 
+class SeedScores(Wire):
+    """A score of a group of runs over their seeds."""
+
+    mean: float = Field(description="Mean over the seeds.")
+    std: float | None = Field(
+        description="Standard deviation over the seeds (n - 1); null with one seed."
+    )
+    seeds: int = Field(description="Number of different seeds.", ge=1)
+
+
+class ComparedQuality(Wire):
+    """A score that all runs of both groups have."""
+
+    metric: str = Field(description="Name of the metric, e.g. `accuracy`.")
+    split: str | None = Field(description="Split of the data; null without one.")
+    a: SeedScores = Field(description="Scores of the first group.")
+    b: SeedScores = Field(description="Scores of the second group.")
+    within_one_std: bool | None = Field(
+        description="Whether the mean of a is at most one standard deviation of b worse than the "
+        "mean of b; null with a `reason`."
+    )
+    reason: str | None = Field(description="Reason why there is no verdict.")
+
+
 class ComparisonRead(Wire):
     """The ratio of two groups of runs."""
 
@@ -132,3 +156,11 @@ class ComparisonRead(Wire):
         examples=[["stages.0.epochs: 1 (a), 3 (b)", "packages.torch: 2.12.0 (a), 2.13.0 (b)"]],
     )
     notes: list[str] = Field(description="Remarks, for people.")
+    quality: list[ComparedQuality] = Field(
+        description="Scores that all runs have, over the seeds of each group."
+    )
+    winning_ticket: bool | None = Field(
+        description="Whether the lottery tickets of a are winning tickets of the full models of b: "
+        "the task's first metric on the validation split is `within_one_std`; null with a reason."
+    )
+    winning_ticket_reason: str | None = Field(description="Reason why `winning_ticket` is null.")

@@ -12,7 +12,9 @@ from app.schemas.common import FieldProblem
 from app.services import access
 from app.services.errors import InvalidError
 from app.services.principals import Principal
+from pricetag.accounting.work.matching import USUAL_SEEDS
 from pricetag.recipes.differences import differences, differing
+from pricetag.tag.matches import compared_quality
 from pricetag.tag.origins import HASH_CHARACTERS, origin_differences
 from pricetag.tag.ratios import Metric, compare
 from pricetag.tag.view import TagView
@@ -60,8 +62,9 @@ async def compare_runs(
     first: Sequence[UUID],
     second: Sequence[UUID],
     metric: Metric,
+    seeds: int = USUAL_SEEDS,
 ) -> dict[str, Any]:
-    """The ratio of the mean figures of two groups of runs.
+    """The ratio of the mean figures of two groups of runs, and their quality over seeds.
 
     Args:
         session: Database session, only read.
@@ -69,6 +72,7 @@ async def compare_runs(
         first: Repetitions of one piece of work.
         second: Repetitions of the work to compare it with.
         metric: Figure to compare.
+        seeds: Number of seeds for a verdict on the quality.
 
     Raises:
         NothingToCompareError: If a run is unknown, has no price tag, or is listed twice.
@@ -93,10 +97,12 @@ async def compare_runs(
         raise NothingToCompareError(errors)
     group_a, group_b = ([TagView.read(newest[i]) for i in side] for side in (first, second))
     recipes = await reports.recipes_of(session, [*first, *second])
-    work = differences([recipes[i] for i in first], [recipes[i] for i in second])
+    recipes_a, recipes_b = ([recipes[i] for i in side] for side in (first, second))
+    work = differences(recipes_a, recipes_b)
     work += await _upstream_differences(session, first, second)
     work += origin_differences(group_a, group_b)
-    return compare(group_a, group_b, metric) | {"differences": work}
+    quality = compared_quality(group_a, group_b, (recipes_a, recipes_b), seeds)
+    return compare(group_a, group_b, metric) | quality | {"differences": work}
 
 
 async def _upstream_differences(

@@ -133,11 +133,21 @@ def compare(
             "duration_s."
         ),
     ] = "it_energy_kwh",
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            max=50,
+            help="Number of seeds that each group needs for a verdict on its quality. Default: 5.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Compare two runs, or two groups of repeated runs, as a ratio with its 95% interval.
 
     Errors that both sides share, such as that of the carbon intensity, cancel in the ratio.
+    Quality is compared over the seeds of each group: lottery tickets (RUNS_A) whose mean is within
+    one standard deviation of the full model (RUNS_B) are winning tickets.
     """
     from pricetag.cli.find import run_id
 
@@ -145,5 +155,5 @@ def compare(
         first, second = (
             [run_id(client, part.strip()) for part in side.split(",")] for side in (a, b)
         )
-        ratio = client.compare(first, second, metric=metric)
+        ratio = client.compare(first, second, metric=metric, seeds=seeds)
     answer(ctx, json, ratio, comparison_view)

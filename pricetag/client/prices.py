@@ -59,10 +59,20 @@ class PriceCalls(Connection):
         )
 
     def compare(
-        self, a: Sequence[str], b: Sequence[str], *, metric: str = "it_energy_kwh"
+        self,
+        a: Sequence[str],
+        b: Sequence[str],
+        *,
+        metric: str = "it_energy_kwh",
+        seeds: int | None = None,
     ) -> dict[str, Any]:
-        """Ratio of two groups of runs, in which shared errors cancel."""
-        query = {"a": ",".join(a), "b": ",".join(b), "metric": metric}
+        """Ratio of two groups of runs, in which shared errors cancel, and their quality.
+
+        ``seeds`` is the number of seeds that each group needs for a verdict on its quality.
+        """
+        query: dict[str, Any] = {"a": ",".join(a), "b": ",".join(b), "metric": metric}
+        if seeds is not None:
+            query["seeds"] = seeds
         return self._get("/v1/comparisons", query)
 
     def create_report(

@@ -28,6 +28,8 @@ async def test_two_groups_of_runs(api: Api) -> None:
     assert body["cancels"] is True
     assert (body["ratio"]["value"], body["unit"]) == (pytest.approx(1.0), "kg")
     assert [run["run_id"] for run in body["b"]["runs"]] == [third, fourth]
+    assert body["winning_ticket"] is None
+    assert body["winning_ticket_reason"] == "a are not runs of prune with method: lottery_ticket"
 
 
 @pytest.mark.parametrize(

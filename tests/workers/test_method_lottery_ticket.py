@@ -18,7 +18,6 @@ from workers.job.pipeline import run
 from workers.job.reporter import Interrupted
 from workers.job.request import JobError
 from workers.methods.lottery_ticket import (
-    is_winning,
     random_weights,
     shuffled_elements,
     shuffled_layers,
@@ -215,28 +214,6 @@ def test_random_weights_are_seeded_and_of_the_models_shape() -> None:
     model.set_submodule("bert.pooler.dense", torch.nn.Linear(4, 8))
     with pytest.raises(JobError, match="plain"):
         random_weights(model, 1)
-
-
-@pytest.mark.parametrize(
-    ("full", "ticket", "wins"),
-    [
-        ([0.90, 0.92, 0.94], [0.91], True),
-        ([0.90, 0.92, 0.94], [0.90, 0.90], True),  # exactly one standard deviation below
-        ([0.90, 0.92, 0.94], [0.89], False),
-        ([0.5, 0.5], [0.5], True),
-        ([0.5, 0.5], [0.4999], False),
-    ],
-)
-def test_a_ticket_wins_within_one_standard_deviation(
-    full: list[float], ticket: list[float], wins: bool
-) -> None:
-    assert is_winning(full, ticket) == wins
-
-
-def test_winning_needs_seeds() -> None:
-    for full, ticket in (([0.9], [0.9]), ([0.9, 0.8], [])):
-        with pytest.raises(ValueError, match="two seeds"):
-            is_winning(full, ticket)
 
 
 # ---- rejections ----

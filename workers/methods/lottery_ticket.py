@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import re
-import statistics
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -36,26 +35,6 @@ def with_pooler(model: nn.Module) -> dict[str, Matrix]:
     Source: Chen et al. 2020, section 3; the authors' code, pruning_model.
     """
     return with_others(model, embeddings=False)
-
-
-def is_winning(full: Sequence[float], ticket: Sequence[float]) -> bool:
-    """Whether a ticket wins: its mean is within one standard deviation of the full model's.
-
-    Args:
-        full: Quality of the full model, one value a seed, higher is better.
-        ticket: Quality of the ticket, one value a seed.
-
-    Raises:
-        ValueError: The full model has fewer than two seeds, or the ticket none.
-
-    Source: Chen et al. 2020, section 3, winning ticket.
-    """
-    if len(full) < 2 or not ticket:
-        raise ValueError(
-            f"a winning ticket needs two seeds of the full model and one of the ticket "
-            f"(got {len(full)} and {len(ticket)})"
-        )
-    return statistics.fmean(ticket) >= statistics.fmean(full) - statistics.stdev(full)
 
 
 def shuffled_layers(

@@ -22,6 +22,7 @@ from app.schemas.price_tags import (
 )
 from app.services import access, comparison, repricing, verification
 from app.services.billing import issuing
+from pricetag.accounting.work.matching import LEAST_SEEDS, USUAL_SEEDS
 from pricetag.tag.ratios import Metric
 
 router = APIRouter(tags=["price tags"])
@@ -116,11 +117,19 @@ async def compare_runs(
     a: RunIds,
     b: RunIds,
     metric: Annotated[Metric, Query(description="The figure to compare.")] = "it_energy_kwh",
+    seeds: Annotated[
+        int,
+        Query(
+            ge=LEAST_SEEDS,
+            le=comparison.MOST,
+            description="Number of seeds that each group needs for a verdict on its quality.",
+        ),
+    ] = USUAL_SEEDS,
 ) -> ComparisonRead:
     """Ratio of the mean of one group of runs to the mean of another. On the same devices at the
-    same site, shared errors cancel, and the interval reflects the spread of the repeats.
+    same site, shared errors cancel, and the interval reflects the spread of the repeats. The
+    quality of both groups is compared over their seeds.
     """
-    ratio = await comparison.compare_runs(
-        session, caller, comparison.parse_runs("a", a), comparison.parse_runs("b", b), metric
-    )
+    groups = comparison.parse_runs("a", a), comparison.parse_runs("b", b)
+    ratio = await comparison.compare_runs(session, caller, *groups, metric, seeds)
     return ComparisonRead.model_validate(ratio)

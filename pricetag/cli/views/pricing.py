@@ -84,7 +84,8 @@ def comparison_view(comparison: Mapping[str, Any]) -> RenderableType:
         names = ", ".join(dict.fromkeys(str(run["name"]) for run in group["runs"]))
         average = "n/a" if group["mean"] is None else with_unit(group["mean"], unit, shown)
         table.add_row(side, Text(f"{len(group['runs'])}: {names}"), Text(average))
-    lines = [_ratio_text(comparison)]
+    lines = [_ratio_text(comparison), *map(_quality_text, comparison.get("quality") or ())]
+    lines += _ticket_lines(comparison)
     differences = comparison.get("differences")
     lines += [f"Difference: {line}" for line in differences or ()]
     if differences == []:
@@ -103,3 +104,25 @@ def _ratio_text(comparison: Mapping[str, Any]) -> str:
         return f"{text} (no interval: {ratio['reason']})"
     ends = f"{number(float(ratio['low']))} to {number(float(ratio['high']))}"
     return f"{text} (95%: {ends}; {comparison['method']})"
+
+
+def _quality_text(item: Mapping[str, Any]) -> str:
+    split = f" ({item['split']})" if item["split"] else ""
+    sides = ", ".join(f"{side} {_score_text(item[side])}" for side in ("a", "b"))
+    if item["within_one_std"] is None:
+        return f"{item['metric']}{split}: {sides}; no verdict: {item['reason']}"
+    verdict = "within" if item["within_one_std"] else "not within"
+    return f"{item['metric']}{split}: {sides}; a is {verdict} one standard deviation of b"
+
+
+def _score_text(side: Mapping[str, Any]) -> str:
+    spread = "" if side["std"] is None else f" ± {side['std']:.4f}"
+    seeds = f"{side['seeds']} seed" + ("" if side["seeds"] == 1 else "s")
+    return f"{side['mean']:.4f}{spread} ({seeds})"
+
+
+def _ticket_lines(comparison: Mapping[str, Any]) -> Iterator[str]:
+    """The verdict on lottery tickets; nothing where none are compared."""
+    winning = comparison.get("winning_ticket")
+    if winning is not None:
+        yield f"Winning ticket: {'yes' if winning else 'no'}"

@@ -370,3 +370,54 @@ def test_an_unknown_ratio_has_its_reason(api: FakeApi, capsys: Captured) -> None
     api.answers["GET /v1/comparisons"] = Answer(compared(ratio=ratio))
     assert pricetag(["compare", RUN_ID, RUN_ID]) == 0
     assert "a / b: n/a (slow: no zone)" in capsys.readouterr().out
+
+
+SCORE = {
+    **{"metric": "accuracy", "split": "validation", "within_one_std": True, "reason": None},
+    "a": {"mean": 0.91, "std": 0.01, "seeds": 5},
+    "b": {"mean": 0.92, "std": 0.02, "seeds": 5},
+}
+
+
+@pytest.mark.parametrize(
+    ("score", "winning", "lines"),
+    [
+        (
+            {},
+            True,
+            [
+                "accuracy (validation): a 0.9100 ± 0.0100 (5 seeds), b 0.9200 ± 0.0200 (5 seeds); "
+                "a is within one standard deviation of b",
+                "Winning ticket: yes",
+            ],
+        ),
+        (
+            {"within_one_std": False},
+            False,
+            ["a is not within one standard deviation", "Winning ticket: no"],
+        ),
+        (
+            {
+                "a": {"mean": 0.91, "std": None, "seeds": 1},
+                "within_one_std": None,
+                "reason": "5 seeds of each side are needed",
+            },
+            None,
+            ["a 0.9100 (1 seed), b", "no verdict: 5 seeds of each side are needed"],
+        ),
+    ],
+)
+def test_a_comparison_says_whether_tickets_win(
+    api: FakeApi,
+    capsys: Captured,
+    score: dict[str, Any],
+    winning: bool | None,
+    lines: list[str],
+) -> None:
+    answer = compared(quality=[{**SCORE, **score}], winning_ticket=winning)
+    api.answers["GET /v1/comparisons"] = Answer(answer)
+    assert pricetag(["compare", RUN_ID, RUN_ID, "--seeds", "3"]) == 0
+    assert api.asked[-1].query.endswith("&seeds=3")
+    printed = " ".join(capsys.readouterr().out.split())
+    assert all(line in printed for line in lines), printed
+    assert ("Winning ticket" in printed) == (winning is not None)

@@ -99,7 +99,7 @@ def hessian_product(loss: torch.Tensor, weights: Sequence[torch.Tensor]) -> Prod
 
 
 class _Counted:
-    """A product whose operations are counted at its first call; all calls have as many."""
+    """A product whose operations are counted at its first call; each call has the same number."""
 
     def __init__(self, product: Product) -> None:
         self._product = product
