@@ -30,6 +30,7 @@ from benchmarks.methods.execute import (
 )
 from benchmarks.methods.inputs import dev_count, prepare
 from benchmarks.methods.plan import Budget, trials
+from benchmarks.methods.prove import Proof, summary
 from benchmarks.methods.render import write_pages
 from benchmarks.methods.state import State
 
@@ -61,14 +62,21 @@ def _run(options: argparse.Namespace, state: State) -> None:
     budget = _budget(options)
     inputs = prepare(state.folder / INPUTS, data, options.model or _packaged(), budget)
     _keep_conditions(state, budget, inputs)
-    with running_service(state, budget.threads) as client:
+    with running_service(state, budget.threads) as (client, service):
         executor = Executor(client, catalog, budget, inputs, state)
+        executor.proof = Proof(client, service.child_pid) if options.prove else None
         executor.retry, executor.quick_s = options.retry, options.quick_s
-        executor.run(trials(entries, options.seeds, data))
+        records = executor.run(trials(entries, options.seeds, data))
+    if options.prove:
+        lines, holds = summary(records)
+        print("\n".join(lines))
+        if not holds:
+            raise ValueError("not every run succeeded, resumed and loaded as it should")
 
 
 def _budget(options: argparse.Namespace) -> Budget:
     budget = QUICK if options.quick else Budget()
+    budget = replace(budget, checkpoints=options.prove)
     stated = {name: getattr(options, name) for name in ("examples", "epochs", "threads")}
     return replace(budget, **{name: v for name, v in stated.items() if v is not None})
 
@@ -80,7 +88,7 @@ def _keep_conditions(state: State, budget: Budget, inputs: dict[str, str]) -> No
         ValueError: The folder has runs of another budget.
     """
     about = state.about()
-    if about and about["budget"] != asdict(budget):
+    if about and state.budget() != budget:
         raise ValueError(f"{state.folder} has runs of another budget; use another --state")
     inputs = about.get("inputs", {}) | inputs
     counts = {name: dev_count(state.folder / INPUTS, name) for name in inputs}
@@ -153,6 +161,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--epochs", type=float, help="passes over the examples (default 1)")
     add("--threads", type=int, help="threads of the arithmetic (default 2)")
     add("--quick", action="store_true", help="a few hundred examples: a trial of everything")
+    add("--prove", action="store_true",
+        help="kill each run in its training, resume it, and load its model again")  # fmt: skip
     add("--retry", action="store_true", help="try runs again that failed")
     add("--render", action="store_true", help="only write the pages from the state")
     return parser

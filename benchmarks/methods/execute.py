@@ -12,12 +12,13 @@ from statistics import fmean
 from benchmarks.methods.catalog import BASE, TEACHER, Catalog, Entry
 from benchmarks.methods.figures import Link, figures_of
 from benchmarks.methods.plan import Budget, Trial, described_run, fingerprint
+from benchmarks.methods.prove import Proof
 from benchmarks.methods.state import Record, State
 from pricetag.accounting.document.records import PriceTag
 from pricetag.client import Client
 from pricetag.tag.figures import duration_text
 from pricetag.wire import ApiError, Run, ServerUnreachable
-from tests.support.service import service
+from tests.support.service import Service, service
 
 INPUTS = "inputs"
 SERVICE = "service"
@@ -28,7 +29,7 @@ class RunFailedError(Exception):
 
 
 @contextmanager
-def running_service(state: State, threads: int) -> Iterator[Client]:
+def running_service(state: State, threads: int) -> Iterator[tuple[Client, Service]]:
     """Server, database and one worker on the state folder, which keeps them for the next time."""
     folder = state.folder / SERVICE
     folder.mkdir(parents=True, exist_ok=True)
@@ -36,7 +37,7 @@ def running_service(state: State, threads: int) -> Iterator[Client]:
         running.start_worker("--gpus", "none", environment={"OMP_NUM_THREADS": str(threads)})
         secret = running.http.headers["Authorization"].removeprefix("Bearer ")
         with Client(str(running.http.base_url), secret) as client:
-            yield client
+            yield client, running
 
 
 @dataclass
@@ -50,6 +51,7 @@ class Executor:
         inputs: Hash of the inputs of each data set.
         state: Where records are kept.
         retry: Whether runs that failed are tried again.
+        proof: Kills and reloads each run; None for undisturbed runs.
         quick_s: Runs of further seeds are skipped if the first took longer, s.
     """
 
@@ -60,6 +62,7 @@ class Executor:
     state: State
     retry: bool = False
     quick_s: float | None = None
+    proof: Proof | None = None
     durations: list[float] = field(default_factory=list)
 
     def run(self, trials: Sequence[Trial]) -> list[Record]:
@@ -105,12 +108,15 @@ class Executor:
         run_id: str | None = None
         try:
             run_id = self._submit(trial, mark, records)
+            killed = self.proof is not None and self.proof.kill_once(run_id)
             run = self.client.wait(run_id)
             if run["status"] != "succeeded":
                 raise RunFailedError(_reason(run))
             duration_s = time.monotonic() - begun_s
             figures = figures_of(*self._tags(trial, run_id, records), trial.data)
-            seen = self._seen(run)
+            seen = self._seen(run) | ({"killed": True} if killed else {})
+            if self.proof is not None and "score" in figures:
+                seen["reloaded"] = self.proof.reloaded_scores(run, str(seen["model_stage"]))
         except (RunFailedError, ApiError, ServerUnreachable, ValueError, KeyError) as error:
             text = f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else str(error)
             return Record(trial, mark, "failed", run_id, error=text)

@@ -29,17 +29,19 @@ class Budget:
         measured_tokens: Tokens of an example for latency, FLOPs and energy of inference.
         measured_s: Duration of the metered inference, s.
         threads: Threads of the arithmetic.
+        checkpoints: Whether a checkpoint is written after each step, to resume from it.
     """
 
-    examples: int = 2400
+    examples: int = 1920
     dev_examples: int | None = None
     batch_size: int = 32
     epochs: float = 1.0
     learning_rate: float = 1e-4
     max_length: int = 64
     measured_tokens: int = 32
-    measured_s: float = 3.0
+    measured_s: float = 2.0
     threads: int = 2
+    checkpoints: bool = False
 
 
 @dataclass(frozen=True, order=True)
@@ -99,6 +101,8 @@ def _with_budget(stage: dict[str, Any], budget: Budget, seed: int) -> dict[str, 
         "seed": seed,
         "evaluate": False,  # the model is scored as it was published, when it is measured
     }
+    if budget.checkpoints:
+        shared |= {"checkpoint_after_s": 0.0, "checkpoint_every_s": 0.0}
     if "max_steps" not in stage:
         shared["epochs"] = 1.0
     options = {name: value for name, value in shared.items() if name in fields} | stage
@@ -138,5 +142,6 @@ def described_run(
 def fingerprint(catalog: Catalog, budget: Budget, trial: Trial, inputs: str) -> str:
     """What a run's figures depend on, shortened: its chain of entries, the budget, the inputs."""
     chain = [stages(entry, budget, trial.seed) for entry in catalog.chain(trial.name)]
-    text = json.dumps([chain, asdict(budget), trial.data, trial.seed, inputs], sort_keys=True)
+    shared = {k: v for k, v in asdict(budget).items() if k != "checkpoints"}  # in the stages
+    text = json.dumps([chain, shared, trial.data, trial.seed, inputs], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

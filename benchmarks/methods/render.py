@@ -63,12 +63,29 @@ def newest(catalog: Catalog, state: State) -> dict[Trial, Record]:
 
 def page(catalog: Catalog, results: Mapping[str, Results], about: Mapping[str, Any]) -> str:
     """The Markdown page."""
-    parts = [_introduction(about), _warning(about), *_tables(catalog, results), _claims(results)]
+    parts = [_introduction(about, _evidence(results)), _warning(about)]
+    parts += [*_tables(catalog, results), _claims(results)]
     parts += [_remarks(catalog, results), _missing(catalog, results), _AGAIN]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _introduction(about: Mapping[str, Any]) -> str:
+_MODELLED = """has neither a GPU nor readable counters: energies are *modelled* from the time and \
+the load of the processor, with the wide intervals that such a model has. Ratios between rows are \
+better known than the values, since the rows share the model's error."""
+
+
+def _evidence(results: Mapping[str, Results]) -> str:
+    """How the energies were obtained."""
+    sources = {
+        figure.source
+        for of in results.values()
+        for name in of.records
+        for figure in of.figures(name, "making_with_teacher_kwh")
+    } - {None}
+    return _MODELLED if sources <= {"modelled"} else "has meters; each column names its evidence."
+
+
+def _introduction(about: Mapping[str, Any], evidence: str) -> str:
     budget = about["budget"]
     packages = ", ".join(f"{name} {version}" for name, version in about["packages"].items())
     return f"""# Every method, with its price tag
@@ -78,16 +95,14 @@ Every method of the registry ran end to end over REST on one encoder (all-MiniLM
 width 384, 22.7 million parameters) with one budget: {budget["examples"]:,} training sentences, \
 {_passes(budget["epochs"])}, {budget["batch_size"]} a step, peak learning rate \
 {budget["learning_rate"]:g}, up to {budget["max_length"]} tokens. A method that trains several \
-times (lottery tickets) or two models (PKD) costs more, and its price says so. Scores are of the \
-whole validation split, after the model was published and loaded again.
+times (lottery tickets), two models (PKD) or on words first (half a pass before the fine-tuning) \
+costs more, and its price says so. Scores are of the validation split.
 
 **What these figures are not.** The budget is small, so that everything runs in an hour on two \
 cores: scores are below the papers', and a method that needs many steps (movement, MobileBERT, \
 Q8BERT) is judged by its first ones. The machine ({about["processor"]}, {about["cores"]} cores, \
-{about["date"]}, Python {about["python"]}, {packages}) has neither a GPU nor readable counters: \
-energies are *modelled* from the time and the load of the processor, with the wide intervals that \
-such a model has. Ratios between rows are better known than the values, since the rows share the \
-model's error. Latency and energy of inference are of {budget["measured_tokens"]} tokens with \
+{about["date"]}, Python {about["python"]}, {packages}) \
+{evidence} Latency and energy of inference are of {budget["measured_tokens"]} tokens with \
 {budget["threads"]} threads, at batch 1 and 32."""
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks.methods import catalog as catalogs
-from benchmarks.methods import execute
+from benchmarks.methods import execute, prove
 from benchmarks.methods.execute import Executor
 from benchmarks.methods.inputs import dev_count, prepare
 from benchmarks.methods.plan import Budget, Trial
@@ -119,7 +119,8 @@ def executor(
 ) -> Executor:
     monkeypatch.setattr(execute, "figures_of", lambda *args: SCORE)
     monkeypatch.setattr(Executor, "_tags", lambda *args: ([], None))
-    monkeypatch.setattr(Executor, "_seen", lambda *args: {"model_stage": "last stage"})
+    seen = {"model_stage": "last stage", "attempts": 1}
+    monkeypatch.setattr(Executor, "_seen", lambda *args: seen)
     client: Any = service
     return Executor(client, CATALOG, BUDGET, {"sst2": "inputs"}, state, **options)
 
@@ -187,3 +188,65 @@ def test_long_runs_have_one_seed_unless_others_start_from_them(
     service = FakeService()
     executor(state, service, monkeypatch, quick_s=-1.0).run(both)
     assert service.names == ["teacher", "prune-heads-50", "teacher"]
+
+
+# ---- --prove ----
+
+
+class Interrupted(FakeService):
+    """A service whose run trains for a while; what is measured is 0.8."""
+
+    reloaded = 0.8
+
+    def __init__(self, *steps: int) -> None:
+        super().__init__()
+        self.steps = list(steps)
+
+    def get_run(self, run_id: str) -> dict[str, Any]:
+        if not self.steps:
+            return {"status": "succeeded", "progress": None}
+        done = self.steps.pop(0)
+        stage = {"kind": "train", "end_s": None}
+        running = {"status": "running", "progress": {"done": done}}
+        return running | {"attempts": [{"stages": [stage]}]}
+
+    def wait(self, run_id: str) -> dict[str, Any]:
+        recipe = self.posted[0][0]["recipe"]
+        return super().wait(run_id) | {"recipe": recipe, "name": "teacher", "attempts": [1, 2]}
+
+    def create_run(self, run: dict[str, Any], *, idempotency_key: str = "") -> dict[str, Any]:
+        return super().create_run(run, idempotency_key=idempotency_key)
+
+    def metrics(self, run_id: str) -> list[dict[str, Any]]:
+        return [{"name": "accuracy", "split": "validation", "value": self.reloaded}]
+
+
+@pytest.mark.parametrize(
+    ("steps", "reloaded", "killed", "holds"),
+    [((0, 0, 1), 0.8, 1, True), ((0, 0), 0.8, 0, True), ((1,), 0.7, 1, False)],
+)
+def test_a_proved_run_is_killed_after_a_step_and_loaded_again(
+    state: State,
+    monkeypatch: pytest.MonkeyPatch,
+    steps: tuple[int, ...],
+    reloaded: float,
+    killed: int,
+    holds: bool,
+) -> None:
+    monkeypatch.setattr(prove, "LOOK_S", 0.0)
+    pids: list[int] = []
+    monkeypatch.setattr("os.killpg", lambda pid, number: pids.append(pid))
+    service = Interrupted(*steps)
+    service.reloaded = reloaded
+    client: Any = service
+    proof = prove.Proof(client, lambda: 12345)
+    records = executor(state, service, monkeypatch, proof=proof).run(TRIALS[:1])
+    assert pids == [12345] * killed
+    source = service.posted[-1][0]["recipe"]["model"]
+    assert source == {"run": "id of teacher", "stage": "last stage"}
+    assert prove.summary(records)[1] is holds
+
+
+def test_a_failed_run_proves_nothing(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = executor(state, FakeService("teacher"), monkeypatch).run(TRIALS[:1])
+    assert prove.summary(records)[1] is False
