@@ -20,12 +20,16 @@ text { font: 12px system-ui, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif; fill
 
 @dataclass(frozen=True)
 class Point:
-    """A model: its energy, above 0, its score with the standard deviation."""
+    """A model: its energy, above 0, its score with the standard deviation.
+
+    On the frontier a point shows its name, elsewhere its number in the table.
+    """
 
     name: str
     energy: float
     score: float
     sd: float | None = None
+    number: int | None = None
 
 
 def frontier(points: Sequence[Point]) -> list[Point]:
@@ -76,7 +80,7 @@ def _panel(title: str, points: Sequence[Point], score: str) -> str:
             *_ticks(x, y),
             line,
             *marks,
-            *_names(points, x, y),
+            *_names(points, best, x, y),
         ]
     )
 
@@ -153,20 +157,23 @@ def _mark(point: Point, x: _Axis, y: _Axis, is_best: bool) -> str:
     )
 
 
-def _names(points: Sequence[Point], x: _Axis, y: _Axis) -> list[str]:
-    """Names beside the points, moved down where they would cover an earlier one."""
-    placed: list[tuple[float, float]] = []
+def _names(points: Sequence[Point], best: Sequence[Point], x: _Axis, y: _Axis) -> list[str]:
+    """Names and numbers beside the points, moved down where they would cover another."""
+    placed: list[tuple[float, float, float]] = []
     parts = []
     for point in sorted(points, key=lambda p: -p.score):
-        px, py = x.px(math.log10(point.energy)), y.px(point.score) + 3
-        to_left = px > WIDTH * 0.72
-        while any(abs(py - other) < 10 and abs(px - at) < 150 for at, other in placed):
+        is_named = point in best or point.number is None
+        text = point.name if is_named else str(point.number)
+        width = 6.0 * len(text)
+        left = x.px(math.log10(point.energy)) + 6
+        if left + width > WIDTH - RIGHT:
+            left -= width + 12
+        py = y.px(point.score) + 3
+        while any(
+            abs(py - other) < 10 and left < end and start < left + width
+            for start, end, other in placed
+        ):
             py += 10
-        placed.append((px, py))
-        anchor = ' text-anchor="end"' if to_left else ""
-        shift = -6 if to_left else 6
-        parts.append(
-            f'<text class="name" x="{px + shift:.1f}" y="{py:.1f}"{anchor}>'
-            f"{escape(point.name)}</text>"
-        )
+        placed.append((left, left + width, py))
+        parts.append(f'<text class="name" x="{left:.1f}" y="{py:.1f}">{escape(text)}</text>')
     return parts

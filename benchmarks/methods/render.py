@@ -212,13 +212,12 @@ def picture(catalog: Catalog, results: Results) -> str:
         ("inference_kwh", 1e6, "Energy of 1,000 inferences (mWh)"),
     ):
         points = []
-        for entry in entries:
+        for place, entry in enumerate(entries, 1):
             score = results.sample(entry.name, "score")
             energy = results.mean(entry.name, figure)
             if score is not None and energy.value:
-                points.append(
-                    Point(entry.name, energy.value * factor, 100 * score.mean, _sd(score.sd))
-                )
+                energy_shown, percent = energy.value * factor, 100 * score.mean
+                points.append(Point(entry.name, energy_shown, percent, _sd(score.sd), place))
         panels.append((title, points))
     return chart(panels, SCORE[results.data])
 

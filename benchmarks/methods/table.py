@@ -165,7 +165,7 @@ SCORE = {"sst2": "Accuracy (%)", "cola": "MCC (x 100)"}
 
 
 def rows(catalog: Catalog, results: Results) -> list[Entry]:
-    """Entries of the table that ran on the data set, best score first within their order."""
+    """Entries of the table that ran on the data set, in the order of the file."""
     entries = [entry for entry in catalog.runs.values() if entry.table]
     return [entry for entry in entries if succeeded(results.records.get(entry.name, []))]
 
@@ -176,15 +176,15 @@ def table(catalog: Catalog, results: Results, columns: Sequence[Column]) -> list
     score = Column(SCORE[results.data], "score", _score)
     listed = [score, Column("Seeds", "score", _seeds), *columns]
     lines = [
-        f"| Method | {' | '.join(column.head for column in listed)} |",
-        "| --- |" + " ---: |" * len(listed),
+        f"| Method | # | {' | '.join(column.head for column in listed)} |",
+        "| --- | ---: |" + " ---: |" * len(listed),
     ]
-    for entry in entries:
+    for place, entry in enumerate(entries, 1):
         cells = " | ".join(column.cell(results, entry) for column in listed)
-        lines.append(f"| {entry.title} | {cells} |")
+        lines.append(f"| {entry.title} | {place} | {cells} |")
     sources = [_source(results, entries, column.figure) for column in listed]
     sources[1] = ""
-    return [*lines, f"| *Source* | {' | '.join(sources)} |"]
+    return [*lines, f"| *Source* | | {' | '.join(sources)} |"]
 
 
 def _source(results: Results, entries: Sequence[Entry], figure: str) -> str:

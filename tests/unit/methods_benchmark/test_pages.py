@@ -95,17 +95,17 @@ def row(page: str, head: str, number: int = 0) -> list[str]:
 
 def test_rows_have_mean_and_standard_deviation_over_seeds(page: str) -> None:
     cells = row(page, "int8, dynamic")
-    assert cells[1:3] == ["71.0 ± 1.4", "2"]
-    assert cells[3:7] == ["2.00M", "25%", "n/a", "2,000"]
-    assert row(page, "Fine-tuned encoder", 2)[1:3] == ["30.0", "1"]  # cola
+    assert cells[1:4] == ["2", "71.0 ± 1.4", "2"]
+    assert cells[4:8] == ["2.00M", "25%", "n/a", "2,000"]
+    assert row(page, "Fine-tuned encoder", 2)[1:4] == ["1", "30.0", "1"]  # cola
 
 
 def test_energies_have_intervals_and_sources(page: str) -> None:
     energy = row(page, "int8, dynamic", 1)
-    assert energy[3] == "0.100 (0.0500 to 0.200)"
+    assert energy[4] == "0.100 (0.0500 to 0.200)"
     assert energy[-1] == "never"
     assert row(page, "Fine-tuned encoder", 1)[-1] == "-"
-    assert row(page, "*Source*", 1)[3:7] == ["*modelled*"] * 4
+    assert row(page, "*Source*", 1)[4:8] == ["*modelled*"] * 4
 
 
 def test_every_claim_has_a_verdict(page: str) -> None:
@@ -166,8 +166,9 @@ def test_the_frontier_is_what_no_other_point_beats(points: list[Point]) -> None:
     assert all(a.energy < b.energy and a.score < b.score for a, b in pairwise(best))
 
 
-def test_a_chart_names_its_points() -> None:
-    points = [Point("a & b", 1.0, 80.0, 0.5), Point("c", 2.0, 80.0)]
+def test_a_chart_names_the_frontier_and_numbers_the_others() -> None:
+    points = [Point("a & b", 1.0, 80.0, 0.5, 7), Point("c", 2.0, 80.0, None, 8)]
     drawn = ElementTree.fromstring(chart([("Energy", points), ("None", [])], "Accuracy"))
     texts = ["".join(element.itertext()) for element in drawn.iter()]
-    assert {"a & b", "c"} <= set(texts)
+    assert {"a & b", "8"} <= set(texts)
+    assert not {"c", "7"} & set(texts)
