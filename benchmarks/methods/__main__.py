@@ -24,6 +24,7 @@ from benchmarks.methods import catalog as catalogs
 from benchmarks.methods.execute import (
     INPUTS,
     Executor,
+    Workers,
     default_state,
     entries_for,
     running_service,
@@ -62,10 +63,12 @@ def _run(options: argparse.Namespace, state: State) -> None:
     budget = _budget(options)
     inputs = prepare(state.folder / INPUTS, data, options.model or _packaged(), budget)
     _keep_conditions(state, budget, inputs)
-    with running_service(state, budget.threads) as (client, service):
+    with running_service(state) as (client, service):
         executor = Executor(client, catalog, budget, inputs, state)
         executor.proof = Proof(client, service.child_pid) if options.prove else None
-        executor.retry, executor.quick_s = options.retry, options.quick_s
+        executor.ensure_worker = Workers(service, budget.threads).ensure
+        executor.retry, executor.seed_limit_s = options.retry, options.seed_limit_s
+        executor.run_limit_s = options.run_limit_s
         records = executor.run(trials(entries, options.seeds, data))
     if options.prove:
         lines, holds = summary(records)
@@ -155,8 +158,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--docs", type=Path, default=Path("docs"), help="folder of the pages")
     add("--only", nargs="+", metavar="NAME", help="runs of the catalog, with what they need")
     add("--seeds", type=int, default=1, help="number of seeds")
-    add("--quick-s", type=float, default=60.0,
+    add("--seed-limit-s", type=float, default=60.0,
         help="further seeds only of runs that took less, in s")  # fmt: skip
+    add("--run-limit-s", type=float, default=1800.0, help="a run that takes longer is canceled")
     add("--examples", type=int, help=f"training examples (default {Budget.examples})")
     add("--epochs", type=float, help="passes over the examples (default 1)")
     add("--threads", type=int, help="threads of the arithmetic (default 2)")

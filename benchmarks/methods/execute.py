@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,28 +16,51 @@ from benchmarks.methods.prove import Proof
 from benchmarks.methods.state import Record, State
 from pricetag.accounting.document.records import PriceTag
 from pricetag.client import Client
+from pricetag.client.runs import FINAL
 from pricetag.tag.figures import duration_text
 from pricetag.wire import ApiError, Run, ServerUnreachable
 from tests.support.service import Service, service
 
 INPUTS = "inputs"
 SERVICE = "service"
+LOOK_S = 0.5
 
 
 class RunFailedError(Exception):
     """A run did not succeed; the message is the reason."""
 
 
+EXPECTED = (RunFailedError, ApiError, ServerUnreachable)
+
+
 @contextmanager
-def running_service(state: State, threads: int) -> Iterator[tuple[Client, Service]]:
-    """Server, database and one worker on the state folder, which keeps them for the next time."""
+def running_service(state: State) -> Iterator[tuple[Client, Service]]:
+    """Server and database on the state folder, which keeps them for the next time."""
     folder = state.folder / SERVICE
     folder.mkdir(parents=True, exist_ok=True)
     with service(folder, data_roots=str(state.folder / INPUTS)) as running:
-        running.start_worker("--gpus", "none", environment={"OMP_NUM_THREADS": str(threads)})
         secret = running.http.headers["Authorization"].removeprefix("Bearer ")
         with Client(str(running.http.base_url), secret) as client:
             yield client, running
+
+
+@dataclass(frozen=True)
+class Workers:
+    """The one worker of a service, started again should it have ended.
+
+    Attributes:
+        service: The service.
+        threads: Threads of the arithmetic.
+    """
+
+    service: Service
+    threads: int
+
+    def ensure(self) -> None:
+        """Start the worker unless it runs."""
+        if not any(worker.poll() is None for worker in self.service.workers):
+            threads = {"OMP_NUM_THREADS": str(self.threads)}
+            self.service.start_worker("--gpus", "none", environment=threads)
 
 
 @dataclass
@@ -52,7 +75,9 @@ class Executor:
         state: Where records are kept.
         retry: Whether runs that failed are tried again.
         proof: Kills and reloads each run; None for undisturbed runs.
-        quick_s: Runs of further seeds are skipped if the first took longer, s.
+        seed_limit_s: Runs of further seeds are skipped if the first took longer, s.
+        run_limit_s: A run that takes longer is canceled, s.
+        ensure_worker: Starts a worker unless one runs.
     """
 
     client: Client
@@ -61,7 +86,9 @@ class Executor:
     inputs: Mapping[str, str]
     state: State
     retry: bool = False
-    quick_s: float | None = None
+    seed_limit_s: float | None = None
+    run_limit_s: float = 1800.0
+    ensure_worker: Callable[[], None] = lambda: None
     proof: Proof | None = None
     durations: list[float] = field(default_factory=list)
 
@@ -95,10 +122,15 @@ class Executor:
             if upstream is None or upstream.status != "succeeded":
                 return f"{entry.start} has no model"
         first = records.get(Trial(0, trial.data, trial.name))
-        if trial.seed == 0 or self.quick_s is None or first is None or first.duration_s is None:
+        if (
+            trial.seed == 0
+            or self.seed_limit_s is None
+            or first is None
+            or first.duration_s is None
+        ):
             return None
         is_needed = any(e.start == entry.name for e in self.catalog.runs.values())
-        if first.duration_s > self.quick_s and not is_needed:
+        if first.duration_s > self.seed_limit_s and not is_needed:
             return f"the first seed took {first.duration_s:.0f} s"
         return None
 
@@ -107,9 +139,10 @@ class Executor:
         begun_s = time.monotonic()
         run_id: str | None = None
         try:
+            self.ensure_worker()
             run_id = self._submit(trial, mark, records)
             killed = self.proof is not None and self.proof.kill_once(run_id)
-            run = self.client.wait(run_id)
+            run = self._wait(run_id)
             if run["status"] != "succeeded":
                 raise RunFailedError(_reason(run))
             duration_s = time.monotonic() - begun_s
@@ -117,10 +150,24 @@ class Executor:
             seen = self._seen(run) | ({"killed": True} if killed else {})
             if self.proof is not None and "score" in figures:
                 seen["reloaded"] = self.proof.reloaded_scores(run, str(seen["model_stage"]))
-        except (RunFailedError, ApiError, ServerUnreachable, ValueError, KeyError) as error:
-            text = f"{type(error).__name__}: {error}" if isinstance(error, KeyError) else str(error)
+        except Exception as error:  # a fault of one run or of its figures is in its record
+            text = str(error) if isinstance(error, EXPECTED) else repr(error)
             return Record(trial, mark, "failed", run_id, error=text)
         return Record(trial, mark, "succeeded", run_id, duration_s, figures, seen=seen)
+
+    def _wait(self, run_id: str) -> Run:
+        """The run at its end.
+
+        Raises:
+            RunFailedError: It took too long, and was canceled.
+        """
+        deadline_s = time.monotonic() + self.run_limit_s
+        while (run := self.client.get_run(run_id))["status"] not in FINAL:
+            if time.monotonic() > deadline_s:
+                self.client.cancel_run(run_id)
+                raise RunFailedError(f"canceled after {self.run_limit_s:.0f} s")
+            time.sleep(LOOK_S)
+        return run
 
     def _submit(self, trial: Trial, mark: str, records: Mapping[Trial, Record]) -> str:
         """Post the run; one that was begun before the benchmark was interrupted goes on."""

@@ -128,7 +128,7 @@ stay in the state folder (`--state`, default `.pricetag/methods`): started again
 benchmark goes on where it was, and `--retry` tries failed runs again. `--only NAME` runs some \
 entries of `benchmarks/methods/catalog.yaml`, `--quick` tries everything on a few hundred \
 sentences, and `--render` only writes this page. Further seeds are skipped for runs that take more \
-than a minute (`--quick-s`)."""
+than a minute (`--seed-limit-s`)."""
 
 
 def _passes(epochs: float) -> str:

@@ -99,7 +99,7 @@ class FakeService:
             raise ApiError(422, "invalid-recipe", "rejected", [])
         return {"id": f"id of {run['name']}"}
 
-    def wait(self, run_id: str) -> dict[str, Any]:
+    def get_run(self, run_id: str) -> dict[str, Any]:
         failed = run_id.removeprefix("id of ") in self.failing
         reason = {"code": "out-of-memory", "message": "too large"}
         status = "failed" if failed else "succeeded"
@@ -186,8 +186,63 @@ def test_long_runs_have_one_seed_unless_others_start_from_them(
 ) -> None:
     both = [Trial(seed, "sst2", name) for seed in (0, 1) for name in ("teacher", "prune-heads-50")]
     service = FakeService()
-    executor(state, service, monkeypatch, quick_s=-1.0).run(both)
+    executor(state, service, monkeypatch, seed_limit_s=-1.0).run(both)
     assert service.names == ["teacher", "prune-heads-50", "teacher"]
+
+
+def test_a_run_without_end_is_canceled(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(execute, "LOOK_S", 0.0)
+    service = Endless()
+    records = executor(state, service, monkeypatch, run_limit_s=0.0).run(TRIALS[:1])
+    assert records[0].error == "canceled after 0 s"
+    assert service.canceled == ["id of teacher"]
+
+
+class Endless(FakeService):
+    """A service whose runs never end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.canceled: list[str] = []
+
+    def get_run(self, run_id: str) -> dict[str, Any]:
+        return super().get_run(run_id) | {"status": "running"}
+
+    def cancel_run(self, run_id: str) -> None:
+        self.canceled.append(run_id)
+
+
+def test_a_fault_in_the_figures_does_not_stop_the_others(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = executor(state, FakeService(), monkeypatch)
+    monkeypatch.setattr(execute, "figures_of", lambda *args: 1 / 0)
+    records = running.run(TRIALS)
+    assert [(r.trial.name, r.error) for r in records] == [
+        (name, "ZeroDivisionError('division by zero')") for name in ("teacher",)
+    ]
+
+
+def test_a_worker_that_has_ended_is_started_again() -> None:
+    class Ended:
+        def __init__(self, code: int | None) -> None:
+            self.code = code
+
+        def poll(self) -> int | None:
+            return self.code
+
+    class Fake:
+        def __init__(self, *codes: int | None) -> None:
+            self.workers = [Ended(code) for code in codes]
+            self.started: list[Any] = []
+
+        def start_worker(self, *options: str, environment: dict[str, str]) -> None:
+            self.started.append((options, environment))
+
+    for codes, starts in (((), 1), ((1,), 1), ((None,), 0), ((1, None), 0)):
+        service: Any = Fake(*codes)
+        execute.Workers(service, 2).ensure()
+        assert service.started == [(("--gpus", "none"), {"OMP_NUM_THREADS": "2"})] * starts
 
 
 # ---- --prove ----
@@ -204,15 +259,16 @@ class Interrupted(FakeService):
 
     def get_run(self, run_id: str) -> dict[str, Any]:
         if not self.steps:
-            return {"status": "succeeded", "progress": None}
+            recipe = self.posted[0][0]["recipe"]
+            ended = {"recipe": recipe, "name": "teacher", "attempts": [1, 2], "progress": None}
+            return super().get_run(run_id) | ended
         done = self.steps.pop(0)
         stage = {"kind": "train", "end_s": None}
         running = {"status": "running", "progress": {"done": done}}
         return running | {"attempts": [{"stages": [stage]}]}
 
     def wait(self, run_id: str) -> dict[str, Any]:
-        recipe = self.posted[0][0]["recipe"]
-        return super().wait(run_id) | {"recipe": recipe, "name": "teacher", "attempts": [1, 2]}
+        return {"id": run_id}
 
     def create_run(self, run: dict[str, Any], *, idempotency_key: str = "") -> dict[str, Any]:
         return super().create_run(run, idempotency_key=idempotency_key)
