@@ -33,6 +33,7 @@ class Entry:
         table: Whether it is a row of the table.
         train_score: Whether it is also scored on the training sentences.
         note: A remark.
+        model: The model that it starts from instead of the encoder, as in a job file.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Entry:
     table: bool = True
     train_score: bool = False
     note: str | None = None
+    model: dict[str, Any] | None = None
 
     @property
     def is_measured(self) -> bool:

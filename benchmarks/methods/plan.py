@@ -133,7 +133,7 @@ def described_run(
         "recipe": {
             "task": entry.task,
             "data": {"train": f"{folder}/train.tsv", "validation": f"{folder}/dev.tsv"},
-            "model": upstream or "model",
+            "model": upstream or entry.model or "model",
             "stages": stages(entry, budget, trial.seed),
         },
     }
@@ -141,7 +141,9 @@ def described_run(
 
 def fingerprint(catalog: Catalog, budget: Budget, trial: Trial, inputs: str) -> str:
     """What a run's figures depend on, shortened: its chain of entries, the budget, the inputs."""
-    chain = [stages(entry, budget, trial.seed) for entry in catalog.chain(trial.name)]
+    entries = catalog.chain(trial.name)
+    chain: list[Any] = [stages(entry, budget, trial.seed) for entry in entries]
+    chain += [entry.model for entry in entries if entry.model is not None]
     shared = {k: v for k, v in asdict(budget).items() if k != "checkpoints"}  # in the stages
     text = json.dumps([chain, shared, trial.data, trial.seed, inputs], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -20,10 +20,7 @@ from pricetag.recipes.shapes import Shape
 CATALOG = catalogs.read()
 BUDGET = Budget()
 EVERY = {**CATALOG.runs, **CATALOG.awaiting}
-EXPECTED = {
-    *("prune-group_lasso", "prune-morphnet", "quantize-qbert"),
-    *("pretrain-electra", "train-early_exit", "prune-qa"),
-}
+EXPECTED = {"share-tied_embeddings"}
 """Kinds that have a run or a reason before they are in the registry."""
 UPSTREAM = {"run": str(UUID(int=1)), "stage": "train"}
 MINILM = Shape(6, 384, 12, 1536)
@@ -58,7 +55,7 @@ def test_a_run_is_accepted(name: str) -> None:
         # The chain computes what the row is about.
         chain = {kind for link in CATALOG.chain(name) for kind in _kinds(link)}
         assert entry.method in chain
-        shape = MINILM
+        shape = MINILM if entry.model is None else Shape()
         for stage in spec.recipe.stages:  # fits the encoder, not only any model
             shape = REGISTRY[stage.stage_kind()].traits.reshape(stage, shape)
 
