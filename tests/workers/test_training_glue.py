@@ -174,16 +174,21 @@ def test_a_broken_row_of_another_task_is_an_error(tmp_path: Path, name: str) -> 
     assert "line" in error.message
 
 
-def test_rows_of_mnli_without_a_gold_label_are_dropped_and_counted(tmp_path: Path) -> None:
-    folder = glue.write(tmp_path, "mnli", train=3)
+@pytest.mark.parametrize(("name", "empty"), [("mnli", "-"), ("qqp", "")])
+def test_rows_without_a_label_are_dropped_and_counted(
+    tmp_path: Path, name: str, empty: str
+) -> None:
+    folder = glue.write(tmp_path, name, train=3)
     lines = (folder / "train.tsv").read_text().splitlines()
-    lines[2] = lines[2].rpartition("\t")[0] + "\t-"
+    lines[2] = lines[2].rpartition("\t")[0] + f"\t{empty}"
     glue.save(folder / "train.tsv", lines)
-    stage = context(tmp_path, described(glue="mnli", path="MNLI"))
+    stage = context(tmp_path, described(glue=name, path="."))
     examples = load_split(stage, "train")
-    assert examples.labels == ["entailment", "contradiction"]
+    assert examples.labels == [expected(name, range(3))[2][row] for row in (0, 2)]
     assert [examples.where(row) for row in range(2)] == ["line 2", "line 4"]
-    assert "train data: 1 row without a gold label dropped" in logs(stage)
+    assert "train data: 1 row without a label dropped" in logs(stage)
+    glue.save(folder / "train.tsv", [lines[0], lines[2]])
+    assert fault(tmp_path, glue=name, path=".").code == "empty-data"
 
 
 @pytest.mark.parametrize("score", ["5.001", "-0.1", "six", "nan", "inf", ""])

@@ -18,7 +18,9 @@ COLA_COLUMNS = ("source", "label", "mark", "sentence")
 """CoLA's four columns, which have no header line."""
 
 MSR_IDS = ("#1 ID", "#2 ID")
-NO_GOLD_LABEL = "-"
+NO_LABEL = {"mnli": "-", "qqp": ""}
+"""How a row says that it has no label: annotators of MNLI disagreed, a row of QQP is broken."""
+
 HIDDEN = frozenset({"-1", "-1.0"})
 """The label of examples whose labels are not published."""
 
@@ -26,7 +28,7 @@ HIDDEN = frozenset({"-1", "-1.0"})
 def read_glue(data: Data, split: str, files: Sequence[Path], field: str) -> Table:
     """The rows of a split, in columns that are named as in ``data``.
 
-    Rows that are broken (QQP) or have no gold label (MNLI) are dropped, which a note says.
+    Rows that are broken or have no label (QQP, MNLI) are dropped, which a note says.
 
     Args:
         data: Options of the run's data, with ``glue``.
@@ -50,12 +52,11 @@ def read_glue(data: Data, split: str, files: Sequence[Path], field: str) -> Tabl
         table = _noted(table, f"{MSR_TEST}, since there is no list of development examples")
     elif path.name == MSR_TRAIN:
         table = _noted(table, f"all of {MSR_TRAIN}: there is no list of development examples")
-    if task.name == "mnli":
-        labels = table.columns[columns[-1]]
+    if task.name in NO_LABEL:
         table = _kept(
             table,
-            (label != NO_GOLD_LABEL for label in labels),
-            lambda count: f"{counted(count, 'row')} without a gold label dropped",
+            (label.strip() != NO_LABEL[task.name] for label in table.columns[columns[-1]]),
+            lambda count: f"{counted(count, 'row')} without a label dropped",
         )
     texts = [data.text] if data.text_pair is None else [data.text, data.text_pair]
     renamed = dict(zip(columns, [*texts, data.label], strict=True))
