@@ -191,7 +191,8 @@ def described_run(entry: RecipeEntry[Any], **changes: Any) -> dict[str, Any]:
         return {"stages": [small(entry)]}
     task = walked_task(entry)
     if task is not None:
-        return task_recipe(task, small(entry, **changes), model=base_name(task))
+        trained = {} if entry.traits.starts_from_scratch else {"model": base_name(task)}
+        return task_recipe(task, small(entry, **changes), **trained)
     model = {"config": shape_for(entry)} if entry.traits.starts_from_scratch else "base"
     return recipe(small(entry, **changes), model=model)
 

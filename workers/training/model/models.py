@@ -25,6 +25,7 @@ from workers.training.formats import registry
 from workers.training.model.fitting import adopt_tokenizer, require_fit, require_working
 from workers.training.model.loaded import Loaded
 from workers.training.model.loading import loading
+from workers.training.model.tying import freeze_unread
 from workers.training.tasks.registry import task_of
 
 FIELD = "recipe.model"
@@ -155,6 +156,8 @@ def _fitted(
     adopt_tokenizer(model, tokenizer, task_of(context).head)
     require_fit(model, tokenizer, pairs=_has_pairs(context))
     require_working(model, tokenizer, training=training)
+    if training:
+        freeze_unread(model)
     return Loaded(model, tokenizer, list(labels) if labels is not None else None)
 
 
