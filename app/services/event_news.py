@@ -21,7 +21,8 @@ from app.services.principals import Principal
 from app.services.quoting import projection
 
 GATHER_S = 0.05
-"""How long requests of readers are gathered before they are read together, in s."""
+"""How long requests of readers are gathered before they are read together, in s; the first after
+a while is read at once."""
 
 LONGEST_GATHER_S = 0.5
 
@@ -99,7 +100,8 @@ class Gathered(Generic[Asked, Told]):
     async def _read_all(self) -> None:
         clock = asyncio.get_running_loop().time
         while self._asked:
-            await asyncio.sleep(max(GATHER_S, self._rest_until_s - clock()))
+            rest_s = self._rest_until_s - clock()
+            await asyncio.sleep(0.0 if rest_s < -GATHER_S else max(GATHER_S, rest_s))
             asked, self._asked = self._asked, {}
             began_s = clock()
             try:

@@ -105,12 +105,12 @@ async def stream(
     Args:
         database: Database to read.
         hub: Hub that wakes the reader.
-        principal: The caller.
+        principal: The caller, who may see the run now.
         run_id: An existing run.
         last_id: ID of the last event that the client received; 0 for all.
     """
     reason: WaitingRead | None = None
-    may_follow_until_s = -math.inf
+    may_follow_until_s = time.monotonic() + LISTENING_POLL_S
     with hub.subscribed(run_id) as woken:
         while True:
             woken.clear()

@@ -52,7 +52,8 @@ _AMOUNT = """CASE a.metric
     WHEN 'cost' THEN CASE WHEN s.currency = a.currency THEN s.cost END END"""
 
 # Each is looked up by the index for every piece, whatever the planner expects: an offset
-# keeps a subquery from being joined in another way.
+# keeps a subquery from being joined in another way, and `day + 0` is not looked up by the day,
+# which would read those of every other scope.
 _BALANCE = """
     SELECT a.n, b.attempts,
         CASE a.metric WHEN 'facility_energy_kwh' THEN b.energy_source
@@ -78,7 +79,8 @@ _REPEAT = """
         SELECT * FROM spend_repeats AS r
         WHERE {folded} AND r.scope = a.scope AND r.scope_id = a.scope_id AND r.metric = a.metric
             AND (r.currency IS NULL OR r.currency = a.currency)
-            AND r.day >= a.first_day AND r.day < a.end_day AND r.earlier_day >= a.first_day
+            AND r.day + 0 >= a.first_day AND r.day + 0 < a.end_day
+            AND r.earlier_day >= a.first_day
             OFFSET 0
     ) AS r"""
 

@@ -35,8 +35,9 @@ from app.repositories.runs.selection import Selection, contains
 from models import Run
 from models.run import finished_or_never
 
-LOOK_AHEAD = 2_000
-"""Runs that are read along the order before the indexes of the filter are used."""
+LOOK_AHEAD = 5_000
+"""Runs that are read along the order before the indexes of the filter are used: enough for a
+page of 50 of a filter that selects one run in a hundred. Those of rarer ones are soon sorted."""
 
 COUNT_AHEAD = 20_000
 """The same where runs are counted."""
