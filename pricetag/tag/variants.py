@@ -1,15 +1,15 @@
 """The variants of a model that a run measured, and when each has paid back its making.
 
-A variant is the model as one ``measure`` stage found it. What made it are the stages between
-the run's first measured variant and its own, in every attempt; evaluating and measuring make
-nothing.
+A variant is the model as one ``measure`` stage found it; with early exits there is one more for
+each threshold and batch size. What made it are the stages between the run's first measured variant
+and its own, in every attempt; evaluating and measuring make nothing.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pricetag.accounting.document.records import PriceTag, QualityTag, StageTag
 from pricetag.accounting.work.break_even import NEVER, UNIT
@@ -49,6 +49,9 @@ SCORES = (
     *("accuracy", "f1", "mcc", "spearman", "pearson"),
     *("exact_match", "perplexity", "masked_accuracy"),
 )
+
+AT = ("threshold", "batch_size")
+"""Metrics of a measurement at a threshold of early exits that are shown in its label."""
 
 _UNITS = {"_ms": "ms", "_per_s": "1/s", "_s": "s", "bytes": "bytes"}
 
@@ -117,19 +120,39 @@ def _of_attempt(tag: PriceTag, attempt: int) -> Iterable[Variant]:
         entry = REGISTRY.get(stage.kind)
         if entry is not None and entry.traits.measures_model:
             measured = True
-            yield _variant(stage, stages, label, made_by)
+            inner = [part for part in stages if part.parent == stage.key]
+            own = [part for part in inner if _threshold(part) is None]
+            variant = _variant(stage, own, label, made_by)
+            yield variant
+            yield from (_at_threshold(variant, part) for part in inner if part not in own)
         elif entry is None or entry.traits.makes_model:
             label = f"after {shown_name(stage)}"
             made_by = (*made_by, stage.key) if measured else ()
 
 
+def _threshold(part: StageTag) -> QualityTag | None:
+    """The threshold of early exits at which a part of a measurement was done, if any."""
+    return next((item for item in part.quality if item.metric == "threshold"), None)
+
+
+def _at_threshold(variant: Variant, part: StageTag) -> Variant:
+    """A measured model with early exits, at another threshold than its own."""
+    at = _variant(part, [], variant.label, variant.made_by)
+    threshold, batch = (at.metrics[name].value for name in AT)
+    sizes = (variant.metric(names) for names in (PARAMETERS, NON_ZERO, SIZE))
+    same = {size.metric: size for size in sizes if size is not None}
+    label = f"{variant.label}, threshold {threshold:g}, batch {batch:g}"
+    measured = {name: item for name, item in at.metrics.items() if name not in AT}
+    return replace(at, label=label, metrics={**same, **measured})
+
+
 def _variant(
-    stage: StageTag, stages: Sequence[StageTag], label: str, made_by: tuple[str, ...]
+    stage: StageTag, inner: Sequence[StageTag], label: str, made_by: tuple[str, ...]
 ) -> Variant:
     metrics: dict[str, QualityTag] = {}
     scores: dict[tuple[str, str], QualityTag] = {}
     metered, inferences = None, None
-    for part in (*(s for s in stages if s.parent == stage.key), stage):
+    for part in (*inner, stage):
         for item in part.quality:
             if item.metric in SCORES:
                 scores[(item.split or "", item.metric)] = item

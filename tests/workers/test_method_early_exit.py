@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from hypothesis import strategies as st
 from torch.nn import functional
 from transformers import AutoTokenizer, PreTrainedModel
 
-from pricetag.recipes import parse_recipe
+from pricetag.recipes import parse_recipe, traits_of
 from pricetag.recipes.errors import RecipeError
+from pricetag.recipes.methods.measure import Measure
 from pricetag.recipes.methods.train_early_exit import TrainEarlyExit, layers_misfit
 from tests.support.recording import RecordingReporter
-from tests.support.training import CONFIG, TRAIN, carry_out, data_set, recipe
+from tests.support.training import CONFIG, TRAIN, carry_out, context, data_set, recipe
 from workers.job.reporter import JobError
 from workers.methods.early_exit import (
     HIGHEST,
@@ -30,10 +32,12 @@ from workers.methods.early_exit import (
     leaves_at,
     weighted_state,
 )
+from workers.training.cost.in_use import UseOnTexts
 from workers.training.data.tokens import Encoded, TokenData
 from workers.training.formats import registry
 from workers.training.formats.exits import Exits, exits_of
-from workers.training.formats.profile import profile
+from workers.training.formats.profile import ModelProfile, profile
+from workers.training.model.models import for_use
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "data/golden/early_exit.json").read_text())
 CASES = GOLDEN["cases"]
@@ -362,3 +366,121 @@ def test_the_worker_rejects_what_only_it_can_see(tmp_path: Path) -> None:
         with pytest.raises(JobError, match=message) as raised:
             carry_out(tmp_path, recipe({**EXITS, "layers": layers}, model="base"))
         assert raised.value.field == "recipe.stages.0.layers"
+
+
+# ---- measured ----
+
+MEASURE = {"kind": "measure", "batch_size": 5, "sequence_length": 12, "min_seconds": 0.01}
+
+
+@pytest.fixture(scope="module")
+def measured(trained: tuple[Path, RecordingReporter]) -> tuple[ModelProfile, RecordingReporter]:
+    root, _ = trained
+    shutil.copytree(root / "work" / "stage-00" / "model", root / "exiting")
+    stage = {**MEASURE, "thresholds": [0.5, 0.7, 1.0]}
+    described = recipe(stage, model="exiting")
+    reporter = carry_out(root, described, work_dir=root / "measured", artifacts_dir=root / "a")
+    return profile(registry.load(root / "exiting")), reporter
+
+
+def inner(reporter: RecordingReporter) -> list[dict[str, float]]:
+    """The figures of each stage inside the measurement, in order, with its operations."""
+    keys = [e["key"] for e in reporter.of("stage_start") if e["parent"] is not None]
+    flops = {e["key"]: e["dense"] for e in reporter.of("flops")}
+    return [
+        {
+            **{
+                e["name"]: e["value"]
+                for e in reporter.of("metric", quality=True)
+                if e["key"] == key
+            },
+            "dense": flops[key],
+        }
+        for key in keys
+    ]
+
+
+def test_measure_meters_every_threshold_at_batch_1_and_compacted(
+    measured: tuple[ModelProfile, RecordingReporter],
+) -> None:
+    """A stage for each, whose operations are those of the exits that its texts took."""
+    counted, reporter = measured
+    _, *parts = inner(reporter)
+    assert [(part["threshold"], part["batch_size"]) for part in parts] == [
+        (threshold, batch) for threshold in (0.5, 0.7, 1.0) for batch in (1, 5)
+    ]
+    for part in parts:
+        shares = [part[f"exit_share_layer_{layer}"] for layer in (0, 1, 3)]
+        assert sum(shares) == pytest.approx(1)
+        pairs = zip(shares, counted.exits, strict=True)
+        each = sum(share * exit.forward(12) for share, exit in pairs)
+        assert part["flops_per_example"] == pytest.approx(each, rel=1e-9)
+        assert part["dense"] == pytest.approx(each * part["inferences"], rel=1e-9)
+        assert part["inferences"] % part["batch_size"] == 0
+        assert part["throughput_per_s"] > 0
+        assert part[f"latency_p50_batch_{part['batch_size']:.0f}_s"] > 0
+    assert parts[0]["exit_share_layer_0"] == 1.0
+    assert parts[0]["flops_per_example"] < parts[2]["flops_per_example"]
+
+
+def test_the_figures_of_the_model_itself_are_at_its_own_threshold(
+    trained: tuple[Path, RecordingReporter], measured: tuple[ModelProfile, RecordingReporter]
+) -> None:
+    counted, reporter = measured
+    own = figures_of_the_stage(reporter)
+    assert own["accuracy"] == figures(trained[1])["accuracy"]
+    assert own["parameters"] == counted.weights.parameters
+    assert own["flops_per_example"] < counted.flops_per_sequence(12)
+    accuracy = {part["threshold"]: part["accuracy"] for part in inner(reporter)[1:]}
+    told = figures(trained[1])
+    assert {c: accuracy[c] for c in (0.5, 0.7)} == {
+        c: told[f"exit_accuracy_at_{c:g}"] for c in (0.5, 0.7)
+    }
+
+
+def figures_of_the_stage(reporter: RecordingReporter) -> dict[str, float]:
+    (stage,) = [e["key"] for e in reporter.of("stage_start") if e["parent"] is None]
+    events = reporter.of("metric", quality=True)
+    return {event["name"]: event["value"] for event in events if event["key"] == stage}
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 7])
+def test_a_batch_in_use_is_filled_with_texts(
+    trained: tuple[Path, RecordingReporter], batch_size: int
+) -> None:
+    """Also where the split has fewer texts than a batch."""
+    root, _ = trained
+    folder = root / "work" / "stage-00" / "model"
+    opinions(root / f"few-{batch_size}", dev=2)
+    data = {"validation": f"few-{batch_size}/data/dev.tsv"}
+    described = recipe(MEASURE, data=data, model="exiting")
+    stage = context(root, described, folder)
+    loaded = for_use(stage)
+    use = UseOnTexts(stage, loaded, "validation", 12, torch.device("cpu"))
+    call = use.call(batch_size)
+    for _ in range(3):
+        assert call().logits.shape == (batch_size, 2)  # type: ignore[attr-defined]
+    assert sum(use.shares().values()) == pytest.approx(1)
+
+
+def test_thresholds_of_a_model_without_exits_are_rejected(tmp_path: Path) -> None:
+    stage = {**MEASURE, "thresholds": [0.5]}
+    with pytest.raises(RecipeError, match="has no early exits"):
+        parse_recipe(recipe(TRAIN, stage))
+    parse_recipe(recipe(EXITS, stage))
+    for wrong in ([], [0.9, 0.5], [1.5]):
+        with pytest.raises(RecipeError, match="thresholds"):
+            parse_recipe(recipe(EXITS, {**stage, "thresholds": wrong}))
+    data_set(tmp_path, train=24, dev=8)
+    carry_out(tmp_path, recipe({**TRAIN, "max_steps": 1, "evaluate": False}))
+    (tmp_path / "work/stage-00/model").rename(tmp_path / "base")
+    with pytest.raises(JobError, match="has no early exits") as raised:
+        carry_out(tmp_path, recipe(stage, model="base"))
+    assert raised.value.field == "recipe.stages.0.thresholds"
+
+
+def test_the_work_of_a_measurement_includes_its_thresholds() -> None:
+    work = traits_of(Measure(min_seconds=2.0)).work
+    assert work(Measure(min_seconds=2.0), 1).seconds == 2.0
+    assert work(Measure(min_seconds=2.0, thresholds=[0.5, 0.9]), 1).seconds == 10.0
+    assert work(Measure(min_seconds=2.0, thresholds=[0.5, 0.9], batch_size=1), 1).seconds == 6.0

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from pricetag.accounting.forecast.from_history import Work
 from pricetag.recipes.base import Split, StageParams
 from pricetag.recipes.kinds import Paper, RecipeEntry, SplitNeed, Traits
+from pricetag.recipes.shapes import MisfitError, Shape
+
+Threshold = Annotated[float, Field(ge=0, le=1)]
 
 
 class Measure(StageParams):
@@ -36,10 +40,43 @@ class Measure(StageParams):
     max_length: int = Field(
         128, ge=4, le=8192, description="Maximum number of tokens; longer texts are cut."
     )
+    thresholds: list[Threshold] | None = Field(
+        None,
+        min_length=1,
+        max_length=20,
+        description="Thresholds of a model with early exits: each is metered at batch 1 and at "
+        "batch_size, on texts of split, beside the model's own.",
+    )
+
+    @model_validator(mode="after")
+    def _thresholds_rise(self) -> Self:
+        if self.thresholds is not None and self.thresholds != sorted(set(self.thresholds)):
+            raise PydanticCustomError(
+                "thresholds", "must rise and name each threshold once", {"field": "thresholds"}
+            )
+        return self
 
 
 def _splits(params: Measure) -> tuple[SplitNeed, ...]:
+    if params.thresholds is not None:
+        return (SplitNeed(params.split),)
     return (SplitNeed(params.split, "accuracy"),) if params.accuracy else ()
+
+
+def _work(params: Measure, devices: int) -> Work:
+    """The metered inferences: the model's own, and two batch sizes for each threshold."""
+    each = len({1, params.batch_size})
+    return Work(seconds=params.min_seconds * (1 + each * len(params.thresholds or ())))
+
+
+def _reshape(params: Measure, shape: Shape) -> Shape:
+    if params.thresholds is not None and shape.exits is False:
+        raise MisfitError(
+            "thresholds",
+            "the model has no early exits; train it with method: early_exit first",
+            "no-exits",
+        )
+    return shape
 
 
 ENTRY = RecipeEntry(
@@ -55,7 +92,9 @@ ENTRY = RecipeEntry(
         group="measurement",
         measures_model=True,
         splits=_splits,
-        work=lambda params, devices: Work(seconds=params.min_seconds),
-        amount=frozenset({"batch_size", "min_seconds"}),
+        work=_work,
+        reshape=_reshape,
+        amount=frozenset({"batch_size", "min_seconds", "thresholds"}),
+        later=frozenset({"thresholds"}),
     ),
 )

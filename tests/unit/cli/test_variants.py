@@ -65,6 +65,37 @@ def test_variants_state_which_stages_made_them(made: PriceTag) -> None:
     }
 
 
+def test_a_model_with_early_exits_is_a_variant_at_each_threshold() -> None:
+    """What does not depend on the threshold is that of the measurement itself."""
+    inputs = compressed_run()
+    *before, last, own = inputs.attempts[1].stages
+    quick = replace(
+        own,
+        index=6,
+        quality=(
+            QualityInput("inferences", 400_000, None),
+            QualityInput("threshold", 0.7, None),
+            QualityInput("batch_size", 1, None),
+            QualityInput("throughput_per_s", 9.0, None, "1/s"),
+            QualityInput("accuracy", 0.8, "validation"),
+        ),
+    )
+    made = with_stages(inputs, 2, (*before, last, own, quick))
+    first, second, third = variants(made)
+    assert third.label == f"{second.label}, threshold 0.7, batch 1"
+    assert (second.inferences, third.inferences) == (100_000, 400_000)
+    assert inference_kwh(second).value == pytest.approx(3700 / 100 / 3.6e6)
+    assert inference_kwh(third).value == pytest.approx(3700 / 400 / 3.6e6)
+    assert {name: third.metrics[name].value for name in third.metrics} == {
+        **{"parameters": 22_713_216, "model_bytes": 23_068_672},
+        **{"inferences": 400_000, "throughput_per_s": 9.0},
+    }
+    assert third.scores[("validation", "accuracy")].value == 0.8
+    assert second.scores[("validation", "accuracy")].value == 0.858
+    assert third.made_by == second.made_by
+    assert first.label == "after train stage"
+
+
 def test_break_even_is_the_energy_of_making_over_the_saving(made: PriceTag) -> None:
     break_even = paid_back(made)
     assert break_even.value == pytest.approx(370 / SAVED_J)
