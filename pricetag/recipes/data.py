@@ -15,6 +15,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from pricetag.recipes.architectures import Architecture
 from pricetag.recipes.base import MISMATCHED, ColumnName, HubName, Location, Name, Params
 from pricetag.recipes.glue import GLUE, HUB_NAMES, GlueName, glue_task, options_of
 from pricetag.recipes.labels import class_name
@@ -287,6 +288,26 @@ class FromScratch(Params):
     tokenizer: Folder | None = Field(
         None, description="Tokenizer to use; null trains a WordPiece one on the training text."
     )
+    architecture: Architecture | None = Field(
+        None,
+        exclude_if=lambda value: value is None,  # as in recipes stored before it
+        description="Encoder that differs from that of config, such as {name: deq}. Default: that "
+        "of config.",
+    )
+
+    @model_validator(mode="after")
+    def _encoder_is_a_bert(self) -> Self:
+        if self.architecture is not None and self.config.model_type != "bert":
+            raise PydanticCustomError(
+                "architecture",
+                "'{name}' is an encoder of model_type bert, not {model_type}",
+                {
+                    "name": self.architecture.name,
+                    "model_type": self.config.model_type,
+                    "field": "architecture",
+                },
+            )
+        return self
 
 
 def _kind_of_model(value: object) -> str:

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from pricetag import storable
 from pricetag.field_messages import message_of, quotes_hint
 from pricetag.one_line import not_utf8
+from pricetag.recipes.architectures import Deq
 from pricetag.recipes.base import AS_STORED
 from pricetag.recipes.data import Data, EncoderConfig, FromScratch
 from pricetag.recipes.errors import FieldError, RecipeError
@@ -191,6 +192,7 @@ _CLASSES: dict[tuple[str, ...], type[BaseModel]] = {
     ("recipe", "data"): Data,
     ("recipe", "model"): FromScratch,
     ("recipe", "model", "config"): EncoderConfig,
+    ("recipe", "model", "architecture"): Deq,
 }
 
 

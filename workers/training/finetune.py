@@ -89,8 +89,10 @@ def count_model(context: StageContext) -> FlopProfile:
     """Count the operations of the model that the stage starts from, before the stage opens."""
     ref = models.needed(context)
     config = models.read_config(ref)
-    notes = {} if ref.folder is None else registry.read_notes(ref.folder)
+    notes = models.notes_of(ref)
     if not registry.same_operations(notes):
+        if ref.scratch is not None:
+            config.architectures = [task_of(context).head.models[config.model_type]]
         return count_modules(context, config, notes)[0]
     return count_operations(context, config)
 
@@ -100,7 +102,8 @@ def count_modules(
 ) -> tuple[FlopProfile, tuple[FlopProfile, ...]]:
     """Count a model whose modules differ from its configuration, once in this process."""
     modules = json.dumps(registry.structure(notes), sort_keys=True)
-    key = ("flops", architecture_key(config), config.num_labels, modules)
+    sizes = (config.num_labels, getattr(config, "vocab_size", None))
+    key = ("flops", architecture_key(config), *(config.architectures or []), *sizes, modules)
     counted: tuple[FlopProfile, tuple[FlopProfile, ...]] = context.cached(
         key, lambda: count_structure(config, notes)
     )

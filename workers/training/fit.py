@@ -19,6 +19,7 @@ from workers.training import callbacks, checkpoints, evaluation
 from workers.training.cost.tally import Tally
 from workers.training.data.tokens import EpochSampler, TokenData
 from workers.training.finetune import model_profile, new_tally
+from workers.training.formats import registry
 from workers.training.model import precision
 from workers.training.model.headless import without_head
 from workers.training.model.loaded import Loaded
@@ -127,7 +128,7 @@ def fit(
         if not parts.read_logits:
             tally.profile = tally.profile.without_head()
         tally.leave_uncounted(name for plugin in parts.all for name in plugin.uncounted)
-        operations = Operations(tally, parts)
+        operations = Operations(tally, parts, registry.describe(loaded.model))
         trainer.equip(parts, recorder, watch.losses, operations, mid_evaluation)
         start = checkpoints.newest(folder)
         if start is not None:

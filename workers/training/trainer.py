@@ -16,6 +16,7 @@ from workers.training import callbacks, checkpoints
 from workers.training.cost.tally import Tally
 from workers.training.data.tokens import Batch, EpochSampler
 from workers.training.evaluation import Evaluation
+from workers.training.formats import registry
 from workers.training.forward_pass import MODEL_INPUTS, ForwardPass, accepted
 from workers.training.model.recording import Recorder
 from workers.training.plugin import BatchPlace, LossTerm, ParameterGroup, Plugin, overriding
@@ -62,18 +63,23 @@ class Participants:
 
 @dataclass(frozen=True)
 class Operations:
-    """Counts the operations of this process's batches, times the number of processes."""
+    """Counts the operations of this process's batches, times the number of processes.
+
+    ``notes`` are those of the model's formats.
+    """
 
     tally: Tally
     parts: Participants
+    notes: registry.Notes
 
     def add(self, rows: int, width: int) -> None:
         """Count a batch ``[rows, width]``, forward and backward, and its further operations."""
         density = self.parts.density()
         extra, effective_extra = self.parts.extra_flops(rows, width, density)
         profile = self.tally.profile
-        dense = rows * profile.training(width) + extra
-        effective = rows * profile.training(width, density) + effective_extra
+        further = rows * registry.further_flops(self.notes, profile, width)
+        dense = rows * profile.training(width) + extra + further
+        effective = rows * profile.training(width, density) + effective_extra + further
         world = ranks.world_size()
         self.tally.add(world * dense, world * effective)
 

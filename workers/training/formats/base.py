@@ -5,11 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel
+
+if TYPE_CHECKING:
+    from workers.training.cost.flops import FlopProfile
 
 Note = dict[str, Any]
 
@@ -48,6 +51,7 @@ class Format(ABC):
         note_file: File of the note; where it exists, a saved model has the format.
         order: Order of rebuilding, from shared layers to integer weights.
         trainable: Whether such a model can be trained further.
+        in_encoder: Whether it changes the encoder alone, so that such a model can get another head.
         same_operations: Whether it computes as many operations as the model it was made from.
         only_on_cpu: Whether it computes on the CPU even if the job has a GPU.
         low_bit: Whether it multiplies by its weights in 8 bits or fewer.
@@ -60,6 +64,7 @@ class Format(ABC):
     note_file: ClassVar[str]
     order: ClassVar[int]
     trainable: ClassVar[bool] = True
+    in_encoder: ClassVar[bool] = False
     same_operations: ClassVar[bool] = False
     only_on_cpu: ClassVar[bool] = False
     low_bit: ClassVar[bool] = False
@@ -84,6 +89,18 @@ class Format(ABC):
         None for other modules, whose tensors are their parameters.
         """
         return ()
+
+    def further_flops(self, note: Note, profile: FlopProfile, width: int) -> float:
+        """Operations of training on one text, beyond three times those of its forward pass.
+
+        Negative where it needs fewer.
+
+        Args:
+            note: The model's note.
+            profile: Operations of the model's forward pass.
+            width: Number of tokens.
+        """
+        return 0.0
 
     def speed_note(self, note: Note, device: str) -> str | None:
         """Why such a model is not faster on a device than a plain one; None if it may be.

@@ -8,6 +8,7 @@ import pkgutil
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 import transformers
@@ -23,6 +24,9 @@ from transformers import (
 from workers.training import formats
 from workers.training.checkpoints import trainable_state
 from workers.training.formats.base import Format, Note, StoredTensor
+
+if TYPE_CHECKING:
+    from workers.training.cost.flops import FlopProfile
 
 WEIGHTS = "model.safetensors"
 
@@ -62,6 +66,20 @@ def read_notes(folder: Path) -> Notes:
 def is_final(notes: Notes) -> bool:
     """Whether the weights cannot be trained any further."""
     return any(not each.trainable for each in all_formats() if each.name in notes)
+
+
+def in_encoder(notes: Notes) -> bool:
+    """Whether the model's formats change its encoder alone."""
+    return all(each.in_encoder for each in all_formats() if each.name in notes)
+
+
+def further_flops(notes: Notes, profile: FlopProfile, width: int) -> float:
+    """Operations of training on a text of ``width`` tokens, beyond three forward passes."""
+    return sum(
+        each.further_flops(notes[each.name], profile, width)
+        for each in all_formats()
+        if each.name in notes
+    )
 
 
 def only_on_cpu(notes: Notes) -> bool:
@@ -140,6 +158,28 @@ def load(folder: Path) -> PreTrainedModel:
     return model
 
 
+def load_encoder(folder: Path, model: PreTrainedModel) -> None:
+    """Load the encoder of a model that ``save`` wrote into one with another head, in place.
+
+    Its pooler stays as it is where the saved model has none.
+
+    Args:
+        folder: Folder of the saved model.
+        model: A model of the same formats.
+
+    Raises:
+        ValueError: The tensors do not fit.
+    """
+    prefix = f"{model.base_model_prefix}."
+    tensors = load_file(folder / WEIGHTS)
+    own = [name for name in trainable_state(model) if name.startswith(prefix)]
+    stored = {name: tensors.get(name, tensors.get(name.removeprefix(prefix))) for name in own}
+    missing = [name for name, tensor in stored.items() if tensor is None]
+    if wrong := [name for name in missing if not name.startswith(f"{prefix}pooler.")]:
+        raise ValueError(f"{WEIGHTS} does not fit its config: {wrong[:5]}")
+    model.load_state_dict({n: t for n, t in stored.items() if t is not None}, strict=False)
+
+
 def skeleton(config: PreTrainedConfig, notes: Notes) -> PreTrainedModel:
     """The modules of a model, without its weights."""
     name = (config.architectures or [""])[0]
@@ -149,10 +189,15 @@ def skeleton(config: PreTrainedConfig, notes: Notes) -> PreTrainedModel:
         model = kind._from_config(config)  # type: ignore[no-untyped-call]
     else:
         model = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
+    rebuild(model, notes)
+    return model
+
+
+def rebuild(model: PreTrainedModel, notes: Notes) -> None:
+    """Give a model fresh from its configuration the modules of its formats, in place."""
     for each in all_formats():
         if each.name in notes:
             each.rebuild(model, notes[each.name])
-    return model
 
 
 def meta_skeleton(config: PreTrainedConfig, notes: Notes) -> PreTrainedModel:

@@ -18,11 +18,13 @@ from transformers import (
 )
 
 from pricetag.recipes import FromScratch
+from pricetag.recipes.architectures import note_of
 from workers.job.context import ModelRef, StageContext
 from workers.job.request import JobError
 from workers.training.data.vocabulary import train_wordpiece
 from workers.training.formats import registry
 from workers.training.model.fitting import adopt_tokenizer, require_fit, require_working
+from workers.training.model.heads import Head
 from workers.training.model.loaded import Loaded
 from workers.training.model.loading import loading
 from workers.training.model.tying import freeze_unread
@@ -51,24 +53,43 @@ def for_training(context: StageContext, labels: Sequence[str] | None, seed: int)
     task.head.require(config)
     tokenizer = _load_tokenizer(ref)
     labels, is_new = task.settle_head(context, config, labels)
-    if is_new:
-        _require_plain(ref, context.field)
     with _loading(ref):
-        model = _load_noted(ref, context.field) or task.head.load(
-            _place(ref), config, dtype=torch.float32, **_safely(ref)
-        )
+        if is_new and notes_of(ref):
+            model = _with_new_head(ref, task.head, config, context.field)
+        else:
+            model = _load_noted(ref, context.field) or task.head.load(
+                _place(ref), config, dtype=torch.float32, **_safely(ref)
+            )
     return _fitted(context, model, tokenizer, labels, training=True)
 
 
-def _require_plain(ref: ModelRef, field: str) -> None:
-    """Reject a new head for a model that is not plain."""
-    notes = {} if ref.folder is None else registry.read_notes(ref.folder)
-    if notes:
+def notes_of(ref: ModelRef) -> registry.Notes:
+    """The notes of the model that a stage starts from; empty for a plain model."""
+    if ref.scratch is not None and ref.scratch.architecture is not None:
+        return {ref.scratch.architecture.name: note_of(ref.scratch.architecture)}
+    return {} if ref.folder is None else registry.read_notes(ref.folder)
+
+
+def _with_new_head(
+    ref: ModelRef, head: Head, config: PreTrainedConfig, field: str
+) -> PreTrainedModel:
+    """A model of another format than plain, and a new head.
+
+    Raises:
+        JobError: ``bad-model`` if its formats may concern the head.
+    """
+    assert ref.folder is not None
+    notes = notes_of(ref)
+    if not registry.in_encoder(notes):
         raise JobError(
             "bad-model",
             f"a model that is {', '.join(notes)} cannot get a head for other classes",
             field,
         )
+    model = head.build(config)
+    registry.rebuild(model, notes)
+    registry.load_encoder(ref.folder, model)
+    return model
 
 
 def _load_noted(ref: ModelRef, field: str) -> PreTrainedModel | None:
@@ -195,6 +216,8 @@ def _from_scratch(context: StageContext, ref: ModelRef, labels: Sequence[str] | 
     task = task_of(context)
     task.configure(config, tokenizer, labels)
     model = task.head.build(config)
+    model.config.architectures = [type(model).__name__]  # as in a saved model
+    registry.rebuild(model, notes_of(ref))
     return _fitted(context, model, tokenizer, labels, training=True)
 
 

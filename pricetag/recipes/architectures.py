@@ -1,0 +1,35 @@
+"""Architectures of models from scratch beside those that transformers has."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from pricetag.recipes.base import Params
+
+
+class Deq(Params):
+    """A deep equilibrium model: its encoder is the fixed point of its layers.
+
+    Source: Bai, Kolter, Koltun 2019, Deep Equilibrium Models, arXiv:1909.01377.
+    """
+
+    name: Literal["deq"] = Field(description="Name of the architecture.")
+    solver: Literal["broyden", "anderson"] = Field(
+        "broyden", description="Method that finds the fixed point."
+    )
+    evaluations: int = Field(
+        12, ge=1, le=1000, description="Evaluations of the layers to find the fixed point."
+    )
+    gradient_evaluations: int = Field(
+        12, ge=1, le=1000, description="Products with the layers' Jacobian to find the gradient."
+    )
+
+
+Architecture = Deq
+
+
+def note_of(architecture: Architecture) -> dict[str, Any]:
+    """The options of an architecture as the note beside a saved model."""
+    return {"format": 1, **architecture.model_dump(exclude={"name"})}

@@ -1,0 +1,1 @@
+"""Arithmetic of architectures that transformers does not have."""
