@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from pricetag.recipes.data import FromScratch
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Dimensions of a stage's input model, and whether it has early exits; None if unknown."""
+    """Dimensions of a stage's input model; None if unknown.
+
+    ``formats`` names how its modules differ from its configuration, as far as known: ``sliced``,
+    ``low_rank``, ``shared`` and others of ``FORMAT_FILES``. If they are ``complete``, it has no
+    others.
+    """
 
     layers: int | None = None
     hidden_size: int | None = None
     heads: int | None = None
     intermediate_size: int | None = None
-    exits: bool | None = None
+    formats: frozenset[str] = frozenset()
+    complete: bool = False
+
+    def of_format(self, *names: str) -> Shape:
+        """The same model with further formats."""
+        return replace(self, formats=self.formats | set(names))
+
+    def lacks(self, name: str) -> bool:
+        """Whether the model is known not to have a format."""
+        return self.complete and name not in self.formats
 
 
 class MisfitError(ValueError):
@@ -31,6 +45,62 @@ class MisfitError(ValueError):
         self.code = code
 
 
+FORMAT_FILES: Mapping[str, str] = {
+    "shared": "shared_layers.json",
+    "factorized_embedding": "factorized_embedding.json",
+    "sliced": "slices.json",
+    "low_rank": "low_rank.json",
+    "exits": "exits.json",
+}
+"""Formats that can be trained further, by the file beside the weights that shows each."""
+
+
+def require_format(
+    shape: Shape, allowed: Iterable[str], what: str, code: str, option: str = "kind"
+) -> None:
+    """Reject a model of a format that a stage cannot work on.
+
+    Args:
+        shape: The model.
+        allowed: Formats that the model may have; ``plain`` is always allowed.
+        what: What to do instead, or why.
+        code: Code of the job's error if only the worker can see the model.
+        option: Option that the error names.
+
+    Raises:
+        MisfitError: The model has another format.
+    """
+    blocking = sorted(shape.formats - set(allowed))
+    if blocking:
+        names = ", ".join(blocking).replace("_", " ")
+        raise MisfitError(option, f"the model of this stage is {names}: {what}", code)
+
+
+def require_whole_layers(shape: Shape) -> None:
+    """Reject a model whose layers have no heads and neurons of their own to cut out.
+
+    Raises:
+        MisfitError: Its layers are shared or factors.
+    """
+    require_format(
+        shape,
+        ("sliced", "exits"),
+        "its layers have no heads and neurons of their own; cut them out before",
+        "heads-not-removable",
+    )
+
+
+def require_plain_teacher(shape: Shape, option: str = "kind") -> None:
+    """Reject a teacher from which no student can be made.
+
+    Raises:
+        MisfitError: The teacher is not plain.
+    """
+    require_format(
+        shape, (), "no student can be made from it; distill before", "bad-student", option
+    )
+
+
 def described_shape(model: object) -> Shape:
     """The shape of a run's model, known if it is trained from scratch."""
     if not isinstance(model, FromScratch):
@@ -41,7 +111,7 @@ def described_shape(model: object) -> Shape:
         config.hidden_size,
         config.num_attention_heads,
         config.intermediate_size,
-        exits=False,
+        complete=True,
     )
 
 
@@ -65,5 +135,5 @@ def stored_shape(config: object) -> Shape:
         value = next((stated[name] for name in SIZE_NAMES[option] if name in stated), None)
         return value if type(value) is int and value > 0 else None
 
-    layers, hidden_size, heads, intermediate_size = (size(option) for option in SIZE_NAMES)
-    return Shape(layers, hidden_size, heads, intermediate_size)
+    layers, hidden, heads, inner = (size(option) for option in SIZE_NAMES)
+    return Shape(layers, hidden, heads, inner)

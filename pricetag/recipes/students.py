@@ -8,7 +8,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from pricetag.recipes.base import Location, Params
-from pricetag.recipes.shapes import MisfitError, Shape
+from pricetag.recipes.shapes import MisfitError, Shape, require_plain_teacher
 
 LayerIndex = Annotated[int, Field(ge=0, le=1023)]
 LayerList = Annotated[list[LayerIndex], Field(min_length=1, max_length=96)]
@@ -116,8 +116,9 @@ def student_shape(student: Student, teacher: Shape) -> Shape:
     """
     if student.model is not None:
         return Shape()  # that of a folder on the worker
-    if teacher.exits:
+    if "exits" in teacher.formats:
         raise MisfitError("student.layers", "cannot be those of the teacher: it has early exits")
+    require_plain_teacher(teacher)
     try:
         layers = _layers(student, teacher)
     except ValueError as error:
@@ -127,7 +128,7 @@ def student_shape(student: Student, teacher: Shape) -> Shape:
         student.hidden_size or teacher.hidden_size,
         student.num_attention_heads or teacher.heads,
         student.intermediate_size or teacher.intermediate_size,
-        exits=teacher.exits,
+        complete=True,
     )
     if shape.hidden_size and shape.heads and shape.hidden_size % shape.heads:
         option = "num_attention_heads" if student.num_attention_heads else "hidden_size"

@@ -277,12 +277,14 @@ def test_a_stage_interrupted_after_the_cut_ends_at_the_same_weights(
 def test_a_model_whose_layers_have_no_groups_of_their_own_is_rejected(tmp_path: Path) -> None:
     data_set(tmp_path)
     share = {"kind": "share", "method": "albert", "embedding_size": 16, "max_steps": 1}
-    with counted_once(), pytest.raises(JobError) as caught:
-        carry_out(
-            tmp_path,
-            recipe({**share, "evaluate": False}, LASSO, model={"config": SMALL}),
-        )
-    assert (caught.value.code, caught.value.field) == ("heads-not-removable", "recipe.stages.1")
+    with counted_once():
+        carry_out(tmp_path, recipe({**share, "evaluate": False}, model={"config": SMALL}))
+    made_by(tmp_path).rename(tmp_path / "shared")
+    described = recipe({"kind": "measure"}, LASSO, model="shared")
+    with pytest.raises(JobError) as caught:
+        carry_out(tmp_path / "next", described, data_roots=[tmp_path])
+    refused = caught.value.code, caught.value.field
+    assert refused == ("heads-not-removable", "recipe.stages.1.kind")
 
 
 @pytest.mark.parametrize(

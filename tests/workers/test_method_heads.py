@@ -294,10 +294,12 @@ def test_an_interrupted_step_ends_at_the_same_weights(
 
 def test_a_model_without_heads_of_its_own_is_rejected(trained: Path, tmp_path: Path) -> None:
     factors = {"kind": "factorize", "method": "low_rank", "ratio": 0.5, "recovery_epochs": 0}
-    with counted_once(), pytest.raises(JobError) as caught:
-        carry_out(
-            tmp_path,
-            recipe({**factors, "evaluate": False}, HEADS, model="trained"),
-            data_roots=[trained],
-        )
-    assert (caught.value.code, caught.value.field) == ("heads-not-removable", "recipe.stages.1")
+    described = recipe({**factors, "evaluate": False}, model="trained")
+    with counted_once():
+        carry_out(tmp_path, described, data_roots=[trained])
+    made_by(tmp_path).rename(tmp_path / "factors")
+    described = recipe(HEADS, model="factors")
+    with pytest.raises(JobError) as caught:
+        carry_out(tmp_path / "next", described, data_roots=[trained, tmp_path])
+    refused = caught.value.code, caught.value.field
+    assert refused == ("heads-not-removable", "recipe.stages.0.kind")

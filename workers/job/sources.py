@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from pricetag.recipes import FromRun, FromScratch, Recipe
 from pricetag.recipes.plan import misfit
-from pricetag.recipes.shapes import stored_shape
+from pricetag.recipes.shapes import FORMAT_FILES, stored_shape
 from workers.job import hub, published, roots
 from workers.job.context import ModelRef
 from workers.job.request import Job, JobError
@@ -75,7 +76,9 @@ def check_shapes(model: ModelRef | None, recipe: Recipe) -> None:
         config = json.loads((model.folder / "config.json").read_text(encoding="utf-8"))
     except ValueError:
         return  # loading the model reports the error
-    problem = misfit(stored_shape(config), recipe.stages)
+    formats = [name for name, file in FORMAT_FILES.items() if (model.folder / file).exists()]
+    shape = replace(stored_shape(config).of_format(*formats), complete=True)
+    problem = misfit(shape, recipe.stages)
     if problem is not None:
         raise JobError(problem.code, problem.message, f"recipe.{problem.field}")
 

@@ -48,7 +48,9 @@ class DistillPkd(FullTraining):
 
 
 def _shape(params: DistillPkd, teacher: Shape) -> Shape:
-    shape = student_shape(params.student, teacher)
+    plain = replace(teacher, formats=frozenset())  # the run's model, as the student's start
+    start = plain if params.start == "pretrained" else teacher
+    shape = student_shape(params.student, start)
     if shape.layers is not None and shape.layers < 2:
         raise MisfitError(
             "student.layers", "must be two or more: the last layer learns no [CLS] state"

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from pricetag.recipes.kinds import Paper, RecipeEntry
-from pricetag.recipes.shapes import MisfitError, Shape
+from pricetag.recipes.shapes import MisfitError, Shape, require_plain_teacher
 from pricetag.recipes.training import TRAINING, FullTraining
 
 SLOPE = 0.0006
@@ -102,6 +102,7 @@ class DistillTheseus(FullTraining):
 
 
 def _shape(params: DistillTheseus, predecessor: Shape) -> Shape:
+    require_plain_teacher(predecessor)
     layers = params.successor_layers
     if predecessor.layers is not None:
         layers = params.layers(predecessor.layers)

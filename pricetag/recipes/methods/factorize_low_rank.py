@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from pricetag.accounting.work.low_rank import largest_rank
 from pricetag.recipes.kinds import Paper, RecipeEntry
-from pricetag.recipes.shapes import MisfitError, Shape
+from pricetag.recipes.shapes import MisfitError, Shape, require_format
 from pricetag.recipes.training import RECOVERY, Recovery
 
 SIZES = ("rank", "ratio", "energy", "budget")
@@ -71,6 +71,8 @@ class FactorizeLowRank(Recovery):
 
 def _reshape(params: FactorizeLowRank, shape: Shape) -> Shape:
     """Check the rank against the limit of each matrix, as far as the shape is known."""
+    others = shape.formats - {"low_rank"}
+    require_format(shape, others, "factorize the model that it was made from", "already-factorized")
     hidden, inner = shape.hidden_size, shape.intermediate_size
     limits = []
     if hidden and params.matrices != "feed_forward":
@@ -80,7 +82,34 @@ def _reshape(params: FactorizeLowRank, shape: Shape) -> Shape:
     if params.rank is not None and limits and params.rank > min(limits)[0]:
         message = above_limit(params.rank, *min(limits))
         raise MisfitError("rank", message, "rank-above-limit")
-    return shape
+    _require_room(params, shape)
+    return shape.of_format("low_rank")
+
+
+def _require_room(params: FactorizeLowRank, shape: Shape) -> None:
+    """Check that the budget has room for rank 1 of every matrix, as far as the shape is known."""
+    hidden, inner = shape.hidden_size, shape.intermediate_size
+    if params.budget is None or hidden is None or inner is None:
+        return
+    matrices = []
+    if params.matrices != "feed_forward":
+        matrices += [(hidden, hidden)] * 4
+    if params.matrices != "attention":
+        matrices += [(hidden, inner)] * 2
+    least = sum(map(sum, matrices)) / sum(rows * columns for rows, columns in matrices)
+    if params.budget < least:
+        raise MisfitError("budget", budget_too_small(least), "budget-too-small")
+
+
+def budget_too_small(least: float) -> str:
+    """The message for a budget below that of rank 1 of every matrix.
+
+    Args:
+        least: Share of the weights that rank 1 has.
+    """
+    return (
+        f"rank 1 of every matrix has {least:.2%} of the weights already; use more than {least:.4f}"
+    )
 
 
 def above_limit(rank: int, limit: int, matrix: str) -> str:

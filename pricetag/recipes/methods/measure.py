@@ -70,7 +70,7 @@ def _work(params: Measure, devices: int) -> Work:
 
 
 def _reshape(params: Measure, shape: Shape) -> Shape:
-    if params.thresholds is not None and shape.exits is False:
+    if params.thresholds is not None and shape.lacks("exits"):
         raise MisfitError(
             "thresholds",
             "the model has no early exits; train it with method: early_exit first",

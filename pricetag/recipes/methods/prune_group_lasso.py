@@ -9,6 +9,7 @@ from pydantic import Field
 
 from pricetag.recipes.kinds import Paper, RecipeEntry
 from pricetag.recipes.pruning import REGULARIZED, Regularized
+from pricetag.recipes.shapes import Shape, require_whole_layers
 
 
 class PruneGroupLasso(Regularized):
@@ -42,6 +43,11 @@ class PruneGroupLasso(Regularized):
     )
 
 
+def _reshape(params: PruneGroupLasso, shape: Shape) -> Shape:
+    require_whole_layers(shape)
+    return replace(shape.of_format("sliced"), heads=None, intermediate_size=None)
+
+
 ENTRY = RecipeEntry(
     params=PruneGroupLasso,
     title="Prune neurons and heads by a group lasso",
@@ -59,5 +65,9 @@ ENTRY = RecipeEntry(
         "epochs": 1,
         "recovery_epochs": 0.25,
     },
-    traits=replace(REGULARIZED, tuning=REGULARIZED.tuning | {"penalty", "solver"}),
+    traits=replace(
+        REGULARIZED,
+        reshape=_reshape,
+        tuning=REGULARIZED.tuning | {"penalty", "solver"},
+    ),
 )

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from pricetag.accounting.forecast.from_history import Work
 from pricetag.recipes.kinds import Paper, RecipeEntry, SplitNeed
-from pricetag.recipes.shapes import MisfitError, Shape
+from pricetag.recipes.shapes import MisfitError, Shape, require_whole_layers
 from pricetag.recipes.training import RECOVERY, Recovery, evaluation_splits
 
 
@@ -49,6 +49,8 @@ class PruneHeads(Recovery):
 
 def _reshape(params: PruneHeads, shape: Shape) -> Shape:
     """Check that some heads leave and one remains in each layer, as far as the shape is known."""
+    require_whole_layers(shape)
+    shape = shape.of_format("sliced")
     if shape.heads is None or shape.layers is None:
         return shape
     total = shape.heads * shape.layers

@@ -9,7 +9,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from pricetag.recipes.kinds import Paper, RecipeEntry, SplitNeed
-from pricetag.recipes.shapes import MisfitError, Shape
+from pricetag.recipes.shapes import MisfitError, Shape, require_format
 from pricetag.recipes.students import LayerCount, LayerList, Student, kind_of_layers, student_shape
 from pricetag.recipes.training import (
     TRAINING,
@@ -76,6 +76,13 @@ class PruneLayerdrop(FullTraining):
 
 
 def _reshape(params: PruneLayerdrop, shape: Shape) -> Shape:
+    require_format(shape, (), "remove layers before", "layers-not-removable")
+    if shape.layers == 1:
+        raise MisfitError(
+            "kind",
+            "the model has one layer, which can neither be skipped nor removed",
+            "layers-not-removable",
+        )
     if params.kept is None:
         return shape
     try:

@@ -11,7 +11,7 @@ from pricetag.accounting.forecast.from_history import Work
 from pricetag.accounting.work.flops import EncoderShape, encoder_layer_flops
 from pricetag.recipes.kinds import Paper, RecipeEntry
 from pricetag.recipes.pruning import REGULARIZED, Regularized
-from pricetag.recipes.shapes import MisfitError, Shape
+from pricetag.recipes.shapes import MisfitError, Shape, require_whole_layers
 from pricetag.recipes.training import examples_per_step
 
 
@@ -67,9 +67,11 @@ class PruneMorphnet(Regularized):
 
 def _reshape(params: PruneMorphnet, shape: Shape) -> Shape:
     """Check that a head and a neuron a layer fit the budget, as far as the shape is known."""
+    require_whole_layers(shape)
+    after = replace(shape.of_format("sliced"), heads=None, intermediate_size=None)
     hidden, heads, neurons = shape.hidden_size, shape.heads, shape.intermediate_size
     if hidden is None or heads is None or neurons is None:
-        return shape
+        return after
     least, now = (
         encoder_layer_flops(EncoderShape(1, hidden, inner, attention), params.length)
         for inner, attention in ((1, hidden // heads), (neurons, hidden))
@@ -81,7 +83,7 @@ def _reshape(params: PruneMorphnet, shape: Shape) -> Shape:
             f"use more than that (got {params.budget})",
             "budget-too-small",
         )
-    return shape
+    return after
 
 
 def _work(params: PruneMorphnet, devices: int) -> Work:

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from pricetag.recipes.data import FromScratch
 from pricetag.recipes.kinds import Paper, RecipeEntry
 from pricetag.recipes.pruning import fault
-from pricetag.recipes.shapes import MisfitError
+from pricetag.recipes.shapes import MisfitError, Shape, require_plain_teacher
 from pricetag.recipes.training import TRAINING, FullTraining
 
 
@@ -55,6 +55,12 @@ def _check_model(params: PruneSparsebert, model: object) -> MisfitError | None:
     return None
 
 
+def _reshape(params: PruneSparsebert, shape: Shape) -> Shape:
+    if params.start == "teacher":  # the student is a copy of the teacher
+        require_plain_teacher(shape)
+    return replace(shape, formats=frozenset())
+
+
 ENTRY = RecipeEntry(
     params=PruneSparsebert,
     title="Prune while distilling (SparseBERT)",
@@ -76,5 +82,6 @@ ENTRY = RecipeEntry(
         group="compression",
         tasks=frozenset({"classification", "regression"}),
         check_model=_check_model,
+        reshape=_reshape,
     ),
 )

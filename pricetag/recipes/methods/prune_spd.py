@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from pricetag.recipes.kinds import Paper, RecipeEntry
 from pricetag.recipes.pruning import fault
+from pricetag.recipes.shapes import Shape, require_plain_teacher
 from pricetag.recipes.training import TRAINING, FullTraining
 
 
@@ -71,6 +72,11 @@ class PruneSpd(FullTraining):
         return self
 
 
+def _reshape(params: PruneSpd, shape: Shape) -> Shape:
+    require_plain_teacher(shape)
+    return shape
+
+
 ENTRY = RecipeEntry(
     params=PruneSpd,
     title="Prune grafted layers while distilling (SPD)",
@@ -86,6 +92,7 @@ ENTRY = RecipeEntry(
         group="compression",
         tasks=frozenset({"classification", "regression"}),
         evaluates_train=True,
+        reshape=_reshape,
         tuning=TRAINING.tuning | {"graft_rate", "graft_base", "graft_slope"},
     ),
 )

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from pricetag.recipes.kinds import Paper, RecipeEntry
-from pricetag.recipes.shapes import MisfitError, Shape
+from pricetag.recipes.shapes import MisfitError, Shape, require_format
 from pricetag.recipes.training import TRAINING, FullTraining
 
 
@@ -48,6 +48,7 @@ class ShareAlbert(FullTraining):
 
 
 def _reshape(params: ShareAlbert, shape: Shape) -> Shape:
+    require_format(shape, (), "share the layers of a plain model, before", "nothing-to-share")
     groups, size = params.groups, params.embedding_size
     if groups is not None and shape.layers is not None and groups > shape.layers:
         raise MisfitError(
@@ -59,7 +60,9 @@ def _reshape(params: ShareAlbert, shape: Shape) -> Shape:
         raise MisfitError(
             "embedding_size", above_limit(size, shape.hidden_size - 1), "rank-above-limit"
         )
-    return shape
+    shared = () if groups is None else ("shared",)
+    narrow = () if size is None else ("factorized_embedding",)
+    return shape.of_format(*shared, *narrow)
 
 
 def above_limit(size: int, limit: int) -> str:

@@ -106,13 +106,13 @@ def layers_misfit(params: TrainEarlyExit, layers: int) -> MisfitError | None:
 
 
 def _reshape(params: TrainEarlyExit, shape: Shape) -> Shape:
-    if shape.exits:
+    if "exits" in shape.formats:
         raise MisfitError("method", "the model has exits already; use kind: train", "bad-exits")
     if shape.layers is not None:
         misfit = layers_misfit(params, shape.layers)
         if misfit is not None:
             raise misfit
-    return replace(shape, exits=True)
+    return shape.of_format("exits")
 
 
 def _splits(params: TrainEarlyExit) -> tuple[SplitNeed, ...]:

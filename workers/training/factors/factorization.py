@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from pricetag.accounting.work.low_rank import largest_rank
-from pricetag.recipes.methods.factorize_low_rank import FactorizeLowRank, above_limit
+from pricetag.recipes.methods.factorize_low_rank import (
+    FactorizeLowRank,
+    above_limit,
+    budget_too_small,
+)
 from workers.job.context import StageContext
 from workers.job.request import JobError
 from workers.training.formats import registry
@@ -69,8 +73,7 @@ def _require_room(context: StageContext, budget: float, shapes: Shapes) -> None:
     if budget < least:
         raise JobError(
             "budget-too-small",
-            f"rank 1 of every matrix has {least:.2%} of the weights already; use more than "
-            f"{least:.4f}",
+            budget_too_small(least),
             f"{context.field}.budget",
         )
 
