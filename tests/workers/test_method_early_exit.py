@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from pricetag.recipes.errors import RecipeError
 from pricetag.recipes.methods.measure import Measure
 from pricetag.recipes.methods.train_early_exit import TrainEarlyExit, layers_misfit
 from tests.support.recording import RecordingReporter
-from tests.support.training import CONFIG, TRAIN, carry_out, context, data_set, recipe
+from tests.support.training import CONFIG, TRAIN, carry_out, context, data_set, job, recipe
+from workers.job.pipeline import run
 from workers.job.reporter import JobError
 from workers.methods.early_exit import (
     HIGHEST,
@@ -484,3 +486,41 @@ def test_the_work_of_a_measurement_includes_its_thresholds() -> None:
     assert work(Measure(min_seconds=2.0), 1).seconds == 2.0
     assert work(Measure(min_seconds=2.0, thresholds=[0.5, 0.9]), 1).seconds == 10.0
     assert work(Measure(min_seconds=2.0, thresholds=[0.5, 0.9], batch_size=1), 1).seconds == 6.0
+
+
+# ---- later stages ----
+
+
+@pytest.fixture(scope="module")
+def hasty(trained: tuple[Path, RecordingReporter]) -> Path:
+    """A data root with a model whose examples all leave at the first exit."""
+    root, _ = trained
+    folder = root / "hasty"
+    shutil.copytree(root / "work" / "stage-00" / "model", folder)
+    note = json.loads((folder / "exits.json").read_text())
+    (folder / "exits.json").write_text(json.dumps({**note, "threshold": 0.0}))
+    return root
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        {"kind": "quantize", "method": "int8_static"},
+        {"kind": "prune", "method": "heads", "share": 0.25, "steps": 1, "recovery_epochs": 0},
+        {"kind": "prune", "method": "snip", "sparsity": 0.5, "recovery_epochs": 0},
+        {"kind": "train", "max_steps": 2, "batch_size": 8, "evaluate": False},
+    ],
+    ids=lambda stage: stage.get("method", "train"),
+)
+def test_later_stages_use_all_layers_and_keep_the_exits(
+    hasty: Path, stage: dict[str, Any], tmp_path: Path
+) -> None:
+    described = recipe(stage, {**MEASURE, "thresholds": [0.9]}, model="hasty")
+    folders = {"work_dir": tmp_path / "work", "artifacts_dir": tmp_path / "artifacts"}
+    run(replace(job(hasty, described), **folders), RecordingReporter())  # type: ignore[arg-type]
+    model, exits = published(tmp_path)
+    assert (exits.layers, exits.threshold) == ([0, 1, 3], 0.0)
+    before = registry.load(hasty / "hasty").state_dict()
+    name = "classifier.weight"
+    if stage["kind"] == "train":  # the last classifier is trained, though nothing reaches it
+        assert not torch.equal(model.state_dict()[name], before[name])

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from workers.training.cost.flops import FlopProfile
+from workers.training.formats.exits import exits_of
 from workers.training.forward_pass import ForwardPass
 from workers.training.model import precision
 from workers.training.model.heads import head_of
@@ -64,6 +65,8 @@ class Teacher:
     ) -> None:
         self.model = model.requires_grad_(False)
         self.model.train(False)
+        if (exits := exits_of(model)) is not None:
+            exits.threshold = None  # its students learn from all layers
         self.model.config.use_cache = False  # it generates nothing: keys and values need no copy
         self._precision = precision_
         self._profile = profile

@@ -12,6 +12,7 @@ from workers.job.context import StageContext
 from workers.training.cost.tally import Tally
 from workers.training.data.tokens import EpochSampler
 from workers.training.finetune import full_profile, training_data
+from workers.training.formats.exits import all_layers
 from workers.training.formats.sparse import Matrix
 from workers.training.forward_pass import MODEL_INPUTS, ForwardPass
 from workers.training.model.loaded import Loaded
@@ -62,7 +63,9 @@ def gradients(
         batch = {k: v.to(device) for k, v in collate([data[row] for row in rows]).items()}
         own = {name: values for name, values in batch.items() if name in MODEL_INPUTS}
         others = {name: values for name, values in batch.items() if name not in own}
-        forward = ForwardPass(model=model, outputs=model(**own), inputs=own, targets=others)
+        with all_layers(model):
+            outputs = model(**own)
+        forward = ForwardPass(model=model, outputs=outputs, inputs=own, targets=others)
         derivatives = torch.autograd.grad(loss.value(forward), weights)
         count, width = own["input_ids"].shape
         tally.add(

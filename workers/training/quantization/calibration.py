@@ -14,6 +14,7 @@ from pricetag.recipes.methods.quantize_int8_static import QuantizeInt8Static
 from workers.job.context import StageContext
 from workers.job.request import JobError
 from workers.training.finetune import loaded_profile, training_data
+from workers.training.formats.exits import all_layers
 from workers.training.forward_pass import MODEL_INPUTS
 from workers.training.model.loaded import Loaded
 from workers.training.prediction import Predictions
@@ -127,7 +128,7 @@ def run_examples(
     for start in range(0, len(rows), batch_size):
         batch = collate([data[row] for row in rows[start : start + batch_size]])
         inputs = {k: v.to(device) for k, v in batch.items() if k in MODEL_INPUTS}
-        with torch.inference_mode():
+        with torch.inference_mode(), all_layers(model):
             model(**inputs)
         computed.add(model, *inputs["input_ids"].shape)
         context.reporter.progress(start + len(inputs["input_ids"]), len(rows), "examples")

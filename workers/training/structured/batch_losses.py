@@ -10,6 +10,7 @@ import torch
 from workers.job.context import StageContext
 from workers.training.cost.tally import Tally
 from workers.training.finetune import model_profile, training_data
+from workers.training.formats.exits import all_layers
 from workers.training.formats.profile import profile
 from workers.training.forward_pass import MODEL_INPUTS, ForwardPass
 from workers.training.model.loaded import Loaded
@@ -78,7 +79,9 @@ def batch_losses(
         def loss(batch: dict[str, torch.Tensor] = batch, count: int = count) -> torch.Tensor:
             own = {name: batch[name] for name in batch.keys() & MODEL_INPUTS}
             targets = {name: batch[name] for name in batch.keys() - MODEL_INPUTS}
-            return count * term.value(ForwardPass(model, model(**own), own, targets))
+            with all_layers(model):
+                outputs = model(**own)
+            return count * term.value(ForwardPass(model, outputs, own, targets))
 
         yield loss
         density = profile(model, flops).density if density is None else density
