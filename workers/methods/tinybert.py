@@ -14,8 +14,15 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from pricetag.recipes.methods.distill_tinybert import DistillTinybert
+from workers.job.context import StageContext
+from workers.training.augmenting import augmented_data, count_augmentation
+from workers.training.cost.tally import Tally
+from workers.training.data.augmentation import Replacement
+from workers.training.data.tokens import TokenData
+from workers.training.finetune import new_tally
 from workers.training.fit import Horizon
 from workers.training.forward_pass import ForwardPass
+from workers.training.model.loaded import Loaded
 from workers.training.model.recording import Needs
 from workers.training.phases import Phase
 from workers.training.plugin import LossTerm, ParameterGroup
@@ -258,3 +265,36 @@ def _inner_terms(teacher: Teacher, student: PreTrainedModel, seed: int) -> list[
     layers = mapped_layers(theirs.num_hidden_layers, own.num_hidden_layers)
     widths = own.hidden_size, theirs.hidden_size
     return [HiddenStates(teacher, layers, widths, seed), AttentionScores(teacher, layers)]
+
+
+def prepare_replacement(context: StageContext, params: DistillTinybert) -> None:
+    """Count the language model that replaces words, if any, before the stage opens.
+
+    Raises:
+        JobError: ``untrained-model`` if the run's model is not a masked language model.
+    """
+    if params.augmentation:
+        count_augmentation(context)
+
+
+def training_set(
+    context: StageContext, loaded: Loaded, params: DistillTinybert
+) -> tuple[TokenData, Tally]:
+    """The training data with its copies, and the operations of making these.
+
+    Args:
+        context: The stage's context.
+        loaded: The student.
+        params: The stage's options.
+
+    Raises:
+        JobError: The data cannot be used.
+        Interrupted: A stop was requested.
+
+    Source: Jiao et al. 2020, section 3.2 and algorithm 1.
+    """
+    tally = new_tally(context, loaded)
+    how = Replacement(
+        params.augmentation, params.replacement_rate, params.replacement_candidates, params.seed
+    )
+    return augmented_data(context, loaded, params.max_length, how, tally), tally

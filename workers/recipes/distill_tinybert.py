@@ -5,7 +5,7 @@ from __future__ import annotations
 from pricetag.recipes.base import StageParams
 from pricetag.recipes.methods.distill_tinybert import DistillTinybert, check_heads
 from workers.job.context import StageContext, StageResult
-from workers.methods.tinybert import phases
+from workers.methods.tinybert import phases, prepare_replacement, training_set
 from workers.training import distillation
 from workers.training.phases import train_in_phases
 from workers.training.tasks.registry import task_of
@@ -15,6 +15,7 @@ def prepare(params: StageParams, context: StageContext) -> None:
     """Count both models' operations before the stage opens; compare their attention heads."""
     assert isinstance(params, DistillTinybert)
     distillation.count_teacher_and_student(context, params.student, check_heads)
+    prepare_replacement(context, params)
 
 
 def run(params: StageParams, context: StageContext) -> StageResult:
@@ -30,4 +31,5 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     teacher, student = distillation.teacher_and_student(context, params.student, params)
     parts = phases(params, teacher, student.model, task_of(context))
     facts = distillation.layers(teacher, student)
-    return train_in_phases(context, student, params, parts, facts)
+    data, tally = training_set(context, student, params)
+    return train_in_phases(context, student, params, parts, facts, data=data, tally=tally)

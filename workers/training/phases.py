@@ -9,6 +9,8 @@ from typing import Any
 from pricetag.recipes.training import FullTraining
 from workers.job.context import StageContext, StageResult
 from workers.training import sparsity
+from workers.training.cost.tally import Tally
+from workers.training.data.tokens import TokenData
 from workers.training.finetune import new_tally, training_data
 from workers.training.fit import Horizon, Outcome, fit, report_training
 from workers.training.model.loaded import Loaded
@@ -40,6 +42,9 @@ def train_in_phases(
     params: FullTraining,
     phases: Sequence[Phase],
     facts: Mapping[str, Any] | None = None,
+    *,
+    data: TokenData | None = None,
+    tally: Tally | None = None,
 ) -> StageResult:
     """Train a model in phases, report the training and save the model.
 
@@ -51,14 +56,17 @@ def train_in_phases(
         params: The stage's options.
         phases: The phases in order.
         facts: Further facts for the card of the model.
+        data: What it is trained on, if it is not the training split.
+        tally: The stage's operations, where some were done before.
 
     Raises:
         JobError: The data cannot be used, or the loss is not a finite number.
         Interrupted: A stop was requested; the next attempt resumes in the same phase.
     """
-    data = training_data(context, loaded, params.max_length)
+    if data is None:
+        data = training_data(context, loaded, params.max_length)
     zeros = sparsity.decide(context, loaded, params.keep_sparsity)
-    tally = new_tally(context, loaded)
+    tally = tally or new_tally(context, loaded)
 
     def one_phase(one: Round) -> Result:
         phase = phases[one.number]

@@ -8,10 +8,17 @@ from typing import Literal
 from pydantic import Field
 
 from pricetag.accounting.forecast.from_history import Work
+from pricetag.recipes.data import FromScratch
 from pricetag.recipes.kinds import Paper, RecipeEntry
 from pricetag.recipes.shapes import MisfitError, Shape
 from pricetag.recipes.students import Student, student_shape
-from pricetag.recipes.training import TRAINING, FullTraining, examples_per_step
+from pricetag.recipes.tasks import LANGUAGE_MODELS, TaskEntry
+from pricetag.recipes.training import (
+    TRAINING,
+    FullTraining,
+    examples_per_step,
+    metric_is_reported,
+)
 
 
 class DistillTinybert(FullTraining):
@@ -53,6 +60,19 @@ class DistillTinybert(FullTraining):
         default=Student(layers=4, hidden_size=312, intermediate_size=1200),
         description="Shape and first weights of the student.",
     )
+    augmentation: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description="Copies of each training example in which the run's model, a masked language "
+        "model, replaces words; the paper's are 20. 0 for none.",
+    )
+    replacement_rate: float = Field(
+        0.4, gt=0, le=1, description="Probability that a word of a copy is replaced."
+    )
+    replacement_candidates: int = Field(
+        15, ge=1, le=1000, description="Most likely tokens from which the new word is drawn."
+    )
 
     @property
     def effective_epochs(self) -> float:
@@ -81,11 +101,28 @@ def _shape(params: DistillTinybert, teacher: Shape) -> Shape:
 
 
 def _work(params: DistillTinybert, devices: int) -> Work:
-    """The epochs of both phases."""
+    """The epochs of both phases, over the examples and their copies."""
+    larger = 1 + params.augmentation
     if params.max_steps is not None:
         examples = params.max_steps * examples_per_step(params, devices)
-        return Work(epochs=params.intermediate_epochs or None, examples=float(examples))
-    return Work(epochs=params.intermediate_epochs + params.effective_epochs)
+        return Work(epochs=larger * params.intermediate_epochs or None, examples=float(examples))
+    return Work(epochs=larger * (params.intermediate_epochs + params.effective_epochs))
+
+
+def _check_model(params: DistillTinybert, model: object) -> MisfitError | None:
+    if params.augmentation and isinstance(model, FromScratch):
+        return MisfitError(
+            "augmentation",
+            "needs a masked language model as the run's model, which has random weights; use a "
+            "pretrained model or augmentation: 0",
+        )
+    return None
+
+
+def _check_task(params: DistillTinybert, task: TaskEntry) -> MisfitError | None:
+    if params.augmentation and task.name in LANGUAGE_MODELS:
+        return MisfitError("augmentation", f"needs labeled texts; {task.name} has none, use 0")
+    return metric_is_reported(params, task)
 
 
 ENTRY = RecipeEntry(
@@ -111,8 +148,11 @@ ENTRY = RecipeEntry(
         tasks=frozenset({"classification", "regression", "masked_lm"}),
         reshape=_shape,
         work=_work,
+        check_model=_check_model,
+        check_task=_check_task,
+        later=frozenset({"augmentation", "replacement_rate", "replacement_candidates"}),
         counts_whole=lambda params: params.intermediate_epochs == 0,
-        amount=TRAINING.amount | {"intermediate_epochs"},
+        amount=TRAINING.amount | {"intermediate_epochs", "augmentation"},
         tuning=TRAINING.tuning | {"intermediate_learning_rate", "temperature", "mean_over_classes"},
     ),
 )
