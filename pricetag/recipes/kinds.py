@@ -72,6 +72,8 @@ class Traits(Generic[P]):
         headless: Why its model must be trained before it is used; None if it has a head.
         starts_from_scratch: Whether it may be the first stage of a model with random weights, or
             follow a stage whose model is ``headless``.
+        finds_tickets: Whether its models are lottery tickets, which win or lose against the full
+            model over seeds, unless the option ``control`` names a control.
         runs_program: Whether it runs the author's own program, without task and model.
         measures_model: Whether it reports size, speed and quality of the current model.
         tasks: Tasks that it supports.
@@ -99,6 +101,7 @@ class Traits(Generic[P]):
     final: str | None = None
     headless: str | None = None
     starts_from_scratch: bool = False
+    finds_tickets: bool = False
     runs_program: bool = False
     measures_model: bool = False
     tasks: frozenset[str] = frozenset(TASKS)

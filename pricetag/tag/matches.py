@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean, stdev
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pricetag.accounting.document.records import QualityTag
 from pricetag.accounting.work.matching import USUAL_SEEDS, match
 from pricetag.tag.variants import SCORES
 from pricetag.tag.view import TagView
 
-TICKET = "prune-lottery_ticket"
+if TYPE_CHECKING:
+    from pricetag.recipes.kinds import RecipeEntry
+
 SPLIT = "validation"
 LOWER_IS_BETTER = frozenset({"perplexity"})
 
@@ -81,19 +83,26 @@ def _winning(
 
 def _why_no_tickets(tickets: Sequence[Recipe], full: Sequence[Recipe]) -> str | None:
     """Why the first group is not tickets, or the second not full models; None if they are."""
-    from pricetag.recipes.registry import entry_of, kind_of
-
     for recipe in tickets:
-        stages = [stage for stage in recipe["stages"] if kind_of(stage) == TICKET]
+        stages = [stage for stage, entry in _stages(recipe) if entry.traits.finds_tickets]
         if not stages:
-            return "a are not runs of prune with method: lottery_ticket"
+            return "a are not runs that find lottery tickets"
         if control := stages[-1].get("control"):
             return f"a are controls ({control}), not tickets"
-    entries = [entry_of(stage) for recipe in full for stage in recipe["stages"]]
-    compression = {e.kind for e in entries if e is not None and e.traits.group == "compression"}
+    entries = [entry for recipe in full for _, entry in _stages(recipe)]
+    compression = {entry.kind for entry in entries if entry.traits.group == "compression"}
     if compression:
         return f"b are not full models: they have {', '.join(sorted(compression))}"
     return None
+
+
+def _stages(recipe: Recipe) -> Iterator[tuple[Recipe, RecipeEntry[Any]]]:
+    """The stages of a run whose kinds this version has."""
+    from pricetag.recipes.registry import entry_of
+
+    for stage in recipe["stages"]:
+        if (entry := entry_of(stage)) is not None:
+            yield stage, entry
 
 
 def _first_metric(recipe: Recipe) -> str | None:
@@ -122,12 +131,11 @@ def _by_seeds(values: Sequence[float], recipes: Sequence[Recipe]) -> list[float]
 
 def _seeds(recipe: Recipe) -> str:
     """The seeds of all stages of a run."""
-    from pricetag.recipes.registry import entry_of
-
-    seeds: list[Any] = []
-    for stage in recipe["stages"]:
-        if (entry := entry_of(stage)) is not None:
-            seeds += [stage.get(option) for option in sorted(entry.traits.seeds)]
+    seeds = [
+        stage.get(option)
+        for stage, entry in _stages(recipe)
+        for option in sorted(entry.traits.seeds)
+    ]
     return str(seeds)
 
 

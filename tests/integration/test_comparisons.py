@@ -29,7 +29,7 @@ async def test_two_groups_of_runs(api: Api) -> None:
     assert (body["ratio"]["value"], body["unit"]) == (pytest.approx(1.0), "kg")
     assert [run["run_id"] for run in body["b"]["runs"]] == [third, fourth]
     assert body["winning_ticket"] is None
-    assert body["winning_ticket_reason"] == "a are not runs of prune with method: lottery_ticket"
+    assert body["winning_ticket_reason"] == "a are not runs that find lottery tickets"
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_repeats_with_one_seed_count_once() -> None:
             FULL_MODEL,
             "a are controls (random_mask), not tickets",
         ),
-        (side(FULL, [0.9, 0.9]), FULL_MODEL, "a are not runs of prune with method"),
+        (side(FULL, [0.9, 0.9]), FULL_MODEL, "a are not runs that find lottery tickets"),
         (
             side(TICKET, [0.9, 0.9]),
             side({"kind": "prune", "sparsity": 0.5}, [0.9, 0.9]),

@@ -106,6 +106,7 @@ ENTRY = RecipeEntry(
         TRAINING,
         group="compression",
         starts_from_scratch=True,
+        finds_tickets=True,
         work=_work,
         counts_whole=lambda params: params.ticket_rounds == 0,
     ),
