@@ -186,9 +186,7 @@ def _make(
         message = "a run is named with several versions; a report uses one price tag of each run"
         raise CliError(message, EXIT_USAGE)
     if title is None:
-        subject = (
-            ", ".join(map(str, filters.values())) if filters else client.get_run(ids[0])["name"]
-        )
+        subject = _filtered(filters) if filters else client.get_run(ids[0])["name"]
         title = f"{'Price' if table is None else 'GLUE'} of {subject}" + (
             f" and {len(ids) - 1} more" if len(ids) > 1 else ""
         )
@@ -206,6 +204,12 @@ def _make(
         if error.code != "nothing-to-report" or not ids or not messages:
             raise
         raise CliError(messages, EXIT_USAGE) from error
+
+
+def _filtered(filters: Mapping[str, Any]) -> str:
+    """The values of filters in words: ``text, sst2``."""
+    several = (value if isinstance(value, list) else [value] for value in filters.values())
+    return ", ".join(str(value) for values in several for value in values)
 
 
 def _unpriced(

@@ -175,3 +175,18 @@ def test_the_table_of_glue_is_printed_and_its_report_written(
 def test_a_stored_report_has_its_own_table(api: FakeApi, capsys: Captured) -> None:
     assert pricetag(["report", "--id", "x", "--table", "glue"]) != 0
     assert "--table is for a new report" in complaint(capsys)
+
+
+def test_a_report_by_filters_is_titled_with_their_values(
+    api: FakeApi, capsys: Captured, tmp_path: Path
+) -> None:
+    report_id = "aaaaaaaa-0000-4000-8000-000000000001"
+    made = {"id": report_id, "title": "T", "context": {"runs": []}}
+    api.answers |= {
+        "POST /v1/reports": Answer(made, 201),
+        f"GET /v1/reports/{report_id}.md": Answer("# x", kind="text/markdown"),
+    }
+    filters = ["--project", "text", "--tag", "sst2", "--tag", "paper"]
+    assert pricetag(["report", *filters, "--format", "md", "-o", str(tmp_path)]) == 0
+    posted = next(request for request in api.asked if request.method == "POST")
+    assert json.loads(posted.body)["title"] == "Price of text, sst2, paper"
