@@ -37,11 +37,11 @@ def inspect(
 
     The figures follow from the shapes in its files; no weights are loaded.
     """
-    from pricetag.inspection import UnreadableModelError, parts_of, read_model, savings_of
+    from pricetag.inspection import UnreadableModelError, exits_of, parts_of, read_model, savings_of
 
     try:
         stored = read_model(model)
-        parts = parts_of(stored, length)
+        parts, exits = parts_of(stored, length), exits_of(stored, length)
     except UnreadableModelError as error:
         raise CliError(str(error)) from error
     figures: dict[str, Any] = {
@@ -50,6 +50,7 @@ def inspect(
         "length": length,
         "parts": {name: asdict(part) for name, part in parts.by_name.items()},
         "total": asdict(parts.total),
+        "exits": [asdict(each) for each in exits],
         "training_bytes": TRAINING_BYTES * parts.total.parameters,
         "savings": [asdict(saving) for saving in savings_of(stored, parts)],
     }

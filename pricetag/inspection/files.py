@@ -57,6 +57,7 @@ class StoredModel:
         tensors: All tensors of its files, each once.
         groups: For models whose layers share weights: for each layer the layer that is stored.
         notes: Names of the files that state how its modules differ from the configuration.
+        exits: Layers after which an example may leave, from 0; empty without early exits.
     """
 
     name: str
@@ -64,6 +65,7 @@ class StoredModel:
     tensors: tuple[StoredTensor, ...]
     groups: tuple[int, ...] | None = None
     notes: tuple[str, ...] = ()
+    exits: tuple[int, ...] = ()
 
 
 def read_model(folder: Path) -> StoredModel:
@@ -86,12 +88,14 @@ def read_model(folder: Path) -> StoredModel:
     tensors = {tensor.name: tensor for file in files for tensor in _header(file)}
     notes = [name for name in NOTES if (folder / name).exists()]
     groups = _json_object(folder / SHARED)["groups"] if SHARED in notes else None
+    exits = _json_object(folder / EXITS).get("layers", ()) if EXITS in notes else ()
     return StoredModel(
         folder.resolve().name,
         config,
         tuple(tensors.values()),
         None if groups is None else tuple(groups),
         tuple(notes),
+        tuple(exits),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pricetag.inspection.files import EXITS, StoredModel, StoredTensor, UnreadableModelError
+from pricetag.inspection.files import StoredModel, StoredTensor, UnreadableModelError
 
 PartName = Literal["embedding", "attention", "feed_forward", "head"]
 PARTS: tuple[PartName, ...] = ("embedding", "attention", "feed_forward", "head")
@@ -114,6 +114,55 @@ def parts_of(model: StoredModel, length: int) -> Parts:
     return parts
 
 
+@dataclass(frozen=True)
+class Exit:
+    """The operations of an example that leaves after a layer.
+
+    Attributes:
+        layer: The layer, from 0.
+        flops: Operations on the text, with the classifiers on the way.
+    """
+
+    layer: int
+    flops: int
+
+
+def exits_of(model: StoredModel, length: int) -> list[Exit]:
+    """The operations up to each early exit of a model; empty for a model without exits.
+
+    Args:
+        model: The model.
+        length: Number of tokens of the text.
+    """
+    if not model.exits:
+        return []
+    once = dict.fromkeys(_uses(model), 1)
+    of_layer = dict.fromkeys(once, 0)
+    embedding = pooler = classifier = 0
+    for tensor in weights_of(model):
+        flops = 2 * tensor.numbers * _rows(model, tensor, length, once)
+        if in_layer := LAYER.search(tensor.name):
+            of_layer[int(in_layer[1])] += flops
+        elif part_of(tensor.name) == "embedding":
+            embedding += flops
+        elif _POOLER.search(tensor.name):
+            pooler += 2 * tensor.numbers if len(tensor.shape) == 2 else 0
+        elif tensor.name == "classifier.weight":
+            classifier = flops
+    for layer, width in _attention_widths(model):
+        of_layer[layer] += 4 * length**2 * width
+    stored = model.groups or tuple(range(model.exits[-1] + 1))
+    return [
+        Exit(
+            layer,
+            embedding
+            + sum(of_layer[stored[each]] + pooler for each in range(layer + 1))
+            + classifier * (number + 1),
+        )
+        for number, layer in enumerate(model.exits)
+    ]
+
+
 def _uses(model: StoredModel) -> dict[int, int]:
     """How many layers compute with each stored layer."""
     numbers = {int(m[1]) for t in model.tensors if (m := LAYER.search(t.name))}
@@ -139,7 +188,7 @@ def _rows(model: StoredModel, tensor: StoredTensor, length: int, uses: dict[int,
     layer = LAYER.search(name)
     if layer:
         return 0 if _EMBEDDING.search(name) else length * uses[int(layer[1])]
-    if _POOLER.search(name) and EXITS in model.notes:  # the pooler serves every layer
+    if _POOLER.search(name) and model.exits:  # the pooler serves every layer
         return sum(uses.values())
     once = _ONE_TEXT.search(name) or _architecture(model).endswith("ForSequenceClassification")
     reads_all = model.config.get("model_type") == "gpt2"  # its classifier scores every token

@@ -25,7 +25,7 @@ from transformers import (
 )
 
 from pricetag.cli.app import run as pricetag
-from pricetag.inspection import UnreadableModelError, parts_of, read_model, savings_of
+from pricetag.inspection import UnreadableModelError, exits_of, parts_of, read_model, savings_of
 from workers.methods.albert import apply_albert
 from workers.methods.int8 import apply_int8
 from workers.methods.low_rank import apply_low_rank, ranks_of, replaceable
@@ -84,6 +84,11 @@ def shared_with_exits(model: PreTrainedModel) -> None:
     add_exits(model, [1, 3])
 
 
+def sliced_with_exits(model: PreTrainedModel) -> None:
+    sliced(model)
+    add_exits(model, [0, 2, 3])
+
+
 SURGERY: dict[str, Callable[[PreTrainedModel], Any]] = {
     "plain": lambda model: None,
     "sliced": sliced,
@@ -92,6 +97,7 @@ SURGERY: dict[str, Callable[[PreTrainedModel], Any]] = {
     "int8": lambda model: apply_int8(model, embeddings=True),
     "exits": lambda model: add_exits(model, [0, 1, 3]),
     "shared-exits": shared_with_exits,
+    "sliced-exits": sliced_with_exits,
 }
 
 
@@ -110,6 +116,21 @@ def test_a_models_files_tell_what_its_modules_do(tmp_path: Path, surgery: str) -
     assert total.parameters == counted.weights.parameters
     assert total.flops == counted.flops_per_sequence(LENGTH)
     assert total.size_bytes == counted.weights.dense_bytes
+
+
+@pytest.mark.parametrize("surgery", SURGERY)
+def test_the_operations_up_to_each_exit_are_those_of_the_model(
+    tmp_path: Path, surgery: str
+) -> None:
+    model = classifier()
+    SURGERY[surgery](model)
+    counted = profile(model)
+    inspected(model, tmp_path)
+    exits = exits_of(read_model(tmp_path), LENGTH)
+    assert [each.flops for each in exits] == [each.forward(LENGTH) for each in counted.exits]
+    assert bool(exits) == ("exits" in surgery)
+    if "exits" in surgery:
+        assert [each.layer for each in exits][-1] == LAYERS - 1
 
 
 @pytest.mark.parametrize("name", OTHERS)

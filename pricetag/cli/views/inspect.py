@@ -30,6 +30,9 @@ def inspect_view(figures: Mapping[str, Any]) -> Iterator[str | RenderableType]:
         f"{_scaled(figures['training_bytes'], 1e6)} MB for training in fp32 with AdamW, without "
         "activations."
     )
+    if figures["exits"]:
+        yield "Early exits: the FLOPs above are those of an example that computes all layers."
+        yield _exits(figures["exits"], figures["total"]["flops"])
     if figures["savings"]:
         yield "What each method leaves, by arithmetic; quality is not considered:"
         yield _savings(figures["savings"], figures["total"])
@@ -56,6 +59,14 @@ def _chart(parts: Mapping[str, Any], total: Mapping[str, Any]) -> RenderableType
             share = part[key] / total[key] if total[key] else 0.0
             cells += [f"{share:.1%}", "━" * round(share * BAR)]
         table.add_row(NAMES[name], *cells)
+    return table
+
+
+def _exits(exits: Sequence[Mapping[str, Any]], total_flops: int) -> RenderableType:
+    table = new_table("Leaves after layer", ">FLOPs (G)", ">share")
+    for each in exits:
+        share = f"{each['flops'] / total_flops:.1%}"
+        table.add_row(str(each["layer"]), _scaled(each["flops"], 1e9), share)
     return table
 
 
