@@ -386,6 +386,7 @@ def test_a_pruned_model_is_smaller_and_counted_in_closed_form(
     assert counts.weights.parameters == whole.weights.parameters - gone
     assert reporter.of("metric", name="heads_left")[-1]["value"] == 2
     assert reporter.of("metric", name="neurons_left")[-1]["value"] == 12
+    assert bool(reporter.of("flops")) == (criterion != "random")  # nothing was computed
 
 
 def batches_flops(reporter: RecordingReporter) -> float:

@@ -126,7 +126,8 @@ class UnitStage:
             one_round,
             change_again=lambda result: self._cut(result["choice"]),
         )
-        self.tally.report()
+        if self.tally.dense > 0:
+            self.tally.report()
         outcomes = [Outcome(**one["outcome"]) for one in results if one["outcome"] is not None]
         if outcomes:
             report_training(self.context, outcomes)
