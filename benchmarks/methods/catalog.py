@@ -55,17 +55,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Catalog:
-    """All runs by name, and the kinds that do not run, with the reason.
-
-    Attributes:
-        runs: The runs whose methods this version has.
-        not_run: Kinds that cannot run, with the reason.
-        awaiting: The runs whose methods this version does not have.
-    """
+    """All runs by name, and the kinds that do not run, with the reason."""
 
     runs: Mapping[str, Entry]
     not_run: Mapping[str, str]
-    awaiting: Mapping[str, Entry] = field(default_factory=dict)
 
     def chain(self, name: str) -> list[Entry]:
         """A run and those that it starts from, the first one first."""
@@ -98,14 +91,7 @@ def read(file: Path = FILE) -> Catalog:
     runs = {name: Entry(name=name, **fields) for name, fields in described["runs"].items()}
     for entry in runs.values():
         _check(entry, runs)
-    whole = Catalog(runs, described["not_run"])
-    awaiting = {
-        name: entry
-        for name, entry in runs.items()
-        if any(link.method not in REGISTRY for link in whole.chain(name))
-    }
-    present = {name: entry for name, entry in runs.items() if name not in awaiting}
-    return Catalog(present, whole.not_run, awaiting)
+    return Catalog(runs, described["not_run"])
 
 
 def _check(entry: Entry, runs: Mapping[str, Entry]) -> None:

@@ -17,7 +17,7 @@ from pricetag.client.runs import FINAL
 from pricetag.recipes import REGISTRY
 from pricetag.wire import Run
 
-LOOK_S = 0.05
+LOOK_S = 0.25
 
 
 @dataclass(frozen=True)

@@ -166,8 +166,9 @@ def _claims(results: Mapping[str, Results]) -> str:
         "A claim that one score is above another is *held* if the whole 95% interval of the "
         "difference is above 0, *not held* if it is below, and otherwise *not decided*: the "
         "difference is within the noise. The interval is Welch's over the seeds; with one seed, "
-        "that of the number of sentences. One small encoder and one data set neither prove nor "
-        "refute a paper.",
+        "that of the number of sentences. *Cost* is the energy of making the models that decide "
+        "a claim, all seeds, without their teachers. One small encoder and one data set neither "
+        "prove nor refute a paper.",
         "",
         "| Claim | Source | Verdict | Figures | Cost (Wh) |",
         "| --- | --- | --- | --- | ---: |",

@@ -14,7 +14,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
-from transformers import AutoTokenizer, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+)
 
 from pricetag.recipes import parse_recipe, traits_of
 from pricetag.recipes.errors import RecipeError
@@ -271,6 +277,25 @@ def test_operations_are_the_closed_form(trained: tuple[Path, RecordingReporter])
     assert 0 < counts[-1] < 40
     expected = sum(n * each.forward(TOKENS) for n, each in zip(counts, counted.exits, strict=True))
     assert evaluation == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_pretrained_encoder_without_a_head_gets_exits(
+    trained: tuple[Path, RecordingReporter],
+) -> None:
+    root, _ = trained
+    tokenizer = AutoTokenizer.from_pretrained(root / "work" / "stage-00" / "model")
+    shape = AutoConfig.from_pretrained(root / "work" / "stage-00" / "model")
+    counts = []
+    for name, made in (("encoder", AutoModel), ("classifier", AutoModelForSequenceClassification)):
+        made.from_config(shape).save_pretrained(root / name)
+        tokenizer.save_pretrained(root / name)
+        described = recipe({**EXITS, "max_steps": 1}, model=name)
+        reporter = carry_out(
+            root, described, work_dir=root / f"work-{name}", artifacts_dir=root / f"art-{name}"
+        )
+        counts.append([event["dense"] for event in reporter.of("flops")])
+    assert counts[0] == counts[1] != []
+    assert exits_of(registry.load(root / "work-encoder" / "stage-00" / "model")) is not None
 
 
 def test_examples_for_the_temperatures_are_not_trained_on(

@@ -28,6 +28,7 @@ from workers.training.finetune import (
     full_profile,
     training_data,
     training_labels,
+    with_head,
 )
 from workers.training.formats import registry
 from workers.training.formats.exits import (
@@ -171,7 +172,7 @@ def apply_exits(context: StageContext, loaded: Loaded, params: TrainEarlyExit) -
 def count(context: StageContext, params: TrainEarlyExit) -> None:
     """Count the operations of the model with its exits, before the stage opens."""
     ref = needed(context)
-    config = read_config(ref)
+    config = with_head(context, read_config(ref))
     depth = int(getattr(config, "num_hidden_layers", 0))
     if layers_misfit(params, depth) is not None:
         return  # the stage rejects it

@@ -91,10 +91,16 @@ def count_model(context: StageContext) -> FlopProfile:
     config = models.read_config(ref)
     notes = models.notes_of(ref)
     if not registry.same_operations(notes):
-        if ref.scratch is not None:
-            config.architectures = [task_of(context).head.models[config.model_type]]
-        return count_modules(context, config, notes)[0]
+        return count_modules(context, with_head(context, config), notes)[0]
     return count_operations(context, config)
+
+
+def with_head(context: StageContext, config: PreTrainedConfig) -> PreTrainedConfig:
+    """The configuration of a model that gets a head for the run's task, unless it has one."""
+    head = task_of(context).head
+    if not head.is_in(config) and config.model_type in head.models:
+        config.architectures = [head.models[config.model_type]]
+    return config
 
 
 def count_modules(

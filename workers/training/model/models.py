@@ -179,6 +179,7 @@ def _fitted(
     require_working(model, tokenizer, training=training)
     if training:
         freeze_unread(model)
+        model.config.architectures = [type(model).__name__]  # as in a saved model
     return Loaded(model, tokenizer, list(labels) if labels is not None else None)
 
 
@@ -216,7 +217,6 @@ def _from_scratch(context: StageContext, ref: ModelRef, labels: Sequence[str] | 
     task = task_of(context)
     task.configure(config, tokenizer, labels)
     model = task.head.build(config)
-    model.config.architectures = [type(model).__name__]  # as in a saved model
     registry.rebuild(model, notes_of(ref))
     return _fitted(context, model, tokenizer, labels, training=True)
 
