@@ -29,11 +29,12 @@ from pricetag.recipes import parse_recipe
 from pricetag.recipes.errors import RecipeError
 from tests.support.recording import RecordingReporter
 from tests.support.tasks import task_files, task_recipe
-from tests.support.training import TRAIN_TOKENS, carry_out, counted_once, recipe
+from tests.support.training import TRAIN_TOKENS, carry_out, context, counted_once, recipe
 from workers.job.reporter import JobError
 from workers.methods.tied_embeddings import apply_tying
 from workers.training.formats import registry
 from workers.training.formats.profile import profile
+from workers.training.model.models import for_training
 from workers.training.model.tying import are_tied, freeze_unread, tables, tie, untie
 
 V, H = 60, 16
@@ -278,3 +279,11 @@ def test_a_model_from_scratch_is_made_as_the_stage_says(control: Path, tmp_path:
     with counted_once():
         carry_out(tmp_path, task_recipe(task, SHARE), data_roots=[control])
     assert are_tied(made_by(tmp_path))
+
+
+def test_a_bias_that_is_not_computed_with_is_frozen_in_later_training(control: Path) -> None:
+    task = (control / "task").read_text()
+    described = task_recipe(task, TRAIN, model="control")
+    model = for_training(context(control, described, control / "control"), None, 0).model
+    frozen = [name for name, each in model.named_parameters() if not each.requires_grad]
+    assert frozen == (["cls.predictions.bias"] if task == "masked_lm" else [])
