@@ -103,7 +103,7 @@ ENTRY = RecipeEntry(
         "method": "qbert",
         "bits": "auto",
         "bit_budget": 3,
-        "hessian_examples": 16,
+        "hessian_examples": 8,
         "hessian_batch_size": 8,
         "hessian_iterations": 5,
         "epochs": 1,
