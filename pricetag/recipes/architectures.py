@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -27,7 +27,26 @@ class Deq(Params):
     )
 
 
-Architecture = Deq
+class Reformer(Params):
+    """An encoder whose tokens attend within buckets of a locality-sensitive hash.
+
+    Source: Kitaev, Kaiser, Levskaya 2020, Reformer: The Efficient Transformer, arXiv:2001.04451.
+    """
+
+    name: Literal["reformer"] = Field(description="Name of the architecture.")
+    rounds: int = Field(4, ge=1, le=64, description="Rounds of hashing.")
+    buckets: int = Field(
+        16, ge=2, le=4096, multiple_of=2, description="Buckets of the hash; an even number."
+    )
+    chunk: int = Field(
+        16, ge=1, le=4096, description="Tokens of a chunk: attention reaches it and the one before."
+    )
+
+
+Architecture = Annotated[Deq | Reformer, Field(discriminator="name")]
+
+
+ARCHITECTURES: dict[str, type[Params]] = {"deq": Deq, "reformer": Reformer}
 
 
 def note_of(architecture: Architecture) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from pricetag import storable
 from pricetag.field_messages import message_of, quotes_hint
 from pricetag.one_line import not_utf8
-from pricetag.recipes.architectures import Deq
+from pricetag.recipes.architectures import ARCHITECTURES
 from pricetag.recipes.base import AS_STORED
 from pricetag.recipes.data import Data, EncoderConfig, FromScratch
 from pricetag.recipes.errors import FieldError, RecipeError
@@ -122,6 +122,8 @@ def _unstorable(obj: object) -> Iterator[FieldError]:
 def _field_error(detail: ErrorDetails, obj: Mapping[str, Any]) -> FieldError:
     kind, context = detail["type"], detail.get("ctx", {})
     loc = list(_author_path(detail["loc"], obj, missing=kind == "missing"))
+    if kind in ("union_tag_invalid", "union_tag_not_found") and loc[-1] == "architecture":
+        return _unknown_architecture(loc, detail["input"])
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         return _unknown_kind(loc, detail["input"])
     if "field" in context:
@@ -164,6 +166,15 @@ def _author_path(loc: tuple[int | str, ...], obj: object, *, missing: bool) -> I
             yield str(part)
 
 
+def _unknown_architecture(loc: list[str], value: object) -> FieldError:
+    name = value.get("name") if isinstance(value, Mapping) else None
+    valid = f"one of: {', '.join(ARCHITECTURES)}"
+    field = ".".join([*loc, "name"])
+    if name is None:
+        return FieldError(field, f"is missing: {valid}")
+    return FieldError(field, f"must be {valid}", _near(str(name), ARCHITECTURES, show_all=False))
+
+
 def _unknown_kind(loc: list[str], value: object) -> FieldError:
     if not isinstance(value, Mapping):
         return FieldError(".".join(loc), f"a stage is an object of fields, not {_type_name(value)}")
@@ -192,7 +203,6 @@ _CLASSES: dict[tuple[str, ...], type[BaseModel]] = {
     ("recipe", "data"): Data,
     ("recipe", "model"): FromScratch,
     ("recipe", "model", "config"): EncoderConfig,
-    ("recipe", "model", "architecture"): Deq,
 }
 
 
@@ -201,6 +211,8 @@ def _known_fields(path: list[str], obj: Mapping[str, Any]) -> list[str]:
     model = _CLASSES.get(tuple(path))
     if model is FromScratch and "run" in obj["recipe"]["model"]:
         model = FromRun
+    if path == ["recipe", "model", "architecture"]:
+        model = ARCHITECTURES.get(str(obj["recipe"]["model"]["architecture"].get("name")))
     if model is None and path[:2] == ["recipe", "stages"]:
         stage = obj["recipe"]["stages"][int(path[2])]
         entry = entry_of(stage)

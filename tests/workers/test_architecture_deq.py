@@ -125,7 +125,7 @@ def test_operations_of_training_are_those_that_torch_counts(
     with counter:
         torch.autograd.backward(model(tokens()).logits.sum())
     counted = profile(deq(**changes)).flops
-    extra = registry.further_flops({"deq": {**NOTE, **changes}}, counted, 8)
+    extra = registry.further_flops(model, {"deq": {**NOTE, **changes}}, counted, 8)
     assert 3 * (counted.training(8) + extra) == counter.get_total_flops()
 
 

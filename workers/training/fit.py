@@ -128,7 +128,7 @@ def fit(
         if not parts.read_logits:
             tally.profile = tally.profile.without_head()
         tally.leave_uncounted(name for plugin in parts.all for name in plugin.uncounted)
-        operations = Operations(tally, parts, registry.describe(loaded.model))
+        operations = Operations(tally, parts, loaded.model, registry.describe(loaded.model))
         trainer.equip(parts, recorder, watch.losses, operations, mid_evaluation)
         start = checkpoints.newest(folder)
         if start is not None:

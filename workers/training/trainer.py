@@ -65,11 +65,12 @@ class Participants:
 class Operations:
     """Counts the operations of this process's batches, times the number of processes.
 
-    ``notes`` are those of the model's formats.
+    ``notes`` are those of the formats of the ``model``.
     """
 
     tally: Tally
     parts: Participants
+    model: PreTrainedModel
     notes: registry.Notes
 
     def add(self, rows: int, width: int) -> None:
@@ -77,7 +78,7 @@ class Operations:
         density = self.parts.density()
         extra, effective_extra = self.parts.extra_flops(rows, width, density)
         profile = self.tally.profile
-        further = rows * registry.further_flops(self.notes, profile, width)
+        further = rows * registry.further_flops(self.model, self.notes, profile, width)
         dense = rows * profile.training(width) + extra + further
         effective = rows * profile.training(width, density) + effective_extra + further
         world = ranks.world_size()

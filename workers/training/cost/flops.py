@@ -41,6 +41,8 @@ class FlopProfile:
 
     The linear part is the multiplication by weights, the square part the mixing in attention.
     ``head`` are the operations of a head for every token, such as a language model's logits.
+    ``per_chunk`` are operations for each chunk of ``chunk`` tokens, the last one filled up, where
+    attention is within chunks.
     """
 
     square: float
@@ -49,11 +51,14 @@ class FlopProfile:
     method: str
     uncounted: tuple[str, ...] = ()
     head: float = 0.0
+    chunk: int = 1
+    per_chunk: float = 0.0
 
     def forward(self, length: int, density: float = 1.0) -> float:
         """Operations for one example; ``density`` is the encoder's share of non-zero weights."""
         per_token = density * self.linear + self.head
-        return self.square * length**2 + per_token * length + self.fixed
+        whole = self.square * length**2 + per_token * length + self.fixed
+        return whole + self.per_chunk * -(-length // self.chunk) if self.per_chunk else whole
 
     def with_classes(self, classes: int, hidden: int) -> FlopProfile:
         """The same encoder with another head, whose last layer is ``[hidden, classes]``."""

@@ -90,13 +90,20 @@ class Format(ABC):
         """
         return ()
 
-    def further_flops(self, note: Note, profile: FlopProfile, width: int) -> float:
+    def chunked_flops(self, model: PreTrainedModel) -> tuple[int, int]:
+        """Tokens of a chunk, and forward operations of the model for each chunk of a text."""
+        return 1, 0
+
+    def further_flops(
+        self, model: PreTrainedModel, note: Note, profile: FlopProfile, width: int
+    ) -> float:
         """Operations of training on one text, beyond three times those of its forward pass.
 
         Negative where it needs fewer.
 
         Args:
-            note: The model's note.
+            model: The model.
+            note: Its note.
             profile: Operations of the model's forward pass.
             width: Number of tokens.
         """

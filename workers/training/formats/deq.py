@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
 from workers.training.architectures.fixed_point import SOLVERS, equilibrium
+from workers.training.architectures.masks import tokens_of
 from workers.training.cost.flops import FlopProfile
 from workers.training.formats.base import Format, Note, require_format
 
@@ -42,7 +43,7 @@ class EquilibriumEncoder(nn.Module):
         **others: Any,
     ) -> BaseModelOutputWithPastAndCrossAttentions:
         """States ``[batch, seq, hidden]`` of the embeddings ``[batch, seq, hidden]``."""
-        shape, tokens = hidden_states.shape, _tokens(attention_mask)
+        shape, tokens = hidden_states.shape, tokens_of(attention_mask)
         same = torch.promote_types(hidden_states.dtype, torch.float32)
         chance = _repeated(hidden_states.device) if self.training else nullcontext
 
@@ -52,7 +53,7 @@ class EquilibriumEncoder(nn.Module):
                 for layer in self.layer:
                     states = layer(states, attention_mask, **others)
             states = states.to(same)
-            return (states if tokens is None else states * tokens).flatten(1)
+            return (states if tokens is None else states * tokens.unsqueeze(-1)).flatten(1)
 
         start = torch.zeros(shape, dtype=same, device=hidden_states.device).flatten(1)
         options = self.options
@@ -63,16 +64,6 @@ class EquilibriumEncoder(nn.Module):
             flat = function(solve(function, start, evaluations, 0.0).point)
         states = flat.view(shape).to(hidden_states.dtype)
         return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=states)
-
-
-def _tokens(attention_mask: torch.Tensor | None) -> torch.Tensor | None:
-    """Which states are of tokens, not of padding ``[batch, seq, 1]``; None for all of them."""
-    if attention_mask is None:
-        return None
-    if attention_mask.dim() == 2:
-        return (attention_mask > 0).unsqueeze(-1)
-    row = attention_mask[:, 0, 0]  # every token sees the same ones
-    return (row if row.dtype == torch.bool else row > -1).unsqueeze(-1)
 
 
 def _repeated(device: torch.device) -> Callable[[], AbstractContextManager[None]]:
@@ -110,7 +101,9 @@ class Equilibrium(Format):
         base: Any = model.base_model
         base.encoder = EquilibriumEncoder(base.encoder.layer, note)
 
-    def further_flops(self, note: Note, profile: FlopProfile, width: int) -> float:
+    def further_flops(
+        self, model: PreTrainedModel, note: Note, profile: FlopProfile, width: int
+    ) -> float:
         """See ``Format.further_flops``.
 
         A forward pass has k + 1 evaluations of the layers. Training adds two for the gradient of

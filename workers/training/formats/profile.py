@@ -181,7 +181,13 @@ def _counted_unchanged(model: PreTrainedModel) -> FlopProfile:
     watch = UncountedOperators()
     with watch:
         counts = [count_forward(model, length) for length in lengths]
-    square, linear, fixed = parabola(lengths, counts)
+    in_head = head_flops_per_token(model, lengths, parabola(lengths, counts)[1])
+    chunk, per_chunk = registry.chunked_flops(model)
+    pairs = zip(lengths, counts, strict=True)
+    others = [count - per_chunk * -(-length // chunk) for length, count in pairs]
+    square, linear, fixed = parabola(lengths, others)
     method = "FlopCounterMode on meta tensors of the model's own modules, 2 per multiply-add"
-    in_head = head_flops_per_token(model, lengths, linear)
-    return FlopProfile(square, linear - in_head, fixed, method, watch.names(), in_head)
+    linear -= in_head
+    return FlopProfile(
+        square, linear, fixed, method, watch.names(), in_head, chunk, float(per_chunk)
+    )

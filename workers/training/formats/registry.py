@@ -73,10 +73,17 @@ def in_encoder(notes: Notes) -> bool:
     return all(each.in_encoder for each in all_formats() if each.name in notes)
 
 
-def further_flops(notes: Notes, profile: FlopProfile, width: int) -> float:
+def chunked_flops(model: PreTrainedModel) -> tuple[int, int]:
+    """Tokens of a chunk, and forward operations of the model for each chunk of a text."""
+    notes = describe(model)
+    chunked = [each.chunked_flops(model) for each in all_formats() if each.name in notes]
+    return max(chunked, key=lambda pair: pair[1], default=(1, 0))
+
+
+def further_flops(model: PreTrainedModel, notes: Notes, profile: FlopProfile, width: int) -> float:
     """Operations of training on a text of ``width`` tokens, beyond three forward passes."""
     return sum(
-        each.further_flops(notes[each.name], profile, width)
+        each.further_flops(model, notes[each.name], profile, width)
         for each in all_formats()
         if each.name in notes
     )
