@@ -47,6 +47,7 @@ class MisfitError(ValueError):
 
 FORMAT_FILES: Mapping[str, str] = {
     "shared": "shared_layers.json",
+    "deq": "deq.json",
     "factorized_embedding": "factorized_embedding.json",
     "sliced": "slices.json",
     "low_rank": "low_rank.json",
@@ -111,6 +112,7 @@ def described_shape(model: object) -> Shape:
         config.hidden_size,
         config.num_attention_heads,
         config.intermediate_size,
+        frozenset() if model.architecture is None else frozenset({model.architecture.name}),
         complete=True,
     )
 

@@ -65,13 +65,17 @@ class Bad:
     stages: list[Stage]
     at: str
     says: str
-    model: dict[str, Any] | str = field(default_factory=dict)  # changes of the shape, or a name
+    model: dict[str, Any] | str = field(default_factory=dict)  # changes of a new model, or a name
     task: str = "classification"
     data: dict[str, Any] = field(default_factory=lambda: DATA)
 
     def described(self) -> dict[str, Any]:
         """The run."""
-        model = self.model if isinstance(self.model, str) else {"config": SHAPE | self.model}
+        model: Any = self.model
+        if not isinstance(self.model, str):
+            parts = {name: self.model[name] for name in ("architecture",) if name in self.model}
+            sizes = {name: value for name, value in self.model.items() if name not in parts}
+            model = {"config": SHAPE | sizes, **parts}
         recipe = {"task": self.task, "data": self.data, "model": model, "stages": self.stages}
         return {"project": "p", "experiment": "e", "name": "n", "recipe": recipe}
 
@@ -359,6 +363,34 @@ BAD = [
         model="bert",
         task="question_answering",
         data={"train": "train.json", "validation": "dev.json"},
+    ),
+    *(
+        Bad(
+            f"QA pruning on {task}",
+            [prune("qa", criterion="random", heads=0.5)],
+            "0.kind",
+            f"'prune-qa' does not work on {task}; it works on question_answering",
+            model="bert",
+            task=task,
+        )
+        for task in ("classification", "regression")
+    ),
+    Bad(
+        "all neurons of a question-answering model",
+        [TRAIN, prune("qa", criterion="random", neurons=0.999)],
+        "1.neurons",
+        "one of the neurons must remain in each layer",
+        task="question_answering",
+        data={"train": "train.json", "validation": "dev.json"},
+    ),
+    Bad(
+        "layers of a fixed point",
+        [{"kind": "pretrain", "method": "masked_lm"}, prune("layerdrop", keep=2)],
+        "1.kind",
+        "the model of this stage is deq",
+        model={"architecture": {"name": "deq"}},
+        task="masked_lm",
+        data={"train": "train.txt", "validation": "dev.txt"},
     ),
     Bad(
         "a limit without a split",

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from pricetag.accounting.forecast.from_history import Work
 from pricetag.recipes.kinds import Paper, RecipeEntry, SplitNeed
 from pricetag.recipes.pruning import fault, wrong_share
-from pricetag.recipes.shapes import MisfitError, Shape
+from pricetag.recipes.shapes import MisfitError, Shape, require_whole_layers
 from pricetag.recipes.training import RECOVERY, Recovery, evaluation_splits
 
 OF_L0 = ("gate_epochs", "gate_learning_rate", "head_penalty", "neuron_penalty", "drop_rate")
@@ -147,8 +147,10 @@ class PruneQa(Recovery):
 
 def _reshape(params: PruneQa, shape: Shape) -> Shape:
     """Check that some units leave and one a layer remains, as far as the shape is known."""
+    require_whole_layers(shape)
+    after = shape.of_format("sliced")
     if shape.layers is None:
-        return shape
+        return after
     for option, share, size in (
         ("heads", params.heads, shape.heads),
         ("neurons", params.neurons, shape.intermediate_size),
@@ -157,7 +159,7 @@ def _reshape(params: PruneQa, shape: Shape) -> Shape:
             problem = wrong_share(option, share, size * shape.layers, shape.layers)
             if problem is not None:
                 raise MisfitError(option, problem, "wrong-share-of-units")
-    return shape
+    return after
 
 
 def _splits(params: PruneQa) -> tuple[SplitNeed, ...]:
