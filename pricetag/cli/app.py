@@ -116,7 +116,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     try:
         result = app(args=arguments, prog_name="pricetag", standalone_mode=False)
     except CliError as error:
-        complain(str(error))
+        complain(str(error), error.details)
         return error.exit_code
     except InvalidDocument as error:
         complain(f"the price tag cannot be read: {error}")

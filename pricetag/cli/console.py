@@ -7,6 +7,7 @@ import io
 import json
 import re
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -27,11 +28,19 @@ RAISING = ("strict", "surrogateescape")
 
 
 class CliError(Exception):
-    """Something the user should read: one line, and the exit code that goes with it."""
+    """Something the user should read: one line, and the exit code that goes with it.
 
-    def __init__(self, message: str, exit_code: int = EXIT_FAILURE) -> None:
+    Attributes:
+        exit_code: Exit code of the program.
+        details: Further problems, one a line.
+    """
+
+    def __init__(
+        self, message: str, exit_code: int = EXIT_FAILURE, details: Sequence[str] = ()
+    ) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+        self.details = details
 
 
 def console() -> Console:
@@ -102,10 +111,16 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def complain(text: str) -> None:
-    """A plain line on stderr, in one piece whatever is in it."""
-    sys.stderr.write("pricetag: " + " ".join(text.split()) + "\n")
+def complain(text: str, details: Sequence[str] = ()) -> None:
+    """A plain line on stderr, in one piece whatever is in it, and a line for each detail."""
+    lines = [f"pricetag: {text}", *(f"  {detail}" for detail in details)]
+    sys.stderr.writelines(_one_line(line) for line in lines)
     sys.stderr.flush()
+
+
+def _one_line(text: str) -> str:
+    indent = text[: len(text) - len(text.lstrip(" "))]
+    return indent + " ".join(text.split()) + "\n"
 
 
 def emit_json(data: Any) -> None:

@@ -46,8 +46,10 @@ _WRAPPED = re.compile(r"\b(?:details|ownership)\.(\w+)\b")
 _WORD = re.compile(r"(?<![\w.-])[a-z]+(?:_[a-z]+)+(?![\w.])")
 
 
-def refusal(ctx: Any, error: ApiError) -> str:
+def refusal(ctx: Any, error: ApiError) -> list[str]:
     """The server's error message, with every invalid field by the name that the command has.
+
+    The first line is the message; each further problem has a line of its own.
 
     Args:
         ctx: Of the command.
@@ -59,8 +61,8 @@ def refusal(ctx: Any, error: ApiError) -> str:
         main = _renamed_start(main, error.errors[0].get("field"), faults[0])
     main = _with_options(ctx, main)
     if main.endswith(f" (and {len(faults) - 1} more)"):  # they are all named here
-        main = main.rpartition(" (and ")[0] + ";"
-    parts = [main]
+        main = main.rpartition(" (and ")[0]
+    lines = [main]
     by_hint: dict[str, list[str]] = {}  # by hint, each shown once
     messages = [message for _, message, _ in faults]
     for name, message, hint in faults:
@@ -69,14 +71,17 @@ def refusal(ctx: Any, error: ApiError) -> str:
         fragment = text if messages.count(message) > 1 else message
         if fragment not in main:
             unmentioned.append(text)
+    if len(faults) == 1:
+        lines[0] = " ".join([main, *by_hint[faults[0][2]]])
+        by_hint[faults[0][2]] = []
     for hint, others in by_hint.items():
-        if others:
-            parts.append("; ".join(others))
+        lines += others
         if hint and hint not in main:
-            parts.append(f"({hint})")
+            place = -1 if others else 0
+            lines[place] += f" ({hint})"
     if error.status == 401:
-        parts.append("(use --token or set PRICETAG_TOKEN)")
-    return " ".join(parts)
+        lines[0] += " (use --token or set PRICETAG_TOKEN)"
+    return lines
 
 
 def _in_words_of(ctx: Any, fault: dict[str, Any]) -> tuple[str, str, str]:

@@ -55,8 +55,9 @@ def open_client(ctx: typer.Context) -> Iterator[Client]:
                 yield client
         except ApiError as error:
             wrong_input = error.status in (400, 413, 415, 422)
-            message = as_typed(refusal(ctx, error))
-            raise CliError(message, EXIT_USAGE if wrong_input else EXIT_FAILURE) from error
+            message, *details = map(as_typed, refusal(ctx, error))
+            exit_code = EXIT_USAGE if wrong_input else EXIT_FAILURE
+            raise CliError(message, exit_code, details) from error
         except ClientError as error:
             raise CliError(str(error)) from error
 

@@ -81,6 +81,9 @@ def parse_yaml(text: str) -> object:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        if mark and _is_indented_with_tab(text, mark.line):
+            where = f"line {mark.line + 1} is indented with a tab"
+            raise YamlError(f"{where}: YAML allows only spaces there") from error
         raise YamlError(f"{error.problem or error.context}{where}") from error
     except yaml.reader.ReaderError as error:
         raise YamlError(f"{error.reason} at character {error.position}") from error
@@ -88,6 +91,17 @@ def parse_yaml(text: str) -> object:
         raise YamlError("it nests too deeply") from error
     except (yaml.YAMLError, ValueError, TypeError) as error:
         raise YamlError(str(error)) from error
+
+
+_INDENT = re.compile(r"[ \t]*")
+# The line breaks of YAML 1.1, by which its marks count lines.
+_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
+
+
+def _is_indented_with_tab(text: str, line: int) -> bool:
+    lines = _BREAK.split(text)
+    indent = _INDENT.match(lines[line]) if line < len(lines) else None
+    return indent is not None and "\t" in indent[0]
 
 
 def _bound(text: str) -> None:

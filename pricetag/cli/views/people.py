@@ -56,7 +56,7 @@ def _token_cells(token: Mapping[str, Any]) -> tuple[str, ...]:
 def token_state(token: Mapping[str, Any]) -> str:
     """Whether a token works, and else why not."""
     if token["in_force"]:
-        return "in force"
+        return "active"
     if token["revoked_at"] is not None:
         return "revoked"
     end = token["expires_at"]

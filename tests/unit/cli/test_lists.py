@@ -71,8 +71,8 @@ def test_only_names_are_cut(width: int) -> None:
         "runs": ["6f0c0d0e", "succeeded", "14.4 Wh", "6.58 g"],
         "budgets": ["9.25 kg", "55.0%", "month, Europe/Berlin"],
         "users": [RUN_ID, "member", "active"],
-        "user tokens": [RUN_ID, "in force"],
-        "tokens": [RUN_ID, "in force", "2027-01-01"],
+        "user tokens": [RUN_ID, "active"],
+        "tokens": [RUN_ID, "active", "2027-01-01"],
         "projects": ["open", "20,000"],
         "members": ["owner"],
     }

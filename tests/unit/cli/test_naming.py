@@ -225,13 +225,32 @@ def test_a_phrase_without_a_subject_gets_its_option_and_a_sentence_does_not(
         assert capsys.readouterr().err == f"pricetag: {shown}\n"
 
 
-def test_several_invalid_fields_are_all_named(api: FakeApi, capsys: Captured) -> None:
+def test_several_invalid_fields_have_a_line_each(api: FakeApi, capsys: Captured) -> None:
     faults = [{"field": name, "message": f"is wrong {name}"} for name in ("amount", "time_zone")]
     message = "amount: is wrong amount (and 1 more)"
     api.answers["POST /v1/budgets"] = problem(422, "invalid-request", message, *faults)
     assert pricetag(["budget", "create", "b", "--amount", "1"]) == 2
-    told = "pricetag: --amount: is wrong amount; --time-zone: is wrong --time-zone\n"
-    assert capsys.readouterr().err == told
+    lines = "pricetag: --amount: is wrong amount\n  --time-zone: is wrong --time-zone\n"
+    assert capsys.readouterr().err == lines
+
+
+@pytest.mark.usefixtures("files")
+def test_problems_of_a_file_have_a_line_each(api: FakeApi, capsys: Captured) -> None:
+    hint = "e.g. 2026-03-01T12:00:00Z"
+    faults = [
+        {"field": "line 2, hour", "message": "has no time zone (got '2026-03-01')", "hint": hint},
+        {"field": "line 3, hour", "message": "has no time zone (got '2026-03-02')", "hint": hint},
+        {"field": "line 3, g_per_kwh", "message": "must be a number\n(got 'x')", "hint": None},
+    ]
+    message = "line 2, hour: has no time zone (got '2026-03-01') (and 7 others)"
+    api.answers["POST /v1/carbon/import"] = problem(422, "malformed-file", message, *faults)
+    use = next(use for use in USES if use.startswith("carbon import "))
+    assert pricetag(use.split()) == 2
+    assert capsys.readouterr().err == (
+        "pricetag: line 2, hour: has no time zone (got '2026-03-01') (and 7 others)\n"
+        "  line 3, hour: has no time zone (got '2026-03-02') (e.g. 2026-03-01T12:00:00Z)\n"
+        "  line 3, g_per_kwh: must be a number (got 'x')\n"
+    )
 
 
 def test_details_of_a_factor_are_named_by_their_options(api: FakeApi, capsys: Captured) -> None:

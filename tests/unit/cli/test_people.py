@@ -122,7 +122,7 @@ def test_tokens_of_a_user_are_created_listed_and_revoked(users: FakeApi, capsys:
     users.answers[f"GET {path}"] = Answer({"items": [token]})
     assert pricetag(["user", "tokens", "ada"]) == 0
     assert " ".join(capsys.readouterr().out.split()) == (
-        f"Token ada, Role ingest, State in force, Expires 2027-01-01, Only project text, ID {EVE}"
+        f"Token ada, Role ingest, State active, Expires 2027-01-01, Only project text, ID {EVE}"
     )
     users.answers[f"GET {path}"] = Answer({"items": [{**token, "project": None}]})
     assert pricetag(["user", "tokens", "ada"]) == 0

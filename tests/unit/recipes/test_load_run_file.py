@@ -55,6 +55,11 @@ def test_a_byte_order_mark_is_accepted(tmp_path: Path) -> None:
     [
         ("project: [1\nname: x\n", "line 2, column 5"),
         ("project: a\nname: b\nproject: c\n", "'project' appears twice at line 3, column 1"),
+        ("project:\n\tname: a\n", "line 2 is indented with a tab: YAML allows only spaces"),
+        ("a:\n  b: 1\n \t c: 2\n", "line 3 is indented with a tab: YAML allows only spaces"),
+        ("a:\r\n  - b\r\n\t- c\r\n", "line 3 is indented with a tab: YAML allows only spaces"),
+        ("a: |\n\ttext\n", "line 2 is indented with a tab: YAML allows only spaces"),
+        ("a: [1,\n\t2\n", "line 3, column 1"),
         ("a: 2025-13-45\n", "is missing"),
         ("a: !!python/object:os.system x\n", "line 1, column 4"),
         ("- 1\n", "a list"),
