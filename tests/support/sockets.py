@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import nn
 from torch.nn import functional
@@ -14,6 +15,7 @@ from pricetag.recipes.methods.train import Train
 from tests.support.recording import RecordingReporter
 from tests.support.training import CONFIG, TRAIN, context, data_set, recipe
 from workers.job.context import StageContext
+from workers.job.reporter import Interrupted
 from workers.training.cost.flops import FlopProfile
 from workers.training.finetune import training_data, training_labels
 from workers.training.fit import Horizon, Outcome, fit
@@ -33,6 +35,8 @@ from workers.training.teacher import Teacher
 SHALLOW = {**CONFIG, "num_hidden_layers": 2, "hidden_size": 16, "intermediate_size": 24}
 ONLY_TRAIN = {**TRAIN, "evaluate": False}
 PROFILE = FlopProfile(square=0, linear=10, fixed=0, method="test")
+IDS = torch.randint(5, 60, (3, 9), generator=torch.Generator().manual_seed(0))
+MASK = (torch.arange(9) < torch.tensor([[9], [6], [4]])).long()
 
 
 def prepared(root: Path, stop_after: int | None = None) -> tuple[StageContext, Loaded]:
@@ -176,3 +180,29 @@ class ReplacedTokens(LossTerm):
     def restore(self, state: dict[str, torch.Tensor]) -> None:
         self.calls = state.pop("calls")
         self.own().load_state_dict(state)
+
+
+class Reads(LossTerm):
+    """Keeps what a term may read."""
+
+    def __init__(self, needs: Needs) -> None:
+        self.needs = needs
+        self.passes: list[ForwardPass] = []
+
+    def value(self, forward: ForwardPass) -> torch.Tensor:
+        self.passes.append(forward)
+        return forward.logits.square().mean()
+
+
+def count_passes(model: nn.Module) -> list[int]:
+    """A list that grows by one with each forward pass of a model."""
+    calls: list[int] = []
+    model.register_forward_pre_hook(lambda *_: calls.append(1))
+    return calls
+
+
+def interrupted(root: Path, steps: int, **parts: Any) -> None:
+    """Train for nine steps, interrupted after some of them."""
+    stage, loaded = prepared(root, stop_after=steps - 1)
+    with pytest.raises(Interrupted):
+        fitted(stage, loaded, steps=9, **parts)
