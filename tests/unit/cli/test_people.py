@@ -128,7 +128,7 @@ def test_tokens_of_a_user_are_created_listed_and_revoked(users: FakeApi, capsys:
     assert pricetag(["user", "tokens", "ada"]) == 0
     head, _, row = capsys.readouterr().out.splitlines()
     assert head.split() == ["Token", "Role", "State", "Expires", "ID"]
-    assert row.split() == ["ada", "ingest", "in", "force", "2027-01-01", EVE]
+    assert row.split() == ["ada", "ingest", "active", "2027-01-01", EVE]
     users.answers[f"DELETE {path}/{EVE}"] = Answer(token)
     assert pricetag(["user", "revoke-token", "ada", EVE]) == 0
     assert capsys.readouterr().out == "'ada' is revoked\n"
