@@ -237,7 +237,7 @@ def test_several_invalid_fields_have_a_line_each(api: FakeApi, capsys: Captured)
 @pytest.mark.usefixtures("files")
 def test_problems_of_a_file_have_a_line_each(api: FakeApi, capsys: Captured) -> None:
     hint = "e.g. 2026-03-01T12:00:00Z"
-    faults = [
+    faults: list[dict[str, Any]] = [
         {"field": "line 2, hour", "message": "has no time zone (got '2026-03-01')", "hint": hint},
         {"field": "line 3, hour", "message": "has no time zone (got '2026-03-02')", "hint": hint},
         {"field": "line 3, g_per_kwh", "message": "must be a number\n(got 'x')", "hint": None},
