@@ -19,6 +19,8 @@ from transformers import (
     AutoTokenizer,
     BertForSequenceClassification,
     BertModel,
+    DistilBertConfig,
+    DistilBertModel,
     PreTrainedModel,
 )
 
@@ -393,6 +395,18 @@ def test_the_worker_rejects_what_only_it_can_see(tmp_path: Path) -> None:
         with pytest.raises(JobError, match=message) as raised:
             carry_out(tmp_path, recipe({**EXITS, "layers": layers}, model="base"))
         assert raised.value.field == "recipe.stages.0.layers"
+
+
+def test_an_encoder_without_a_pooler_is_rejected(tmp_path: Path) -> None:
+    data_set(tmp_path, train=24, dev=8)
+    carry_out(tmp_path, recipe({**TRAIN, "max_steps": 1, "evaluate": False}))
+    source = tmp_path / "work/stage-00/model"
+    shape = DistilBertConfig(vocab_size=300, dim=32, n_layers=4, n_heads=4, hidden_dim=48)
+    DistilBertModel(shape).save_pretrained(tmp_path / "distilbert")
+    AutoTokenizer.from_pretrained(source).save_pretrained(tmp_path / "distilbert")
+    with pytest.raises(JobError, match="distilbert model has no tanh pooler") as raised:
+        carry_out(tmp_path, recipe({**EXITS, "evaluate": False}, model="distilbert"))
+    assert raised.value.code == "bad-exits"
 
 
 # ---- measured ----
