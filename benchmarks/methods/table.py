@@ -14,7 +14,10 @@ from pricetag.accounting.work.break_even import NEVER
 from pricetag.tag.figure import Figure
 from pricetag.tag.figures import number, short_count
 
-KWH, WH, GRAM, MEGA = 1.0, 1e3, 1e3, 1e-6
+NOISE_RATIO = 0.05
+"""Two measurements of the same model's inference differ by up to this on a quiet machine."""
+
+WH, GRAM, MEGA = 1e3, 1e3, 1e-6
 
 
 @dataclass(frozen=True)
@@ -127,10 +130,19 @@ def _remaining_encoder(results: Results, entry: Entry) -> str:
     return "n/a" if sparsity is None else f"{100 * (1 - sparsity):.0f}%"
 
 
+def _inference_ratio(results: Results, name: str) -> float | None:
+    """Energy of an inference, relative to the teacher's."""
+    own, teachers = (results.mean(run, "inference_kwh").value for run in (name, TEACHER))
+    return None if own is None or not teachers else own / teachers
+
+
 def _break_even(results: Results, entry: Entry) -> str:
     figures = results.figures(entry.name, "break_even")
     if entry.name == TEACHER or not figures:
         return "-"
+    ratio = _inference_ratio(results, entry.name)
+    if ratio is not None and abs(ratio - 1) < NOISE_RATIO:
+        return f"within {NOISE_RATIO:.0%}"
     if all(item.reason == NEVER for item in figures):
         return "never"
     mean = results.mean(entry.name, "break_even")

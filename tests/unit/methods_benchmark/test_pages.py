@@ -18,7 +18,7 @@ from benchmarks.methods.chart import Point, chart, frontier
 from benchmarks.methods.plan import Budget, Trial, fingerprint
 from benchmarks.methods.render import PAGE, PICTURE, newest, write_pages
 from benchmarks.methods.state import Record, State
-from benchmarks.methods.table import Results
+from benchmarks.methods.table import ENERGY, Results
 from pricetag.accounting.work.break_even import NEVER
 from pricetag.tag.figure import Figure
 
@@ -106,6 +106,28 @@ def test_energies_have_intervals_and_sources(page: str) -> None:
     assert energy[-1] == "never"
     assert row(page, "Fine-tuned encoder", 1)[-1] == "-"
     assert row(page, "*Source*", 1)[4:8] == ["*modelled*"] * 4
+
+
+@pytest.mark.parametrize(
+    ("ratio", "shown"), [(0.5, "3.00k"), (0.94, "3.00k"), (0.96, "within 5%"), (1.04, "within 5%")]
+)
+def test_a_saving_within_the_noise_does_not_break_even(ratio: float, shown: str) -> None:
+    records = [
+        Record(Trial(0, "sst2", name), "", "succeeded", "id", 1.0, values)
+        for name, values in (
+            ("teacher", {"inference_kwh": modelled(1.0)}),
+            (
+                "prune-snip-50",
+                {
+                    "inference_kwh": modelled(ratio),
+                    "break_even": Figure(3000.0, None, None, "", "modelled"),
+                },
+            ),
+        )
+    ]
+    column = ENERGY[-1]
+    cell = column.cell(Results.of(records, "sst2", 872), CATALOG.runs["prune-snip-50"])
+    assert (column.figure, cell) == ("break_even", shown)
 
 
 def test_every_claim_has_a_verdict(page: str) -> None:
