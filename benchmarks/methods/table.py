@@ -15,7 +15,7 @@ from pricetag.tag.figure import Figure
 from pricetag.tag.figures import number, short_count
 
 NOISE_RATIO = 0.05
-"""Two measurements of the same model's inference differ by up to this on a quiet machine."""
+"""Differences of inference energies below this are taken as noise from run to run."""
 
 WH, GRAM, MEGA = 1e3, 1e3, 1e-6
 
