@@ -157,8 +157,8 @@ values. *Making, own* is what the method's own stages used, *with the teacher's*
 of the teacher. Intervals are 95%, means over the seeds. *Break-even* is the number of inferences \
 after which a model has saved, against the teacher, what making it used (without the teacher's); \
 *never* if its inference is not cheaper on this machine, *within 5%* if the inferences \
-differ by less than that, which is taken as the noise from run to run: the intervals do not include \
-it. Masked weights and bits without a kernel save nothing here, and the table shows it."""
+differ by less than that, which is taken as the noise from run to run: the intervals do not \
+include it. Masked weights and bits without a kernel save nothing here, and the table shows it."""
 
 
 def _claims(results: Mapping[str, Results]) -> str:
