@@ -11,10 +11,9 @@ from collections.abc import Sequence
 import torch
 
 from workers.training.forward_pass import ForwardPass
-from workers.training.imitation import states_loss
-from workers.training.model.recording import LayerAttention, Needs
-from workers.training.plugin import LossTerm
-from workers.training.teacher import Teacher
+from workers.training.imitation import Imitation, states_loss
+from workers.training.model.recording import Needs
+from workers.training.teacher import TeacherOutputs
 
 MASKED_SCORE = -100.0
 """Scores up to this value are those of padding, and count as 0."""
@@ -38,26 +37,18 @@ def _shown(scores: torch.Tensor) -> torch.Tensor:
     return scores.masked_fill(scores <= MASKED_SCORE, 0.0)
 
 
-class Scores(LossTerm):
-    """Attention scores of the layers before the softmax.
-
-    Args:
-        teacher: A model of the student's shape.
-    """
+class Scores(Imitation):
+    """Attention scores of the layers before the softmax."""
 
     name = "attention"
     needs = Needs(attention_scores=True)
-    reads_logits = False
 
-    def __init__(self, teacher: Teacher) -> None:
-        self.teacher = teacher
+    def states(self, outputs: ForwardPass | TeacherOutputs) -> Sequence[torch.Tensor]:
+        """See ``Imitation.states``."""
+        return [layer.scores.float() for layer in outputs.attention if layer.scores is not None]
 
-    def value(self, forward: ForwardPass) -> torch.Tensor:
-        """See ``LossTerm.value``."""
-        assert self.teacher is not None
-        theirs = _scores(self.teacher.outputs(forward).attention)
-        return scores_loss(_scores(forward.attention), theirs)
-
-
-def _scores(attention: Sequence[LayerAttention]) -> list[torch.Tensor]:
-    return [layer.scores.float() for layer in attention if layer.scores is not None]
+    def loss(
+        self, student: Sequence[torch.Tensor], teacher: Sequence[torch.Tensor]
+    ) -> torch.Tensor:
+        """See ``Imitation.loss``."""
+        return scores_loss(student, teacher)

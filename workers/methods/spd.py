@@ -16,11 +16,10 @@ from pricetag.recipes.methods.prune_spd import PruneSpd
 from workers.training.cost.flops import FlopProfile
 from workers.training.forward_pass import ForwardPass
 from workers.training.grafting import Rate, Replacing, linear_rate
-from workers.training.imitation import states_loss
-from workers.training.model.recording import LayerAttention, Needs
-from workers.training.plugin import LossTerm
+from workers.training.imitation import Imitation, states_loss
+from workers.training.model.recording import Needs
 from workers.training.pruning.schedule import Ramp
-from workers.training.teacher import Teacher
+from workers.training.teacher import Teacher, TeacherOutputs
 
 NEEDS = Needs(hidden_states=True, attention_scores=True)
 """Recordings of the grafted model, and of the teacher's layers that are in it."""
@@ -61,29 +60,22 @@ def probabilities_loss(
     return states_loss(student, teacher)
 
 
-class Probabilities(LossTerm):
-    """Attention probabilities of the layers.
-
-    Args:
-        teacher: A model of the student's shape.
-    """
+class Probabilities(Imitation):
+    """Attention probabilities of the layers."""
 
     name = "attention"
     needs = Needs(attention_scores=True)
-    reads_logits = False
 
-    def __init__(self, teacher: Teacher) -> None:
-        self.teacher = teacher
+    def states(self, outputs: ForwardPass | TeacherOutputs) -> Sequence[torch.Tensor]:
+        """See ``Imitation.states``."""
+        shown = [layer.probabilities for layer in outputs.attention]
+        return [one.float() for one in shown if one is not None]
 
-    def value(self, forward: ForwardPass) -> torch.Tensor:
-        """See ``LossTerm.value``."""
-        assert self.teacher is not None
-        theirs = _probabilities(self.teacher.outputs(forward).attention)
-        return probabilities_loss(_probabilities(forward.attention), theirs)
-
-
-def _probabilities(attention: Sequence[LayerAttention]) -> list[torch.Tensor]:
-    return [one.probabilities.float() for one in attention if one.probabilities is not None]
+    def loss(
+        self, student: Sequence[torch.Tensor], teacher: Sequence[torch.Tensor]
+    ) -> torch.Tensor:
+        """See ``Imitation.loss``."""
+        return probabilities_loss(student, teacher)
 
 
 def ramp_of(params: PruneSpd) -> Ramp:

@@ -14,7 +14,7 @@ from torch.nn import functional
 from workers.training.forward_pass import ForwardPass
 from workers.training.model.recording import Needs
 from workers.training.plugin import LossTerm
-from workers.training.teacher import Teacher
+from workers.training.teacher import Teacher, TeacherOutputs
 
 
 def states_loss(student: Sequence[torch.Tensor], teacher: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -49,25 +49,44 @@ def soft_cross_entropy(student: torch.Tensor, teacher: torch.Tensor) -> torch.Te
     return -(soft * functional.log_softmax(student, dim=-1)).sum(-1).mean()
 
 
-class States(LossTerm):
-    """Hidden states of embeddings and layers.
+class Imitation(LossTerm):
+    """Inner states of student and teacher, layer by layer.
 
     Args:
         teacher: A model of the student's shape.
     """
 
-    name = "hidden"
-    needs = Needs(hidden_states=True)
     reads_logits = False
 
     def __init__(self, teacher: Teacher) -> None:
         self.teacher = teacher
 
+    def states(self, outputs: ForwardPass | TeacherOutputs) -> Sequence[torch.Tensor]:
+        """The compared states of a model, in single precision."""
+        raise NotImplementedError
+
+    def loss(
+        self, student: Sequence[torch.Tensor], teacher: Sequence[torch.Tensor]
+    ) -> torch.Tensor:
+        """The difference of the states of both models."""
+        return states_loss(student, teacher)
+
     def value(self, forward: ForwardPass) -> torch.Tensor:
         """See ``LossTerm.value``."""
         assert self.teacher is not None
-        theirs = [state.float() for state in self.teacher.outputs(forward).hidden_states]
-        return states_loss([state.float() for state in forward.hidden_states], theirs)
+        theirs = self.states(self.teacher.outputs(forward))
+        return self.loss(self.states(forward), theirs)
+
+
+class States(Imitation):
+    """Hidden states of embeddings and layers."""
+
+    name = "hidden"
+    needs = Needs(hidden_states=True)
+
+    def states(self, outputs: ForwardPass | TeacherOutputs) -> Sequence[torch.Tensor]:
+        """See ``Imitation.states``."""
+        return [state.float() for state in outputs.hidden_states]
 
 
 class Prediction(LossTerm):
