@@ -48,6 +48,7 @@ class MisfitError(ValueError):
 FORMAT_FILES: Mapping[str, str] = {
     "shared": "shared_layers.json",
     "deq": "deq.json",
+    "reformer": "reformer.json",
     "factorized_embedding": "factorized_embedding.json",
     "sliced": "slices.json",
     "low_rank": "low_rank.json",

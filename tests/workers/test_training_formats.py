@@ -67,6 +67,7 @@ def test_the_registry_is_the_package() -> None:
     assert orders == sorted(set(orders))
     assert [each.name for each in registry.all_formats()] == [
         "shared",
+        "reformer",
         "deq",
         "factorized_embedding",
         "sliced",
