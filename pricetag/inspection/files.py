@@ -58,6 +58,8 @@ class StoredModel:
         groups: For models whose layers share weights: for each layer the layer that is stored.
         notes: Names of the files that state how its modules differ from the configuration.
         exits: Layers after which an example may leave, from 0; empty without early exits.
+        evaluations: How often a forward pass computes the layers.
+        hashing: Rounds, buckets and chunk of an attention within buckets of a hash.
     """
 
     name: str
@@ -66,6 +68,8 @@ class StoredModel:
     groups: tuple[int, ...] | None = None
     notes: tuple[str, ...] = ()
     exits: tuple[int, ...] = ()
+    evaluations: int = 1
+    hashing: Mapping[str, int] | None = None
 
 
 def read_model(folder: Path) -> StoredModel:
@@ -96,13 +100,16 @@ def read_model(folder: Path) -> StoredModel:
         None if groups is None else tuple(groups),
         tuple(notes),
         tuple(exits),
+        _json_object(folder / DEQ)["evaluations"] + 1 if DEQ in notes else 1,
+        _json_object(folder / REFORMER) if REFORMER in notes else None,
     )
 
 
 SHARED, EXITS = "shared_layers.json", "exits.json"
+DEQ, REFORMER = "deq.json", "reformer.json"
 NOTES = (
     *(SHARED, "factorized_embedding.json", "slices.json"),
-    *("low_rank.json", EXITS, "quantization.json", "half.json"),
+    *("low_rank.json", EXITS, "quantization.json", "half.json", DEQ, REFORMER),
 )
 """Notes beside models that are not plain."""
 

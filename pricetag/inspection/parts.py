@@ -78,6 +78,8 @@ def weights_of(model: StoredModel) -> list[StoredTensor]:
             return False
         if name.endswith(_BIAS) and name.replace(".decoder.", ".") in shapes:
             return False
+        if name.endswith(".rotations"):
+            return False
         if is_tied and _OUTPUT.search(name) and tensor.shape in tables:
             return False
         return tensor.dtype.startswith(("F", "BF")) or tensor.dtype == "I8"
@@ -109,7 +111,7 @@ def parts_of(model: StoredModel, length: int) -> Parts:
         part.parameters += tensor.numbers
         part.flops += 2 * tensor.numbers * _rows(model, tensor, length, uses)
     for layer, width in _attention_widths(model):
-        parts.by_name["attention"].flops += 4 * length**2 * width * uses.get(layer, 1)
+        parts.by_name["attention"].flops += _mixing(model, length, width) * uses.get(layer, 1)
     parts.by_name["head"].flops += 2 * length * _tied_output(model)
     return parts
 
@@ -150,7 +152,7 @@ def exits_of(model: StoredModel, length: int) -> list[Exit]:
         elif tensor.name == "classifier.weight":
             classifier = flops
     for layer, width in _attention_widths(model):
-        of_layer[layer] += 4 * length**2 * width
+        of_layer[layer] += _mixing(model, length, width)
     stored = model.groups or tuple(range(model.exits[-1] + 1))
     return [
         Exit(
@@ -174,7 +176,17 @@ def _uses(model: StoredModel) -> dict[int, int]:
         return {number: model.groups.count(number) for number in numbers}
     if model.config.get("model_type") == "albert":
         return dict.fromkeys(numbers, int(model.config["num_hidden_layers"]) // len(numbers))
-    return dict.fromkeys(numbers, 1)
+    return dict.fromkeys(numbers, model.evaluations)
+
+
+def _mixing(model: StoredModel, length: int, width: int) -> int:
+    """Operations of a layer's attention on a text, beside those of its weights."""
+    hashing = model.hashing
+    if hashing is None:
+        return 4 * length**2 * width
+    chunks = -(-length // hashing["chunk"])
+    of_chunk = 8 * hashing["chunk"] ** 2 * width + hashing["chunk"] * width * hashing["buckets"]
+    return chunks * hashing["rounds"] * of_chunk
 
 
 def _rows(model: StoredModel, tensor: StoredTensor, length: int, uses: dict[int, int]) -> int:

@@ -89,6 +89,15 @@ def sliced_with_exits(model: PreTrainedModel) -> None:
     add_exits(model, [0, 2, 3])
 
 
+def deep_equilibrium(model: PreTrainedModel) -> None:
+    note = {"format": 1, "solver": "anderson", "evaluations": 3, "gradient_evaluations": 1}
+    registry.rebuild(model, {"deq": note})
+
+
+def hashed(model: PreTrainedModel) -> None:
+    registry.rebuild(model, {"reformer": {"format": 1, "rounds": 2, "buckets": 6, "chunk": 5}})
+
+
 SURGERY: dict[str, Callable[[PreTrainedModel], Any]] = {
     "plain": lambda model: None,
     "sliced": sliced,
@@ -98,6 +107,8 @@ SURGERY: dict[str, Callable[[PreTrainedModel], Any]] = {
     "exits": lambda model: add_exits(model, [0, 1, 3]),
     "shared-exits": shared_with_exits,
     "sliced-exits": sliced_with_exits,
+    "deq": deep_equilibrium,
+    "reformer": hashed,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from transformers import PreTrainedModel
 from workers.training.architectures.lsh import lsh_attention
 from workers.training.architectures.masks import tokens_of
 from workers.training.cost.flops import FlopProfile
-from workers.training.formats.base import Format, Note, require_format
+from workers.training.formats.base import Format, Note, StoredTensor, require_format
 
 
 class LshSelfAttention(nn.Module):
@@ -85,6 +86,12 @@ class Reformer(Format):
         base: Any = model.base_model
         for layer in dict.fromkeys(base.encoder.layer):
             layer.attention.self = LshSelfAttention(layer.attention.self, note)
+
+    def stored_tensors(self, module: nn.Module) -> Sequence[StoredTensor]:
+        """See ``Format.stored_tensors``: the rotations are bytes, not parameters."""
+        if not isinstance(module, LshSelfAttention):
+            return ()
+        return [StoredTensor(module.rotations, is_weight=False)]
 
     def chunked_flops(self, model: PreTrainedModel) -> tuple[int, int]:
         """See ``Format.chunked_flops``."""
