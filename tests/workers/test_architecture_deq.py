@@ -11,7 +11,8 @@ from safetensors.torch import load_file
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, BertConfig, BertForMaskedLM
 
-from app.services.quoting.likeness import likeness
+from app.services.quoting.likeness import likeness, steps
+from app.services.quoting.operations import NoOperations, _training_step
 from pricetag.recipes import FromScratch, parse_recipe
 from pricetag.recipes.errors import RecipeError
 from tests.support.texts import SHALLOW, text_files, text_recipe
@@ -218,6 +219,17 @@ def test_recipes_without_an_architecture_are_stored_as_before() -> None:
     assert named["model"]["architecture"]["name"] == "deq"
     assert likeness(stored).model_sha256 != likeness(named).model_sha256
     assert isinstance(parse_recipe(named).model, FromScratch)
+
+
+def test_the_closed_form_of_a_bert_is_no_quote_for_another_encoder() -> None:
+    for model, is_quoted in ((MODEL, False), ({"config": MODEL["config"]}, True)):
+        stored = parse_recipe(text_recipe("masked_lm", STAGE, model=model)).model_dump(mode="json")
+        (step,) = steps(stored, 0)
+        if is_quoted:
+            assert _training_step(stored, step, 100.0, {})[0].value > 0
+        else:
+            with pytest.raises(NoOperations):
+                _training_step(stored, step, 100.0, {})
 
 
 @pytest.mark.parametrize(

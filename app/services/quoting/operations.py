@@ -186,7 +186,8 @@ def _training_step(
         return rate.times(
             examples
         ), f"operations per example in {counted(len(measured_rates), 'run')} of this model"
-    config = recipe["model"].get("config") if isinstance(recipe["model"], Mapping) else None
+    model = recipe["model"] if isinstance(recipe["model"], Mapping) else {}
+    config = None if model.get("architecture") else model.get("config")
     if config is None or not REGISTRY[step.kind].traits.starts_from_scratch:
         raise NoOperations(f"no run has counted the operations of '{step.kind}' on this model yet")
     shape = EncoderShape(
