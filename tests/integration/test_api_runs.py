@@ -197,7 +197,7 @@ async def test_filters_select_by_every_given_condition(api: Api) -> None:
     ("query", "field", "message"),
     [
         ("kind=bogus", "kind", "has no stage kind 'bogus'; known, joined by '+'"),
-        ("kind=train%2Bmesure", "kind", "train, evaluate,"),
+        ("kind=train%2Bmesure", "kind", "train, train-early_exit, evaluate,"),
         ("kind=train measure", "kind", "has no stage kind 'train measure'"),
         ("status=queued&status=done", "status", "'queued', 'running'"),
     ],

@@ -483,7 +483,7 @@ def test_a_model_without_heads_and_neurons_of_its_own_is_rejected(
             task_recipe("question_answering", *stages, model="trained"),
             data_roots=[trained],
         )
-    assert (caught.value.code, caught.value.field) == ("heads-not-removable", "recipe.stages.1")
+    assert (caught.value.code, caught.value.field) == ("invalid-recipe", "recipe.stages.1.kind")
 
 
 def test_a_share_of_a_stored_model_is_checked_with_its_sizes(trained: Path, tmp_path: Path) -> None:

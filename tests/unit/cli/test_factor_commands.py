@@ -254,7 +254,7 @@ def test_similar_errors_have_one_hint(api: FakeApi, capsys: Captured, tmp_path: 
     cited = ["--basis", "lifecycle", "--source", "operator", "--license", "CC0"]
     assert pricetag(["carbon", "import", str(path), "--zone", "DE", *cited]) == 2
     assert capsys.readouterr().err == (
-        f"pricetag: {error} line 3, hour: {message}; line 4, hour: {message} ({hint})\n"
+        f"pricetag: {error}\n  line 3, hour: {message}\n  line 4, hour: {message} ({hint})\n"
     )
 
 

@@ -146,9 +146,12 @@ def test_rejection_lists_every_invalid_field(
         {"field": "name", "message": "is missing", "hint": None},
     )
     assert pricetag(["submit", str(file)]) == 2
-    line = complaint(capsys)
-    assert "recipe.stages.0.kind: 'tarin' is unknown (train)" in line
-    assert "name: is missing" in line
+    assert capsys.readouterr() == (
+        "",
+        "pricetag: The run cannot be run as it stands.\n"
+        "  recipe.stages.0.kind: 'tarin' is unknown (train)\n"
+        "  name: is missing\n",
+    )
 
 
 def test_job_file_is_sent_unchanged(api: FakeApi, capsys: Captured, tmp_path: Path) -> None:
