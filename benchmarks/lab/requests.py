@@ -29,6 +29,7 @@ UNKNOWN = "nowhere"
 NEVER = "prune+prune"
 """A kind that nobody has."""
 
+NOT_FOUND = frozenset({"unknown project", "unknown experiment", "unknown user"})
 COUNTED = (
     "all",
     "active project",
@@ -234,7 +235,12 @@ def runs(facts: Facts) -> Iterator[Ask]:
         for sort in SORTS:
             query = {**filters, "sort": sort}
             yield Ask(
-                "listRuns", f"runs, {name}, by {sort}", "/v1/runs", queries=[query], in_table=True
+                "listRuns",
+                f"runs, {name}, by {sort}",
+                "/v1/runs",
+                queries=[query],
+                in_table=True,
+                is_missing=name in NOT_FOUND,
             )
     for sort in SORTS:
         deep = {"sort": sort, "cursor": middle_cursor(facts, sort)}
