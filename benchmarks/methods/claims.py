@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import yaml
 
-from benchmarks.methods.statistics import Sample, difference
+from benchmarks.methods.statistics import Sample, difference, ratio_interval
 
 FILE = Path(__file__).with_name("claims.yaml")
 
@@ -110,7 +110,7 @@ def _by_interval(first: Sample, second: Sample, least: float) -> Outcome:
 def _within_sd(rule: Mapping[str, Any], first: Sample, second: Sample) -> Outcome:
     gap = first.mean - second.mean
     text = f"{shown(first)} against {shown(second)}: {100 * gap:+.1f} points"
-    if second.sd is None:
+    if first.sd is None or second.sd is None:
         return Outcome("not decided", f"{text}; one seed has no standard deviation")
     return Outcome("held" if gap >= -second.sd else "not held", text)
 
@@ -121,10 +121,14 @@ def _ratio(rule: Mapping[str, Any], first: Sample, second: Sample) -> Outcome:
     )
     if second.mean == 0:
         return Outcome("not decided", f"{of} of the second is 0")
-    ratio = first.mean / second.mean
+    ratio, low, high = ratio_interval(first, second)
     text = f"{of} x {ratio:.3f}"
-    fits = ratio <= rule.get("at_most", ratio) and ratio >= rule.get("at_least", ratio)
-    return Outcome("held" if fits else "not held", text)
+    if low < high:
+        text += f" (95%: {low:.2f} to {high:.2f}, noise of measurements)"
+    if high <= rule.get("at_most", high) and low >= rule.get("at_least", low):
+        return Outcome("held", text)
+    misses = low > rule.get("at_most", low) or high < rule.get("at_least", high)
+    return Outcome("not held" if misses else "not decided", text)
 
 
 _DECIDERS: Mapping[str, Callable[[Mapping[str, Any], Sample, Sample], Outcome]] = {

@@ -107,9 +107,9 @@ def _carbon(chain: Sequence[Link], stages: Sequence[StageTag]) -> Figure:
         energy_kwh = tag.energy.it_energy_kwh.value
         part_kwh = total_kwh([s for s in tag.stages if s in stages]).value
         co2e = tag.energy.co2e_kg
-        if not energy_kwh or co2e.value is None:
-            return Figure.unknown(str(co2e.reason), "kg")
-        total = _sum(total, scaled(co2e, (part_kwh or 0.0) / energy_kwh, "kg"))
+        if not energy_kwh or part_kwh is None or co2e.value is None:
+            return Figure.unknown(str(co2e.reason or "energy of a stage is unknown"), "kg")
+        total = _sum(total, scaled(co2e, part_kwh / energy_kwh, "kg"))
     return total
 
 

@@ -21,7 +21,7 @@ from benchmarks.methods.table import (
     rows,
     table,
 )
-from pricetag.tag.figures import number
+from pricetag.tag.figures import counted, number
 
 PAGE = Path("results.md")
 PICTURE = Path("images") / "results.svg"
@@ -91,19 +91,19 @@ def _introduction(about: Mapping[str, Any], evidence: str) -> str:
     return f"""# Every method, with its price tag
 
 Written by `python -m benchmarks.methods`, from the price tags of the runs; not edited by hand. \
-Every method of the registry ran end to end over REST on one encoder (all-MiniLM-L6-v2: 6 layers, \
+Runs over REST, from the recipe to the price tag, on one encoder (all-MiniLM-L6-v2: 6 layers, \
 width 384, 22.7 million parameters) with one budget: {budget["examples"]:,} training sentences, \
 {_passes(budget["epochs"])}, {budget["batch_size"]} a step, peak learning rate \
 {budget["learning_rate"]:g}, up to {budget["max_length"]} tokens. A method that trains several \
 times (lottery tickets), two models (PKD) or on words first (half a pass before the fine-tuning) \
 costs more, and its price says so. Scores are of the validation split.
 
-**What these figures are not.** The budget is small, so that everything runs in an hour on two \
-cores: scores are below the papers', and a method that needs many steps (movement, MobileBERT, \
+**What these figures are not.** The budget is small, so that everything runs on two cores: \
+scores are below the papers', and a method that needs many steps (movement, MobileBERT, \
 Q8BERT) is judged by its first ones. The machine ({about["processor"]}, {about["cores"]} cores, \
 {about["date"]}, Python {about["python"]}, {packages}) \
 {evidence} Latency and energy of inference are of {budget["measured_tokens"]} tokens with \
-{budget["threads"]} threads, at batch 1 and 32."""
+{counted(budget["threads"], "thread")}, at batch 1 and 32."""
 
 
 def _warning(about: Mapping[str, Any]) -> str:
@@ -156,9 +156,10 @@ model itself. *Size* is what is stored; *packed* would be a bit for each weight 
 values. *Making, own* is what the method's own stages used, *with the teacher's* also the training \
 of the teacher. Intervals are 95%, means over the seeds. *Break-even* is the number of inferences \
 after which a model has saved, against the teacher, what making it used (without the teacher's); \
-*never* if its inference is not cheaper on this machine, *within 5%* if the inferences \
-differ by less than that, which is taken as the noise from run to run: the intervals do not \
-include it. Masked weights and bits without a kernel save nothing here, and the table shows it."""
+*never* if its inference is not cheaper on this machine, *within noise* if it may be as dear as \
+the teacher's, by the spread over models of the same shape, which the intervals do not include; \
+*n/a* if the saving is within the error of the meters. Masked weights and bits without a kernel \
+save nothing here, and the table shows it."""
 
 
 def _claims(results: Mapping[str, Results]) -> str:
@@ -167,7 +168,8 @@ def _claims(results: Mapping[str, Results]) -> str:
         "A claim that one score is above another is *held* if the whole 95% interval of the "
         "difference is above 0, *not held* if it is below, and otherwise *not decided*: the "
         "difference is within the noise. The interval is Welch's over the seeds; with one seed, "
-        "that of the number of sentences. *Cost* is the energy of making the models that decide "
+        "that of the number of sentences. Times have the noise that models of the same shape "
+        "show. *Cost* is the energy of making the models that decide "
         "a claim, all seeds, without their teachers. One small encoder and one data set neither "
         "prove nor refute a paper.",
         "",

@@ -9,13 +9,16 @@ from statistics import fmean
 from benchmarks.methods.catalog import TEACHER, Catalog, Entry
 from benchmarks.methods.claims import shown
 from benchmarks.methods.state import Record, succeeded
-from benchmarks.methods.statistics import Sample, sample_of
+from benchmarks.methods.statistics import Sample, noise_log_sd, ratio_interval, sample_of
 from pricetag.accounting.work.break_even import NEVER
 from pricetag.tag.figure import Figure
 from pricetag.tag.figures import number, short_count
 
-NOISE_RATIO = 0.05
-"""Differences of inference energies below this are taken as noise from run to run."""
+TIMED = frozenset({"latency_s", "inference_kwh"})
+"""Figures that differ from run to run of the same model."""
+
+SHAPE = ("flops", "parameters", "bytes")
+"""Models that are equal in these take the same time."""
 
 WH, GRAM, MEGA = 1e3, 1e3, 1e-6
 
@@ -43,9 +46,23 @@ class Results:
 
     def sample(self, name: str, figure: str) -> Sample | None:
         """A figure of a run over its seeds; None if it is unknown."""
-        is_share = figure in ("score", "train_score") and self.data == "sst2"
+        is_share = figure == "score" and self.data == "sst2"
         values = [item.value for item in self.figures(name, figure)]
-        return sample_of(values, self.examples if is_share else None)
+        noise = self.noise_log_sd(figure) if figure in TIMED else None
+        return sample_of(values, self.examples if is_share else None, noise)
+
+    def noise_log_sd(self, figure: str) -> float | None:
+        """Noise of one measurement: how models of the same shape differ."""
+        groups: dict[tuple[float | None, ...], list[float]] = {}
+        for records in self.records.values():
+            for record in succeeded(records):
+                figures = record.figures
+                if all(name in figures for name in (*SHAPE, figure)):
+                    value = figures[figure].value
+                    shape = tuple(figures[name].value for name in SHAPE)
+                    if value and None not in shape:
+                        groups.setdefault(shape, []).append(value)
+        return noise_log_sd(groups.values())
 
     def mean(self, name: str, figure: str) -> Figure:
         """Mean over the seeds; the ends of the interval are means, too.
@@ -130,21 +147,26 @@ def _remaining_encoder(results: Results, entry: Entry) -> str:
     return "n/a" if sparsity is None else f"{100 * (1 - sparsity):.0f}%"
 
 
-def _inference_ratio(results: Results, name: str) -> float | None:
-    """Energy of an inference, relative to the teacher's."""
-    own, teachers = (results.mean(run, "inference_kwh").value for run in (name, TEACHER))
-    return None if own is None or not teachers else own / teachers
+def _is_within_noise(results: Results, name: str) -> bool:
+    """Whether the energy of an inference may be the teacher's, by the noise of measurements."""
+    own, teachers = (results.sample(run, "inference_kwh") for run in (name, TEACHER))
+    if own is None or teachers is None or own.noise_log_sd is None:
+        return False
+    _, low, high = ratio_interval(own, teachers)
+    return low < 1 < high
 
 
 def _break_even(results: Results, entry: Entry) -> str:
     figures = results.figures(entry.name, "break_even")
     if entry.name == TEACHER or not figures:
         return "-"
-    ratio = _inference_ratio(results, entry.name)
-    if ratio is not None and abs(ratio - 1) < NOISE_RATIO:
-        return f"within {NOISE_RATIO:.0%}"
+    if _is_within_noise(results, entry.name):
+        return "within noise"
     if all(item.reason == NEVER for item in figures):
         return "never"
+    without = sum(item.value is None for item in figures)
+    if without:
+        return "n/a" if without == len(figures) else f"n/a ({without} of {len(figures)} seeds)"
     mean = results.mean(entry.name, "break_even")
     if mean.value is None:
         return "n/a"
@@ -208,8 +230,11 @@ def _source(results: Results, entries: Sequence[Entry], figure: str) -> str:
 
 
 def cost_wh(results: Results, names: Iterable[str]) -> float | None:
-    """Energy to make the models of some runs, all seeds, their teachers' once for each seed."""
-    figures = [item for name in names for item in results.figures(name, "making_kwh")]
+    """Energy to make the models of some runs, all seeds, without teachers; None if unknown."""
+    by_name = [results.figures(name, "making_kwh") for name in names]
+    if not all(by_name):
+        return None
+    figures = [item for each in by_name for item in each]
     values = [item.value for item in figures]
     if not values or any(value is None for value in values):
         return None

@@ -106,9 +106,11 @@ def _stages(recipe: Recipe) -> Iterator[tuple[Recipe, RecipeEntry[Any]]]:
 
 
 def _first_metric(recipe: Recipe) -> str | None:
+    from pricetag.recipes.glue import GLUE, glue_task
     from pricetag.recipes.tasks import TASKS
 
-    task = TASKS.get(str(recipe.get("task")))
+    glue = glue_task((recipe.get("data") or {}).get("glue"))
+    task = TASKS.get(str(recipe.get("task"))) if glue is None else GLUE[glue.name].entry
     return None if task is None else task.metrics[0]
 
 

@@ -393,6 +393,13 @@ BAD = [
         data={"train": "train.txt", "validation": "dev.txt"},
     ),
     Bad(
+        "exits of a fixed point",
+        [EXITS],
+        "0.method",
+        "the layers of a deq model are one function",
+        model={"architecture": {"name": "deq"}},
+    ),
+    Bad(
         "a limit without a split",
         [TRAIN, {**MAGNITUDE, "mode": "iterative", "rounds": 2, "max_drop": 0.1}],
         "data.validation",

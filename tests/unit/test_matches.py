@@ -23,6 +23,18 @@ def tag(*scores: QualityInput) -> TagView:
     return TagView(build_price_tag(b.inputs(attempt)))
 
 
+def test_the_metric_that_decides_is_that_of_the_task_of_glue() -> None:
+    full, tickets = (
+        (
+            [tag(QualityInput("mcc", value, "validation")) for value in values],
+            side(stage, values, task="classification", data={"glue": "cola"})[1],
+        )
+        for stage, values in ((FULL, [0.50, 0.52, 0.54]), (TICKET, [0.51, 0.53]))
+    )
+    quality = compared(tickets, full)
+    assert (quality["winning_ticket"], quality["winning_ticket_reason"]) == (True, None)
+
+
 def accuracy(value: float | None, split: str = "validation") -> QualityInput:
     return QualityInput("accuracy", value, split)
 

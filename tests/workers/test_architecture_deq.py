@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,16 @@ def test_operations_of_training_are_those_that_torch_counts(
     counted = profile(deq(**changes)).flops
     extra = registry.further_flops(model, {"deq": {**NOTE, **changes}}, counted, 8)
     assert 3 * (counted.training(8) + extra) == counter.get_total_flops()
+
+
+def test_zeros_save_the_same_share_of_every_evaluation() -> None:
+    counted = replace(profile(deq()).flops, square=0.0, head=0.0, fixed=0.0)
+    dense, sparse = (
+        counted.training(8, density)
+        + registry.further_flops(deq(), {"deq": NOTE}, counted, 8, density)
+        for density in (1.0, 0.1)
+    )
+    assert sparse == pytest.approx(0.1 * dense)
 
 
 def kept(evaluations: int) -> int:

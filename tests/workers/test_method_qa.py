@@ -164,8 +164,18 @@ def losses(model: PreTrainedModel, size: int) -> Iterator[Callable[[], torch.Ten
         yield loss
 
 
+def _forward(width: int, density: float = 1.0) -> float:
+    return 100.0 * width * density
+
+
+def test_a_backward_pass_that_is_saved_has_no_more_operations_than_the_weights_left() -> None:
+    gates = Gates(("heads",), learning_rate=0.1, drop_rate=0.1, frozen=True, forward=_forward)
+    assert gates.extra_flops(2, 8) == -1600
+    assert gates.extra_effective_flops(2, 8, 0.2) == pytest.approx(-320)
+
+
 def gates_on(model: PreTrainedModel, **options: Any) -> Gates:
-    wanted = {"learning_rate": 0.1, "drop_rate": 0.1, "frozen": True, "forward": float}
+    wanted = {"learning_rate": 0.1, "drop_rate": 0.1, "frozen": True, "forward": _forward}
     return Gates(("heads", "neurons"), **{**wanted, **options})
 
 

@@ -109,7 +109,7 @@ class Gates(Plugin):
         learning_rate: float,
         drop_rate: float,
         frozen: bool,
-        forward: Callable[[int], float],
+        forward: Callable[..., float],
     ) -> None:
         self._parts = parts
         self._learning_rate, self._start = learning_rate, initial_log_alpha(drop_rate)
@@ -170,7 +170,11 @@ class Gates(Plugin):
 
     def extra_flops(self, rows: int, width: int) -> float:
         """Without gradients of the weights the backward pass costs one forward pass less."""
-        return -rows * self._forward(width) if self._is_frozen else 0.0
+        return self.extra_effective_flops(rows, width, 1.0)
+
+    def extra_effective_flops(self, rows: int, width: int, density: float) -> float:
+        """The same without the zeros of the encoder."""
+        return -rows * self._forward(width, density) if self._is_frozen else 0.0
 
     def detach(self, model: nn.Module) -> None:
         """Take the gates out of the model; their parameters remain in ``log_alpha``."""

@@ -17,9 +17,11 @@ from transformers import PreTrainedModel
 
 from pricetag.recipes.methods.quantize_qbert import QuantizeQbert
 from workers.job.context import StageContext
+from workers.job.request import JobError
 from workers.training.cost.tally import Tally
 from workers.training.decisions import decided
 from workers.training.finetune import new_tally
+from workers.training.formats import registry
 from workers.training.formats.integers import Plan, embeddings, linears, to_integers
 from workers.training.model.loaded import Loaded
 from workers.training.quantization.affine import ActivationRange, Blocks
@@ -198,6 +200,12 @@ def bits_of_layers(
     tally = new_tally(context, loaded, UNCOUNTED)
     if params.bits != "auto":
         return {"bits_by_layer": [params.bits] * len(layers), "mean_bits": params.bits}, tally
+    if "deq" in registry.describe(loaded.model):
+        raise JobError(
+            "bad-model",
+            "the implicit gradient of a deq model has no second derivatives; state the bits",
+            f"{context.field}.bits",
+        )
     chosen: dict[str, Any] = decided(
         context, "bits", lambda: _by_sensitivity(context, loaded, params, tally, layers)
     )

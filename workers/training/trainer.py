@@ -77,12 +77,15 @@ class Operations:
         """Count a batch ``[rows, width]``, forward and backward, and its further operations."""
         density = self.parts.density()
         extra, effective_extra = self.parts.extra_flops(rows, width, density)
-        profile = self.tally.profile
-        further = rows * registry.further_flops(self.model, self.notes, profile, width)
-        dense = rows * profile.training(width) + extra + further
-        effective = rows * profile.training(width, density) + effective_extra + further
+        dense = rows * self._training(width, 1.0) + extra
+        effective = rows * self._training(width, density) + effective_extra
         world = ranks.world_size()
         self.tally.add(world * dense, world * effective)
+
+    def _training(self, width: int, density: float) -> float:
+        profile = self.tally.profile
+        further = registry.further_flops(self.model, self.notes, profile, width, density)
+        return profile.training(width, density) + further
 
 
 class PluginTrainer(Trainer):

@@ -132,7 +132,8 @@ def _explained(rows: Sequence[GlueRow], profile: Profile) -> str:
         "100 times the metric, as the mean ± sample standard deviation over the runs on a task "
         "(their seeds). A score is that of the stage that evaluated the model last. Energy and "
         "emissions are those of the stages that made the model, in all attempts and with the runs "
-        "that it starts from: the mean over the runs on a task, summed over the tasks of the row. "
+        "that it starts from: the mean over the runs on a task, summed over the tasks of the row; "
+        "a run that models of several tasks start from counts once. "
         f"Energy is that of the hardware, without PUE; emissions have the factors of {factors}."
     )
 
@@ -141,8 +142,9 @@ def _footnotes(tasks: Sequence[GlueTask], skipped: int) -> list[str]:
     notes = [
         _shown(tasks),
         "An average is the mean over tasks, where the two metrics or development sets of a task "
-        "are averaged first (Wang et al. 2018). The average of 8 has no WNLI, as in Devlin et al. "
-        "2019. A row without one of the tasks has no average.",
+        "are averaged first (Wang et al. 2018). The average of 8 has no WNLI; that of Devlin et "
+        "al. 2019 has none either, but counts the two sets of MNLI apart and of two metrics "
+        "only one, so that both are not comparable. A row without one of the tasks has no average.",
         "Left: remaining weights, the share of the encoder's that is not zero. Params: mean over "
         "the tasks, whose heads differ. Wh per 1,000: energy of 1,000 inferences.",
     ]

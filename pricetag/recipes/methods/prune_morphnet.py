@@ -32,7 +32,7 @@ class PruneMorphnet(Regularized):
         1.0,
         gt=0,
         le=1e9,
-        description="Weight of the regularizer, in units of 1 / the cost at first.",
+        description="Weight of the regularizer, in units of 1 / the cost as an iteration begins.",
     )
     cost: Literal["flops", "size"] = Field(
         "flops", description="Cost that weights the regularizer: operations, or weights."

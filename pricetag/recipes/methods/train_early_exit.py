@@ -108,6 +108,10 @@ def layers_misfit(params: TrainEarlyExit, layers: int) -> MisfitError | None:
 def _reshape(params: TrainEarlyExit, shape: Shape) -> Shape:
     if "exits" in shape.formats:
         raise MisfitError("method", "the model has exits already; use kind: train", "bad-exits")
+    if "deq" in shape.formats:
+        raise MisfitError(
+            "method", "the layers of a deq model are one function, without exits", "bad-exits"
+        )
     if shape.layers is not None:
         misfit = layers_misfit(params, shape.layers)
         if misfit is not None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from pricetag.accounting.document.records import StageTag
 from pricetag.recipes.glue import GLUE
 from pricetag.tag import variants as measured
 from pricetag.tag.figure import Figure, Shown, scaled
@@ -32,7 +33,7 @@ class GlueRow:
         parameters: Number of parameters: the mean over the runs, as heads differ by task.
         remaining_ratio: Share of the encoder's weights that are not zero.
         it_energy_kwh: Energy to make the model, earlier runs included: the mean over the runs on
-            a task, summed over the tasks.
+            a task, summed over the tasks; what several tasks start from counts once.
         co2e_kg: Emissions of the same.
         inference_wh: Energy of 1,000 inferences: the mean over the runs that measured it.
     """
@@ -88,8 +89,8 @@ def _row(label: str, entries: Sequence[Entry], profile: Profile) -> GlueRow:
         tasks={name: task_score([entry.made for entry in each]) for name, each in tasks.items()},
         parameters=_measured(entries, measured.PARAMETERS),
         remaining_ratio=sparsity,
-        it_energy_kwh=_over_tasks(tasks.values(), lambda entry: _making(entry, None), "kWh"),
-        co2e_kg=_over_tasks(tasks.values(), lambda entry: _making(entry, profile), "kg"),
+        it_energy_kwh=_making(tasks.values(), None),
+        co2e_kg=_making(tasks.values(), profile),
         inference_wh=_inference_wh(entries),
     )
 
@@ -113,24 +114,42 @@ def _inference_wh(entries: Sequence[Entry]) -> Figure:
     return Figure.unknown(str(figures[0].reason) if figures else NOT_MEASURED, "Wh")
 
 
-def _over_tasks(
-    tasks: Iterable[Sequence[Entry]], figure: Callable[[Entry], Figure], unit: str
-) -> Figure:
-    """The mean over the runs on each task, summed over the tasks."""
-    return _sum([_mean([figure(entry) for entry in each], unit) for each in tasks], unit)
+def _making(tasks: Iterable[Sequence[Entry]], profile: Profile | None) -> Figure:
+    """Energy to make the models of a row, earlier runs included; with a profile, its emissions.
 
-
-def _making(entry: Entry, profile: Profile | None) -> Figure:
-    """Energy to make a model, earlier runs included; with a profile, its emissions."""
+    The mean over the runs on each task, summed over the tasks. An earlier run that the models of
+    several tasks start from counts once.
+    """
     unit = "kWh" if profile is None else "kg"
-    if entry.start.missing is not None:
-        return Figure.unknown(entry.start.missing, unit)
-    stages = [stage for made in entry.chain for stage in made.making_stages()]
-    if not stages:
-        return Figure.unknown(NOT_MADE, unit)
+    weights: dict[tuple[str, int], float] = {}
+    stages: dict[tuple[str, int], StageTag] = {}
+    for entries in tasks:
+        used: Counter[tuple[str, int]] = Counter()
+        for entry in entries:
+            if entry.start.missing is not None:
+                return Figure.unknown(entry.start.missing, unit)
+            own = dict(_making_stages(entry))
+            if not own:
+                return Figure.unknown(NOT_MADE, unit)
+            stages |= own
+            used.update(own.keys())
+        for key, number in used.items():
+            weights[key] = max(weights.get(key, 0.0), number / len(entries))
+    return _sum([scaled(_cost(stages[key], profile), weights[key], unit) for key in stages], unit)
+
+
+def _making_stages(entry: Entry) -> Iterator[tuple[tuple[str, int], StageTag]]:
+    """The stages that made a model, by run and place in its price tag."""
+    for made in entry.chain:
+        places = {id(stage): n for n, stage in enumerate(made.run.tag.document.stages)}
+        for stage in made.making_stages():
+            yield (made.run.run_id, places[id(stage)]), stage
+
+
+def _cost(stage: StageTag, profile: Profile | None) -> Shown:
     if profile is None:
-        return _sum([stage.energy.it_energy_kwh for stage in stages], unit)
-    return _sum([emissions(stage.energy, profile).co2e_kg for stage in stages], unit)
+        return stage.energy.it_energy_kwh
+    return emissions(stage.energy, profile).co2e_kg
 
 
 def _sum(figures: Sequence[Shown], unit: str) -> Figure:

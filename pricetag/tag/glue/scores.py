@@ -1,7 +1,8 @@
 """Scores on GLUE in points: means over runs, by task, and the average over tasks.
 
 Source: Wang et al. 2018, GLUE, section 4, doi:10.18653/v1/W18-5446; Devlin et al. 2019, table 1,
-doi:10.18653/v1/N19-1423 (average without WNLI).
+doi:10.18653/v1/N19-1423 (without WNLI, too; their average counts the two sets of MNLI apart, and of
+two metrics one).
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from benchmarks.methods.claims import Claim, decide
-from benchmarks.methods.statistics import Sample, difference
+from benchmarks.methods.statistics import Sample, difference, noise_log_sd
 
 SAMPLES = {
     ("low", "score"): Sample((0.70, 0.71, 0.72), 872),
@@ -122,10 +122,39 @@ def test_the_interval_over_seeds_is_welchs() -> None:
     assert gap.high == pytest.approx(expected.high)
 
 
-def test_seeds_without_spread_differ_exactly() -> None:
-    gap = difference(Sample((0.5, 0.5)), Sample((0.4, 0.4)))
-    assert gap.low == pytest.approx(0.1)
-    assert gap.high == pytest.approx(0.1)
+def test_seeds_without_spread_have_the_noise_of_the_sentences() -> None:
+    """Models that give one class score the same with every seed, which decides nothing."""
+    assert difference(Sample((0.5, 0.5)), Sample((0.4, 0.4))).low is None
+    gap = difference(Sample((0.509, 0.509), 872), Sample((0.491, 0.491), 872))
+    assert gap.low is not None
+    assert gap.high is not None
+    assert gap.low < 0 < gap.high
+
+
+@pytest.mark.parametrize(
+    ("ratio", "limits", "verdict"),
+    [
+        (0.5, {"at_most": 0.95}, "held"),
+        (0.9, {"at_most": 0.95}, "not decided"),
+        (1.0, {"at_least": 0.95}, "not decided"),
+        (1.5, {"at_most": 0.95}, "not held"),
+        (1.5, {"at_least": 0.95}, "held"),
+        (0.5, {"at_least": 0.95}, "not held"),
+    ],
+)
+def test_a_ratio_of_times_has_the_noise_of_measurements(
+    ratio: float, limits: dict[str, float], verdict: str
+) -> None:
+    timed = {"a": Sample((ratio,), noise_log_sd=0.1), "b": Sample((1.0,), noise_log_sd=0.1)}
+    rule = {"ratio": ["a", "b"], "of": "latency_s", **limits}
+    outcome = decide(rule, lambda name, figure: timed[name])
+    assert outcome.verdict == verdict
+    assert "noise of measurements" in outcome.text
+
+
+def test_the_noise_is_the_spread_within_groups_of_equal_models() -> None:
+    assert noise_log_sd([[1.0], [2.0]]) is None
+    assert noise_log_sd([[1.0, math.e**2], [5.0, 5.0]]) == pytest.approx(1.0)
 
 
 def test_with_one_seed_the_sentences_are_the_noise() -> None:

@@ -200,6 +200,18 @@ def test_a_model_of_an_earlier_run_counts_with_what_made_it() -> None:
     assert labels == ["bert-base: train, quantize", "bert-base: train"]
 
 
+def test_an_earlier_run_that_several_tasks_start_from_counts_once() -> None:
+    earlier = run_on_glue(1, "rte", [{"accuracy": 0.6}])
+    model = {"run": earlier.run_id, "stage": "train"}
+    later = [
+        run_on_glue(2, "rte", [{"accuracy": 0.5}], *QUANTIZED, model=model),
+        run_on_glue(3, "rte", [{"accuracy": 0.5}], *QUANTIZED, model=model),
+        run_on_glue(4, "qnli", [{"accuracy": 0.5}], *QUANTIZED, model=model),
+    ]
+    (row,) = rows(later, [earlier])
+    assert row.it_energy_kwh.value == pytest.approx(3 * KWH)  # not 4: one before, one a task
+
+
 def test_a_model_that_no_stage_made_has_no_energy_of_making() -> None:
     (row,) = rows([run_on_glue(1, "rte", [{"accuracy": 0.5}], {"kind": "evaluate"})])
     assert row.label == "bert-base: as submitted"

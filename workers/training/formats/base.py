@@ -95,7 +95,12 @@ class Format(ABC):
         return 1, 0
 
     def further_flops(
-        self, model: PreTrainedModel, note: Note, profile: FlopProfile, width: int
+        self,
+        model: PreTrainedModel,
+        note: Note,
+        profile: FlopProfile,
+        width: int,
+        density: float = 1.0,
     ) -> float:
         """Operations of training on one text, beyond three times those of its forward pass.
 
@@ -106,6 +111,7 @@ class Format(ABC):
             note: Its note.
             profile: Operations of the model's forward pass.
             width: Number of tokens.
+            density: Share of the encoder's weights that are not zero.
         """
         return 0.0
 

@@ -102,7 +102,12 @@ class Equilibrium(Format):
         base.encoder = EquilibriumEncoder(base.encoder.layer, note)
 
     def further_flops(
-        self, model: PreTrainedModel, note: Note, profile: FlopProfile, width: int
+        self,
+        model: PreTrainedModel,
+        note: Note,
+        profile: FlopProfile,
+        width: int,
+        density: float = 1.0,
     ) -> float:
         """See ``Format.further_flops``.
 
@@ -110,7 +115,7 @@ class Equilibrium(Format):
         one, and the products with their Jacobian: each costs the multiplications by weights once
         and those of the attention, both of whose factors depend on the states, twice.
         """
-        linear = profile.linear * width / (note["evaluations"] + 1)
+        linear = density * profile.linear * width / (note["evaluations"] + 1)
         square = profile.square * width**2 / (note["evaluations"] + 1)
         products = note["gradient_evaluations"] * (linear + 2 * square)
         return float(products - 2 * note["evaluations"] * (linear + square))

@@ -99,7 +99,12 @@ class Reformer(Format):
         return layers[0].options["chunk"], sum(layer.flops_per_chunk() for layer in layers)
 
     def further_flops(
-        self, model: PreTrainedModel, note: Note, profile: FlopProfile, width: int
+        self,
+        model: PreTrainedModel,
+        note: Note,
+        profile: FlopProfile,
+        width: int,
+        density: float = 1.0,
     ) -> float:
         """See ``Format.further_flops``: buckets have no gradient."""
         chunks = -(-width // note["chunk"])

@@ -80,10 +80,12 @@ def chunked_flops(model: PreTrainedModel) -> tuple[int, int]:
     return max(chunked, key=lambda pair: pair[1], default=(1, 0))
 
 
-def further_flops(model: PreTrainedModel, notes: Notes, profile: FlopProfile, width: int) -> float:
+def further_flops(
+    model: PreTrainedModel, notes: Notes, profile: FlopProfile, width: int, density: float = 1.0
+) -> float:
     """Operations of training on a text of ``width`` tokens, beyond three forward passes."""
     return sum(
-        each.further_flops(model, notes[each.name], profile, width)
+        each.further_flops(model, notes[each.name], profile, width, density)
         for each in all_formats()
         if each.name in notes
     )

@@ -12,6 +12,7 @@ from workers.job.context import StageContext
 from workers.training.cost.tally import Tally
 from workers.training.data.tokens import EpochSampler
 from workers.training.finetune import full_profile, training_data
+from workers.training.formats import registry
 from workers.training.formats.exits import all_layers
 from workers.training.formats.sparse import Matrix
 from workers.training.forward_pass import MODEL_INPUTS, ForwardPass
@@ -56,6 +57,7 @@ def gradients(
     model, device = loaded.model, loaded.device(context.job.device)
     model.to(device).train(False)  # type: ignore[arg-type]
     weights = [matrix.weight for matrix in matrices.values()]
+    notes = registry.describe(model)
     for _ in range(batches):
         rows = list(islice(order, options.batch_size))
         if not rows:
@@ -68,9 +70,11 @@ def gradients(
         forward = ForwardPass(model=model, outputs=outputs, inputs=own, targets=others)
         derivatives = torch.autograd.grad(loss.value(forward), weights)
         count, width = own["input_ids"].shape
-        tally.add(
-            count * counted.flops.training(width),
-            count * counted.flops.training(width, counted.density),
+        operations = (
+            counted.flops.training(width, density)
+            + registry.further_flops(model, notes, counted.flops, width, density)
+            for density in (1.0, counted.density)
         )
+        tally.add(*(count * each for each in operations))
         yield dict(zip(matrices, derivatives, strict=True))
         context.stop_if_asked()
