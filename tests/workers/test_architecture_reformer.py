@@ -9,13 +9,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import BertConfig, BertForMaskedLM
+from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification
 
 from pricetag.recipes import parse_recipe
 from pricetag.recipes.errors import RecipeError
 from tests.support.texts import SHALLOW, text_files, text_recipe
 from tests.support.training import TRAIN, carry_out, data_set, recipe
 from workers.training.formats import registry
+from workers.training.formats.exits import exits_of
 from workers.training.formats.profile import profile
 from workers.training.formats.reformer import layers_of
 
@@ -65,6 +66,22 @@ def test_operations_are_the_closed_form_and_grow_with_the_length(length: int) ->
     counted = profile(reformer()).flops
     assert counted.square == 0
     assert counted.forward(length) == 2 * (weights + attention) + head
+
+
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("length", [8, 10])
+def test_an_exit_counts_the_attention_of_the_layers_before_it(length: int, number: int) -> None:
+    model = BertForSequenceClassification(BertConfig(**{**SHALLOW, "vocab_size": 60}))
+    exits = {"format": 1, "layers": [0, 1], "temperatures": [1.0, 1.0], "threshold": None}
+    registry.rebuild(model, {"reformer": NOTE, "exits": exits})
+    counted = profile(model.train(False)).exits[number]
+    of_model = exits_of(model)
+    assert of_model is not None
+    of_model.stop_at = number
+    counter = FlopCounterMode(display=False)
+    with counter:
+        model(tokens(1, length))
+    assert counted.forward(length) == counter.get_total_flops()
 
 
 @pytest.mark.parametrize("length", [8, 10])

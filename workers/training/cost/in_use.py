@@ -148,4 +148,5 @@ def mean_of(exits: tuple[FlopProfile, ...], shares: list[float]) -> FlopProfile:
         linear=mean("linear"),
         fixed=mean("fixed"),
         head=mean("head"),
+        per_chunk=mean("per_chunk"),
     )

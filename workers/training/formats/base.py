@@ -90,8 +90,11 @@ class Format(ABC):
         """
         return ()
 
-    def chunked_flops(self, model: PreTrainedModel) -> tuple[int, int]:
-        """Tokens of a chunk, and forward operations of the model for each chunk of a text."""
+    def chunked_flops(self, model: PreTrainedModel, layers: int | None = None) -> tuple[int, int]:
+        """Tokens of a chunk, and forward operations of the model for each chunk of a text.
+
+        With ``layers`` the first ones alone.
+        """
         return 1, 0
 
     def further_flops(

@@ -150,11 +150,11 @@ def count_structure(
     parts = []
     for number in range(len(exits.layers)):
         exits.stop_at = number
-        parts.append(_counted(model))
+        parts.append(_counted(model, exits.layers[number] + 1))
     return parts[-1], tuple(parts)
 
 
-def _counted(model: PreTrainedModel) -> FlopProfile:
+def _counted(model: PreTrainedModel, layers: int | None = None) -> FlopProfile:
     """The count, or an unknown profile with the reason: training continues either way."""
     configs = [getattr(part, "config", None) for part in model.modules()]
     failures = []
@@ -164,7 +164,7 @@ def _counted(model: PreTrainedModel) -> FlopProfile:
                 if isinstance(config, PreTrainedConfig):
                     config.pad_token_id = None
         try:
-            return _counted_unchanged(model)
+            return _counted_unchanged(model, layers)
         except MemoryError:
             raise
         except Exception as error:  # a model's own code may raise anything
@@ -175,14 +175,14 @@ def _counted(model: PreTrainedModel) -> FlopProfile:
     )
 
 
-def _counted_unchanged(model: PreTrainedModel) -> FlopProfile:
+def _counted_unchanged(model: PreTrainedModel, layers: int | None) -> FlopProfile:
     limit = position_limit(model)
     lengths = LENGTHS if limit is None or limit - 2 >= LENGTHS[-1] else SHORT_LENGTHS
     watch = UncountedOperators()
     with watch:
         counts = [count_forward(model, length) for length in lengths]
     in_head = head_flops_per_token(model, lengths, parabola(lengths, counts)[1])
-    chunk, per_chunk = registry.chunked_flops(model)
+    chunk, per_chunk = registry.chunked_flops(model, layers)
     pairs = zip(lengths, counts, strict=True)
     others = [count - per_chunk * -(-length // chunk) for length, count in pairs]
     square, linear, fixed = parabola(lengths, others)

@@ -93,10 +93,10 @@ class Reformer(Format):
             return ()
         return [StoredTensor(module.rotations, is_weight=False)]
 
-    def chunked_flops(self, model: PreTrainedModel) -> tuple[int, int]:
+    def chunked_flops(self, model: PreTrainedModel, layers: int | None = None) -> tuple[int, int]:
         """See ``Format.chunked_flops``."""
-        layers = layers_of(model)
-        return layers[0].options["chunk"], sum(layer.flops_per_chunk() for layer in layers)
+        counted = layers_of(model)[:layers]
+        return counted[0].options["chunk"], sum(layer.flops_per_chunk() for layer in counted)
 
     def further_flops(
         self,

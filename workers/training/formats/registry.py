@@ -73,10 +73,10 @@ def in_encoder(notes: Notes) -> bool:
     return all(each.in_encoder for each in all_formats() if each.name in notes)
 
 
-def chunked_flops(model: PreTrainedModel) -> tuple[int, int]:
+def chunked_flops(model: PreTrainedModel, layers: int | None = None) -> tuple[int, int]:
     """Tokens of a chunk, and forward operations of the model for each chunk of a text."""
     notes = describe(model)
-    chunked = [each.chunked_flops(model) for each in all_formats() if each.name in notes]
+    chunked = [each.chunked_flops(model, layers) for each in all_formats() if each.name in notes]
     return max(chunked, key=lambda pair: pair[1], default=(1, 0))
 
 
