@@ -46,7 +46,7 @@ def test_every_second_layer_remains(layers: str) -> None:
 @given(st.integers(0, 2**31), st.integers(0, 1000), st.integers(0, 7))
 def test_all_ranks_draw_the_same_layers(seed: int, step: int, rank: int) -> None:
     def drawn(place: BatchPlace) -> frozenset[int]:
-        plugin = LayerDrop(0.5, lambda length: 1.0)
+        plugin = LayerDrop(0.5, lambda length, density: 1.0)
         plugin._layers = nn.ModuleList([nn.Identity() for _ in range(12)])
         plugin.change_batch({}, place)
         return plugin._kept
@@ -55,7 +55,7 @@ def test_all_ranks_draw_the_same_layers(seed: int, step: int, rank: int) -> None
 
 
 def test_the_expected_depth_is_that_of_independent_draws() -> None:
-    plugin = LayerDrop(CASES["p"], lambda length: 1.0)
+    plugin = LayerDrop(CASES["p"], lambda length, density: 1.0)
     plugin._layers = nn.ModuleList([nn.Identity() for _ in range(12)])
     depths = []
     for step in range(2000):
@@ -73,13 +73,15 @@ def test_skipped_layers_change_nothing_and_save_their_operations() -> None:
     )  # fmt: skip
     model = BertForSequenceClassification(config)
     shape = EncoderShape(layers=3, hidden=16, intermediate=24, attention=16)
-    plugin = LayerDrop(0.5, lambda length: encoder_layer_flops(shape, length))
+    plugin = LayerDrop(0.5, lambda length, density: density * encoder_layer_flops(shape, length))
     ids = torch.arange(1, 9)[None]
     plugin.attach(model)
     model.train(True)
     plugin._kept = frozenset({0, 2})
     skipped = model(input_ids=ids).logits
-    assert plugin.extra_flops(4, 8) == -3 * 4 * encoder_layer_flops(shape, 8)
+    saved = 3 * 4 * encoder_layer_flops(shape, 8)
+    assert plugin.extra_flops(4, 8) == -saved
+    assert plugin.extra_effective_flops(4, 8, 0.25) == -saved / 4
     model.train(False)
     whole = model(input_ids=ids).logits
     plugin.detach(model)

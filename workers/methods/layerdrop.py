@@ -36,12 +36,13 @@ class LayerDrop(Plugin):
 
     Args:
         p: Probability that a layer is skipped.
-        layer_flops: Operations of one layer's forward pass on an example of a number of tokens.
+        layer_flops: Operations of one layer's forward pass on an example of a number of tokens,
+            if a share of its weights is not zero.
     """
 
     unused_parameters = True
 
-    def __init__(self, p: float, layer_flops: Callable[[int], float]) -> None:
+    def __init__(self, p: float, layer_flops: Callable[[int, float], float]) -> None:
         self.p = p
         self._layer_flops = layer_flops
         self._layers: nn.ModuleList = nn.ModuleList()
@@ -71,8 +72,12 @@ class LayerDrop(Plugin):
 
     def extra_flops(self, rows: int, width: int) -> float:
         """The operations that the skipped layers saved, as a negative number."""
+        return self.extra_effective_flops(rows, width, 1.0)
+
+    def extra_effective_flops(self, rows: int, width: int, density: float) -> float:
+        """The same without the zeros of these layers."""
         skipped = len(self._layers) - len(self._kept)
-        return -TRAINING_PER_FORWARD * rows * skipped * self._layer_flops(width)
+        return -TRAINING_PER_FORWARD * rows * skipped * self._layer_flops(width, density)
 
     def _skipping(self, number: int, layer: nn.Module) -> Callable[..., Any]:
         whole = layer.forward

@@ -57,8 +57,8 @@ def _require_layers(context: StageContext, loaded: Loaded) -> int:
     return count
 
 
-def operations_of_a_layer(context: StageContext, loaded: Loaded) -> Callable[[int], float]:
-    """Operations of one layer's forward pass by the number of tokens.
+def operations_of_a_layer(context: StageContext, loaded: Loaded) -> Callable[[int, float], float]:
+    """Operations of one layer's forward pass by the number of tokens and the density.
 
     They are the difference to the same architecture with a layer less.
     """
@@ -68,7 +68,7 @@ def operations_of_a_layer(context: StageContext, loaded: Loaded) -> Callable[[in
         shorter.layer_types = shorter.layer_types[:-1]
     whole, rest = model_profile(context, loaded), count_operations(context, shorter)
     square, linear = whole.square - rest.square, whole.linear - rest.linear
-    return lambda length: square * length**2 + linear * length
+    return lambda length, density: square * length**2 + density * linear * length
 
 
 def with_layers(context: StageContext, loaded: Loaded, kept: Student, seed: int) -> Loaded:
