@@ -6,6 +6,7 @@ Paradigm, arXiv:2104.08682.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -61,9 +62,9 @@ class Imitation(LossTerm):
     def __init__(self, teacher: Teacher) -> None:
         self.teacher = teacher
 
+    @abstractmethod
     def states(self, outputs: ForwardPass | TeacherOutputs) -> Sequence[torch.Tensor]:
         """The compared states of a model, in single precision."""
-        raise NotImplementedError
 
     def loss(
         self, student: Sequence[torch.Tensor], teacher: Sequence[torch.Tensor]
