@@ -103,7 +103,7 @@ def lsh_attention(
     )
     scores = torch.matmul(queries, near_keys.transpose(-1, -2)) * size**-0.5
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
-    scores = scores + ITSELF * itself - meetings.clamp(min=1).log()
+    scores = scores + ITSELF * itself - meetings.clamp(min=1).to(scores.dtype).log()
     scores = scores.masked_fill(meetings == 0, HIDDEN)
     total = scores.logsumexp(-1, keepdim=True)
     weights = functional.dropout((scores - total).exp(), dropout)
