@@ -1,12 +1,42 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
 from app.schemas.common import Wire
 from app.schemas.fields import EventTime, Items
+
+AuditKind = Literal[
+    "budget",
+    "carbon_series",
+    "factor",
+    "member",
+    "price",
+    "project",
+    "run",
+    "site",
+    "token",
+    "user",
+]
+"""Kind of a changed object."""
+
+AuditAction = Literal[
+    "changed",
+    "closed",
+    "created",
+    "deleted",
+    "fetched",
+    "imported",
+    "repriced",
+    "resumed",
+    "revoked",
+]
+"""What was done with an object."""
+
+AuditAccess = Literal["token", "direct-database", "service"]
+"""How the author of a change got access."""
 
 
 class AuditRead(Wire):

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from app.db import Session
 from app.repositories.people import audit
-from app.repositories.people.audit import AuditFilter, Position
-from app.repositories.people.names import names_of
-from app.schemas.audit import AuditPage, AuditRead
-from app.services import cursors
+from app.schemas.audit import AuditAction, AuditKind
 from app.services.principals import Actor, DirectAccess, Principal
 from models import AuditEntry
 
 SERVICE = "service"
 """Name of the actor for changes without a token."""
 
+DATABASE = "database"
+"""Name of the actor for changes in the database itself, as its triggers write it."""
+
 _SECRET = re.compile(r"secret|password", re.I)
-_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class SecretInAuditLogError(ValueError):
@@ -33,8 +32,8 @@ async def record(
     session: Session,
     by: Actor | None,
     *,
-    action: str,
-    object_kind: str,
+    action: AuditAction,
+    object_kind: AuditKind,
     object_id: object,
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
@@ -102,49 +101,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return [_plain(item) for item in value]
     return value
-
-
-async def list_page(
-    session: Session,
-    principal: Principal,
-    filters: AuditFilter,
-    *,
-    cursor: str | None,
-    limit: int,
-) -> AuditPage:
-    """A page of the log, newest first.
-
-    Raises:
-        RoleRequiredError: If the caller is not an admin.
-        CursorError: If the cursor does not belong to this list.
-    """
-    principal.require("admin", "read the audit log")
-    before = await _position(session, cursor)
-    rows = await audit.page(session, filters, before=before, limit=limit + 1)
-    shown, following = cursors.page(rows, limit, lambda row: ("audit", str(row.id)))
-    items = [AuditRead.model_validate(row) for row in shown]
-    mentioned = {item.id: set(_ids_in(item)) for item in items}
-    names = await names_of(session, set().union(*mentioned.values()))
-    for item in items:
-        item.names = {str(id_): names[id_] for id_ in mentioned[item.id] if id_ in names}
-    return AuditPage(items=items, next_cursor=following)
-
-
-def _ids_in(entry: AuditRead) -> Iterator[uuid.UUID]:
-    """IDs of the object and of others that its values name."""
-    values = [*(entry.before or {}).values(), *(entry.after or {}).values()]
-    for text in (*entry.object_id.split("/"), *values):
-        if isinstance(text, str) and _ID.fullmatch(text):
-            yield uuid.UUID(text)
-
-
-async def _position(session: Session, cursor: str | None) -> Position | None:
-    if cursor is None:
-        return None
-    list_name, text = map(str, cursors.decode(cursor, str, str))
-    if list_name != "audit" or not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise cursors.invalid("cursor")
-    position = await audit.position_of(session, int(text))
-    if position is None:
-        raise cursors.invalid("cursor")
-    return position

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Sequence
-
 from app.db import Session
 from app.repositories.people import similar_names
 from app.services.access import ProjectNotFoundError
 from app.services.errors import NotFoundError
 from app.services.principals import Principal
+from app.services.similarity import did_you_mean, similar
 from app.services.users import UserNotFoundError
-
-MOST_SIMILAR = 3
 
 
 class ExperimentNotFoundError(NotFoundError):
@@ -49,7 +45,7 @@ async def require_filters(
         if project not in projects:
             message = f"Project '{project}' not found: it does not exist or is hidden from you"
             raise ProjectNotFoundError(
-                message + _meant(_similar(project, projects)), field="project"
+                message + did_you_mean(similar(project, projects)), field="project"
             )
     if experiment is not None:
         experiments = await similar_names.of_experiments(session, viewer, project)
@@ -57,25 +53,11 @@ async def require_filters(
             place = "" if project is None else f" in project '{project}'"
             raise ExperimentNotFoundError(
                 f"Experiment '{experiment}' not found{place}: it does not exist or is hidden from "
-                f"you{_meant(_similar(experiment, experiments))}",
+                f"you{did_you_mean(similar(experiment, experiments))}",
                 field="experiment",
             )
     if user is not None:
         users = await similar_names.of_users(session)
         if user not in users:
-            authors = await similar_names.of_authors(session, viewer, _similar(user, users))
-            raise UserNotFoundError(f"User '{user}' not found{_meant(authors)}", field="user")
-
-
-def _similar(name: str, existing: Iterable[str]) -> Sequence[str]:
-    """Existing names that are alike in any case of letters, most similar first."""
-    originals: dict[str, str] = {}
-    for one in existing:
-        originals.setdefault(one.casefold(), one)
-    close = difflib.get_close_matches(name.casefold(), originals, n=MOST_SIMILAR)
-    return [originals[one] for one in close]
-
-
-def _meant(similar: Iterable[str]) -> str:
-    listed = ", ".join(f"'{name}'" for name in similar)
-    return f"; did you mean {listed}?" if listed else "."
+            authors = await similar_names.of_authors(session, viewer, similar(user, users))
+            raise UserNotFoundError(f"User '{user}' not found{did_you_mean(authors)}", field="user")

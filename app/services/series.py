@@ -28,6 +28,12 @@ class ArtifactNotFoundError(NotFoundError):
     code = "artifact-not-found"
 
 
+class MetricNotFoundError(NotFoundError):
+    """The run has ended without reporting such a metric."""
+
+    code = "metric-not-found"
+
+
 class ArtifactNotHereError(NotFoundError):
     """The artifact is registered, but its file is not on the server's machine."""
 
@@ -50,17 +56,31 @@ async def metrics(
     split: str | None,
     cursor: str | None,
     limit: int,
+    ended: bool,
 ) -> MetricPage:
     """A page of metrics, in the order in which they were reported.
 
+    Args:
+        session: Database session, only read.
+        run_id: ID of the run.
+        attempt: Number of one attempt; None for all.
+        name: Only metrics with this name.
+        split: Only metrics of this data split.
+        cursor: End of the previous page.
+        limit: Maximum number of metrics.
+        ended: Whether the run has ended, so that no more metrics will come.
+
     Raises:
         AttemptNotFoundError: If the run has no such attempt.
+        MetricNotFoundError: If the run ended without such a metric in any of its attempts.
         CursorError: If the cursor is not of this list.
     """
     attempts = select_attempts(await attempt_rows.of_run(session, run_id), attempt)
     equal = {key: text for key, text in (("name", name), ("split", split)) if text is not None}
     after = _position(cursor, "cursor")
     rows = await series.lines(session, Metric, attempts, after=after, limit=limit + 1, **equal)
+    if ended and equal and cursor is None and not rows:
+        await _require_metrics(session, run_id, **equal)
     shown, following = cursors.page(rows, limit, lambda row: (row[0], row[1].seq))
     return MetricPage(
         items=[
@@ -82,6 +102,16 @@ async def metrics(
         ],
         next_cursor=following,
     )
+
+
+async def _require_metrics(session: Session, run_id: uuid.UUID, **equal: str) -> None:
+    """Requires that each wanted name and split is that of some metric of the run."""
+    for column, wanted in equal.items():
+        values = await series.values_of_metrics(session, run_id, column)
+        if wanted not in values:
+            what = "metric" if column == "name" else "metric of the split"
+            listed = "; it has " + ", ".join(f"'{value}'" for value in values) if values else ""
+            raise MetricNotFoundError(f"The run has no {what} '{wanted}'{listed}.", field=column)
 
 
 async def logs(

@@ -224,7 +224,11 @@ def audit(
         typer.Option("--id", metavar="ID", help="Show only changes of the object with this ID."),
     ] = None,
     actor: Annotated[
-        str | None, typer.Option(help="Show only changes made by this user (name).")
+        str | None,
+        typer.Option(
+            help="Show only changes made by this user (name), by the `service` itself or in the "
+            "`database`."
+        ),
     ] = None,
     access: Annotated[
         Literal["token", "direct-database", "service"] | None,

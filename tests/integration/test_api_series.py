@@ -212,6 +212,17 @@ async def test_metrics_are_listed_in_pages_and_by_name(api: Api) -> None:
     assert fields(problem(refused, 422, "invalid-cursor")) == ["after"]
 
 
+async def test_a_misspelled_metric_of_a_run_that_has_ended_is_an_error(api: Api) -> None:
+    async with api.database.session_scope() as session:
+        run_id = await finished_run(session)
+    url = f"/v1/runs/{run_id}/metrics"
+    for name, typo, hint in (("name", "acuracy", "'accuracy'"), ("split", "val", "'validation'")):
+        unknown = problem(await api.viewer.get(url, params={name: typo}), 404, "metric-not-found")
+        assert fields(unknown) == [name]
+        assert f"'{typo}'; it has " in unknown["detail"]
+        assert hint in unknown["detail"]
+
+
 async def test_metrics_have_split_and_quality(api: Api) -> None:
     async with api.database.session_scope() as session:
         run_id = await finished_run(session)

@@ -11,9 +11,9 @@ from app.api.access import AUDIT
 from app.api.deps import Caller, CurrentSession, Cursor, Limit
 from app.api.v1.responses import problems
 from app.repositories.people.audit import AuditFilter
-from app.schemas.audit import AuditPage
-from app.schemas.common import Moment, Name
-from app.services import audit
+from app.schemas.audit import AuditAccess, AuditAction, AuditKind, AuditPage
+from app.schemas.common import Moment, StoredName
+from app.services import audit_log
 
 router = APIRouter(prefix="/audit", tags=["audit"])
 
@@ -22,21 +22,23 @@ router = APIRouter(prefix="/audit", tags=["audit"])
     "",
     dependencies=[AUDIT],
     summary="List the audit log",
-    responses=problems(403),
+    responses=problems(403, 404),
 )
 async def list_audit(
     session: CurrentSession,
     caller: Caller,
     object_kind: Annotated[
-        Name | None, Query(description="Kind of the changed object, e.g. `budget`.")
+        AuditKind | None, Query(description="Kind of the changed object, e.g. `budget`.")
     ] = None,
-    object_id: Annotated[Name | None, Query(description="ID of the changed object.")] = None,
-    action: Annotated[Name | None, Query(description="Action, e.g. `created`.")] = None,
-    actor: Annotated[Name | None, Query(description="Name of the user, or `service`.")] = None,
+    object_id: Annotated[StoredName | None, Query(description="ID of the changed object.")] = None,
+    action: Annotated[AuditAction | None, Query(description="Action, e.g. `created`.")] = None,
+    actor: Annotated[
+        StoredName | None, Query(description="Name of the user, `service` or `database`.")
+    ] = None,
     token_id: Annotated[uuid.UUID | None, Query(description="ID of the token.")] = None,
     user_id: Annotated[uuid.UUID | None, Query(description="ID of the user.")] = None,
     access: Annotated[
-        Name | None, Query(description="Kind of access, e.g. `direct-database`.")
+        AuditAccess | None, Query(description="Kind of access, e.g. `direct-database`.")
     ] = None,
     since: Annotated[
         Moment | None, Query(description="Only entries at or after this time.")
@@ -46,7 +48,8 @@ async def list_audit(
     limit: Limit = 50,
 ) -> AuditPage:
     """Lists changes of tokens, budgets, sites, factors and prices, newest first. Entries are
-    never edited or deleted. Requires the role admin.
+    never edited or deleted. An actor, user, token or object that does not exist is a 404.
+    Requires the role admin.
     """
     filters = AuditFilter(
         object_kind=object_kind,
@@ -59,4 +62,4 @@ async def list_audit(
         since=since,
         until=until,
     )
-    return await audit.list_page(session, caller, filters, cursor=cursor, limit=limit)
+    return await audit_log.list_page(session, caller, filters, cursor=cursor, limit=limit)

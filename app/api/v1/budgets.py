@@ -41,7 +41,7 @@ async def create_budget(session: CurrentSession, caller: Caller, body: Body) -> 
     "/budgets",
     dependencies=[READ],
     summary="List budgets",
-    responses=problems(),
+    responses=problems(404),
 )
 async def list_budgets(
     session: CurrentSession,
@@ -51,7 +51,10 @@ async def list_budgets(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> BudgetPage:
-    """Lists budgets by name, each with its state in the current period."""
+    """Lists budgets by name, each with its state in the current period.
+
+    A name that no visible budget has is a 404, with similar names.
+    """
     return await budget_admin.list_page(
         session, caller, name=name, closed=closed, cursor=cursor, limit=limit
     )
@@ -97,7 +100,7 @@ async def close_budget(session: CurrentSession, caller: Caller, budget_id: Budge
     "/budget-alerts",
     dependencies=[READ],
     summary="List crossed thresholds",
-    responses=problems(),
+    responses=problems(404),
 )
 async def list_budget_alerts(
     session: CurrentSession,

@@ -56,7 +56,7 @@ async def import_prices(session: CurrentSession, caller: Caller, body: Body) -> 
     "",
     dependencies=[READ],
     summary="List the price book",
-    responses=problems(),
+    responses=problems(404),
 )
 async def list_prices(
     session: CurrentSession,
@@ -67,5 +67,9 @@ async def list_prices(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> PricePage:
-    """Lists all prices, including replaced ones, newest first."""
+    """Lists all prices, including replaced ones, newest first.
+
+    An accelerator that neither the price book, the catalog nor a node has is a 404, with similar
+    names.
+    """
     return await price_book.list_page(session, accelerator=accelerator, cursor=cursor, limit=limit)

@@ -16,6 +16,7 @@ from app.schemas.common import StoredName
 from app.schemas.series import ArtifactList, LogPage, MetricPage, RunPower
 from app.services import access, series
 from app.services.energy import power
+from app.services.events import FINAL
 
 router = APIRouter(prefix="/runs/{run_id}")
 
@@ -73,10 +74,20 @@ async def list_run_metrics(
     cursor: Cursor = None,
     limit: Lines = 500,
 ) -> MetricPage:
-    """Lists metrics in the order in which they were reported."""
-    await access.require_run(session, caller, run_id)
+    """Lists metrics in the order in which they were reported.
+
+    A name or split that a run ended without is a 404, which lists those it has.
+    """
+    status = await access.require_run(session, caller, run_id)
     return await series.metrics(
-        session, run_id, attempt=attempt, name=name, split=split, cursor=cursor, limit=limit
+        session,
+        run_id,
+        attempt=attempt,
+        name=name,
+        split=split,
+        cursor=cursor,
+        limit=limit,
+        ended=status in FINAL,
     )
 
 

@@ -54,6 +54,14 @@ async def lines(
     return numbered
 
 
+async def values_of_metrics(session: AsyncSession, run_id: uuid.UUID, column: str) -> list[str]:
+    """What the metrics of a run have in a column of texts, each once, in alphabetical order."""
+    values = getattr(Metric, column)
+    query = select(values).distinct().join(Attempt, Attempt.id == Metric.attempt_id)
+    query = query.where(Attempt.run_id == run_id, values.is_not(None)).order_by(values)
+    return list((await session.execute(query)).scalars().all())
+
+
 async def artifacts(
     session: AsyncSession, run_id: uuid.UUID, artifact_id: uuid.UUID | None = None
 ) -> list[tuple[Attempt, Artifact]]:

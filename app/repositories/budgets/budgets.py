@@ -56,6 +56,12 @@ async def rename(session: AsyncSession, budget: Budget, name: str) -> bool:
     return True
 
 
+async def names(session: AsyncSession, viewer: Viewer) -> Sequence[str]:
+    """Names of all visible budgets, closed ones too, in alphabetical order."""
+    query = select(Budget.name).where(_sees_budget(viewer)).order_by(Budget.name)
+    return (await session.execute(query)).scalars().all()
+
+
 async def page(
     session: AsyncSession,
     viewer: Viewer,

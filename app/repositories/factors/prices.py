@@ -31,6 +31,12 @@ async def of_price_ids(session: AsyncSession, price_ids: Iterable[str]) -> Seque
     return (await session.execute(query.order_by(Price.created_at, Price.id))).scalars().all()
 
 
+async def accelerators(session: AsyncSession) -> Sequence[str]:
+    """Every accelerator that has a price, in alphabetical order."""
+    query = select(Price.accelerator).distinct().order_by(Price.accelerator)
+    return (await session.execute(query)).scalars().all()
+
+
 async def page(
     session: AsyncSession,
     *,

@@ -57,6 +57,12 @@ async def position_of(session: AsyncSession, entry_id: int) -> Position | None:
     return None if row is None else (row.at, row.id)
 
 
+async def has_entry(session: AsyncSession, **equal: str) -> bool:
+    """Whether any entry has these values, of columns that are filters."""
+    query = select(AuditEntry.id).filter_by(**equal).limit(1)
+    return (await session.execute(query)).first() is not None
+
+
 async def page(
     session: AsyncSession, filters: AuditFilter, *, before: Position | None, limit: int
 ) -> Sequence[AuditEntry]:

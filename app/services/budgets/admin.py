@@ -10,6 +10,7 @@ from typing import Any
 from app.db import Session
 from app.repositories.budgets import budgets as budget_rows
 from app.repositories.people import projects
+from app.schemas.audit import AuditAction
 from app.schemas.budgets import (
     AlertRead,
     BudgetAlertPage,
@@ -24,6 +25,7 @@ from app.services.access import BudgetNotFoundError
 from app.services.budgets.standing import BEGINNING, BudgetState, states, unit_of
 from app.services.errors import ConflictError
 from app.services.principals import Principal
+from app.services.similarity import did_you_mean, similar
 from models import Budget, BudgetAlert
 from pricetag.accounting.budgets.decision import crossed
 
@@ -96,7 +98,7 @@ async def _get(session: Session, budget_id: uuid.UUID, *, lock: bool = False) ->
 async def _record(
     session: Session,
     principal: Principal,
-    action: str,
+    action: AuditAction,
     budget: Budget,
     before: dict[str, Any] | None,
 ) -> None:
@@ -187,13 +189,26 @@ async def list_page(
 
     Raises:
         CursorError: If the cursor does not belong to this list.
+        BudgetNotFoundError: If no visible budget has the name; a closed one does exist.
     """
     after = str(cursors.decode(cursor, str)[0]) if cursor else None
     rows = await budget_rows.page(
         session, principal.viewer, name=name, closed=closed, after=after, limit=limit + 1
     )
+    if name is not None and cursor is None and not rows:
+        await _require_name(session, principal, name)
     shown, following = cursors.page(rows, limit, lambda budget: (budget.name,))
     return BudgetPage(items=await _reads(session, shown), next_cursor=following)
+
+
+async def _require_name(session: Session, principal: Principal, name: str) -> None:
+    names = await budget_rows.names(session, principal.viewer)
+    if name not in names:
+        raise BudgetNotFoundError(
+            f"Budget '{name}' not found: it does not exist or is hidden from you"
+            + did_you_mean(similar(name, names)),
+            field="name",
+        )
 
 
 async def _shown(session: Session, budget: Budget) -> BudgetRead:
@@ -275,7 +290,10 @@ async def list_alerts(
 
     Raises:
         CursorError: If the cursor does not belong to this list.
+        BudgetNotFoundError: If there is no such budget that the principal may see.
     """
+    if budget_id is not None:
+        await access.require_budget(session, principal, budget_id)
     rows = await budget_rows.alert_page(
         session,
         principal.viewer,

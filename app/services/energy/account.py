@@ -14,11 +14,13 @@ from pydantic_core import to_json
 from app.db import Session
 from app.repositories.energy import account as rows
 from app.repositories.energy.rollups import Range
+from app.repositories.nodes.nodes import list_nodes
 from app.schemas.energy import EnergyBy, EnergyFigures, EnergyItem
 from app.services.energy.intervals import intervals
 from app.services.energy.ranges import hours_of
 from app.services.errors import NotFoundError
 from app.services.principals import Principal
+from app.services.similarity import did_you_mean, similar
 from pricetag.accounting.bill.node_account import Account, Entry, accounts
 from pricetag.accounting.quantity.quantity import Quantity as Figure
 
@@ -80,8 +82,9 @@ async def energy_account(
     """
     span = hours_of(start, stop, by, now or datetime.now(UTC))
     if node is not None and not await rows.knows_node(session, node):
+        names = [row.name for row in await list_nodes(session)]
         raise NodeNotFoundError(
-            f"Node {node!r} not found; GET /v1/nodes lists all nodes.", field="node"
+            f"Node '{node}' not found{did_you_mean(similar(node, names))}", field="node"
         )
     hours = Range(span.start, span.stop, node, now)
     if by == "project" or by == "user":

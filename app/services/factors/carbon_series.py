@@ -14,6 +14,7 @@ from app.db import Session
 from app.repositories.factors import carbon_series
 from app.repositories.factors.carbon_series import Extent
 from app.repositories.factors.writers import one_at_a_time
+from app.schemas.audit import AuditAction
 from app.schemas.carbon import (
     CarbonFetch,
     CarbonImport,
@@ -99,7 +100,7 @@ async def ask(request: CarbonFetch, settings: Settings, by: Principal) -> Fetche
 
 
 async def store(
-    session: Session, zone: str, fetched: Fetched, by: Principal, *, action: str
+    session: Session, zone: str, fetched: Fetched, by: Principal, *, action: AuditAction
 ) -> CarbonImported:
     """Stores a series; where two series have the same hour, the later one applies.
 

@@ -12,6 +12,7 @@ from app.db import Session
 from app.repositories.factors import prices
 from app.repositories.factors.writers import one_at_a_time
 from app.repositories.nodes import devices
+from app.schemas.audit import AuditAction
 from app.schemas.common import FieldProblem
 from app.schemas.prices import (
     PriceCreate,
@@ -22,14 +23,15 @@ from app.schemas.prices import (
     PricesImported,
 )
 from app.services import audit, cursors
-from app.services.errors import ConflictError, InvalidError
+from app.services.errors import ConflictError, InvalidError, NotFoundError
 from app.services.factors.book_prices import INTERNAL, REPLACES, holds_until, replaced_ids
 from app.services.factors.entry import place, position
 from app.services.factors.kinds import EARLIEST_YEAR, LATEST_YEAR
 from app.services.factors.price_files import read_prices
 from app.services.principals import Principal
+from app.services.similarity import did_you_mean, similar
 from models import Price
-from pricetag.catalog import is_word_of
+from pricetag.catalog import accelerators, is_word_of
 
 TO = "enter prices"
 READ_LATER = ("replaced", "holds_until", "planned")  # these change over time
@@ -52,6 +54,12 @@ class OverlappingPriceError(ConflictError):
     """Two prices with the same id would apply at the same time."""
 
     code = "overlapping-price"
+
+
+class AcceleratorNotFoundError(NotFoundError):
+    """Neither the price book nor the catalog nor a node has an accelerator with this name."""
+
+    code = "accelerator-not-found"
 
 
 async def add(session: Session, price: PriceCreate, by: Principal) -> PriceEntered:
@@ -94,16 +102,37 @@ async def list_page(
 
     Raises:
         CursorError: If the cursor does not belong to this list.
+        AcceleratorNotFoundError: If no price is for this accelerator, and neither the catalog
+            nor a node has it.
     """
     before = position(cursor, "prices")
     rows = await prices.page(session, accelerator=accelerator, before=before, limit=limit + 1)
+    if accelerator is not None and cursor is None and not rows:
+        await _require_accelerator(session, accelerator)
     shown, following = cursors.page(rows, limit, lambda row: place("prices", row))
     items = _reads(shown, await prices.of_price_ids(session, {r.price_id for r in rows}))
     return PricePage(items=items, next_cursor=following)
 
 
+async def _require_accelerator(session: Session, name: str) -> None:
+    ids = {row.id for row in accelerators()}
+    names = {*(row.name for row in accelerators()), *await devices.names(session)}
+    if name.casefold() in ids or any(is_word_of(name, known) for known in names):
+        return
+    priced = await prices.accelerators(session)
+    raise AcceleratorNotFoundError(
+        f"Accelerator '{name}' not found: neither the price book, the catalog nor a node has it"
+        + did_you_mean(similar(name, [*priced, *sorted(ids), *sorted(names)])),
+        field="accelerator",
+    )
+
+
 async def _enter(
-    session: Session, rows: Sequence[tuple[str, PriceCreate]], by: Principal, *, action: str
+    session: Session,
+    rows: Sequence[tuple[str, PriceCreate]],
+    by: Principal,
+    *,
+    action: AuditAction,
 ) -> list[PriceEntered]:
     await one_at_a_time(session, "prices")  # two concurrent entries could overlap
     now = datetime.now(UTC)

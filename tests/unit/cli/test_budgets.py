@@ -246,6 +246,26 @@ def test_audit_prints_old_and_new_values(api: FakeApi, capsys: Captured) -> None
     assert "object_kind=budget&actor=ada" in api.asked[-1].query
 
 
+def test_audit_of_a_misspelled_person_fails_with_similar_names(
+    api: FakeApi, capsys: Captured
+) -> None:
+    api.answers["GET /v1/audit"] = Answer(
+        {
+            "title": "Not Found",
+            "status": 404,
+            "code": "user-not-found",
+            "detail": "User 'adaa' not found; did you mean 'ada'?",
+            "errors": [{"field": "actor", "message": "User 'adaa' not found"}],
+        },
+        404,
+        "application/problem+json",
+    )
+    assert pricetag(["audit", "--actor", "adaa"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "User 'adaa' not found; did you mean 'ada'?" in printed.err
+
+
 def test_audit_prints_names_where_json_has_ids(api: FakeApi, capsys: Captured) -> None:
     entry = {
         "at": "2026-11-20T10:11:12Z",
