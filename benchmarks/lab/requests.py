@@ -341,6 +341,8 @@ def lab(facts: Facts) -> Iterator[Ask]:
         queries=[{"project": facts.active}],
     )
     yield Ask("listNodes", "nodes", "/v1/nodes")
+    yield Ask("getQueue", "the queue", "/v1/queue", queries=[{"limit": 200}])
+    yield Ask("getQueue", "the queue of a pool", "/v1/queue", queries=[{"pool": "default"}])
     yield Ask("listRecipes", "recipes", "/v1/recipes")
     yield Ask("listSites", "sites", "/v1/sites")
     yield Ask("getSite", "a site", "/v1/sites/berlin")

@@ -21,6 +21,7 @@ from pricetag.cli import (
     local,
     people,
     pricing,
+    queue,
     quotes,
     reports,
     running,
@@ -88,6 +89,7 @@ def options(
 
 for register in (
     running.register,
+    queue.register,
     quotes.register,
     reports.register,
     pricing.register,

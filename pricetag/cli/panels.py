@@ -7,7 +7,7 @@ from typing import Any
 from pricetag.cli.help_text import FilledGroup
 
 PANELS = {
-    "Runs": ("submit", "quote", "runs", "show", "logs", "cancel", "resume"),
+    "Runs": ("submit", "quote", "runs", "queue", "show", "logs", "cancel", "resume"),
     "Price tags": ("report", "verify", "compare", "reprice"),
     "Energy and budgets": ("energy", "budget"),
     "Sites and factors": ("site", "factor", "price", "carbon"),

@@ -27,6 +27,15 @@ class LabCalls(Connection):
         """Worker machines."""
         return cast(list[dict[str, Any]], self._get("/v1/nodes")["items"])
 
+    def queue(self, *, pool: str | None = None, limit: int = 50) -> dict[str, Any]:
+        """What waits in each pool, why, and when it is expected to start.
+
+        Args:
+            pool: Only this pool.
+            limit: Maximum number of waiting runs of each pool.
+        """
+        return self._get("/v1/queue", {"pool": pool, "limit": limit})
+
     def energy(
         self,
         *,

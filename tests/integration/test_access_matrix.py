@@ -63,6 +63,7 @@ REQUESTS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "listRunArtifacts": ({"run_id": "{finished}"}, {}),
     "downloadRunArtifact": ({"run_id": "{finished}", "artifact_id": "{artifact}"}, {}),
     "getEnergy": ({}, {}),
+    "getQueue": ({}, {}),
     "getRunPriceTag": ({"run_id": "{finished}"}, {}),
     "listRunPriceTags": ({"run_id": "{finished}"}, {}),
     "repriceRun": ({"run_id": "{finished}"}, {"json": {}}),

@@ -14,6 +14,7 @@ from app.api.v1 import (
     price_tags,
     prices,
     projects,
+    queue,
     quotes,
     reports,
     runs,
@@ -26,6 +27,7 @@ from app.api.v1 import (
 router = APIRouter(prefix="/v1")
 for part in (
     runs,
+    queue,
     quotes,
     events,
     series,
