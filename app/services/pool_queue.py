@@ -1,6 +1,6 @@
 """The queue of each pool: what waits, why, and when it is expected to start.
 
-The state is read once for everybody (:func:`look`); what a caller may not see of it is left out
+The state is read once for everybody (:func:`look`); what a caller may not see of it is dropped
 when it is shown (:func:`shown`).
 """
 
@@ -24,10 +24,9 @@ from app.schemas.queue import (
     QueueReason,
     WaitingRun,
 )
-from app.services import access, waiting, waiting_reasons
+from app.services import access, starts, waiting, waiting_reasons
 from app.services.budgets.standing import BudgetState, states
 from app.services.principals import Principal
-from app.services.quoting import starts
 from models import Attempt, Run, WorkerProcess
 from pricetag.accounting.forecast.projection import Range
 

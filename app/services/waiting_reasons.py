@@ -40,7 +40,8 @@ class Places:
 
 def ready_at(row: Any, now: datetime) -> datetime:
     """The time from which a queued run may start."""
-    return max([now, *(at for at in (row.not_before, row.scheduled_at) if at is not None)])
+    times: list[datetime] = [at for at in (row.not_before, row.scheduled_at) if at is not None]
+    return max([now, *times])
 
 
 def reason(

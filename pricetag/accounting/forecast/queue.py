@@ -138,9 +138,9 @@ def _starts(
     """The time at which each waiting job starts; infinite if it never does."""
     free = _Free(places)
     ends: list[tuple[float, int, int]] = []
-    for job in held:
-        free.take(job.place, job.gpus)
-        ends.append((duration_of(job.left_s), job.place, job.gpus))
+    for running in held:
+        free.take(running.place, running.gpus)
+        ends.append((duration_of(running.left_s), running.place, running.gpus))
     heapq.heapify(ends)
     starts = [math.inf] * len(waiting)
     still = list(range(len(waiting)))
