@@ -40,8 +40,9 @@ lint: $(READY)
 unit: $(READY)
 	$(BIN)/pytest tests/unit
 
+# Four processes keep two cores busy: a third of their time, tests wait for servers and jobs.
 test: lint
-	$(BIN)/pytest tests -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest tests -n 4 --dist loadfile --no-loadscope-reorder
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.meter

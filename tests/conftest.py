@@ -21,8 +21,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, async_sessionmaker
 from app import embedded_postgres, migrate
 from app.db import Database, Session, libpq_url
 from app.settings import get_settings
+from tests.support import shared_out
 from tests.support.prepared import Prepared, prepared
 
+TESTS = Path(__file__).parent
 CLUSTER = "PRICETAG_TEST_CLUSTER"
 TEMPLATE = "pricetag_template"
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -52,6 +54,20 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         embedded_postgres.stop(folder)
         embedded_postgres.release(folder)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """xdist's workers share the rewriting of the files that all of them collect."""
+    worker = getattr(session.config, "workerinput", None)
+    if worker is not None and _everything(session.config):
+        number = int(worker["workerid"].removeprefix("gw"))
+        share = number / int(worker["workercount"])
+        shared_out.import_from(share, TESTS.rglob("test_*.py"), TESTS.parent)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        items[:] = shared_out.in_order(items, TESTS)
 
 
 def pytest_collection_finish() -> None:
@@ -161,6 +177,10 @@ class _RolledBack(Database):
             expire_on_commit=False,
             join_transaction_mode="create_savepoint",
         )
+
+
+def _everything(config: pytest.Config) -> bool:
+    return [Path(name).resolve() for name in config.args] == [TESTS]
 
 
 def _named(url: str, database: str) -> str:

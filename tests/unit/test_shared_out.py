@@ -1,0 +1,71 @@
+"""How the test processes of a session share the files."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import pytest
+
+from tests.support.shared_out import import_from, in_order
+
+ROOT = Path("/tests")
+
+
+@dataclass(frozen=True)
+class Case:
+    path: Path
+    name: str
+
+
+def written(**files: int) -> list[Case]:
+    """Rooms with so many files of two tests each, side by side."""
+    return [
+        Case(ROOT / room / f"test_{number:03}.py", name)
+        for room, count in sorted(files.items())
+        for number in range(count)
+        for name in ("b", "a")
+    ]
+
+
+def test_every_test_is_there_once_and_files_stay_whole() -> None:
+    tests = written(contract=2, e2e=5, integration=10, unit=30, workers=12)
+    ordered = in_order(tests, ROOT)
+    assert sorted(ordered, key=tests.index) == tests
+    groups = [(path, [test.name for test in group]) for path, group in groupby(ordered, _path)]
+    assert len({path for path, _ in groups}) == len(groups)
+    assert all(names == ["b", "a"] for _, names in groups)
+
+
+def test_the_longest_files_begin_first_and_short_ones_fill_up_the_end() -> None:
+    tests = written(contract=2, e2e=5, integration=10, unit=30, workers=12)
+    rooms = [test.path.parent.name for test in in_order(tests, ROOT)]
+    assert rooms[:4] == ["contract"] * 4
+    begins = {room: rooms.index(room) for room in ("e2e", "integration", "unit", "workers")}
+    assert max(begins.values()) < 12
+    last = {room: len(rooms) - 1 - rooms[::-1].index(room) for room in begins}
+    assert last["e2e"] < last["integration"] < last["unit"]
+    assert last["workers"] < last["unit"] == len(rooms) - 1
+
+
+def test_all_modules_are_imported_whatever_the_place_to_begin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
+    names = [f"test_shared_{letter}" for letter in "abc"]
+    for name in names:
+        text = f"import sys\nsys.imported_in_turn.append({name[-1]!r})\n"
+        fails = "raise ValueError\n" if name.endswith("b") else ""
+        (tmp_path / f"{name}.py").write_text(text + fails)
+    turns: list[str] = []
+    monkeypatch.setattr(sys, "imported_in_turn", turns, raising=False)
+    import_from(0.5, tmp_path.glob("test_*.py"), tmp_path)
+    assert turns == ["b", "c", "a"]
+    assert [sys.modules.pop(name, None) is not None for name in names] == [True, False, True]
+
+
+def _path(test: Case) -> Path:
+    return test.path
