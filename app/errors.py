@@ -5,12 +5,12 @@ from __future__ import annotations
 import http
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from app.repositories.outage import OUTAGES
@@ -121,9 +121,7 @@ async def http_error(request: Request, error: Exception) -> ProblemResponse:
     detail = error.detail or phrase
     if error.status_code in {404, 405} and error.detail == phrase:
         detail = f"{phrase}: {request.method} {request.url.path}"
-        if request.url.path == "/":
-            detail += " (see /docs for the API)"
-        elif error.status_code == 404 and request.url.path.endswith("/"):
+        if error.status_code == 404 and request.url.path.endswith("/"):
             detail += " (try it without the trailing slash)"
     headers = dict(error.headers or {})
     if error.status_code == 405:
@@ -170,11 +168,32 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         cause = cause.__cause__
 
 
+Handler = Callable[[Request, Exception], Awaitable[ProblemResponse]]
+
+
+def _for_readers(handler: Handler) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """A handler whose response is a page where a browser asks for one."""
+
+    async def handle(request: Request, error: Exception) -> Response:
+        response = await handler(request, error)
+        as_page: AsPage | None = getattr(request.app.state, "as_page", None)
+        return response if as_page is None else as_page(request, response)
+
+    return handle
+
+
+AsPage = Callable[[Request, Response], Response]
+"""Renders an error for the reader of a page; returns it unchanged for programs."""
+
+
 def install(app: FastAPI) -> None:
     """Registers the handlers."""
-    app.add_exception_handler(PricetagError, domain_error)
-    app.add_exception_handler(RequestValidationError, validation_error)
-    app.add_exception_handler(HTTPException, http_error)
-    for kind in OUTAGES:
-        app.add_exception_handler(kind, outage)
-    app.add_exception_handler(Exception, unexpected)
+    handlers: dict[type[Exception], Handler] = {
+        PricetagError: domain_error,
+        RequestValidationError: validation_error,
+        HTTPException: http_error,
+        **dict.fromkeys(OUTAGES, outage),
+        Exception: unexpected,
+    }
+    for kind, handler in handlers.items():
+        app.add_exception_handler(kind, _for_readers(handler))

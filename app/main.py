@@ -12,7 +12,7 @@ from fastapi import Depends, FastAPI
 
 import pricetag
 from app import errors
-from app.api import access, docs_page, health, openapi
+from app.api import access, browsers, docs_page, health, openapi
 from app.api.deps import Resources, reject_unknown_query
 from app.api.v1.router import router as v1
 from app.cancellation import end_tasks
@@ -21,6 +21,7 @@ from app.edge import bodies, paths
 from app.housekeeping import keep_house, keep_packed, keep_rolled_up
 from app.services.events import EventHub
 from app.settings import Settings, get_settings
+from app.web import install as web
 
 log = logging.getLogger("pricetag.server")
 
@@ -88,7 +89,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version=pricetag.__version__,
         openapi_tags=TAGS,
         lifespan=lifespan,
-        dependencies=[Depends(reject_unknown_query)],
+        dependencies=[Depends(reject_unknown_query), Depends(browsers.require_own_forms)],
         generate_unique_id_function=openapi.operation_id,
         docs_url=None,
         redoc_url=None,
@@ -99,6 +100,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     errors.install(app)
     openapi.install(app)
     docs_page.install(app)
+    web.install(app)
     bodies.install(app, config.max_body_bytes)
     paths.install(app)
     access.require_everywhere(app)

@@ -13,6 +13,7 @@ import socket
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -22,7 +23,7 @@ from app import embedded_postgres, migrate
 from app.db import Database, resolve_database_url
 from app.edge import connections
 from app.main import create_app
-from app.services import tokens
+from app.services import sign_in_links, tokens
 from app.settings import Settings
 from app.worker_processes import workers
 from pricetag.atomic_files import write_whole
@@ -124,15 +125,29 @@ def _living_server(path: Path, mine: Mapping[str, object]) -> str | None:
         return None
 
 
-async def first_token(url: str) -> str | None:
-    """The secret of a new admin token, if there is no admin token yet."""
+@dataclass(frozen=True, slots=True)
+class FirstSteps:
+    """What the server prints at its start.
+
+    Attributes:
+        token: Secret of a new admin token, if there was no admin token yet.
+        link: Path of a link that signs an administrator in once.
+    """
+
+    token: str | None
+    link: str | None
+
+
+async def first_steps(url: str) -> FirstSteps:
+    """Makes what the server prints at its start, on a database."""
     database = Database(url, application_name="pricetag setup", pool_size=1)
     try:
         async with database.session_scope() as session:
             created = await tokens.create_first_admin(session)
+            code = await sign_in_links.for_an_admin(session)
     finally:
         await database.dispose()
-    return created.secret if created else None
+    return FirstSteps(created.secret if created else None, f"/login/link/{code}" if code else None)
 
 
 def serve(
@@ -159,8 +174,7 @@ def serve(
         if migrate_first:
             migrate.upgrade(database_url)
         url = url_of(listener, host)
-        secret = asyncio.run(first_token(database_url))
-        announce(url, secret)
+        announce(url, asyncio.run(first_steps(database_url)))
         stack.enter_context(address_left(settings, url))
         command = [sys.executable, "-m", "workers", "--pool", worker_pool, "--gpus", worker_gpus]
         patience_s = settings.stop_grace_s + WORKER_STOP_MARGIN_S
@@ -196,10 +210,12 @@ def _ended(number: int, frame: object) -> None:
     log.info("stopping on %s", signal.Signals(number).name)
 
 
-def announce(url: str, secret: str | None) -> None:
-    """Prints the address, and the first token if one was created."""
+def announce(url: str, first: FirstSteps) -> None:
+    """Prints the address, a sign-in link, and the first token if one was created."""
     lines = [f"Pricetag serves {url} (API: {url}/docs)"]
-    if secret is not None:
-        lines += [f"First administrator's token, shown only once: {secret}"]
+    if first.link is not None:
+        lines += [f"Sign in with this link, once within an hour: {url}{first.link}"]
+    if first.token is not None:
+        lines += [f"First administrator's token, shown only once: {first.token}"]
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()

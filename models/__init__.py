@@ -24,6 +24,7 @@ from models.series import LogLine, Measurement, Metric, Reading
 from models.token import IdempotencyKey, Token
 from models.upstream import RunUpstream
 from models.user import User
+from models.web_session import SignIn, WebSession
 
 __all__ = [
     "Artifact",
@@ -66,6 +67,7 @@ __all__ = [
     "RunCount",
     "RunEvent",
     "RunUpstream",
+    "SignIn",
     "Site",
     "Spend",
     "SpendBalance",
@@ -73,5 +75,6 @@ __all__ = [
     "Stage",
     "Token",
     "User",
+    "WebSession",
     "WorkerProcess",
 ]

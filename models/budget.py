@@ -107,7 +107,7 @@ class AuditEntry(Base):
     user_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
     token_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("tokens.id"))
     actor: Mapped[str]  # name of the user at that time, 'service' or 'database'
-    access: Mapped[str]  # token | direct-database | service
+    access: Mapped[str]  # token | session | direct-database | service
     os_user: Mapped[str | None]  # account of the operating system, for direct database access
     action: Mapped[str]  # created | changed | closed | imported | revoked | repriced | ...
     object_kind: Mapped[str]

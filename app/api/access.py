@@ -23,7 +23,7 @@ from app.services.principals import RoleRequiredError
 OPEN_FILES = frozenset({"/docs/assets"})
 """Folders of the server's own files, which everybody may read; they contain no user data."""
 
-About = Literal["lab", "run", "report", "budget", "project", "posted-project", "user"]
+About = Literal["lab", "run", "report", "budget", "project", "posted-project", "user", "session"]
 Need = Literal["author", "owner", "self"]
 
 
@@ -40,7 +40,7 @@ class Access:
         to: Purpose of the operation, for the error message.
         about: Object of the operation. A run, report, budget or project does not exist (404)
             for callers who may not see its project; posting to such a project is forbidden
-            (403). Lists skip hidden objects.
+            (403). A session does not exist for others than its user. Lists skip hidden objects.
         need: Requirement in addition to the role, except for administrators: to have posted the
             run, to own the project, or to be the user.
     """
@@ -81,6 +81,7 @@ def rule(
 
 OPEN = rule(None)
 ME = rule("ingest", "ask who you are")
+OWN_SESSION = rule("ingest", "end a session", "session")
 READ = rule("viewer")
 SEE_RUN = rule("viewer", about="run")
 SEE_REPORT = rule("viewer", about="report")
@@ -104,6 +105,7 @@ def author(to: str) -> Any:
 class Operation:
     """A route of an application, with its rules; ``operation_id`` is None outside the API."""
 
+    name: str
     path: str
     methods: frozenset[str]
     operation_id: str | None
@@ -126,6 +128,7 @@ def operations(app: FastAPI) -> Iterator[Operation]:
         ]
         is_described = getattr(route, "include_in_schema", False)
         yield Operation(
+            str(getattr(route, "name", "") or ""),
             path,
             frozenset(getattr(route, "methods", None) or ()),
             getattr(route, "unique_id", None) if is_described else None,

@@ -15,9 +15,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from app.api import browsers
 from app.api.body import read_body
 from app.db import Database, Session
-from app.services import tokens
+from app.services import tokens, web_sessions
 from app.services.alarms import Alarms
 from app.services.events import EventHub
 from app.services.principals import Principal
@@ -74,14 +75,36 @@ async def get_caller(
     Where a body has to arrive first, or a stream follows, that transaction ends here: nothing
     is held meanwhile.
     """
-    secret = credentials.credentials if credentials else None
-    authenticated = await tokens.identify(session, secret)
-    if authenticated.is_use_due or not _goes_on(request.scope.get("route")):
+    secret = None if credentials else browsers.session_secret(request)
+    principal, is_use_due = (
+        await _of_token(session, credentials.credentials if credentials else None)
+        if secret is None
+        else await _of_session(session, secret)
+    )
+    if is_use_due or not _goes_on(request.scope.get("route")):
         await session.commit()
-    if authenticated.is_use_due:
+    if is_use_due:
         async with resources.database.session_scope() as own:
-            await tokens.note_use(own, authenticated.principal.token_id)
-    return authenticated.principal
+            await _note_use(own, principal)
+    request.state.caller = principal
+    return principal
+
+
+async def _of_token(session: Session, secret: str | None) -> tuple[Principal, bool]:
+    authenticated = await tokens.identify(session, secret)
+    return authenticated.principal, authenticated.is_use_due
+
+
+async def _of_session(session: Session, secret: str) -> tuple[Principal, bool]:
+    recognized = await web_sessions.recognize(session, secret)
+    return recognized.principal, recognized.is_use_due
+
+
+async def _note_use(session: Session, principal: Principal) -> None:
+    if principal.session_id is not None:
+        await web_sessions.note_use(session, principal.session_id)
+    elif principal.token_id is not None:
+        await tokens.note_use(session, principal.token_id)
 
 
 Caller = Annotated[Principal, Depends(get_caller)]

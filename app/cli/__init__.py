@@ -1,4 +1,4 @@
-"""Commands of the service's administrator: serve, migrate, token, balances, rollups, readings."""
+"""Commands of the service's administrator, on its database: serve, migrate, sign-in, token, ..."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from app.cli.sign_in import sign_in
 from app.cli.support import DATABASE_FAULTS, Json, fail, read_settings, show
 from app.cli.tokens import token
 from app.cli.upkeep import balances, fold_backlog, readings, rollups
@@ -31,6 +32,9 @@ commands.add_typer(token, name="token")
 commands.add_typer(balances, name="balances")
 commands.add_typer(rollups, name="rollups")
 commands.add_typer(readings, name="readings")
+
+
+commands.command("sign-in")(sign_in)
 
 
 @commands.command()
@@ -67,8 +71,8 @@ def serve(
 ) -> None:
     """Run the server (REST API, queue and database) until interrupted.
 
-    Without PRICETAG_DATABASE_URL it starts a PostgreSQL of its own in the data folder. At the
-    first start it prints an administrator's token.
+    Without PRICETAG_DATABASE_URL it starts a PostgreSQL of its own in the data folder. At each
+    start it prints a link that signs an administrator in, and at the first one their token.
     """
     from app import serving  # uvicorn and all routes: seconds that the other commands save
 

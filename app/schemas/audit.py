@@ -16,6 +16,7 @@ AuditKind = Literal[
     "price",
     "project",
     "run",
+    "session",
     "site",
     "token",
     "user",
@@ -35,7 +36,7 @@ AuditAction = Literal[
 ]
 """What was done with an object."""
 
-AuditAccess = Literal["token", "direct-database", "service"]
+AuditAccess = Literal["token", "session", "direct-database", "service"]
 """How the author of a change got access."""
 
 
@@ -54,8 +55,8 @@ class AuditRead(Wire):
         examples=["ada's laptop"],
     )
     access: str = Field(
-        description="Kind of access: `token`, `direct-database` (a command with access to the "
-        "database, or SQL) or `service`."
+        description="Kind of access: `token`, `session` (a browser), `direct-database` (a command "
+        "with access to the database, or SQL) or `service`."
     )
     os_user: str | None = Field(
         description="Operating system account of the command, for direct database access."

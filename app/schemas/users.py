@@ -138,7 +138,9 @@ class Me(Wire):
 
     user: UserRead = Field(description="User of the token.")
     role: Role = Field(description="Role of the token, at most the user's role.")
-    token: MeToken = Field(description="Token of the request.")
+    token: MeToken | None = Field(
+        description="Token of the request; null in a browser session without one."
+    )
     projects: list[MembershipRead] = Field(
         description="Projects of the user, with the role in each."
     )

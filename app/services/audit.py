@@ -70,7 +70,7 @@ def _who(by: Actor | None) -> dict[str, Any]:
             "user_id": by.user_id,
             "token_id": by.token_id,
             "actor": by.name,
-            "access": "token",
+            "access": "token" if by.session_id is None else "session",
         }
     if isinstance(by, DirectAccess):
         return {"actor": SERVICE, "access": "direct-database", "os_user": by.os_user}

@@ -16,7 +16,7 @@ from app.repositories.people.visibility import Viewer
 from app.repositories.runs import events as run_events
 from app.schemas.runs import WaitingRead
 from app.schemas.series import EventRead
-from app.services import tokens, waiting
+from app.services import tokens, waiting, web_sessions
 from app.services.principals import Principal
 from app.services.quoting import projection
 
@@ -184,10 +184,10 @@ async def read_access(
     session: Session, asked: Collection[tuple[Principal, UUID]]
 ) -> Mapping[tuple[Principal, UUID], bool]:
     """Whether principals may still follow runs: ``(principal, run id)``."""
-    present = await tokens.present(session, [principal for principal, _ in asked])
+    present = await _present(session, {principal for principal, _ in asked})
     wanted: dict[Viewer, set[UUID]] = defaultdict(set)
     for principal, run_id in asked:
-        now = present.get(principal.token_id)
+        now = present.get(principal)
         if now is not None and now.has("viewer"):
             wanted[now.viewer].add(run_id)
     visible = {
@@ -197,11 +197,28 @@ async def read_access(
     return {key: _may_follow(key, present, visible) for key in asked}
 
 
+async def _present(
+    session: Session, principals: Collection[Principal]
+) -> Mapping[Principal, Principal]:
+    """The current state of principals whose token or session is still active."""
+    by_token = await tokens.present(session, principals)
+    by_session = await web_sessions.present(session, principals)
+    now = {
+        principal: by_token.get(principal.token_id)
+        if principal.session_id is None and principal.token_id is not None
+        else by_session.get(principal.session_id)
+        if principal.session_id is not None
+        else None
+        for principal in principals
+    }
+    return {principal: state for principal, state in now.items() if state is not None}
+
+
 def _may_follow(
     asked: tuple[Principal, UUID],
-    present: Mapping[UUID, Principal],
+    present: Mapping[Principal, Principal],
     visible: Mapping[Viewer, Collection[UUID]],
 ) -> bool:
     principal, run_id = asked
-    now = present.get(principal.token_id)
+    now = present.get(principal)
     return now is not None and run_id in visible.get(now.viewer, ())

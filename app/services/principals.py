@@ -29,23 +29,25 @@ class RoleRequiredError(ForbiddenError):
 
 @dataclass(frozen=True)
 class Principal:
-    """The user and token of a request.
+    """The user of a request, with the token or the browser session it was made with.
 
     Attributes:
         user_id: The user.
-        token_id: The token of the request.
+        token_id: The token of the request or of its session; None for other sessions.
         name: The user's name.
         role: Role of the token, at most the user's role.
         project_id: Project that the token is limited to; None without a limit.
         expires_at: Expiry of the token; None without one.
+        session_id: The browser session of the request; None for a token.
     """
 
     user_id: uuid.UUID
-    token_id: uuid.UUID
+    token_id: uuid.UUID | None
     name: str
     role: Role
     project_id: uuid.UUID | None = None
     expires_at: datetime | None = None
+    session_id: uuid.UUID | None = None
 
     @property
     def viewer(self) -> Viewer:
@@ -56,6 +58,10 @@ class Principal:
         """Whether the role is at least this one."""
         return RANK[self.role] >= RANK[role]
 
+    @property
+    def _means(self) -> str:
+        return "token" if self.session_id is None else "session"
+
     def require(self, role: Role, to: str) -> None:
         """Requires at least a role.
 
@@ -65,8 +71,8 @@ class Principal:
         if not self.has(role):
             hint = f" {INGEST}" if self.role == "ingest" else ""
             raise RoleRequiredError(
-                f"This needs the role {role} (to {to}); this token of '{self.name}' has the role"
-                f" {self.role}.{hint}"
+                f"This needs the role {role} (to {to}); this {self._means} of '{self.name}' has the"
+                f" role {self.role}.{hint}"
             )
 
 

@@ -105,8 +105,9 @@ async def authenticate(session: Session, secret: str | None) -> Principal:
             disabled.
     """
     authenticated = await identify(session, secret)
-    if authenticated.is_use_due:
-        await note_use(session, authenticated.principal.token_id)
+    token_id = authenticated.principal.token_id
+    if authenticated.is_use_due and token_id is not None:
+        await note_use(session, token_id)
     return authenticated.principal
 
 
@@ -114,7 +115,8 @@ async def present(
     session: Session, principals: Collection[Principal]
 ) -> Mapping[uuid.UUID, Principal]:
     """The current state of principals whose token is still active, by token."""
-    rows = await tokens.active(session, {principal.token_id for principal in principals})
+    ids = {p.token_id for p in principals if p.token_id is not None and p.session_id is None}
+    rows = await tokens.active(session, ids)
     return {row.token_id: _principal(row) for row in rows}
 
 
@@ -123,17 +125,18 @@ def _principal(row: Any) -> Principal:
         user_id=row.user_id,
         token_id=row.token_id,
         name=row.user_name,
-        role=_lowest_role(row.user_role, row.token_role, row.project_id),
+        role=lowest_role(row.user_role, row.token_role, row.project_id),
         project_id=row.project_id,
         expires_at=row.expires_at,
     )
 
 
 def _role(token: Token, user: User) -> Role:
-    return _lowest_role(user.role, token.role, token.project_id)
+    return lowest_role(user.role, token.role, token.project_id)
 
 
-def _lowest_role(user: str, token: str | None, project_id: uuid.UUID | None) -> Role:
+def lowest_role(user: str, token: str | None, project_id: uuid.UUID | None) -> Role:
+    """The role of a token or of a session: at most the user's."""
     # A token that is limited to a project cannot manage the lab.
     ceiling: Role | None = "member" if project_id is not None else None
     # The database allows no other roles.

@@ -149,6 +149,18 @@ async def named(session: Session, name_or_id: str, field: str = "user") -> User:
     return user
 
 
+async def first_admin(session: Session) -> User:
+    """The administrator who was there first.
+
+    Raises:
+        UnknownUserError: If every administrator is disabled.
+    """
+    user = await users.first_admin(session)
+    if user is None:
+        raise UnknownUserError("There is no active administrator; name a user.", field="user")
+    return user
+
+
 async def list_page(session: Session, cursor: str | None, limit: int) -> UserPage:
     """A page of users by name, including disabled ones.
 
@@ -214,14 +226,15 @@ async def _require_another_admin(session: Session, user: User) -> None:
 
 async def me(session: Session, principal: Principal) -> Me:
     """The caller, with their token and their memberships."""
-    row = await tokens.get(session, principal.token_id)
-    if row is None:
-        raise UserNotFoundError("The token is gone.", field="token_id")
+    user = await get(session, principal.user_id)
+    row = None if principal.token_id is None else await tokens.get(session, principal.token_id)
     scope = await projects.name_of(session, principal.project_id)
     return Me(
-        user=read_of(row.user),
+        user=read_of(user),
         role=principal.role,
-        token=MeToken(
+        token=None
+        if row is None
+        else MeToken(
             id=row.token.id, name=row.token.name, project=scope, expires_at=row.token.expires_at
         ),
         projects=[

@@ -26,6 +26,7 @@ AuditKind = Literal[
     "price",
     "project",
     "run",
+    "session",
     "site",
     "token",
     "user",
@@ -231,10 +232,10 @@ def audit(
         ),
     ] = None,
     access: Annotated[
-        Literal["token", "direct-database", "service"] | None,
+        Literal["token", "session", "direct-database", "service"] | None,
         typer.Option(
-            help="Show only changes made through the API with a token, on the database directly, "
-            "or by the service itself."
+            help="Show only changes made with a token, in a browser session, on the database "
+            "directly, or by the service itself."
         ),
     ] = None,
     since: Annotated[

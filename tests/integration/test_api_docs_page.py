@@ -27,9 +27,3 @@ async def test_a_path_with_a_slash_at_its_end_is_not_redirected(api: Api) -> Non
     assert response.status_code == 404
     assert "without the trailing slash" in response.json()["detail"]
     assert "location" not in response.headers
-
-
-async def test_the_root_path_points_to_the_page(api: Api) -> None:
-    response = await api.nobody.get("/")
-    assert response.status_code == 404
-    assert response.json()["detail"] == "Not Found: GET / (see /docs for the API)"

@@ -28,7 +28,7 @@ from app.schemas.reports import ReportCreate
 from app.schemas.sites import SiteCreate
 from app.schemas.tokens import TokenCreate
 from app.schemas.users import UserCreate, UserTokenCreate
-from app.services import reports, series, tokens, users
+from app.services import reports, series, sign_in_links, tokens, users, web_sessions
 from app.services.budgets import admin as budget_admin
 from app.services.events import EventHub
 from app.services.factors import sites
@@ -80,7 +80,8 @@ class Lab:
     async def ask(self, caller: Caller, method: str, path: str, **request: Any) -> httpx.Response:
         """One request, of which nothing stays."""
         secret = self.secrets[caller]
-        headers = {"Authorization": f"Bearer {secret}"} if secret else {}
+        headers = {"Sec-Fetch-Site": "same-origin"}
+        headers |= {"Authorization": f"Bearer {secret}"} if secret else {}
         async with self.undo():
             return await self.http.request(method, path, headers=headers, **request)
 
@@ -168,6 +169,9 @@ async def _things(session: Session, people: Mapping[Caller, Principal], target: 
         )
         budgets[scope] = (await budget_admin.create(session, admin, wanted_budget)).id
     artifacts = (await series.artifacts(session, finished)).items
+    user = await users.get(session, member.user_id)
+    begun = await web_sessions.begin(session, user, "link")
+    link = await sign_in_links.create(session, user)
     visibility = "private" if target == "private" else "open"
     await session.execute(
         update(Project).where(Project.id == project_id).values(visibility=visibility)
@@ -185,6 +189,8 @@ async def _things(session: Session, people: Mapping[Caller, Principal], target: 
         "artifact": artifacts[0].id,
         "member": member.user_id,
         "token": member.token_id,
+        "session": begun.id,
+        "link": link,
     }
     return Things(target, {name: str(id_) for name, id_ in ids.items()})
 
@@ -222,6 +228,6 @@ async def access_lab(database: Database, data_dir: Path) -> AsyncIterator[Lab]:
         app = create_app(settings)
         app.state.resources = Resources(settings, shared, EventHub(shared))
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://lab.test") as http:
+        async with httpx.AsyncClient(transport=transport, base_url="https://lab.test") as http:
             yield Lab(app, http, secrets, things, undo)
         await outer.rollback()

@@ -86,3 +86,14 @@ async def free_name(session: AsyncSession, name: str) -> str:
         number += 1
         free = f"{name} ({number})"
     return free
+
+
+async def first_admin(session: AsyncSession) -> User | None:
+    """The administrator who was there first, of those who are not disabled."""
+    query = (
+        select(User)
+        .where(User.role == "admin", User.disabled_at.is_(None))
+        .order_by(User.created_at, User.id)
+        .limit(1)
+    )
+    return (await session.execute(query)).scalar_one_or_none()

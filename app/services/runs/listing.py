@@ -8,7 +8,8 @@ from datetime import datetime
 from app.db import Session
 from app.repositories.runs import pages as run_pages
 from app.repositories.runs import runs
-from app.repositories.runs.selection import RunFilter, resolve
+from app.repositories.runs.selection import RunFilter as RunFilter
+from app.repositories.runs.selection import resolve
 from app.schemas.runs import (
     RunCount,
     RunPage,

@@ -1,0 +1,91 @@
+"""One-time links: whoever opens one is signed in as its user, once."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from datetime import UTC, datetime, timedelta
+
+from app.db import Session
+from app.repositories.people import users, web_sessions
+from app.services import web_sessions as browser_sessions
+from app.services.errors import NotFoundError
+from app.services.tokens import secret_sha256
+from app.services.users import UserDisabledError
+from models import SignIn, User
+
+LIFETIME = timedelta(hours=1)
+CODE_BYTES = 24
+
+
+class SignInLinkError(NotFoundError):
+    """The link was used, has expired, or is not of this server."""
+
+    code = "sign-in-link-invalid"
+
+
+def _invalid() -> SignInLinkError:
+    return SignInLinkError(
+        "This sign-in link was used already, has expired, or is incomplete. Ask for a new one: on"
+        " the server's machine, 'pricetag sign-in' prints one."
+    )
+
+
+async def create(session: Session, user: User, *, lifetime: timedelta = LIFETIME) -> str:
+    """The code of a new link.
+
+    Args:
+        session: Committed by the caller.
+        user: Who is signed in by the link.
+        lifetime: Time after which the link no longer works.
+
+    Raises:
+        UserDisabledError: If the user is disabled.
+    """
+    if user.disabled_at is not None:
+        raise UserDisabledError(
+            f"The user '{user.name}' is disabled; enable them before creating a sign-in link.",
+            field="user",
+        )
+    code = secrets.token_urlsafe(CODE_BYTES)
+    now = datetime.now(UTC)
+    row = SignIn(
+        id=uuid.uuid4(),
+        secret_sha256=secret_sha256(code),
+        user_id=user.id,
+        created_at=now,
+        expires_at=now + lifetime,
+    )
+    await web_sessions.add(session, row)
+    return code
+
+
+async def user_of(session: Session, code: str) -> User:
+    """The user whom a link would sign in; the link stays usable.
+
+    Raises:
+        SignInLinkError: If the link does not work.
+    """
+    row = await web_sessions.pending(session, secret_sha256(code))
+    if row is None or row[1] is None or row[1].disabled_at is not None:
+        raise _invalid()
+    return row[1]
+
+
+async def redeem(session: Session, code: str, browser: str | None) -> browser_sessions.Begun:
+    """Uses a link up, and begins a session of its user.
+
+    Raises:
+        SignInLinkError: If the link does not work.
+    """
+    row = await web_sessions.use(session, secret_sha256(code))
+    user = None if row is None or row.user_id is None else await users.get(session, row.user_id)
+    if user is None or user.disabled_at is not None:
+        raise _invalid()
+    return await browser_sessions.begin(session, user, "link", browser=browser)
+
+
+async def for_an_admin(session: Session) -> str | None:
+    """The code of a new link for the first administrator who is not disabled, if there is one."""
+    admin = await users.first_admin(session)  # none: all are disabled
+    return None if admin is None else await create(session, admin)

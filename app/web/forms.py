@@ -1,0 +1,36 @@
+"""Forms of the pages: what a browser posts without script."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+from urllib.parse import parse_qs
+
+from fastapi import Depends, Request
+
+from app.api.body import BodyError, media_type, read_bytes
+
+MAX_BYTES = 100_000
+MAX_FIELDS = 200
+MEDIA_TYPE = "application/x-www-form-urlencoded"
+
+
+async def read_form(request: Request) -> Mapping[str, str]:
+    """The fields of a form, each with its last value, without spaces at its ends.
+
+    Raises:
+        BodyError: If the body is too large (413), of another type (415), or not a form (422).
+    """
+    if media_type(request.headers.get("content-type") or MEDIA_TYPE) != MEDIA_TYPE:
+        raise BodyError(415, "unsupported-media-type", f"Send the form as {MEDIA_TYPE}.")
+    body = await read_bytes(request, MAX_BYTES)
+    try:
+        fields = parse_qs(
+            body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict"
+        )
+    except ValueError as error:
+        raise BodyError(422, "invalid-request", "The body is not a form in UTF-8.") from error
+    return {name: values[-1].strip() for name, values in fields.items()}
+
+
+Form = Annotated[Mapping[str, str], Depends(read_form)]

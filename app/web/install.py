@@ -1,0 +1,26 @@
+"""Adds the dashboard to the application."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+
+from app.web import assets, headers, problems
+from app.web.pages import account, overview, runs, sign_in
+
+PAGES = (sign_in, overview, runs, account)
+"""Modules of pages, each with its `router`; a new one is added here."""
+
+
+def install(app: FastAPI) -> None:
+    """Adds pages, their files, their error pages and their security headers."""
+    for page in PAGES:
+        app.include_router(page.router)
+    assets.install(app)
+    problems.install(app)
+    headers.install(app)
+    app.state.page_paths = {
+        route.name: route.path
+        for route in iter_route_contexts(app.routes)
+        if not getattr(route, "include_in_schema", True)
+    }

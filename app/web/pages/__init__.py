@@ -1,0 +1,1 @@
+"""Pages: from the request to a view model, to a template."""

@@ -1,0 +1,66 @@
+"""Errors as pages, for browsers; everybody else gets `application/problem+json`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import RedirectResponse
+
+from app.api.browsers import is_page
+from app.web import links
+from app.web.headers import API
+from app.web.rendering import here, render
+
+TITLES = {
+    401: "You are not signed in",
+    403: "You may not do this",
+    404: "There is no such page",
+    405: "This page cannot do that",
+    409: "This is not possible now",
+    413: "The form is too large",
+    422: "Something in the request is invalid",
+    503: "The database cannot be reached",
+}
+
+
+def as_page(request: Request, problem: Response) -> Response:
+    """The page for an error, if a browser asks for one; otherwise the error as it is.
+
+    Args:
+        request: The request that failed.
+        problem: The error, as `application/problem+json`.
+    """
+    if not wants_page(request):
+        return problem
+    if problem.status_code == 401 and is_page(request) and request.method == "GET":
+        return to_sign_in(request)
+    document: dict[str, Any] = json.loads(bytes(problem.body))
+    title = TITLES.get(problem.status_code, "Something went wrong here")
+    page = render(
+        request, "problem.html", status=problem.status_code, problem=document, title=title
+    )
+    for name in ("Retry-After", "Allow"):
+        if name in problem.headers:
+            page.headers[name] = problem.headers[name]
+    return page
+
+
+def wants_page(request: Request) -> bool:
+    """Whether a browser asks for a page, and not a program for an answer of the API."""
+    path = request.scope["path"]
+    if path.startswith(API) or path == "/openapi.json":
+        return False
+    return "text/html" in request.headers.get("accept", "")
+
+
+def to_sign_in(request: Request) -> Response:
+    """Leads to the sign-in, and from there back."""
+    location = links.rel(request, "show_sign_in", {"next": here(request)})
+    return RedirectResponse(location, 303, headers={"Cache-Control": "no-store"})
+
+
+def install(app: FastAPI) -> None:
+    """Makes the error handlers of an application render pages for browsers."""
+    app.state.as_page = as_page

@@ -1,0 +1,8 @@
+// What every page does: times in the reader's zone, theme without a reload, keys.
+import { localTimes } from "./times.js";
+import { themes } from "./theme.js";
+import { keys } from "./keys.js";
+
+localTimes(document);
+themes(document);
+keys(document);

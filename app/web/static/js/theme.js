@@ -1,0 +1,24 @@
+// The theme changes at once; the form's request keeps the choice for the next page.
+
+/** @param {Document} document */
+export function themes(document) {
+  for (const form of document.querySelectorAll("form.themes")) {
+    form.addEventListener("submit", (event) => {
+      const button = /** @type {SubmitEvent} */ (event).submitter;
+      if (!(button instanceof HTMLButtonElement) || !(form instanceof HTMLFormElement)) return;
+      event.preventDefault();
+      show(document, button.value);
+      const body = new URLSearchParams({ theme: button.value, next: "/login" });
+      fetch(form.action, { method: "POST", body, redirect: "manual" });
+    });
+  }
+}
+
+/** @param {Document} document @param {string} theme */
+function show(document, theme) {
+  if (theme === "system") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme;
+  for (const button of document.querySelectorAll("form.themes button")) {
+    button.setAttribute("aria-pressed", String(button.getAttribute("value") === theme));
+  }
+}

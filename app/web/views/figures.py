@@ -1,0 +1,117 @@
+"""Figures as every page shows them: value, unit, interval and source, or why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pricetag.accounting.quantity.record import NOT_RECORDED
+from pricetag.tag.figure import Figure, Shown, figure_of
+from pricetag.tag.figures import (
+    Unit,
+    column_number,
+    display_unit,
+    money_texts,
+    number,
+)
+from pricetag.tag.issued_texts import plain
+
+
+@dataclass(frozen=True, slots=True)
+class FigureView:
+    """A figure, ready to be shown.
+
+    Attributes:
+        value: The plain value in its stored unit; None where it is unknown.
+        text: Its digits.
+        unit: Unit of the digits.
+        interval: The 95% interval in that unit; empty where there is none.
+        source: Evidence behind it; None where it is unknown.
+        exact: Unrounded value and unit, for the title.
+        reason: Why it is unknown.
+        is_provisional: Whether it may still change.
+    """
+
+    value: float | None
+    text: str
+    unit: str
+    interval: str
+    source: str | None
+    exact: str
+    reason: str | None = None
+    is_provisional: bool = False
+
+
+def figure(
+    quantity: Shown | Mapping[str, Any] | None,
+    *,
+    shown: Unit | None = None,
+    provisional: bool = False,
+) -> FigureView:
+    """The view of a figure.
+
+    Args:
+        quantity: A quantity of the accounting, or the same from a response of the API.
+        shown: Unit of the column, as `column_unit` gives it; by default the figure's own.
+        provisional: Whether it may still change.
+    """
+    is_wire = quantity is None or isinstance(quantity, Mapping)
+    shape: Shown = figure_of(quantity) if is_wire else quantity  # type: ignore[arg-type,assignment]
+    if shape.value is None:
+        return unknown(shape.reason)
+    name, size = shown or display_unit(shape.value, shape.unit)
+    write = number if shown is None else column_number
+    return FigureView(
+        value=shape.value,
+        text=write(shape.value / size),
+        unit="" if name == "1" else name,
+        interval=_interval(shape, size, shown is not None),
+        source=shape.source,
+        exact=_exact(shape),
+        reason=shape.reason,
+        is_provisional=provisional,
+    )
+
+
+def _interval(shape: Shown, size: float, in_column: bool) -> str:
+    low, high = shape.low, shape.high
+    if low is None or high is None or low == high:
+        return ""
+    write = column_number if in_column else number
+    return f"{write(low / size)} to {write(high / size)}"
+
+
+def _exact(shape: Shown) -> str:
+    return f"{shape.value!r} {shape.unit}".removesuffix(" 1")
+
+
+def money(quantity: Shown, *, provisional: bool = False) -> FigureView:
+    """The view of an amount of money."""
+    if quantity.value is None:
+        return unknown(quantity.reason)
+    text, interval = money_texts(quantity)
+    unit = quantity.unit
+    return FigureView(
+        value=quantity.value,
+        text=text.removesuffix(f" {unit}"),
+        unit=unit,
+        interval=interval.removesuffix(f" {unit}"),
+        source=quantity.source,
+        exact=_exact(quantity),
+        reason=quantity.reason,
+        is_provisional=provisional,
+    )
+
+
+def unknown(reason: str | None) -> FigureView:
+    """The view of a figure that is not known, with its reason."""
+    why = plain(reason) if reason else NOT_RECORDED
+    return FigureView(None, "n/a", "", "", None, "", why)
+
+
+def measured_time(seconds: float | None, reason: str | None = None) -> FigureView:
+    """The view of a duration that a clock measured, in s."""
+    if seconds is None:
+        return unknown(reason)
+    return figure(Figure(seconds, None, None, "s", "counter"))
