@@ -15,7 +15,7 @@ import pytest
 
 from app.hidden_environment import hidden_part
 from tests.support.processes import gone
-from tests.workers.test_job_environment import of, supervise
+from tests.support.supervised import of, supervise
 from workers.attempt.nursery import Nursery
 from workers.attempt.processes import FreshInterpreter, Starter
 
@@ -51,6 +51,11 @@ def flight(how: str, end: str, tag: str) -> str:
         {ENDS[end]}
         """
     )
+
+
+def waiting_for(file: Path) -> str:
+    """A program that runs until a file is there."""
+    return f"import os, time\nwhile not os.path.exists({str(file)!r}): time.sleep(0.05)"
 
 
 def sleepers(tag: str) -> list[int]:
@@ -90,10 +95,9 @@ async def test_nothing_of_a_job_outlives_it(
     monkeypatch.setenv("PRICETAG_METER_HOST", "none")
     tag = f"{3000 + list(FLIGHTS).index(how) * 10 + list(ENDS).index(end)}.{os.getpid()}"
     nursery = Nursery(allow_hub=False)
+    over = tmp_path / "over"
     beside = asyncio.create_task(
-        supervise(
-            tmp_path / "beside", described("import time; time.sleep(4); print('fine')"), nursery
-        )
+        supervise(tmp_path / "beside", described(waiting_for(over)), nursery)
     )
     (tmp_path / "beside").mkdir()
     (tmp_path / "job").mkdir()
@@ -111,6 +115,7 @@ async def test_nothing_of_a_job_outlives_it(
                 "by killing the process that runs it": "interrupted",
             }[end]
         )
+        over.touch()
         others, _ = await beside  # another job of the same worker is left alone
         assert of(others, "end")[0]["status"] == "succeeded"
         assert stranger.poll() is None
@@ -133,19 +138,16 @@ async def test_a_job_of_a_fresh_interpreter_leaves_no_process_either(
 
 async def test_leftover_processes_end_with_a_nursery_whose_worker_is_gone(tmp_path: Path) -> None:
     tag = f"5000.{os.getpid()}"
+    job = flight("env -i setsid", "by itself", tag) + "time.sleep(60)"
     script = textwrap.dedent(
         f"""
-        import asyncio, os, pathlib, signal, sys
+        import asyncio, os, pathlib
         os.environ["PRICETAG_METER_HOST"] = "none"
-        from tests.workers.test_job_containment import described, flight, supervise
+        from tests.support.supervised import supervise
         from workers.attempt.nursery import Nursery
 
-        async def main():
-            script = flight("env -i setsid", "by itself", {tag!r}) + "time.sleep(60)"
-            folder = pathlib.Path({str(tmp_path)!r})
-            await supervise(folder, described(script), Nursery(allow_hub=False))
-
-        asyncio.run(main())
+        folder = pathlib.Path({str(tmp_path)!r})
+        asyncio.run(supervise(folder, {described(job)!r}, Nursery(allow_hub=False)))
         """
     )
     worker = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from uuid import UUID, uuid4
 
 import pytest
 from safetensors.torch import load_file
 
-from pricetag.metering.journal import Journal
+from tests.support.supervised import of, supervise
 from tests.support.training import TRAIN, carry_out, data_set, recipe
-from workers.attempt.meters import Devices
 from workers.attempt.nursery import Nursery
 from workers.attempt.processes import FreshInterpreter, Starter
-from workers.attempt.recovery import every_record
-from workers.attempt.supervisor import Supervisor
 from workers.job.reporter import JobError
-from workers.node.identity import NodeConfig
 
 HOSTILE = {
     "ACCELERATE_MIXED_PRECISION": "bf16",
@@ -37,47 +29,6 @@ HOSTILE = {
     "WANDB_PROJECT": "mine",
     "SERVICE_SECRET": "hush",
 }
-
-
-@dataclass
-class Claimed:
-    recipe: dict[str, Any]
-    gpus: int = 0
-    upstream: dict[str, Any] | None = None
-    number: int = 1
-    run_id: UUID = field(default_factory=uuid4)
-    attempt_id: UUID = field(default_factory=uuid4)
-
-
-async def supervise(
-    root: Path, described: dict[str, Any], starter: Starter, job_env: tuple[str, ...] = ()
-) -> tuple[list[dict[str, Any]], Path]:
-    """Carries out a recipe as a worker does; its records and its work folder."""
-    claim = Claimed(described)
-    journal = Journal.create(root / "journal", claim.attempt_id)
-    config = NodeConfig(
-        name="node",
-        worker="node:m:b:1:2",
-        pool="default",
-        data_dir=root,
-        artifacts_dir=root / "artifacts",
-        data_roots=(root,),
-        allow_commands=True,
-        allow_hub=False,
-        git_commit=None,
-        lease_s=900.0,
-        heartbeat_timeout_s=60.0,
-        stop_grace_s=1.0,
-        job_env=job_env,
-    )
-    supervisor = Supervisor(claim, config, Devices(()), journal, starter)
-    async with asyncio.timeout(120):
-        await supervisor.run()
-    return list(every_record(journal)), config.work_dir / str(claim.run_id)
-
-
-def of(records: list[dict[str, Any]], type_: str) -> list[dict[str, Any]]:
-    return [record for record in records if record["type"] == type_]
 
 
 def hostile_folder(folder: Path) -> Path:

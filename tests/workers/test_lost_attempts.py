@@ -88,7 +88,7 @@ def doomed(tmp_path: Path, powercap: FakePowercap) -> Iterator[Doomed]:
     script = textwrap.dedent(
         f"""
         import asyncio, pathlib
-        from tests.workers.test_job_environment import supervise
+        from tests.support.supervised import supervise
         from workers.attempt.nursery import Nursery
         folder = pathlib.Path({str(tmp_path)!r})
         nursery = Nursery(allow_hub=False, journal_dir=folder / "journal")
