@@ -55,11 +55,18 @@ TRAIN_TOKENS = {
 TRAIN = {"kind": "train", "max_steps": 6, "batch_size": 8, "learning_rate": 1e-3, "seed": 0}
 
 
-def launch_ranks(root: Path, script: str, *arguments: str) -> None:
-    """Runs a Python script as two ranks under torchrun, with the folder as its first argument."""
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+
+
+def launch_ranks(root: Path, script: str, *arguments: str, torchrun: bool = False) -> None:
+    """Runs a Python script as two ranks, with the folder as its first argument.
+
+    Under torchrun each of three processes imports torch, which takes longer than the script;
+    otherwise the ranks are forks of one process.
+    """
     (root / "script.py").write_text(script)
     repository = Path(__file__).parents[2]
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    launcher = TORCHRUN if torchrun else ("-m", "tests.support.two_ranks")
     completed = subprocess.run(
         [sys.executable, *launcher, str(root / "script.py"), str(root), *arguments],
         cwd=repository,

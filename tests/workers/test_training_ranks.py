@@ -1,4 +1,4 @@
-"""Two processes on the CPU under torchrun: one job, one reporter."""
+"""Two processes on the CPU, first under torchrun: one job, one reporter."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ leave(0)
 """
 
 
-def launch(root: Path, stop: int = 0) -> list[dict[str, object]]:
-    launch_ranks(root, SCRIPT, str(stop))
+def launch(root: Path, stop: int = 0, *, torchrun: bool = False) -> list[dict[str, object]]:
+    launch_ranks(root, SCRIPT, str(stop), torchrun=torchrun)
     events: list[dict[str, object]] = json.loads((root / "events.json").read_text())
     return events
 
@@ -42,7 +42,7 @@ def test_two_ranks_train_one_model_and_resume_together(tmp_path: Path) -> None:
     data_set(tmp_path)
     described = recipe({**TRAIN, "max_steps": 8, "batch_size": 8}, {"kind": "quantize"})
     (tmp_path / "recipe.json").write_text(json.dumps(described))
-    first = launch(tmp_path, stop=4)
+    first = launch(tmp_path, stop=4, torchrun=True)
     assert first[-1]["text"] == "interrupted"
     second = launch(tmp_path)
     lines = [event.get("text") for event in second if event["type"] == "log"]
