@@ -71,6 +71,15 @@ def sleepers(tag: str) -> list[int]:
     return pids
 
 
+async def sleeping(tag: str, expected: bool) -> bool:
+    """Waits, minutes if need be, until such processes are there, or gone."""
+    for _ in range(1800):
+        if bool(sleepers(tag)) == expected:
+            return True
+        await asyncio.sleep(0.1)
+    return False
+
+
 @pytest.fixture
 def stranger() -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(["/bin/sleep", "333"], env={}, start_new_session=True)
@@ -152,19 +161,11 @@ async def test_leftover_processes_end_with_a_nursery_whose_worker_is_gone(tmp_pa
     )
     worker = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
     try:
-        for _ in range(200):
-            if sleepers(tag):
-                break
-            await asyncio.sleep(0.1)
-        assert sleepers(tag)
+        assert await sleeping(tag, True)
     finally:
         worker.kill()
         worker.wait()
-    for _ in range(100):
-        if not sleepers(tag):
-            break
-        await asyncio.sleep(0.1)
-    assert sleepers(tag) == []
+    assert await sleeping(tag, False)
 
 
 SERVICE = """
