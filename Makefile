@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test lint unit bench docs clean
+.PHONY: help install demo serve test lint unit bench docs vendor chromium clean
 
 help:
 	@echo "make demo    set up, then run one pipeline from end to end: train, distill, prune, quantize, price tag, report"
@@ -14,6 +14,7 @@ help:
 	@echo "make unit    the fast tests (tests/unit)"
 	@echo "make bench   training speed and meter overhead, measured side by side"
 	@echo "make docs    write the reference pages that are generated from the code"
+	@echo "make vendor  fetch the files of other projects anew, and compare their hashes"
 	@echo "make clean   remove the environment and the demo's data"
 
 install: $(READY)
@@ -22,7 +23,15 @@ $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[server,worker,dev]'
+	@$(MAKE) --no-print-directory chromium
 	touch $(READY)
+
+# The tests of pages run in Debian's browser; everything else works without.
+chromium:
+	@test -x /usr/bin/chromium \
+	|| { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+	&& apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; } \
+	|| echo "tests/browser needs /usr/bin/chromium: install it with 'sudo apt-get install chromium'"
 
 demo: $(READY)
 	$(BIN)/pricetag demo
@@ -51,6 +60,9 @@ bench: $(READY)
 
 docs: $(READY)
 	$(BIN)/python -m docs.generate
+
+vendor: $(READY)
+	$(BIN)/python -m app.web.vendoring
 
 clean:
 	rm -rf $(VENV) .pricetag build *.egg-info

@@ -12,7 +12,7 @@ from fastapi import Depends, FastAPI
 
 import pricetag
 from app import errors
-from app.api import access, browsers, docs_page, health, openapi
+from app.api import access, browsers, health, openapi
 from app.api.deps import Resources, reject_unknown_query
 from app.api.v1.router import router as v1
 from app.cancellation import end_tasks
@@ -99,7 +99,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(v1)
     errors.install(app)
     openapi.install(app)
-    docs_page.install(app)
     web.install(app)
     bodies.install(app, config.max_body_bytes)
     paths.install(app)

@@ -14,14 +14,11 @@ from uuid import UUID
 
 from fastapi import Depends, FastAPI, Request
 from fastapi.routing import iter_route_contexts
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 
 from app.api.deps import Caller
 from app.schemas.common import Role
 from app.services.principals import RoleRequiredError
-
-OPEN_FILES = frozenset({"/docs/assets"})
-"""Folders of the server's own files, which everybody may read; they contain no user data."""
 
 About = Literal["lab", "run", "report", "budget", "project", "posted-project", "user", "session"]
 Need = Literal["author", "owner", "self"]
@@ -113,13 +110,11 @@ class Operation:
 
 
 def operations(app: FastAPI) -> Iterator[Operation]:
-    """All routes of an application except its OpenAPI document and ``OPEN_FILES``."""
+    """All routes of an application except its OpenAPI document."""
     own = {app.openapi_url, app.docs_url, app.redoc_url, app.swagger_ui_oauth2_redirect_url}
     for route in iter_route_contexts(app.routes):
         path = str(getattr(route, "path", "") or "")
         if type(route.original_route) is Route and path in own:
-            continue
-        if isinstance(route.original_route, Mount) and path in OPEN_FILES:
             continue
         declared = [
             access

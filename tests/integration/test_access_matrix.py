@@ -129,6 +129,7 @@ PAGES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "show_overview": ({}, {}),
     "show_runs": ({}, {}),
     "show_account": ({}, {}),
+    "show_keys": ({}, {}),
     "end_session": ({"session_id": "{session}"}, {}),
 }
 # Whoever may call these gets another response than 2xx, for reasons of their own.

@@ -1,0 +1,130 @@
+"""A real server with some runs for tests of its pages, and the pages that they visit."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+import uvicorn
+from sqlalchemy import update
+
+from app.db import Database, Session
+from app.main import create_app
+from app.services import sign_in_links, users, web_sessions
+from app.serving import bind, url_of
+from app.settings import Settings
+from models import Run
+from tests.support.api import finished_run, make_token, running_run
+
+Result = TypeVar("Result")
+
+PAGES = (
+    "/",
+    "/runs",
+    "/account",
+    "/help/keys",
+    "/no-such-page",
+)
+"""Paths as an administrator opens them; `{run}` is the ID of a finished run."""
+
+OPEN_PAGES = ("/login", "/docs")
+"""Paths as somebody opens them who is not signed in."""
+
+NAMES = (
+    "bert-base, baseline",
+    "<img src=x onerror=alert(1)>",
+    "نموذج صغير",
+    "🚀 seed 3",
+    "a name of many letters " * 8,
+)
+START_S = 60.0
+
+
+@dataclass(frozen=True)
+class Site:
+    """The running server.
+
+    Attributes:
+        url: Its address.
+        database_url: Its database.
+        run: ID of a finished run.
+        secret: Secret of an administrator's session.
+    """
+
+    url: str
+    database_url: str
+    run: str
+    secret: str
+
+    @property
+    def cookie(self) -> dict[str, Any]:
+        """The administrator's cookie, for a browser."""
+        port = self.url.rpartition(":")[2]
+        return {"name": f"pricetag-{port}", "value": self.secret, "url": self.url}
+
+    async def link(self, name: str) -> str:
+        """The address of a new sign-in link of a user."""
+
+        async def make(session: Session) -> str:
+            return await sign_in_links.create(session, await users.named(session, name))
+
+        return f"{self.url}/login/link/{await on_database(self.database_url, make)}"
+
+
+async def on_database(url: str, use: Callable[[Session], Coroutine[Any, Any, Result]]) -> Result:
+    """Runs a function in one transaction, on a connection of its own."""
+    database = Database(url, application_name="pricetag tests", pool_size=1)
+    try:
+        async with database.session_scope() as session:
+            return await use(session)
+    finally:
+        await database.dispose()
+
+
+async def _fill(session: Session) -> tuple[str, str]:
+    """Some runs with names that are hard to show; an administrator who is signed in."""
+    for role in ("admin", "member", "viewer"):
+        await make_token(session, role)
+    admin = await users.named(session, "a admin")
+    first: UUID | None = None
+    for name in NAMES:
+        run_id = await finished_run(session, created_by=admin.id)
+        first = first or run_id
+        await session.execute(update(Run).where(Run.id == run_id).values(name=name.strip()))
+    await running_run(session, 5, created_by=admin.id)
+    begun = await web_sessions.begin(session, admin, "link", browser="Chromium")
+    return str(first), begun.secret
+
+
+@asynccontextmanager
+async def running_site(database_url: str, data_dir: Path) -> AsyncIterator[Site]:
+    """A server in a thread of this process, on a database that it fills.
+
+    Raises:
+        RuntimeError: If the server does not start.
+    """
+    run, secret = await on_database(database_url, _fill)
+    settings = Settings(database_url=database_url, data_dir=data_dir)
+    listener = bind("127.0.0.1", 0)
+    config = uvicorn.Config(create_app(settings), log_config=None, lifespan="on")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    deadline_s = time.monotonic() + START_S
+    while not server.started:
+        if time.monotonic() > deadline_s or not thread.is_alive():
+            raise RuntimeError("the server did not start")
+        await asyncio.sleep(0.05)
+    try:
+        yield Site(url_of(listener, "127.0.0.1"), database_url, run, secret)
+    finally:
+        server.should_exit = True
+        await asyncio.to_thread(thread.join, START_S)
+        listener.close()
