@@ -47,6 +47,13 @@ LONGEST_SOCKET_PATH = 100  # bytes; the kernel accepts 107
 PLAIN_PATH = re.compile(r"[\w./+@-]+")  # needs no quoting in a shell, a list or a URL
 OPTIONS = {"max_connections": "300"}  # for a dozen workers and the server
 
+CACHE_RATIO = 1 / 8
+"""Part of the memory that caches the tables: only what was read takes up any of it."""
+
+LEAST_CACHE_MB = 128
+MOST_CACHE_MB = 2048
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+
 _held: dict[Path, int] = {}
 _held_guard = threading.Lock()
 
@@ -170,7 +177,8 @@ def _start_if_down(cluster: Cluster, options: Mapping[str, str]) -> None:
         _init(cluster, account)
     _check_version(cluster)
     place = {"listen_addresses": "", "unix_socket_directories": str(cluster.socket_dir)}
-    flags = " ".join(f"-c {k}='{v}'" for k, v in {**OPTIONS, **place, **options}.items())
+    cache = {"shared_buffers": f"{_cache_mb()}MB"}
+    flags = " ".join(f"-c {k}='{v}'" for k, v in {**OPTIONS, **cache, **place, **options}.items())
     deadline_s = time.monotonic() + START_TIMEOUT_S
     while True:
         _drop_stale_pid_file(cluster)
@@ -187,6 +195,14 @@ def _start_if_down(cluster: Cluster, options: Mapping[str, str]) -> None:
             if time.monotonic() > deadline_s or not _may_pass(cluster):
                 raise EmbeddedPostgresError(f"{error}\n{_log_tail(cluster)}") from error
             time.sleep(0.2)
+
+
+def _cache_mb() -> int:
+    """Size of the cache of tables, in MB, for the memory of this machine or container."""
+    total_bytes = psutil.virtual_memory().total
+    with suppress(OSError, ValueError):  # there is none, or it is "max"
+        total_bytes = min(total_bytes, int(CGROUP_LIMIT.read_text()))
+    return min(max(int(CACHE_RATIO * total_bytes / 2**20), LEAST_CACHE_MB), MOST_CACHE_MB)
 
 
 def _may_pass(cluster: Cluster) -> bool:

@@ -19,7 +19,7 @@ from models.outcome import Outcome
 from models.project import Experiment, Project, ProjectMember
 from models.quote_score import QuoteScore
 from models.reading_block import ReadingBlock
-from models.run import Run, RunEvent
+from models.run import Run, RunEvent, RunLabel
 from models.series import LogLine, Measurement, Metric, Reading
 from models.token import IdempotencyKey, Token
 from models.upstream import RunUpstream
@@ -66,6 +66,7 @@ __all__ = [
     "Run",
     "RunCount",
     "RunEvent",
+    "RunLabel",
     "RunUpstream",
     "SignIn",
     "Site",

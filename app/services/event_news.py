@@ -97,6 +97,12 @@ class Gathered(Generic[Asked, Told]):
             self._reading = asyncio.create_task(self._read_all())
         return await asyncio.shield(future)
 
+    async def at_once(self, asked: Asked) -> Told:
+        """The same without a pause, in a session of its own: a reader's first read, which is no
+        more work than any other request."""
+        async with self._database.session_scope() as session:
+            return (await self._read(session, [asked]))[asked]
+
     async def _read_all(self) -> None:
         clock = asyncio.get_running_loop().time
         while self._asked:

@@ -110,6 +110,7 @@ async def stream(
         last_id: ID of the last event that the client received; 0 for all.
     """
     reason: WaitingRead | None = None
+    read = hub.news.at_once
     may_follow_until_s = time.monotonic() + LISTENING_POLL_S
     with hub.subscribed(run_id) as woken:
         while True:
@@ -119,7 +120,8 @@ async def stream(
                     if not await hub.access.ask((principal, run_id)):
                         return
                     may_follow_until_s = time.monotonic() + LISTENING_POLL_S
-                news = await hub.news.ask((run_id, last_id))
+                news = await read((run_id, last_id))
+                read = hub.news.ask
             except OUTAGES as error:
                 log.info("event stream of run %s waits for the database: %s", run_id, error)
                 await asyncio.sleep(POLL_S)

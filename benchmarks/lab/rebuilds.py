@@ -81,6 +81,12 @@ def quote_scores(url: str) -> None:
             after = None if row is None else row[0]
 
 
+def run_labels(url: str) -> None:
+    """Collects the names and tags of the runs."""
+    with psycopg.connect(libpq_url(url), autocommit=True) as connection:
+        connection.execute("SELECT pricetag_fill_run_labels()")
+
+
 def packed_readings(url: str) -> None:
     """Packs the readings of traces; those of other runs are repeated in blocks."""
 
@@ -102,5 +108,6 @@ REBUILDS: list[Rebuild] = [
     Rebuild("budget balances", _by_part(upkeep.parts, upkeep.mend)),
     Rebuild("energy roll-ups", _by_part(rollups.months, rollups.rebuild)),
     Rebuild("quote scores", quote_scores),
+    Rebuild("labels of runs", run_labels),
     Rebuild("packed readings", packed_readings),
 ]

@@ -18,7 +18,7 @@ from app.services.principals import Principal
 from models import Run
 from tests.integration.test_api_events import Reader, progress
 from tests.integration.test_request_cost import counted, touching
-from tests.support.api import Api, a_principal, running_run
+from tests.support.api import Api, a_principal, finished_run, running_run
 
 
 async def followers(
@@ -58,6 +58,22 @@ async def test_a_change_is_read_once_for_all_streams(committed_api: Api) -> None
     finally:
         for task in [*(reader.task for reader in readers), listener]:
             task.cancel()
+
+
+async def test_the_first_read_of_a_stream_waits_for_nobody(
+    committed_api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_news, "LONGEST_GATHER_S", 3600.0)
+    monkeypatch.setattr(event_news, "PAUSE_RATIO", 1e9)
+    api = committed_api
+    hub = events.EventHub(api.database)
+    async with api.database.session_scope() as session:
+        run_id = await finished_run(session)
+        principal = await a_principal(session)
+    await hub.news.ask((run_id, 0))  # the next one that is gathered has to wait
+    async with asyncio.timeout(60):
+        news = [one async for one in events.stream(api.database, hub, principal, run_id, 0)]
+    assert news[-1].events[-1].payload["status"] == "succeeded"
 
 
 async def test_a_request_during_a_read_is_served_by_the_next_read(

@@ -17,11 +17,11 @@ from sqlalchemy import insert, text
 
 from app.db import Database, Session
 from app.repositories.people.visibility import Viewer
-from app.repositories.runs import pages, runs
+from app.repositories.runs import labels, pages, runs
 from app.repositories.runs.selection import RunFilter, resolve
 from models import Run
 from tests.support.api import Api, fields, problem
-from tests.support.plans import planned
+from tests.support.plans import Plan, planned
 from tests.support.run_lists import (
     BEGIN,
     KINDS,
@@ -108,6 +108,7 @@ async def test_pages_equal_those_of_a_plain_list(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pages, "LOOK_AHEAD", look_ahead)
         patch.setattr(pages, "COUNT_AHEAD", look_ahead)
+        patch.setattr(labels, "RUNS_AHEAD", look_ahead)
         assert await listed(lab.session, viewer, chosen, sort, limit) == expected
         selection = await resolve(lab.session, viewer, chosen)
         for most in (5, 1_000):
@@ -177,6 +178,17 @@ async def large(db: Database, session: Session) -> AsyncIterator[Lab]:
         yield made
 
 
+_FINISHED = "coalesce(finished_at, 'infinity'::timestamptz)"
+_NEAREST = {
+    "-finished_at": text(
+        f"SELECT id FROM runs WHERE created_at < :middle ORDER BY {_FINISHED} DESC, id DESC"
+        " LIMIT 120"
+    ),
+    "finished_at": text(
+        f"SELECT id FROM runs WHERE created_at > :middle ORDER BY {_FINISHED}, id LIMIT 120"
+    ),
+}
+
 ONE_BY_ONE: dict[str, RunFilter] = {
     "everything": RunFilter(),
     "a project": RunFilter(project="open"),
@@ -244,6 +256,60 @@ async def test_runs_are_read_along_their_index_and_only_those_of_the_page_with_p
         assert rows == [walks[0]["Plan Rows"], 1]
         looked_up = [node for node in plan.nodes if node.get("Relation Name") == "price_tags"]
         assert [node["Index Name"] for node in looked_up] == ["uq_price_tags_run_id_version"]
+
+
+async def test_a_word_of_names_that_lie_far_behind_is_found_by_the_names(
+    db: Database, large: Lab
+) -> None:
+    """All names with ``resnet`` come after 16,000 others; what has it as a tag comes between."""
+    wanted = RunFilter(search="resnet")
+    selection = await resolve(large.session, admin(large), wanted)
+    tagged = large._run(Random(5)) | {"name": "m", "tags": ["ResNet-like"], "project": "open"}
+    await large.session.execute(insert(Run), [_columns(tagged)])
+    with planned(db) as plans:
+        rows = await runs.list_runs(large.session, selection, sort="name", after=None, limit=51)
+    query = text("SELECT name FROM runs WHERE name LIKE 'resnet-%' ORDER BY name, id LIMIT 50")
+    names = (await large.session.execute(query)).scalars().all()
+    assert [row.run.name for row in rows] == ["m", *names]
+    assert "ix_run_labels_kind_label" in _indexes(plans)
+    assert "ix_runs_search" not in _indexes(plans)
+
+
+async def test_runs_that_finished_after_they_were_posted_before_are_found_by_their_lifetimes(
+    db: Database, large: Lab
+) -> None:
+    middle = BEGIN + timedelta(seconds=12_000)
+    for wanted, sort in (
+        (RunFilter(created_before=middle), "-finished_at"),
+        (RunFilter(created_after=middle), "finished_at"),
+    ):
+        selection = await resolve(large.session, admin(large), wanted)
+        with planned(db) as plans:
+            rows = await runs.list_runs(large.session, selection, sort=sort, after=None, limit=120)
+        expected = await large.session.execute(_NEAREST[sort], {"middle": middle})
+        assert [row.run.id for row in rows] == list(expected.scalars())
+        assert "ix_runs_lifetime" in _indexes(plans), sort
+
+
+async def test_a_filter_of_one_run_in_a_hundred_and_more_is_looked_for_farther_along(
+    db: Database, large: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "LOOK_AHEAD", 400)
+    wanted = RunFilter(project="open", statuses=["failed"])  # one in 17 along the names
+    selection = await resolve(large.session, admin(large), wanted)
+    with planned(db) as plans:
+        rows = await runs.list_runs(large.session, selection, sort="name", after=None, limit=51)
+    assert len(rows) == 51
+    assert len(plans) == 2
+    assert all("ix_runs_name_id" in _indexes([plan]) for plan in plans)
+
+
+def _columns(run: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in run.items() if k in Run.__table__.columns}
+
+
+def _indexes(plans: list[Plan]) -> set[str]:
+    return {node["Index Name"] for plan in plans for node in plan.nodes if "Index Name" in node}
 
 
 async def test_a_search_looks_for_words_in_names_and_tags(api: Api) -> None:

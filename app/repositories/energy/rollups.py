@@ -55,8 +55,8 @@ def rolled(hours: Range, by: By | None) -> tuple[str, dict[str, Any]]:
     is_lab = hours.node is None and by in (None, "hour", "day", "month")
     scopes: dict[Level, Scope] = dict.fromkeys(LEVELS, "lab" if is_lab else "component")
     sums, values = _sums(hours, by, cover(hours.start, hours.stop, levels), scopes, "r")
-    series = _few_series("s.scope = 'lab'") if is_lab else _own_series(hours)
-    return f"{sums} {series}", values
+    scope: Scope = "lab" if is_lab else "component"
+    return f"{sums} {_few_series(_whose(scope, hours))}", values
 
 
 def rolled_charges(hours: Range) -> tuple[str, dict[str, Any]]:
@@ -66,6 +66,10 @@ def rolled_charges(hours: Range) -> tuple[str, dict[str, Any]]:
     scopes: dict[Level, Scope] = {"month": lab, "day": lab, "hour": "charge"}
     sums, values = _sums(hours, None, cover(hours.start, hours.stop), scopes, "q")
     return f"{sums} {_own_series(hours)}", values
+
+
+def _whose(scope: Scope, hours: Range) -> str:
+    return f"s.scope = '{scope}'" + ("" if hours.node is None else " AND s.node_name = :node")
 
 
 def _own_series(hours: Range) -> str:
@@ -129,13 +133,14 @@ def _sums(
         count = (segment.stop - segment.start) // HOUR
         values |= zip(names, (segment.start, segment.stop, count - 1), strict=True)
         scope = scopes[segment.level]
-        whose = f"s.scope = '{scope}'" + ("" if hours.node is None else " AND s.node_name = :node")
+        whose = _whose(scope, hours)
         if segment.level != "hour":
             rows = _series(segment.level, names, whose)
         elif scope == "lab" or hours.node is not None:
             rows = _hours_of_few(names, whose)
         else:
-            rows = _hours_of_all(names, whose)
+            few = scope == "component"
+            rows = _hours_of_all(names, whose, _few_series(whose) if few else SERIES)
         columns = of("r", MEASURES) if segment.sign > 0 else negative("r", MEASURES)
         selects.append(f"SELECT r.series_id, {bucket(by, 'r.start')} AS start, {columns} {rows}")
     total = ", ".join(f"sum({name}) AS {name}" for name in MEASURES)
@@ -165,11 +170,11 @@ def _hours_of_few(names: Sequence[str], whose: str) -> str:
     """
 
 
-def _hours_of_all(names: Sequence[str], whose: str) -> str:
+def _hours_of_all(names: Sequence[str], whose: str, series: str) -> str:
     return f"""
         FROM {_numbers(names)} CROSS JOIN LATERAL (
           SELECT * FROM energy_rollup_hours AS one WHERE one.start = {_hour(names)} OFFSET 0) AS r
-        {SERIES} WHERE {whose}
+        {series} WHERE {whose}
     """
 
 

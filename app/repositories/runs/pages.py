@@ -9,35 +9,39 @@ reads the whole table along the order.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    DateTime,
-    Select,
-    Subquery,
-    and_,
-    cast,
-    func,
-    literal,
-    literal_column,
-    select,
-    tuple_,
-)
+from sqlalchemy import Select, Subquery, and_, func, literal, literal_column, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories.bitmap_scans import bitmap_scans
-from app.repositories.runs.selection import Selection, contains
+from app.repositories.runs import labels
+from app.repositories.runs.orders import (
+    FIRST_ID,
+    LAST_ID,
+    Order,
+    Position,
+    Span,
+    literals,
+    lived_at,
+    within,
+)
+from app.repositories.runs.selection import FILTERED, Selection, contains
 from models import Run
-from models.run import finished_or_never
 
 LOOK_AHEAD = 5_000
 """Runs that are read along the order before the indexes of the filter are used: enough for a
 page of 50 of a filter that selects one run in a hundred. Those of rarer ones are soon sorted."""
+
+FARTHEST = 4
+"""How often as far it is looked if that is expected to fill the page: the selected runs are then
+too many to be sorted in less time."""
+
+MARGIN = 1.5
+"""How much farther than the runs so far suggest: they do not lie evenly."""
 
 COUNT_AHEAD = 20_000
 """The same where runs are counted."""
@@ -45,98 +49,8 @@ COUNT_AHEAD = 20_000
 FREQUENT_RATIO = 0.1
 """Part of the runs nearby that have a word which is not looked up."""
 
-Position = tuple[str, uuid.UUID]
-"""A place in an order: the sort key of a run, as text, and its id."""
-
 Statement = Callable[[Subquery], Select[Any]]
 """Makes the query for the rows of a page from its ``id`` and ``key``."""
-
-FILTERED = (
-    Run.id,
-    Run.project_id,
-    Run.experiment_id,
-    Run.created_by,
-    Run.status,
-    Run.kind,
-    Run.name,
-    Run.tags,
-    Run.created_at,
-    Run.finished_at,
-)
-"""What conditions of a selection look at."""
-
-FIRST_ID = uuid.UUID(int=0)
-LAST_ID = uuid.UUID(int=2**128 - 1)
-
-
-@dataclass(frozen=True)
-class Order:
-    """An order of runs: by a key, then by id."""
-
-    column: str
-    descending: bool
-
-    @classmethod
-    def parse(cls, sort: str) -> Order:
-        """Reads `created_at`, `finished_at` or `name`, with `-` before it for descending."""
-        return cls(sort.removeprefix("-"), sort.startswith("-"))
-
-    def key(self, runs: Any) -> ColumnElement[Any]:
-        """What is sorted by; a run that is not finished sorts as the last to finish."""
-        if self.column == "finished_at":
-            return finished_or_never(runs.finished_at)
-        column: ColumnElement[Any] = getattr(runs, self.column)
-        return column
-
-    def by(self, *columns: ColumnElement[Any]) -> list[ColumnElement[Any]]:
-        return [column.desc() if self.descending else column.asc() for column in columns]
-
-    def literal(self, key: str) -> ColumnElement[Any]:
-        """A value of the key."""
-        if self.column == "name":
-            return literal(key)
-        return cast(literal(key), DateTime(timezone=True))
-
-    def comparable(self, position: Position) -> tuple[Any, uuid.UUID]:
-        key, run_id = position
-        if self.column == "name":
-            return key, run_id
-        infinite = key == "infinity"
-        return (datetime.max.replace(tzinfo=UTC) if infinite else _moment(key)), run_id
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
-
-
-@dataclass(frozen=True)
-class Span:
-    """Which part of an order is looked through; both ends are excluded, None is open."""
-
-    low: Position | None
-    high: Position | None
-
-    @classmethod
-    def of(cls, selection: Selection, order: Order, after: Position | None) -> Span:
-        """The part of an order that the selection's times and the page before leave."""
-        low, high = None, None
-        if order.column != "name":
-            start, end = selection.bounds(order.column)
-            # No finished run lies at infinity, and every one lies before it.
-            if start is not None or end is not None:
-                low = None if start is None else (start.isoformat(), LAST_ID)
-                high = ("infinity", FIRST_ID) if end is None else (end.isoformat(), FIRST_ID)
-        return cls(low, high).past(order, after)
-
-    def past(self, order: Order, position: Position | None) -> Span:
-        """What follows a position in the order."""
-        if position is None:
-            return self
-        if order.descending:
-            ends = [end for end in (self.high, position) if end is not None]
-            return Span(self.low, min(ends, key=order.comparable))
-        ends = [end for end in (self.low, position) if end is not None]
-        return Span(max(ends, key=order.comparable), self.high)
 
 
 async def first(
@@ -160,23 +74,52 @@ async def first(
     """
     if selection.is_empty:
         return []
-    span = Span.of(selection, order, after)
+    rows: list[Any] = []
+    for span in Span.of(selection, order, after).parts(order, selection):
+        rows += await _first_of(session, selection, order, span, limit - len(rows), statement)
+        if len(rows) == limit:
+            break
+    return rows
+
+
+async def _first_of(
+    session: AsyncSession,
+    selection: Selection,
+    order: Order,
+    span: Span,
+    limit: int,
+    statement: Statement,
+) -> Sequence[Any]:
     leading = selection.leading() if order.column == "created_at" else None
     covered = {order.column} | ({leading[0]} if leading is not None else set())
     if not selection.conditions(Run, without=covered):
         return await _execute(session, statement, _along(order, span, leading, limit))
-    ahead = _along(order, span, leading, LOOK_AHEAD).subquery("ahead").c
-    page = select(ahead.id, ahead.key).where(*selection.conditions(ahead, without=covered))
-    page = page.order_by(*order.by(ahead.key, ahead.id)).limit(limit)
-    rows = await _execute(session, statement, page)
-    if len(rows) == limit:
-        return rows
+    farther = LOOK_AHEAD
+    while farther <= FARTHEST * LOOK_AHEAD:
+        ahead = _along(order, span, leading, farther).subquery("ahead").c
+        page = select(ahead.id, ahead.key).where(*selection.conditions(ahead, without=covered))
+        page = page.order_by(*order.by(ahead.key, ahead.id)).limit(limit)
+        rows = await _execute(session, statement, page)
+        if len(rows) == limit:
+            return rows
+        if farther > LOOK_AHEAD or not rows:
+            break
+        farther = int(MARGIN * LOOK_AHEAD * limit / len(rows))
+    if span.during is not None:
+        living = _living(selection, order, span, span.during, limit)
+        async with bitmap_scans(session):
+            return await _execute(session, statement, living)
+    if selection.searched and order.column == "name":
+        named = await labels.page(session, selection, order, span, limit)
+        rows = [] if named is None else await _execute(session, statement, named)
+        if len(rows) == limit:
+            return rows
     words = selection.words
     if words and selection.has_index:
         nearby = _along(order, span, leading, LOOK_AHEAD)
         words = (await _words(session, selection, nearby)).rare
     matching = select(Run.id, order.key(Run).label("key")).where(
-        *selection.conditions(Run, looked_up=words), *_within(order, span)
+        *selection.conditions(Run, looked_up=words), *within(order, span)
     )
     page = matching.order_by(*order.by(order.key(Run), Run.id.expression)).limit(limit)
     if not selection.has_index and not words:
@@ -262,6 +205,18 @@ async def _execute(session: AsyncSession, statement: Statement, page: Select[Any
     return (await session.execute(statement(page.subquery("page")))).all()
 
 
+def _living(
+    selection: Selection, order: Order, span: Span, moment: datetime, limit: int
+) -> Select[Any]:
+    """The first selected runs that lived at a time: few, and the planner does not know it."""
+    fence = select(*FILTERED).where(lived_at(moment)).offset(0).subquery("living").c
+    key = order.key(fence)
+    page = select(fence.id, key.label("key")).where(
+        *selection.conditions(fence), *within(order, span, fence)
+    )
+    return page.order_by(*order.by(key, fence.id)).limit(limit)
+
+
 def _along(
     order: Order,
     span: Span,
@@ -277,27 +232,13 @@ def _along(
     key, run_id = order.key(Run), Run.id.expression
     query = select(*columns, key.label("key")).limit(literal_column(str(limit)))
     if leading is None:
-        return query.where(*_within(order, span)).order_by(*order.by(key, run_id))
+        return query.where(*within(order, span)).order_by(*order.by(key, run_id))
     column = getattr(Run, leading[0])
     value = literal(leading[1], column.type)
     low = span.low or ("-infinity", FIRST_ID)
     high = span.high or ("infinity", LAST_ID)
     place = tuple_(column, key, run_id)
     return query.where(
-        place > tuple_(value, *_literals(order, low)),
-        place < tuple_(value, *_literals(order, high)),
+        place > tuple_(value, *literals(order, low)),
+        place < tuple_(value, *literals(order, high)),
     ).order_by(*order.by(column, key, run_id))
-
-
-def _within(order: Order, span: Span) -> list[ColumnElement[bool]]:
-    place = tuple_(order.key(Run), Run.id)
-    conditions = []
-    if span.low is not None:
-        conditions.append(place > tuple_(*_literals(order, span.low)))
-    if span.high is not None:
-        conditions.append(place < tuple_(*_literals(order, span.high)))
-    return conditions
-
-
-def _literals(order: Order, position: Position) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
-    return order.literal(position[0]), literal(position[1], Run.id.type)

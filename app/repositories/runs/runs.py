@@ -11,7 +11,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
-from app.repositories.runs.pages import Order, Position, first
+from app.repositories.runs.orders import Order, Position
+from app.repositories.runs.pages import first
 from app.repositories.runs.selection import Selection
 from models import Experiment, IdempotencyKey, PriceTag, Project, Run, User
 from models.issued import TOTALS

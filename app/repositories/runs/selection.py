@@ -13,12 +13,27 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories.people.visibility import Viewer, sees_project
-from models import Experiment, Project, User
+from models import Experiment, Project, Run, User
 from models.run import NEVER, finished_or_never, gram_query, search_grams, search_text, stage_kinds
 from pricetag.recipes import kinds_within
 
 LEADING = ("experiment_id", "created_by", "project_id", "kind", "status")
 """Columns whose runs an index has by time of posting; those of the fewest runs first."""
+
+
+FILTERED = (
+    Run.id,
+    Run.project_id,
+    Run.experiment_id,
+    Run.created_by,
+    Run.status,
+    Run.kind,
+    Run.name,
+    Run.tags,
+    Run.created_at,
+    Run.finished_at,
+)
+"""What conditions of a selection look at."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +94,14 @@ class Selection:
     @property
     def words(self) -> Sequence[str]:
         """The words that an index can look up."""
-        words = (self.wanted.search or "").split()
+        words = self.searched
         # A single character selects too much to look it up, unless there is nothing else.
         return [word for word in words if len(word) > 1] or words
+
+    @property
+    def searched(self) -> Sequence[str]:
+        """All words of the search."""
+        return (self.wanted.search or "").split()
 
     def leading(self) -> tuple[str, Any] | None:
         """A column with one value, and that value, whose runs an index has by time of posting."""
@@ -116,7 +136,7 @@ class Selection:
         if self.wanted.search is not None:
             grams = search_grams(runs.name, runs.tags)
             made += [grams.bool_op("@@")(gram_query(word)) for word in looked_up]
-            made += [contains(runs, word) for word in self.wanted.search.split()]
+            made += [contains(runs, word) for word in self.searched]
         if "created_at" not in without:
             made += _between(runs.created_at, *self.bounds("created_at"))
         if "finished_at" not in without:

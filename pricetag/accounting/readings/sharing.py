@@ -181,6 +181,8 @@ def share(booking: Booking, *, reserved_ratio: float, baseline_w: float | None) 
     """
     _require(reserved_ratio, baseline_w)
     ratios, flags = _activity(booking.readings)
+    if reserved_ratio == 1 and not any(ratio is not None for ratio in ratios):
+        return Shares(array("d", booking.energy_j), _idle_parts_j(booking, baseline_w), flags)
     charged_j = array("d", bytes(8 * len(booking.energy_j)))
     baseline_j = None if baseline_w is None else array("d", charged_j)
     for step, (before, after) in enumerate(pairwise(booking.readings)):
@@ -190,6 +192,15 @@ def share(booking: Booking, *, reserved_ratio: float, baseline_w: float | None) 
         if baseline_j is not None:
             baseline_j[step] = min(idle * reserved_ratio, charged_j[step])
     return Shares(charged_j, baseline_j, flags)
+
+
+def _idle_parts_j(booking: Booking, baseline_w: float | None) -> array[float] | None:
+    """The idle part of each step of a device that the job has to itself."""
+    if baseline_w is None:
+        return None
+    durations_s = (after.t_s - before.t_s for before, after in pairwise(booking.readings))
+    idle_limits_j = (baseline_w * duration_s for duration_s in durations_s)
+    return array("d", map(min, booking.energy_j, idle_limits_j))
 
 
 def allocate(

@@ -1,0 +1,158 @@
+"""Orders of runs, and which part of one is looked through."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, DateTime, cast, literal, tuple_
+
+from app.repositories.runs.selection import Selection
+from models import Run
+from models.run import finished_or_never, lifetime
+
+Position = tuple[str, uuid.UUID]
+"""A place in an order: the sort key of a run, as text, and its id."""
+
+FIRST_ID = uuid.UUID(int=0)
+LAST_ID = uuid.UUID(int=2**128 - 1)
+
+
+@dataclass(frozen=True)
+class Order:
+    """An order of runs: by a key, then by id."""
+
+    column: str
+    descending: bool
+
+    @classmethod
+    def parse(cls, sort: str) -> Order:
+        """Reads `created_at`, `finished_at` or `name`, with `-` before it for descending."""
+        return cls(sort.removeprefix("-"), sort.startswith("-"))
+
+    def key(self, runs: Any) -> ColumnElement[Any]:
+        """What is sorted by; a run that is not finished sorts as the last to finish."""
+        if self.column == "finished_at":
+            return finished_or_never(runs.finished_at)
+        column: ColumnElement[Any] = getattr(runs, self.column)
+        return column
+
+    def by(self, *columns: ColumnElement[Any]) -> list[ColumnElement[Any]]:
+        return [column.desc() if self.descending else column.asc() for column in columns]
+
+    def literal(self, key: str) -> ColumnElement[Any]:
+        """A value of the key."""
+        if self.column == "name":
+            return literal(key)
+        return cast(literal(key), DateTime(timezone=True))
+
+    def comparable(self, position: Position) -> tuple[Any, uuid.UUID]:
+        key, run_id = position
+        if self.column == "name":
+            return key, run_id
+        infinite = key == "infinity"
+        return (datetime.max.replace(tzinfo=UTC) if infinite else _moment(key)), run_id
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+@dataclass(frozen=True)
+class Span:
+    """Which part of an order is looked through; both ends are excluded, None is open.
+
+    Attributes:
+        during: Runs of this part that are selected lived at this time.
+    """
+
+    low: Position | None
+    high: Position | None
+    during: datetime | None = None
+
+    @classmethod
+    def of(cls, selection: Selection, order: Order, after: Position | None) -> Span:
+        """The part of an order that the selection's times and the page before leave."""
+        low, high = None, None
+        if order.column != "name":
+            start, end = selection.bounds(order.column)
+            # No finished run lies at infinity, and every one lies before it.
+            if start is not None or end is not None:
+                low = None if start is None else (start.isoformat(), LAST_ID)
+                high = ("infinity", FIRST_ID) if end is None else (end.isoformat(), FIRST_ID)
+        return cls(low, high).past(order, after)
+
+    def past(self, order: Order, position: Position | None) -> Span:
+        """What follows a position in the order."""
+        if position is None:
+            return self
+        if order.descending:
+            ends = [end for end in (self.high, position) if end is not None]
+            return replace(self, high=min(ends, key=order.comparable))
+        ends = [end for end in (self.low, position) if end is not None]
+        return replace(self, low=max(ends, key=order.comparable))
+
+    def parts(self, order: Order, selection: Selection) -> Iterator[Span]:
+        """The span in parts, in the order, each of which has the selected runs close together.
+
+        A run finishes soon after it is posted. Those posted before a time that finished after it
+        are few; an index has them, and all others that finished after it need not be read.
+        """
+        bounds = selection.bounds("created_at")
+        if order.column != "finished_at" or bounds == (None, None):
+            yield self
+            return
+        after, before = bounds
+        between = self
+        parts = []
+        if after is not None:
+            early, between = between._cut(order, after)
+            parts.append(replace(early, during=after))
+        if before is not None:
+            between, late = between._cut(order, before)
+            parts.append(replace(late, during=before))
+        parts.insert(1 if after is not None else 0, between)
+        for part in reversed(parts) if order.descending else parts:
+            if not part._is_empty(order):
+                yield part
+
+    def _cut(self, order: Order, moment: datetime) -> tuple[Span, Span]:
+        """What lies before a time, and the rest."""
+        # No run has this id, so that the place belongs to neither.
+        place = (moment.isoformat(), FIRST_ID)
+        lows = [end for end in (self.low, place) if end is not None]
+        highs = [end for end in (self.high, place) if end is not None]
+        return (
+            replace(self, high=min(highs, key=order.comparable)),
+            replace(self, low=max(lows, key=order.comparable)),
+        )
+
+    def _is_empty(self, order: Order) -> bool:
+        if self.low is None or self.high is None:
+            return False
+        return order.comparable(self.low) >= order.comparable(self.high)
+
+
+def within(order: Order, span: Span, runs: Any = Run) -> list[ColumnElement[bool]]:
+    """That a run of a table, or of a subquery with its columns, is in a part of an order."""
+    place = tuple_(order.key(runs), runs.id)
+    conditions: list[ColumnElement[bool]] = []
+    if span.low is not None:
+        conditions.append(place > tuple_(*literals(order, span.low)))
+    if span.high is not None:
+        conditions.append(place < tuple_(*literals(order, span.high)))
+    return conditions
+
+
+def lived_at(moment: datetime) -> ColumnElement[bool]:
+    """That a run lived at a time, by the index of lifetimes."""
+    bound = literal(moment, DateTime(timezone=True))
+    return lifetime(Run.created_at, Run.finished_at).contains(bound)
+
+
+def literals(order: Order, position: Position) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """A place in an order, as values."""
+    return order.literal(position[0]), literal(position[1], Run.id.type)
