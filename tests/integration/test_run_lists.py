@@ -18,6 +18,7 @@ from sqlalchemy import insert, text
 from app.db import Database, Session
 from app.repositories.people.visibility import Viewer
 from app.repositories.runs import labels, pages, runs
+from app.repositories.runs.orders import Position
 from app.repositories.runs.selection import RunFilter, resolve
 from models import Run
 from tests.support.api import Api, fields, problem
@@ -124,7 +125,7 @@ async def test_pages_have_every_run_once_despite_new_posts(lab: Lab, sort: str) 
     before = [run["id"] for run in lab.runs]
     selection = await resolve(lab.session, admin(lab), RunFilter())
     seen: list[uuid.UUID] = []
-    after: pages.Position | None = None
+    after: Position | None = None
     random = Random(7)
     for _ in range(30):
         rows = await runs.list_runs(lab.session, selection, sort=sort, after=after, limit=40)

@@ -11,8 +11,8 @@ from sqlalchemy import insert
 
 from app.db import Session
 from app.repositories.people.visibility import Viewer
-from app.repositories.runs import pages as run_pages
 from app.repositories.runs import runs
+from app.repositories.runs.orders import Position
 from app.repositories.runs.selection import RunFilter, resolve
 from models import Experiment, Project, ProjectMember, Run, User
 
@@ -156,7 +156,7 @@ async def listed(
     """Ids of the runs of all pages."""
     selection = await resolve(session, viewer, wanted)
     ids: list[uuid.UUID] = []
-    after: run_pages.Position | None = None
+    after: Position | None = None
     while True:
         rows = await runs.list_runs(session, selection, sort=sort, after=after, limit=limit)
         ids += [row.run.id for row in rows]
