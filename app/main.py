@@ -74,6 +74,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.state.resources = resources
         async with _running(
             ("events", hub.listen),
+            ("live power", resources.live.listen),
+            ("live pages", resources.live.keep_ticking),
             ("housekeeping", lambda: keep_house(config, database, resources.alarms)),
             ("roll-ups", lambda: keep_rolled_up(database, resources.alarms, resources.notices)),
             ("packing", lambda: keep_packed(database, resources.alarms)),

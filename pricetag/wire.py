@@ -73,6 +73,14 @@ class Event(TypedDict):
     payload: dict[str, Any]
 
 
+class StreamEvent(TypedDict):
+    """One event of the lab's stream; event is devices, power, runs, queue, budgets or resync."""
+
+    id: str
+    event: str
+    data: dict[str, Any]
+
+
 class Page(TypedDict):
     """A page of a list; None as `next_cursor` ends it."""
 

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from app.db import Database
-from app.services import execution, waiting
+from app.services import execution, live_power, waiting
 from app.services.energy import baselines
 from app.services.energy import node_hours as energy
 from app.services.factors import sites
@@ -154,6 +154,11 @@ class Store:
                     for row in rows
                 ],
             )
+
+    async def show_power(self, message: str) -> None:
+        """Sends live power to every server; nothing is stored."""
+        async with self._database.session_scope() as session:
+            await live_power.send(session, message)
 
     async def record_baselines(self, measured: Sequence[Baseline]) -> None:
         """Store the idle power of this node's components."""

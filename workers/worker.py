@@ -27,6 +27,7 @@ from workers.job import disk
 from workers.node.devices import DevicePool, DeviceSet
 from workers.node.identity import NodeConfig, worker_is_gone
 from workers.node.leases import LeaseKeeper
+from workers.node.live_power import LivePower
 from workers.node.machine import Machine
 from workers.node.meter import NodeMeter
 from workers.store import Store
@@ -75,8 +76,10 @@ class Worker:
         self._machine = Machine(
             config.data_dir, self._pool.capacity, cores_per_job=config.host_cores_per_job
         )
+        self._live = LivePower(config.name, store.show_power)
         self._node_meter = NodeMeter(
             config.data_dir,
+            live=self._live,
             use=self._machine.use,
             ship_hours=store.book_node_hours,
             ship_baselines=store.record_baselines,
@@ -109,6 +112,8 @@ class Worker:
         side_tasks = [asyncio.create_task(leases.run()), asyncio.create_task(self._keep_house())]
         for task in side_tasks:
             task.add_done_callback(self._on_side_task_ended)
+        side_tasks.append(asyncio.create_task(self._live.run()))
+        side_tasks[-1].add_done_callback(_on_live_power_ended)
         if self._is_node_metered:
             side_tasks.append(asyncio.create_task(self._node_meter.run()))
             side_tasks[-1].add_done_callback(_on_node_meter_ended)
@@ -277,7 +282,9 @@ class Worker:
         shipping = self._ship(journal, shipper)
         try:
             devices = await asyncio.to_thread(self._share, claim.attempt_id, device_set, described)
-            supervisor = Supervisor(claim, self._config, devices, journal, self._nursery)
+            supervisor = Supervisor(
+                claim, self._config, devices, journal, self._nursery, self._live
+            )
             self._running[claim.attempt_id] = supervisor
             if self._stopping.is_set():
                 supervisor.request_stop("worker-stopping")
@@ -338,6 +345,12 @@ def _on_node_meter_ended(task: asyncio.Task[None]) -> None:
     """Logs the failure; jobs continue, since each has its own meter."""
     if not task.cancelled() and (error := task.exception()) is not None:
         logger.error("the node's meter failed: idle energy is unknown from now on", exc_info=error)
+
+
+def _on_live_power_ended(task: asyncio.Task[None]) -> None:
+    """Logs the failure; jobs continue, only live charts have a gap."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("live power is no longer sent", exc_info=error)
 
 
 def _let_go(journal: Journal) -> None:

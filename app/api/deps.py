@@ -21,6 +21,7 @@ from app.db import Database, Session
 from app.services import tokens, web_sessions
 from app.services.alarms import Alarms
 from app.services.events import EventHub
+from app.services.live.hub import LiveHub
 from app.services.principals import Principal
 from app.settings import Settings
 
@@ -39,11 +40,13 @@ class Resources:
     database: Database
     hub: EventHub
     artifact_root: Path = field(init=False)
+    live: LiveHub = field(init=False)
     alarms: Alarms = field(default_factory=Alarms)
     notices: Alarms = field(default_factory=Alarms)
 
     def __post_init__(self) -> None:
         self.artifact_root = self.settings.artifacts_root
+        self.live = LiveHub(self.database, self.hub)
 
 
 # Coroutines even where nothing is awaited: FastAPI sends plain functions to threads.

@@ -12,7 +12,7 @@ import math
 import time
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -43,6 +43,8 @@ class EventHub:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._readers: dict[uuid.UUID, set[asyncio.Event]] = defaultdict(set)
+        self.watchers: list[Callable[[uuid.UUID | None], None]] = []
+        """Called with each run that has new events; with None after an outage: any may have."""
         self.listening = asyncio.Event()
         self.news = Gathered(database, read_news)
         self.access = Gathered(database, read_access)
@@ -63,6 +65,8 @@ class EventHub:
         """Wakes the readers of one run."""
         for woken in self._readers.get(run_id, ()):
             woken.set()
+        for watcher in self.watchers:
+            watcher(run_id)
 
     async def listen(self) -> None:
         """Listens until canceled, through outages of the database."""
@@ -90,6 +94,8 @@ class EventHub:
     def _wake_all(self) -> None:
         for run_id in list(self._readers):
             self.wake(run_id)
+        for watcher in self.watchers:
+            watcher(None)
 
 
 async def stream(

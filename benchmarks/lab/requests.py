@@ -341,6 +341,9 @@ def lab(facts: Facts) -> Iterator[Ask]:
         queries=[{"project": facts.active}],
     )
     yield Ask("listNodes", "nodes", "/v1/nodes")
+    for topic in ("power", "runs", "queue", "budgets"):
+        queries = [{"topics": topic, "follow": "false"}]
+        yield Ask("streamLab", f"the lab's {topic} now", "/v1/stream", queries=queries)
     yield Ask("getQueue", "the queue", "/v1/queue", queries=[{"limit": 200}])
     yield Ask("getQueue", "the queue of a pool", "/v1/queue", queries=[{"pool": "default"}])
     yield Ask("listRecipes", "recipes", "/v1/recipes")

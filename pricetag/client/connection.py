@@ -117,9 +117,12 @@ class Connection:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _stream(self, run_id: str, last_event_id: int) -> Iterator[ServerSentEvent]:
-        headers = {"Last-Event-ID": str(last_event_id)} if last_event_id else {}
-        timeout = httpx.Timeout(STREAM_SILENCE_S, connect=5.0)
         path = f"/v1/runs/{path_segment(run_id)}/events"
+        yield from self._events(path, str(last_event_id) if last_event_id else None)
+
+    def _events(self, path: str, last_event_id: str | None) -> Iterator[ServerSentEvent]:
+        headers = {"Last-Event-ID": last_event_id} if last_event_id else {}
+        timeout = httpx.Timeout(STREAM_SILENCE_S, connect=5.0)
         with self._http.stream("GET", path, headers=headers, timeout=timeout) as response:
             raise_for(response)
             try:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from pricetag.client.connection import Connection, as_object, path_segment
+import httpx
+
+from pricetag.client.connection import RECONNECT_S, Connection, as_object, path_segment
+from pricetag.wire import ApiError, ServerUnreachable, StreamEvent
 
 
 class LabCalls(Connection):
@@ -35,6 +39,34 @@ class LabCalls(Connection):
             limit: Maximum number of waiting runs of each pool.
         """
         return self._get("/v1/queue", {"pool": pool, "limit": limit})
+
+    def stream(
+        self, topics: Sequence[str] = ("power", "runs", "queue", "budgets"), *, follow: bool = True
+    ) -> Iterator[StreamEvent]:
+        """The present state of the lab, then its changes, through breaks of the connection.
+
+        Args:
+            topics: What to follow.
+            follow: Whether to continue after the present state.
+
+        Raises:
+            ApiError: If the server sends an error.
+        """
+        last_id: str | None = None
+        query = f"topics={','.join(topics)}&follow={'true' if follow else 'false'}"
+        while True:
+            try:
+                for message in self._events(f"/v1/stream?{query}", last_id):
+                    last_id = message.id
+                    yield {"id": message.id, "event": message.event, "data": message.json()}
+                if not follow:
+                    return
+            except (httpx.RequestError, ServerUnreachable):
+                pass
+            except ApiError as error:
+                if error.status != 503:
+                    raise
+            time.sleep(RECONNECT_S)
 
     def energy(
         self,

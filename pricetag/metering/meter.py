@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from pricetag.accounting.readings.component import BOOKING_RULES
@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 JOIN_TIMEOUT_S = 10.0
 
 Emit = Callable[[list[Reading]], None]
+OnPower = Callable[[Mapping[str, float | None], int], None]
+"""Takes the power of components as it is sampled, and the nominal period, in ms."""
 
 
 class Meter:
@@ -37,6 +39,7 @@ class Meter:
         clock: Monotonic seconds.
         power_hz: Power samples per second.
         reading_hz: Readings per second.
+        on_power: Takes every power sample at once, for display; it must not raise or wait.
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class Meter:
         clock: Callable[[], float] = time.monotonic,
         power_hz: float = 10.0,
         reading_hz: float = 1.0,
+        on_power: OnPower | None = None,
     ) -> None:
         if power_hz <= 0 or reading_hz <= 0:
             raise ValueError("power_hz and reading_hz must be above 0")
@@ -54,6 +58,8 @@ class Meter:
         self._clock = clock
         self._sample_period_s = 1.0 / power_hz
         self._reading_period_s = 1.0 / reading_hz
+        self._on_power = on_power
+        self._sampled: set[str] = set()
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._is_closing = False
@@ -190,8 +196,22 @@ class Meter:
                 due_s = max(due_s + self._sample_period_s, self._clock())
 
     def _sample(self, now_s: float) -> None:
+        powers_w: dict[str, float | None] = {}
         for metered in self._metered:
-            metered.sample(now_s)
+            for component, power_w in zip(metered.ids, metered.sample(now_s), strict=True):
+                if power_w is not None or component in self._sampled:
+                    powers_w[component] = power_w
+        if self._on_power is not None and powers_w:
+            self._sampled |= powers_w.keys()
+            self._on_power(powers_w, round(1000 * self._sample_period_s))
+
+    def _show_readings(self, readings: Sequence[Reading]) -> None:
+        """Shows the power of components that are not sampled: those that integrate themselves."""
+        if self._on_power is not None:
+            powers_w = {
+                r.component: r.power_w for r in readings if r.component not in self._sampled
+            }
+            self._on_power(powers_w, round(1000 * self._reading_period_s))
 
     def _take_edge(self, now_s: float) -> list[Reading]:
         """Read everything, then watch counters for their next update."""
@@ -210,7 +230,9 @@ class Meter:
         self._sample(now_s)
         # An edge replaces the periodic reading: one reading per period is enough.
         self._next_reading_s = now_s + self._reading_period_s - 0.5 * self._sample_period_s
-        return [reading for metered in self._metered for reading in metered.read(now_s)]
+        readings = [reading for metered in self._metered for reading in metered.read(now_s)]
+        self._show_readings(readings)
+        return readings
 
     def _flush(self) -> None:
         if not self._pending:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -56,8 +56,8 @@ class MeteredSource:
                 look = partial(self._guarded, ask)
                 yield Ticker((place, index), component.update_s, look)
 
-    def sample(self, now_s: float) -> None:
-        """Add the current power to the integrals."""
+    def sample(self, now_s: float) -> Sequence[float | None]:
+        """Add the current power to the integrals; returns it, in the order of ``ids``."""
         try:
             powers_w = self._source.sample(now_s)
         except Exception as error:  # one broken source must not stop the others
@@ -65,6 +65,7 @@ class MeteredSource:
             powers_w = (None,) * len(self.ids)
         for index, power_w in enumerate(powers_w):
             self._trapezoids[index].add(now_s, power_w)
+        return powers_w
 
     def read(self, now_s: float) -> list[Reading]:
         """A reading of every component."""

@@ -41,6 +41,7 @@ from workers.attempt.processes import ChildProcess, Starter
 from workers.attempt.progress import ProgressBoard
 from workers.attempt.stages import StageBook
 from workers.node.identity import NodeConfig
+from workers.node.live_power import LivePower
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class Supervisor:
         devices: Devices held for the attempt.
         journal: The attempt's journal, new and locked.
         starter: Starts the child.
+        live: Shows the power samples of the attempt's meter.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Supervisor:
         devices: Devices,
         journal: Journal,
         starter: Starter,
+        live: LivePower | None = None,
     ) -> None:
         self.claim = claim
         self._config = config
@@ -87,7 +90,12 @@ class Supervisor:
         self._socket = socket_path(self._folder)
         self._meters = JobMeters(devices, mark=leftovers.mark(self._socket))
         self._charged = ChargedSoFar()
-        self._meter = Meter(self._meters.sources, emit=self._on_readings)
+        self._live = live
+        self._meter = Meter(
+            self._meters.sources,
+            emit=self._on_readings,
+            on_power=None if live is None else live.add,
+        )
         self._events = EventServer(
             self._socket, self._on_event, self._desk.reject, self._on_connection_left
         )
@@ -144,7 +152,10 @@ class Supervisor:
             await self._close(second_opinion)
 
     def _open_meter(self) -> list[Component]:
-        components = self._meters.share(self._meter.open(), self._meter.now_s())
+        opened = self._meter.open()
+        if self._live is not None:
+            self._live.meet(opened)
+        components = self._meters.share(opened, self._meter.now_s())
         self._charged.begin(components)
         return components
 

@@ -30,6 +30,7 @@ from workers.node.baselines import Baseline, BaselineBook
 from workers.node.hours import NodeHours, Row
 from workers.node.identity import boot_id, machine_id
 from workers.node.idle_watch import IdleWatch, baseline
+from workers.node.live_power import LivePower
 from workers.node.machine import Use, only_one
 from workers.node.readings import ComponentReadings
 
@@ -77,6 +78,7 @@ class NodeMeter:
         clock: Seconds since boot.
         wall_clock: Seconds since 1970.
         machine_cpu_s: CPU seconds of the whole machine so far.
+        live: Shows the power samples.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class NodeMeter:
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
         machine_cpu_s: Callable[[], float | None] = machine_busy_s,
+        live: LivePower | None = None,
     ) -> None:
         folder = data_dir / "workers"
         self._lock_path = folder / f"{machine_id()}.node-meter.lock"
@@ -106,6 +109,7 @@ class NodeMeter:
         self._clock = clock
         self._wall_clock = wall_clock
         self._machine_cpu_s = machine_cpu_s
+        self._live = live
         self._mutex = threading.Lock()
         self._hours = NodeHours()
         self._readings: dict[str, ComponentReadings] = {}
@@ -164,9 +168,13 @@ class NodeMeter:
             clock=self._clock,
             power_hz=READING_HZ,
             reading_hz=READING_HZ,
+            on_power=None if self._live is None else self._live.add,
         )
         self._readings = {}
-        for component in self._meter.open(thread=thread):
+        components = self._meter.open(thread=thread)
+        if self._live is not None:
+            self._live.meet(components)
+        for component in components:
             self._meet(component)
         self._opened_s = self._clock() - self._meter.now_s()
 

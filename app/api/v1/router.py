@@ -20,6 +20,7 @@ from app.api.v1 import (
     runs,
     series,
     sites,
+    stream,
     tokens,
     users,
 )
@@ -28,6 +29,7 @@ router = APIRouter(prefix="/v1")
 for part in (
     runs,
     queue,
+    stream,
     quotes,
     events,
     series,

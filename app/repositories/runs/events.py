@@ -72,8 +72,10 @@ async def forget_passing(session: AsyncSession, finished_before: datetime) -> in
     return len(deleted.all())
 
 
-async def notifications(url: str) -> AsyncGenerator[str | None]:
-    """Payloads of the channel, on a connection of its own; yields None once it listens.
+async def notifications(
+    url: str, channel: str = CHANNEL, name: str = "pricetag events"
+) -> AsyncGenerator[str | None]:
+    """Payloads of a channel, on a connection of its own; yields None once it listens.
 
     Raises:
         psycopg.OperationalError: When the database goes away.
@@ -81,14 +83,14 @@ async def notifications(url: str) -> AsyncGenerator[str | None]:
     connection = await psycopg.AsyncConnection.connect(
         libpq_url(url),
         autocommit=True,
-        application_name="pricetag events",
+        application_name=name,
         connect_timeout=5,
         keepalives_idle=30,
         keepalives_interval=10,
         keepalives_count=3,
     )
     async with connection:
-        await connection.execute(f"LISTEN {CHANNEL}".encode())
+        await connection.execute(f"LISTEN {channel}".encode())
         yield None
         async for notification in connection.notifies():
             yield notification.payload

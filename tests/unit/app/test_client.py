@@ -291,3 +291,25 @@ def test_a_proxy_or_certificate_that_cannot_be_used_is_an_error_in_one_line(
 def test_an_invalid_address_is_an_error(url: str) -> None:
     with pytest.raises(ClientError):
         Client(url, "pt_x").get_run("r")
+
+
+def stream_events(*ids: str) -> httpx.Response:
+    text = "".join(f'id: {id_}\nevent: power\ndata: {{"ids": []}}\n\n' for id_ in ids)
+    return httpx.Response(200, text=text, headers={"content-type": "text/event-stream"})
+
+
+def test_the_labs_stream_resumes_after_its_last_event(slept: list[float]) -> None:
+    seen: list[httpx.Request] = []
+    answers = (stream_events("b-1", "b-2"), problem(503, "database-away"), stream_events("b-3"))
+    with speaking(*answers, seen=seen) as client:
+        stream = client.stream(("power", "runs"))
+        received = [next(stream) for _ in range(3)]
+    assert [event["id"] for event in received] == ["b-1", "b-2", "b-3"]
+    assert received[0] == {"id": "b-1", "event": "power", "data": {"ids": []}}
+    assert [request.headers.get("last-event-id") for request in seen] == [None, "b-2", "b-2"]
+    assert seen[0].url.params["topics"] == "power,runs"
+
+
+def test_the_present_state_of_the_lab_ends_by_itself() -> None:
+    with speaking(stream_events("b-1")) as client:
+        assert len(list(client.stream(("power",), follow=False))) == 1

@@ -225,3 +225,27 @@ def test_its_thread_reads_while_others_ask_for_edges() -> None:
     assert len(times_s) > 205  # 200 edges, the first, the last, and the thread's own
     assert times_s == sorted(times_s)
     assert records[-1].integrated_j == pytest.approx(100.0 * times_s[-1], rel=1e-6)
+
+
+def test_power_is_shown_as_it_is_sampled_and_changes_no_reading() -> None:
+    shown: list[tuple[dict[str, float | None], int]] = []
+    source = ScriptedSource(power_w=250.0)
+    meter, clock, records = opened(
+        source, on_power=lambda powers_w, period_ms: shown.append((dict(powers_w), period_ms))
+    )
+    advance(meter, clock, 0.5)
+    source.power_w = None
+    advance(meter, clock, 1.0)
+    meter.close()
+    [component] = {record.component for record in records}
+    sampled = [powers_w[component] for powers_w, period_ms in shown if period_ms == 100]
+    assert sampled[:3] == [250.0] * 3
+    assert sampled[-1] is None  # a gap is shown as one
+    assert all(component not in powers_w for powers_w, period_ms in shown if period_ms == 1000)
+    plain_source = ScriptedSource(power_w=250.0)
+    plain, clock, expected = opened(plain_source)
+    advance(plain, clock, 0.5)
+    plain_source.power_w = None
+    advance(plain, clock, 1.0)
+    plain.close()
+    assert records == expected

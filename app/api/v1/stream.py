@@ -1,0 +1,86 @@
+"""The live stream of the lab, as server-sent events."""
+
+from __future__ import annotations
+
+from typing import Annotated, cast, get_args
+
+from fastapi import APIRouter, Header, Query
+from fastapi.exceptions import RequestValidationError
+from sse_starlette import EventSourceResponse
+
+from app.api.access import READ
+from app.api.deps import Caller, ServerResources
+from app.api.v1.events import HEARTBEAT_S, SEND_TIMEOUT_S
+from app.api.v1.responses import problems
+from app.schemas.stream import Topic
+
+router = APIRouter(tags=["runs"])
+
+TOPICS: tuple[Topic, ...] = get_args(Topic)
+
+
+@router.get(
+    "/stream",
+    dependencies=[READ],
+    summary="Follow the lab",
+    response_class=EventSourceResponse,
+    responses={
+        **problems(),
+        200: {
+            "description": "Events `devices`, `power`, `runs`, `queue`, `budgets` and `resync`; "
+            "the data of each is JSON.",
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        },
+    },
+)
+async def stream_lab(
+    resources: ServerResources,
+    caller: Caller,
+    topics: Annotated[
+        str,
+        Query(
+            max_length=100,
+            description="What to follow, separated by commas: `power`, `runs`, `queue`, `budgets`.",
+        ),
+    ] = ",".join(TOPICS),
+    follow: Annotated[
+        bool, Query(description="Whether to stay connected after the present state.")
+    ] = True,
+    last_event_id: Annotated[
+        str | None,
+        Header(
+            alias="Last-Event-ID",
+            max_length=100,
+            description="ID of the last event received; the stream resumes after it, or says "
+            "`resync` and begins again.",
+        ),
+    ] = None,
+) -> EventSourceResponse:
+    """Streams the present state of each topic, then its changes. Power comes as frames of whole
+    watts with all samples since the last frame; a device that stops reporting is marked, and its
+    last value is not repeated. A slow reader gets means of a second. A comment every 15 seconds
+    keeps the connection open. Power of devices is shown to everybody; runs and budgets of
+    projects that you may not see are not. Ends when the token is no longer valid.
+    """
+    return EventSourceResponse(
+        resources.live.stream(caller, _topics(topics), last_event_id, follow=follow),
+        ping=HEARTBEAT_S,
+        send_timeout=SEND_TIMEOUT_S,
+    )
+
+
+def _topics(text: str) -> frozenset[Topic]:
+    names = text.split(",")
+    unknown = [name for name in names if name not in TOPICS]
+    if unknown:
+        raise RequestValidationError(
+            [
+                {
+                    "type": "unknown_topic",
+                    "loc": ("query", "topics"),
+                    "msg": f"{unknown[0][:40]!r} is not a topic",
+                    "ctx": {"hint": f"one or more of {', '.join(TOPICS)}, separated by commas"},
+                }
+            ]
+        )
+    return frozenset(cast(list[Topic], names))

@@ -1,0 +1,61 @@
+"""Who may see what of a live page: the projects that a reader sees now."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from app.db import Session
+from app.repositories.runs import live as live_rows
+from app.services import tokens
+from app.services.principals import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Readers who see the same projects.
+
+    Attributes:
+        is_everything: Whether they see all projects, those to come too.
+        only: The only project that their token is for.
+        projects: The visible projects, where these are not all.
+    """
+
+    is_everything: bool
+    only: UUID | None
+    projects: frozenset[UUID] = frozenset()
+
+    def sees(self, project_id: UUID | None) -> bool:
+        """Whether they see a project; one that is new to them they do not."""
+        if self.only is not None and project_id != self.only:
+            return False
+        return self.is_everything or project_id in self.projects
+
+
+async def audiences(
+    session: Session, asked: Collection[Principal]
+) -> Mapping[Principal, Audience | None]:
+    """The present audience of each principal; None for one that may read no more.
+
+    Equal audiences are one object.
+    """
+    present = await tokens.present(session, list(asked))
+    visible = await live_rows.open_projects(session)
+    users = {principal.user_id for principal in asked}
+    member_of: dict[UUID, set[UUID]] = defaultdict(set)
+    for user_id, project_id in await live_rows.memberships(session, users):
+        member_of[user_id].add(project_id)
+    shared: dict[Audience, Audience] = {}
+    result: dict[Principal, Audience | None] = {}
+    for principal in asked:
+        now = present.get(principal.token_id)
+        if now is None or not now.has("viewer"):
+            result[principal] = None
+            continue
+        sees_all = now.viewer.sees_all
+        own = frozenset() if sees_all else visible | member_of[now.user_id]
+        audience = Audience(sees_all, now.project_id, own)
+        result[principal] = shared.setdefault(audience, audience)
+    return result

@@ -1,0 +1,346 @@
+"""The live hub: what changed in the lab, cut into ticks that all readers share.
+
+A reader holds no queue: it remembers the last tick that it got, and takes the newer ones when it
+can send again. One that is slow gets fewer, coalesced frames; one that is too slow starts over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import aclosing
+from uuid import UUID
+
+from app.cancellation import heed_cancellation
+from app.db import Database
+from app.repositories.outage import OUTAGES
+from app.repositories.runs.events import notifications
+from app.repositories.runs.live import POWER_CHANNEL
+from app.schemas.stream import PowerFrame, Topic
+from app.services import pool_queue
+from app.services.event_news import Gathered
+from app.services.events import RECONNECT_S, EventHub
+from app.services.live import state
+from app.services.live.access import Audience, audiences
+from app.services.live.messages import (
+    Tick,
+    budgets_text,
+    event,
+    power_events,
+    queue_text,
+    resync,
+    run_events,
+)
+from app.services.live.power import PowerBoard, coalesced
+from app.services.live.state import OwnedBudget, OwnedRun
+from app.services.pool_queue import QueueState
+from app.services.principals import Principal
+
+log = logging.getLogger("pricetag.server")
+
+TICK_S = 0.5
+KEPT_TICKS = 120
+"""Ticks that are kept: a reader that is behind, or comes back, within a minute misses nothing."""
+
+COALESCE_TICKS = 4
+"""A reader that is further behind gets coalesced frames."""
+
+RUNS_EVERY = 2
+STATES_EVERY = 10
+ACCESS_EVERY = 20
+"""Ticks between two reads: of changed runs, of queue and budgets, of what readers may see."""
+
+STATES: tuple[Topic, ...] = ("queue", "budgets")
+FRESH_S = 1.0
+"""How long queue and budgets that were read for somebody else are good for a new reader, in s."""
+
+PIECE_BYTES = 16_384
+"""Most that is handed to a connection at once."""
+
+
+class Reader:
+    """One open stream.
+
+    Attributes:
+        principal: Who reads.
+        topics: What is read.
+        audience: What may be seen; None once nothing may be seen any more.
+        sent: For the topics that are sent as a whole, what was sent last.
+    """
+
+    def __init__(
+        self, principal: Principal, topics: frozenset[Topic], audience: Audience | None
+    ) -> None:
+        self.principal = principal
+        self.topics = topics
+        self.audience = audience
+        self.sent: dict[Topic, bytes] = {}
+
+
+class LiveHub:
+    """Collects what changes in the lab, for all readers of one server process.
+
+    Args:
+        database: Database to read and to listen to.
+        events: Announces the runs that have new events.
+    """
+
+    def __init__(self, database: Database, events: EventHub) -> None:
+        self._database = database
+        self.board = PowerBoard()
+        self.readers: set[Reader] = set()
+        self._boot = secrets.token_hex(4)
+        self._number = 0
+        self._ticks: deque[Tick] = deque(maxlen=KEPT_TICKS)
+        self._ticked = asyncio.Event()
+        self._changed_runs: set[UUID] = set()
+        self._are_runs_lost = False
+        self._runs_since = 0
+        self._queue: QueueState | None = None
+        self._budgets: Sequence[OwnedBudget] | None = None
+        self._states_read_s: dict[Topic, float] = {}
+        self._state_texts: dict[tuple[Topic, Audience], bytes] = {}
+        self._audiences = Gathered(database, audiences)
+        self._open_runs = Gathered(database, _read_open_runs)
+        events.watchers.append(self._on_run)
+
+    def _on_run(self, run_id: UUID | None) -> None:
+        if run_id is None:
+            self._are_runs_lost = True
+        elif self._has_readers("runs"):
+            self._changed_runs.add(run_id)
+
+    def _has_readers(self, topic: Topic) -> bool:
+        return any(topic in reader.topics for reader in self.readers)
+
+    async def listen(self) -> None:
+        """Receives live power until canceled, through outages of the database."""
+        while True:
+            try:
+                source = notifications(self._database.url, POWER_CHANNEL, "pricetag live power")
+                async with aclosing(source) as messages:
+                    async for message in messages:
+                        if message is not None:
+                            self.board.receive(message, time.monotonic())
+            except OUTAGES as error:
+                log.info("live power lost the database: %s", error)
+            await asyncio.sleep(RECONNECT_S)
+
+    async def keep_ticking(self) -> None:
+        """Cuts a tick twice a second until canceled."""
+        while True:
+            started_s = time.monotonic()
+            try:
+                await self.tick()
+            except OUTAGES as error:
+                log.info("live pages wait for the database: %s", error)
+                self._are_runs_lost = True
+            except Exception:
+                log.exception("a tick of the live pages failed")
+                self._are_runs_lost = True
+            heed_cancellation()
+            await asyncio.sleep(max(0.05, TICK_S - (time.monotonic() - started_s)))
+
+    async def tick(self) -> None:
+        """Cuts one tick and wakes the readers."""
+        devices, frames = self.board.cut(time.monotonic())
+        tick = Tick(self._number + 1, self._boot, devices, frames)
+        try:
+            await self._read(tick)
+        finally:
+            self._ticks.append(tick)
+            self._number = tick.number
+            self._ticked.set()
+            self._ticked = asyncio.Event()
+
+    async def _read(self, tick: Tick) -> None:
+        """Reads what the readers follow, each thing once for all of them."""
+        if tick.number % ACCESS_EVERY == 0 and self.readers:
+            await self._renew_audiences()
+        if not self._has_readers("runs"):
+            self._changed_runs.clear()
+            self._are_runs_lost = False
+            self._runs_since = tick.number
+        elif tick.number % RUNS_EVERY == 0:
+            await self._read_runs(tick)
+        if tick.number % STATES_EVERY == 0:
+            await self.read_states({topic for reader in self.readers for topic in reader.topics})
+
+    async def _read_runs(self, tick: Tick) -> None:
+        if self._are_runs_lost:
+            # Any run may have changed: readers start over.
+            self._are_runs_lost, self._runs_since = False, tick.number
+            return
+        changed, self._changed_runs = self._changed_runs, set()
+        if changed:
+            async with self._database.session_scope() as session:
+                tick.runs = await state.runs(session, changed)
+
+    async def read_states(self, topics: Collection[Topic]) -> None:
+        """Reads the queue and the budgets, where they are among the topics."""
+        self._state_texts.clear()
+        if "queue" in topics:
+            async with self._database.session_scope() as session:
+                self._queue = await pool_queue.look(session)
+            self._states_read_s["queue"] = time.monotonic()
+        if "budgets" in topics:
+            async with self._database.session_scope() as session:
+                self._budgets = await state.budgets(session)
+            self._states_read_s["budgets"] = time.monotonic()
+        self._state_texts.clear()
+
+    async def _renew_audiences(self) -> None:
+        readers = list(self.readers)
+        async with self._database.session_scope() as session:
+            present = await audiences(session, {reader.principal for reader in readers})
+        for reader in readers:
+            reader.audience = present[reader.principal]
+
+    async def stream(
+        self,
+        principal: Principal,
+        topics: frozenset[Topic],
+        last_id: str | None = None,
+        *,
+        follow: bool = True,
+    ) -> AsyncIterator[bytes]:
+        """Server-sent events: a snapshot, then changes; ends once nothing may be seen any more.
+
+        Args:
+            principal: The caller.
+            topics: What to follow.
+            last_id: ID of the last event that the client received.
+            follow: Whether to continue after the snapshot.
+        """
+        reader = Reader(principal, topics, await self._audiences.ask(principal))
+        self.readers.add(reader)
+        try:
+            cursor = self._resumed(last_id, topics)
+            if cursor is None:
+                cursor = self._number
+                if last_id is not None:
+                    yield resync(self._id(cursor))
+                async for piece in self._snapshot(reader, cursor):
+                    yield piece
+            while follow and reader.audience is not None:
+                ticked = self._ticked
+                if self._number == cursor:
+                    await ticked.wait()
+                if self._is_lost(cursor, topics):
+                    cursor = self._number
+                    yield resync(self._id(cursor))
+                    async for piece in self._snapshot(reader, cursor):
+                        yield piece
+                    continue
+                parts, cursor = self._since(reader, cursor), self._number
+                for part in parts:
+                    yield part
+        finally:
+            self.readers.discard(reader)
+
+    def _id(self, number: int) -> str:
+        return f"{self._boot}-{number}"
+
+    def _resumed(self, last_id: str | None, topics: Collection[Topic]) -> int | None:
+        """The tick after which a reader continues; None if it has to start over."""
+        boot, _, number = (last_id or "").partition("-")
+        if boot != self._boot or not number.isdecimal() or int(number) > self._number:
+            return None
+        return None if self._is_lost(int(number), topics) else int(number)
+
+    def _is_lost(self, cursor: int, topics: Collection[Topic]) -> bool:
+        """Whether something that came after a tick is not kept."""
+        oldest = self._ticks[0].number if self._ticks else self._number + 1
+        return cursor + 1 < oldest or ("runs" in topics and cursor < self._runs_since)
+
+    async def _snapshot(self, reader: Reader, cursor: int) -> AsyncIterator[bytes]:
+        """The present state of each topic."""
+        id_, audience = self._id(cursor), reader.audience
+        if audience is None:
+            return
+        if "power" in reader.topics:
+            parts = power_events(id_, self.board.devices(), self.board.history(), whole=True)
+            for piece in pieces(parts):
+                yield piece
+        if "runs" in reader.topics:
+            running = await self._open_runs.ask(None)
+            for piece in pieces(run_events(id_, running, audience, whole=True)):
+                yield piece
+        stale_s = time.monotonic() - FRESH_S
+        await self.read_states(
+            {topic for topic in reader.topics if self._states_read_s.get(topic, 0.0) < stale_s}
+        )
+        for part in self._states(reader, id_):
+            yield part
+
+    def _since(self, reader: Reader, cursor: int) -> list[bytes]:
+        """What a reader gets after a tick, in pieces."""
+        audience = reader.audience
+        missed = [tick for tick in self._ticks if tick.number > cursor]
+        if not missed or audience is None:
+            return []
+        if len(missed) <= COALESCE_TICKS:
+            parts = [part for tick in missed for part in tick.encoded(reader.topics, audience)]
+        else:
+            parts = _coalesced(self._id(self._number), missed, reader.topics, audience)
+        return [*pieces(parts), *self._states(reader, self._id(self._number))]
+
+    def _states(self, reader: Reader, id_: str) -> list[bytes]:
+        """The queue and the budgets, where they are not what was sent last."""
+        audience, parts = reader.audience, []
+        if audience is None:
+            return []
+        for topic in STATES:
+            if topic in reader.topics:
+                text = self._state_text(topic, audience)
+                if text is not None and reader.sent.get(topic) != text:
+                    reader.sent[topic] = text
+                    parts.append(event(topic, id_, text))
+        return parts
+
+    def _state_text(self, topic: Topic, audience: Audience) -> bytes | None:
+        """The newest state of a topic for an audience, made once; None before it was read."""
+        key = (topic, audience)
+        if key not in self._state_texts:
+            if topic == "queue" and self._queue is not None:
+                self._state_texts[key] = queue_text(self._queue, audience)
+            elif topic == "budgets" and self._budgets is not None:
+                self._state_texts[key] = budgets_text(self._budgets, audience)
+        return self._state_texts.get(key)
+
+
+async def _read_open_runs(session: object, asked: Collection[None]) -> dict[None, list[OwnedRun]]:
+    return {None: await state.runs(session, None)}  # type: ignore[arg-type]
+
+
+def _coalesced(
+    id_: str, missed: Sequence[Tick], topics: Collection[Topic], audience: Audience
+) -> list[bytes]:
+    """Several ticks as one: a mean of each second, and the last state of each run."""
+    parts: list[bytes] = []
+    if "power" in topics:
+        devices = {device.id: device for tick in missed for device in tick.devices}
+        frames: list[PowerFrame] = coalesced(frame for tick in missed for frame in tick.frames)
+        parts += power_events(id_, list(devices.values()), frames)
+    if "runs" in topics:
+        runs = {owned.run.id: owned for tick in missed for owned in tick.runs}
+        parts += run_events(id_, list(runs.values()), audience)
+    return parts
+
+
+def pieces(parts: Sequence[bytes]) -> list[bytes]:
+    """Events joined to pieces that are not much larger than ``PIECE_BYTES``."""
+    joined: list[bytes] = []
+    size = PIECE_BYTES
+    for part in parts:
+        if size + len(part) > PIECE_BYTES:
+            joined.append(part)
+            size = len(part)
+        else:
+            joined[-1] += part
+            size += len(part)
+    return joined

@@ -1,0 +1,157 @@
+"""The power board: the newest samples of every device of the lab, as frames.
+
+Workers send batches of a second; a frame has all samples that came since the one before. Nothing
+is repeated: a device that stops reporting is marked, and its samples end.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.schemas.stream import DeviceState, PowerBatch, PowerFrame
+
+log = logging.getLogger("pricetag.server")
+
+HISTORY_S = 60
+"""Seconds of samples that a new reader gets."""
+
+SILENT_S = 4.0
+"""A device whose last samples came longer ago has stopped reporting."""
+
+FORGOTTEN_S = 3600.0
+"""A device that has not reported for longer is dropped."""
+
+FINE_S = 3.0
+"""How long a slow meter of a device is ignored after samples of a faster one."""
+
+Samples = list[int | None]
+
+
+@dataclass(slots=True)
+class _Device:
+    state: DeviceState
+    heard_s: float
+    fine_s: float = float("-inf")
+    newest: dict[int, int] = field(default_factory=dict)
+    history: deque[tuple[int, int, Samples]] = field(default_factory=deque)
+
+
+class PowerBoard:
+    """Collects batches of all workers, and cuts them into frames."""
+
+    def __init__(self) -> None:
+        self._devices: dict[tuple[str, str], _Device] = {}
+        self._numbers = 0
+        self._new: dict[tuple[int, int], dict[int, Samples]] = {}
+        self._changed: dict[int, DeviceState] = {}
+
+    def receive(self, message: str, now_s: float) -> None:
+        """Adds a worker's message; one that cannot be read is logged and dropped.
+
+        Args:
+            message: A batch as JSON.
+            now_s: Monotonic seconds.
+        """
+        try:
+            batch = PowerBatch.model_validate_json(message)
+        except ValueError as error:
+            log.warning("a batch of live power was dropped: %s", str(error).splitlines()[0])
+            return
+        for component in batch.components:
+            device = self._device(batch.node, component, now_s)
+            if batch.dt_ms >= 1000 and now_s - device.fine_s < FINE_S:
+                continue
+            if batch.t0 <= device.newest.get(batch.dt_ms, -1):
+                continue  # another worker of the machine has sent the same second
+            if batch.dt_ms < 1000:
+                device.fine_s = now_s
+            device.newest[batch.dt_ms] = batch.t0
+            samples = list(component.w)
+            device.history.append((batch.t0, batch.dt_ms, samples))
+            while device.history[0][0] < batch.t0 - 1000 * HISTORY_S:
+                device.history.popleft()
+            frame = self._new.setdefault((batch.t0, batch.dt_ms), {})
+            frame[device.state.id] = samples
+
+    def _device(self, node: str, component: Any, now_s: float) -> _Device:
+        key = (node, component.id)
+        device = self._devices.get(key)
+        described = {"kind": component.kind, "name": component.name, "limit_w": component.limit_w}
+        if device is None:
+            self._numbers += 1
+            state = DeviceState(
+                id=self._numbers, node=node, component=component.id, reporting=True, **described
+            )
+            device = self._devices[key] = _Device(state, now_s)
+            self._changed[state.id] = state
+        device.heard_s = now_s
+        current = device.state.model_copy(update={**described, "reporting": True})
+        if current != device.state:
+            device.state = self._changed[current.id] = current
+        return device
+
+    def cut(self, now_s: float) -> tuple[list[DeviceState], list[PowerFrame]]:
+        """Devices that changed, and frames of all samples since the last call, oldest first."""
+        for key, device in list(self._devices.items()):
+            silent_s = now_s - device.heard_s
+            if silent_s > SILENT_S and device.state.reporting:
+                device.state = device.state.model_copy(update={"reporting": False})
+                self._changed[device.state.id] = device.state
+                device.history.clear()
+            if silent_s > FORGOTTEN_S:
+                del self._devices[key]
+        frames = [
+            PowerFrame(t0=t0, dt_ms=dt_ms, ids=list(rows), w=list(rows.values()))
+            for (t0, dt_ms), rows in sorted(self._new.items())
+        ]
+        changed = list(self._changed.values())
+        self._new, self._changed = {}, {}
+        return changed, frames
+
+    def devices(self) -> list[DeviceState]:
+        """All devices, by node and component."""
+        ordered = sorted(self._devices.items())
+        return [device.state for _, device in ordered]
+
+    def history(self) -> list[PowerFrame]:
+        """The samples of the last minute, one frame for each second and period."""
+        rows: dict[tuple[int, int], dict[int, Samples]] = {}
+        for device in self._devices.values():
+            for t0, dt_ms, samples in device.history:
+                if device.state.id in self._new.get((t0, dt_ms), {}):
+                    continue  # it comes with the next frames
+                rows.setdefault((t0, dt_ms), {})[device.state.id] = samples
+        return [
+            PowerFrame(t0=t0, dt_ms=dt_ms, ids=list(own), w=list(own.values()))
+            for (t0, dt_ms), own in sorted(rows.items())
+        ]
+
+
+def coalesced(frames: Iterable[PowerFrame]) -> list[PowerFrame]:
+    """Fewer frames for a slow reader: of each second one mean for each device.
+
+    The mean of the known samples; null where all are unknown.
+    """
+    seconds: dict[int, dict[int, Samples]] = {}
+    for frame in frames:
+        for number, samples in zip(frame.ids, frame.w, strict=True):
+            seconds.setdefault(frame.t0, {}).setdefault(number, []).extend(samples)
+    return [
+        PowerFrame(t0=t0, dt_ms=1000, ids=list(rows), w=[[_mean(own)] for own in rows.values()])
+        for t0, rows in sorted(seconds.items())
+    ]
+
+
+def _mean(samples: Sequence[int | None]) -> int | None:
+    known = [power_w for power_w in samples if power_w is not None]
+    return round(sum(known) / len(known)) if known else None
+
+
+def encoded(frames: Sequence[PowerFrame]) -> list[str]:
+    """Frames as compact JSON."""
+    return [json.dumps(frame.model_dump(), separators=(",", ":")) for frame in frames]
