@@ -190,7 +190,7 @@ async def read_access(
     session: Session, asked: Collection[tuple[Principal, UUID]]
 ) -> Mapping[tuple[Principal, UUID], bool]:
     """Whether principals may still follow runs: ``(principal, run id)``."""
-    present = await _present(session, {principal for principal, _ in asked})
+    present = await still_present(session, {principal for principal, _ in asked})
     wanted: dict[Viewer, set[UUID]] = defaultdict(set)
     for principal, run_id in asked:
         now = present.get(principal)
@@ -203,7 +203,7 @@ async def read_access(
     return {key: _may_follow(key, present, visible) for key in asked}
 
 
-async def _present(
+async def still_present(
     session: Session, principals: Collection[Principal]
 ) -> Mapping[Principal, Principal]:
     """The current state of principals whose token or session is still active."""

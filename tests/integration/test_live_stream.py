@@ -174,7 +174,7 @@ async def test_a_reader_resumes_after_its_last_event_or_starts_over(
     first = live.stream(who, POWER)
     events = await some(first, 2)
     last_id = events[-1][0]
-    await first.aclose()  # type: ignore[attr-defined]
+    await first.aclose()
     for second in (1, 2):
         live.board.receive(batch(second), time.monotonic())
         await live.tick()
@@ -242,6 +242,7 @@ async def test_a_stream_ends_once_its_token_is_revoked(api: Api, live: LiveHub) 
     reader = live.stream(who, POWER)
     await some(reader, 1)
     async with api.database.session_scope() as session:
+        assert who.token_id is not None
         await tokens.revoke(session, who.token_id, admin)
     for _ in range(live_hub.ACCESS_EVERY):
         live.board.receive(batch(), time.monotonic())
@@ -285,6 +286,6 @@ async def test_run_changes_of_an_interval_without_readers_are_not_missed(
     who = await principal(api)
     reader = live.stream(who, RUNS)
     last_id = (await some(reader, 1))[-1][0]
-    await reader.aclose()  # type: ignore[attr-defined]
+    await reader.aclose()
     await live.tick()  # nobody follows: changes are not read
     assert names(await some(live.stream(who, RUNS, last_id), 2)) == ["resync", "runs"]

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from app.db import Session
 from app.repositories.runs import live as live_rows
-from app.services import tokens
+from app.services.event_news import still_present
 from app.services.principals import Principal
 
 
@@ -41,7 +41,7 @@ async def audiences(
 
     Equal audiences are one object.
     """
-    present = await tokens.present(session, list(asked))
+    present = await still_present(session, asked)
     visible = await live_rows.open_projects(session)
     users = {principal.user_id for principal in asked}
     member_of: dict[UUID, set[UUID]] = defaultdict(set)
@@ -50,7 +50,7 @@ async def audiences(
     shared: dict[Audience, Audience] = {}
     result: dict[Principal, Audience | None] = {}
     for principal in asked:
-        now = present.get(principal.token_id)
+        now = present.get(principal)
         if now is None or not now.has("viewer"):
             result[principal] = None
             continue

@@ -11,7 +11,7 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import aclosing
 from uuid import UUID
 
@@ -207,7 +207,7 @@ class LiveHub:
         last_id: str | None = None,
         *,
         follow: bool = True,
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes]:
         """Server-sent events: a snapshot, then changes; ends once nothing may be seen any more.
 
         Args:
