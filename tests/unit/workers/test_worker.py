@@ -25,6 +25,9 @@ class FakeStore:
     requeued: list[UUID] = field(default_factory=list)
     offers: list[Offer | None] = field(default_factory=list)
 
+    async def show_power(self, message: str) -> None:
+        """Nobody watches."""
+
     async def demand(self, run_id: UUID) -> Demand:
         return self.demanded
 
