@@ -75,8 +75,8 @@ class WaitingRun(Wire):
     not_before: datetime | None = Field(
         description="Time before which the run must not start (UTC); null without one."
     )
-    reason: QueueReason
-    expected_start: ExpectedStart
+    reason: QueueReason = Field(description="Why the run has not started.")
+    expected_start: ExpectedStart = Field(description="When the run is expected to start.")
     quote: QuoteQuantities | None = Field(
         description="Quantities of the run's quote; null without a quote."
     )
