@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from workers.methods import logits as logits_module
 from workers.methods.logits import soft_loss
 from workers.training.losses import task_loss
 
@@ -52,6 +53,28 @@ def test_without_the_factor_it_is_a_cross_entropy_but_for_the_teachers_entropy(n
     (slope,) = torch.autograd.grad(soft, student)
     expected = torch.tensor(case["grad_student_logits"], dtype=torch.float64)
     torch.testing.assert_close(slope, expected, rtol=1e-9, atol=1e-14)
+
+
+@pytest.mark.parametrize("impossible", [(), (1,), (0, 4)])
+@pytest.mark.parametrize("at_once", [1, 7, 20, 1000])
+def test_a_part_of_the_rows_at_a_time_gives_the_loss_and_gradient_of_all(
+    at_once: int, impossible: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A vocabulary's logits are taken in parts; some options cannot be chosen."""
+    monkeypatch.setattr(logits_module, "AT_ONCE", at_once)
+    generator = torch.Generator().manual_seed(3)
+    student = torch.randn(9, 7, generator=generator, dtype=torch.float64, requires_grad=True)
+    teacher = torch.randn(9, 7, generator=generator, dtype=torch.float64)
+    teacher[2:, list(impossible)] = -torch.inf
+    soft = functional.softmax(teacher / 1.5, dim=-1)
+    certain = functional.log_softmax(student / 1.5, dim=-1)
+    terms = torch.where(soft > 0, soft * (soft.log() - certain), 0.0)
+    expected = 1.5**2 * terms.sum() / 9
+    (expected_slope,) = torch.autograd.grad(3 * expected, student)
+    loss = soft_loss(student, teacher, 1.5)
+    (slope,) = torch.autograd.grad(3 * loss, student)
+    torch.testing.assert_close(loss, expected, rtol=1e-12, atol=0)
+    torch.testing.assert_close(slope, expected_slope, rtol=1e-9, atol=1e-14)
 
 
 def test_every_case_is_one_of_these() -> None:

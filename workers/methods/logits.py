@@ -19,6 +19,9 @@ from workers.training.teacher import Teacher
 Choices = Callable[[Any, ForwardPass], Sequence[torch.Tensor]]
 """From a model's outputs on a batch the logits of its choices, as ``Task.choices``."""
 
+AT_ONCE = 2**18
+"""Logits that are taken through all operations at a time on a CPU."""
+
 
 def soft_loss(student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
     """T^2 * KL(teacher_T || student_T), mean over the choices; 0 where there is none.
@@ -35,11 +38,43 @@ def soft_loss(student: torch.Tensor, teacher: torch.Tensor, temperature: float) 
     """
     if student.shape[-1] == 1:
         return functional.mse_loss(student, teacher)
-    impossible = teacher.isneginf()
-    own = functional.log_softmax(student / temperature, dim=-1).masked_fill(impossible, 0.0)
-    theirs = functional.log_softmax(teacher / temperature, dim=-1).masked_fill(impossible, 0.0)
-    divergence = functional.kl_div(own, theirs, reduction="sum", log_target=True)
-    return temperature**2 * (divergence / max(len(student), 1))
+    loss: torch.Tensor = _Divergence.apply(student, teacher, temperature)  # type: ignore[no-untyped-call]
+    return loss
+
+
+class _Divergence(torch.autograd.Function):
+    """The loss and, at once, its gradient: T (softmax(student / T) - softmax(teacher / T)) / N.
+
+    Over a vocabulary, logits are larger than the processor's cache: some rows at a time are taken
+    through all operations.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, student: torch.Tensor, teacher: torch.Tensor, temperature: float
+    ) -> torch.Tensor:
+        rows = max(len(student), 1)
+        at_once = rows if student.is_cuda else max(AT_ONCE // student.shape[-1], 1)
+        gradient = torch.empty_like(student) if student.requires_grad else None
+        total = student.new_zeros(())
+        for start in range(0, len(student), at_once):
+            part = slice(start, start + at_once)
+            own = functional.log_softmax(student[part] / temperature, dim=-1)
+            theirs = functional.log_softmax(teacher[part] / temperature, dim=-1)
+            likely, difference = theirs.exp(), theirs - own
+            if bool(torch.isneginf(theirs.min())):
+                difference.masked_fill_(teacher[part].isneginf(), 0.0)
+            total += likely.mul(difference).sum()
+            if gradient is not None:
+                torch.sub(own.exp_(), likely, out=gradient[part])
+        if gradient is not None:
+            ctx.save_for_backward(gradient.mul_(temperature / rows))
+        return temperature**2 * (total / rows)
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: torch.Tensor) -> tuple[torch.Tensor | None, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * upstream[0], None, None
 
 
 def _of_examples(outputs: Any, forward: ForwardPass) -> Sequence[torch.Tensor]:

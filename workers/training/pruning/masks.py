@@ -57,7 +57,7 @@ def keep_best(scores: Sequence[torch.Tensor], kept: int) -> list[torch.Tensor]:
         threshold = _smallest(flat, len(flat) - kept + 1)
         mask = flat > threshold
         tied = (flat == threshold).nonzero().flatten()
-        mask[tied[: kept - int(mask.sum())]] = True
+        mask[tied[: kept - int(torch.count_nonzero(mask))]] = True
     parts = torch.split(mask, [score.numel() for score in scores])
     return [part.view_as(score) for part, score in zip(parts, scores, strict=True)]
 
