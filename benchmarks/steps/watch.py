@@ -69,6 +69,7 @@ def watching(warm_up: int) -> Iterator[list[Fit]]:
     fits: list[Fit] = []
     attach, assemble, compute = loop._attach, loop._assemble, PluginTrainer.compute_loss
     copies: list[Bare] = []
+    callbacks: list[Interleaved] = []
 
     def attached(stack: Any, parts: Participants, loaded: Any, examples: int) -> Any:
         copies.append(Bare(loaded.model, parts))
@@ -80,14 +81,13 @@ def watching(warm_up: int) -> Iterator[list[Fit]]:
         bare = copies.pop()
         bare.begin(loaded.model, task_of(context).loss(), number_format, options)
         fits.append(Fit([term.name for term in parts.losses]))
-        interleaved = Interleaved(bare, fits[-1], warm_up)
-        trainer.add_callback(interleaved)
-        trainer.interleaved = interleaved
+        callbacks.append(Interleaved(bare, fits[-1], warm_up))
+        trainer.add_callback(callbacks[-1])
         return watch, steps, trainer
 
-    def computed(trainer: Any, model: Any, inputs: Batch, *others: Any, **options: Any) -> Any:
+    def computed(trainer: Any, model: Any, inputs: Any, *others: Any, **options: Any) -> Any:
         loss = compute(trainer, model, inputs, *others, **options)
-        trainer.interleaved.note(inputs)
+        callbacks[-1].note(inputs)
         return loss
 
     with (
