@@ -126,6 +126,11 @@ class Store:
         async with self._database.session_scope() as session:
             return await execution.open_attempts(session, self._config.name)
 
+    async def ingested(self, attempt_ids: Sequence[UUID]) -> dict[UUID, int]:
+        """Number of the last record that the database has of each of these attempts."""
+        async with self._database.session_scope() as session:
+            return await execution.ingested(session, attempt_ids)
+
     async def close_lost(self, attempt_id: UUID, message: str = "its worker died") -> None:
         """Books an attempt that has no journal and will never have one."""
         async with self._database.session_scope() as session:

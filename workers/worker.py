@@ -20,7 +20,7 @@ from pricetag.metering.journal import Journal, JournalError, purge_shipped
 from pricetag.metering.nvml_devices import Device
 from workers.attempt.meters import Devices, describe
 from workers.attempt.nursery import Nursery
-from workers.attempt.recovery import adopt_orphans
+from workers.attempt.recovery import adopt_orphans, orphaned_attempts
 from workers.attempt.shipper import Shipper
 from workers.attempt.supervisor import Supervisor
 from workers.job import disk
@@ -232,7 +232,12 @@ class Worker:
             await asyncio.sleep(HOUSEKEEPING_S)
 
     async def _recover(self) -> None:
-        orphans = await asyncio.to_thread(lambda: list(adopt_orphans(self._config.journal_dir)))
+        journal_dir = self._config.journal_dir
+        ids = await asyncio.to_thread(orphaned_attempts, journal_dir)
+        ingested = await self._store.ingested(ids) if ids else {}
+        orphans = await asyncio.to_thread(
+            lambda: list(adopt_orphans(journal_dir, ingested=ingested))
+        )
         shipping = []
         for attempt_id, journal in orphans:
             logger.warning("attempt %s: shipping the journal of a dead worker", attempt_id)

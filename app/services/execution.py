@@ -5,6 +5,7 @@ Nothing here commits: the caller that opened the session does, once.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -38,6 +39,7 @@ __all__ = [
     "close_lost",
     "demand",
     "ingest",
+    "ingested",
     "open_attempts",
     "reap",
     "register_node",
@@ -240,6 +242,11 @@ async def open_attempts(session: Session, node_name: str) -> list[OpenAttempt]:
         )
         for attempt in await attempts.open_on_node(session, node_name)
     ]
+
+
+async def ingested(session: Session, attempt_ids: Collection[UUID]) -> dict[UUID, int]:
+    """Number of the last record of each attempt's journal that was applied; -1 before the first."""
+    return await attempts.ingested(session, attempt_ids)
 
 
 async def register_node(

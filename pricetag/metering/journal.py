@@ -2,6 +2,9 @@
 
 One JSON object per line. A line is handed to the operating system before ``append`` returns, so
 it survives the death of the process; it is on the disk within about a second.
+
+While the disk takes no more, records that must not be lost wait in memory, in order, and are read
+from there like all others; they are written as soon as there is space.
 """
 
 from __future__ import annotations
@@ -13,8 +16,10 @@ import logging
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -29,6 +34,9 @@ TORN_SUFFIX = ".jsonl.torn"
 NEW_SUFFIX = ".jsonl.new"
 
 FSYNC_INTERVAL_S = 1.0
+
+WRITTEN_AT_ONCE = 1000
+"""Records that waited in memory and are written together."""
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -67,6 +75,19 @@ class Journal:
         self._synced_at_s = time.monotonic()
         self._is_dirty = False
         self._is_closed = False
+        self._waiting: deque[bytes] = deque()
+        self._waiting_bytes = 0
+        self._torn_bytes = 0  # after the last whole line, to be set aside before the next one
+
+    @property
+    def count(self) -> int:
+        """Number of records, with those that wait in memory."""
+        return self._index.count + len(self._waiting)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Size of the records that wait in memory for the disk; 0 while it takes them."""
+        return self._waiting_bytes
 
     @classmethod
     def create(cls, directory: Path, attempt_id: UUID | str) -> Journal:
@@ -117,29 +138,37 @@ class Journal:
             if not path.exists() or not os.path.samestat(os.fstat(descriptor), path.stat()):
                 raise FileNotFoundError(f"{path} was shipped by another process")
             index = scan_lines(descriptor)
-            dropped_bytes = _set_torn_aside(path, descriptor, index.end)
+            torn_bytes = os.fstat(descriptor).st_size - index.end
         except BaseException:
             os.close(descriptor)
             raise
-        return cls(path, descriptor, index, dropped_bytes)
+        journal = cls(path, descriptor, index, torn_bytes)
+        journal._torn_bytes = torn_bytes
+        try:
+            journal._set_torn_aside()
+        except JournalError as error:
+            logger.error("%s; trying again before the next record", error)
+        return journal
 
-    def append(self, record: Mapping[str, Any]) -> int:
+    def append(self, record: Mapping[str, Any], *, keep: bool = False) -> int:
         """Append one record and hand it to the operating system.
 
         Args:
             record: Record without ``seq``; ``at`` (UTC, ISO 8601) is added if missing.
+            keep: Whether the record waits in memory if it cannot be written now.
 
         Returns:
             The record's ``seq``.
 
         Raises:
             ValueError: If it has a ``seq``, or a value that JSON cannot hold, such as NaN.
-            JournalFullError: If the disk is full.
-            JournalError: If the journal is closed.
+            JournalFullError: If the disk is full, and the record is not to be kept.
+            JournalError: If it cannot be written for another reason and is not to be kept, or
+                the journal is closed.
         """
-        return self.append_all([record])
+        return self.append_all([record], keep=keep)
 
-    def append_all(self, records: Iterable[Mapping[str, Any]]) -> int:
+    def append_all(self, records: Iterable[Mapping[str, Any]], *, keep: bool = False) -> int:
         """Append records in one write: all of them, or none; see :meth:`append`.
 
         Returns:
@@ -147,12 +176,15 @@ class Journal:
         """
         with self._lock:
             self._check_open()
-            first = self._index.count
+            first = self.count
             lines = [_line(seq, record) for seq, record in enumerate(records, first)]
-            self._write(b"".join(lines))
-            for line in lines:
-                self._index.add(len(line))
-            self._is_dirty = self._is_dirty or bool(lines)
+            try:
+                self._write_waiting()
+                self._write(lines)
+            except JournalError as error:
+                if not keep:
+                    raise
+                self._keep(lines, error)
             if time.monotonic() - self._synced_at_s >= FSYNC_INTERVAL_S:
                 self._sync_now_and_then()
         return first
@@ -167,28 +199,42 @@ class Journal:
             raise ValueError(f"seq {seq} must be 0 or more and limit {limit} 1 or more")
         with self._lock:
             self._check_open()
-            if seq >= self._index.count:
-                return []
-            start, stop = self._index.span(seq, limit)
-            data = os.pread(self._descriptor, stop - start, start)
-        lines = data.splitlines()[seq % INDEX_STEP :][:limit]
+            on_disk = self._index.count
+            after = seq + limit
+            data = b""
+            if seq < on_disk:
+                start, stop = self._index.span(seq, limit)
+                data = os.pread(self._descriptor, stop - start, start)
+            waiting = islice(self._waiting, max(seq - on_disk, 0), max(after - on_disk, 0))
+            lines = [*data.splitlines()[seq % INDEX_STEP :][:limit], *waiting]
         return [json.loads(line) for line in lines]
 
     def sync(self) -> None:
         """Put everything on the disk now.
 
         Raises:
-            JournalError: If the write fails.
+            JournalError: If the write fails, also of records that wait in memory.
         """
         with self._lock:
             self._check_open()
+            self._write_waiting()
             self._sync()
 
     def mark_shipped(self) -> None:
-        """Every record is in the database: mark the file as shipped and release it."""
+        """Every record is in the database: mark the file as shipped and release it.
+
+        What the disk does not take is dropped, since the database has it.
+        """
         with self._lock:
             self._check_open()
-            self._sync()
+            try:
+                self._write_waiting()
+                self._sync()
+            except JournalError as error:
+                logger.error("%s; its last records are only in the database", error)
+                self._waiting.clear()
+                self._waiting_bytes = 0
+                self._is_dirty = False
             self.path.rename(self.path.with_name(f"{self.attempt_id}{SHIPPED_SUFFIX}"))
             _sync_folder(self.path.parent)
         self.close()
@@ -200,6 +246,7 @@ class Journal:
                 return
             self._is_closed = True
             try:
+                self._write_waiting()
                 self._sync()
             finally:
                 os.close(self._descriptor)
@@ -208,18 +255,79 @@ class Journal:
         if self._is_closed:
             raise JournalError(f"the journal {self.path} is closed")
 
-    def _write(self, data: bytes) -> None:
-        """Write a whole line or nothing."""
-        written = 0
+    def _keep(self, lines: Iterable[bytes], error: JournalError) -> None:
+        """Let lines wait in memory, in the order of their ``seq``."""
+        if not self._waiting:
+            logger.error("%s; its records wait in memory until it can be written", error)
+        for line in lines:
+            self._waiting.append(line)
+            self._waiting_bytes += len(line)
+
+    def _write_waiting(self) -> None:
+        """Write the lines that wait, as far as there is space.
+
+        Raises:
+            JournalError: If not all of them could be written.
+        """
+        if not self._waiting:
+            return
+        while self._waiting:
+            some = list(islice(self._waiting, WRITTEN_AT_ONCE))
+            try:
+                self._write(some)
+            except JournalError:
+                if len(some) == 1:
+                    raise
+                self._write(some[:1])  # there may be space for this one
+                some = some[:1]
+            for line in some:
+                self._waiting.popleft()
+                self._waiting_bytes -= len(line)
+        logger.warning("%s: the records that waited in memory are written", self.path)
+
+    def _write(self, lines: list[bytes]) -> None:
+        """Write whole lines, all or none."""
+        self._set_torn_aside()
+        data, written = b"".join(lines), 0
         try:
             while written < len(data):
                 written += os.write(self._descriptor, data[written:])
         except OSError as error:
             if written:
-                os.ftruncate(self._descriptor, self._index.end)
+                self._cut(written)
             if error.errno in _FULL:
                 raise JournalFullError(f"disk full: cannot write {self.path}: {error}") from error
             raise JournalError(f"cannot write {self.path}: {error}") from error
+        for line in lines:
+            self._index.add(len(line))
+        self._is_dirty = self._is_dirty or bool(lines)
+
+    def _cut(self, torn_bytes: int) -> None:
+        """Cut off what was written of a line; if that fails, before the next one."""
+        try:
+            os.ftruncate(self._descriptor, self._index.end)
+        except OSError:
+            self._torn_bytes = torn_bytes
+
+    def _set_torn_aside(self) -> None:
+        """Cut the file after its last whole line; the rest is kept in a second file."""
+        if not self._torn_bytes:
+            return
+        beside = self.path.with_name(f"{self.attempt_id}{TORN_SUFFIX}")
+        try:
+            _copy_rest(self._descriptor, self._index.end, beside)
+            os.ftruncate(self._descriptor, self._index.end)
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            kind = JournalFullError if error.errno in _FULL else JournalError
+            raise kind(f"cannot set the torn end of {self.path} aside: {error}") from error
+        logger.warning(
+            "%s: %d incomplete bytes, left by a crash, were moved to %s",
+            self.path,
+            self._torn_bytes,
+            beside.name,
+        )
+        self._torn_bytes = 0
 
     def _sync_now_and_then(self) -> None:
         """A full disk loses no record here: the operating system holds them."""
@@ -291,25 +399,19 @@ def _take_lock(descriptor: int, path: Path) -> None:
         raise JournalLockedError(f"{path} is being written by another process") from error
 
 
-def _set_torn_aside(path: Path, descriptor: int, end: int) -> int:
-    """Cut the file after its last whole line; the rest is kept in a second file."""
-    torn = os.fstat(descriptor).st_size - end
-    if torn <= 0:
-        return 0
-    beside = path.with_name(path.name.removesuffix(SUFFIX) + TORN_SUFFIX)
+def _copy_rest(descriptor: int, position: int, beside: Path) -> None:
+    """Append everything from a position on to another file, and nothing if that fails."""
     with beside.open("ab") as file:
-        position = end
-        while chunk := os.pread(descriptor, 1 << 20, position):
-            file.write(chunk)
-            position += len(chunk)
-        file.flush()
-        os.fsync(file.fileno())
-    os.ftruncate(descriptor, end)
-    os.fdatasync(descriptor)
-    logger.warning(
-        "%s: %d incomplete bytes, left by a crash, were moved to %s", path, torn, beside.name
-    )
-    return torn
+        before = file.tell()
+        try:
+            while chunk := os.pread(descriptor, 1 << 20, position):
+                file.write(chunk)
+                position += len(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError:
+            os.ftruncate(file.fileno(), before)
+            raise
 
 
 def _sync_folder(directory: Path) -> None:

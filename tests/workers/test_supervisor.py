@@ -256,10 +256,10 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
     disk = Disk()
     write = Journal._write
 
-    def guarded(journal: Journal, data: bytes) -> None:
+    def guarded(journal: Journal, lines: list[bytes]) -> None:
         if disk.is_full:
             raise JournalFullError("no room on the disk")
-        write(journal, data)
+        write(journal, lines)
 
     monkeypatch.setattr(Journal, "_write", guarded)
     return disk
@@ -283,28 +283,97 @@ async def test_a_briefly_full_disk_drops_some_lines_and_ends_no_job(
     assert any("are missing: the disk was full" in text for text in lines)
 
 
-async def test_an_attempt_with_unwritten_figures_waits_to_record_its_end(
-    bench: Bench, disk: Disk
+FIGURES = """
+    import time
+    import pricetag
+    print("line 0", flush=True)
+    for step in range(10):
+        with pricetag.stage(f"step {step}"):
+            time.sleep(0.1)
+        pricetag.log(step=step, executed=step)
+"""
+
+
+REPORTS = """
+    import time
+    import pricetag
+    print("line 0", flush=True)
+    while True:
+        pricetag.log(loss=1.0)
+        time.sleep(0.1)
+"""
+
+
+@pytest.mark.parametrize("full_s", [0.5, 3.0], ids=["within the job", "beyond its end"])
+async def test_figures_and_stages_of_a_job_on_a_full_disk_are_written_later(
+    bench: Bench, disk: Disk, full_s: float
 ) -> None:
-    running = asyncio.create_task(bench.supervisor(CHATTY).run())
+    running = asyncio.create_task(bench.supervisor(FIGURES).run())
     await first_line(bench)
-    await disk.fill(0.2, 5.0)  # the stage's end falls into that
+    await disk.fill(0.0, full_s)
     await asyncio.wait_for(running, 30)
-    assert bench.end() == ("interrupted", "journal-unwritable")
+    bench.journal.sync()
+    bench.journal.close()
+    bench.journal = Journal.open_existing(bench.journal.path)
+    assert bench.end() == ("succeeded", None)
+    figures = [record["value"] for record in bench.records("metric")]
+    assert figures == [float(step) for step in range(10)]
+    assert len(bench.records("stage_start")) == len(bench.records("stage_end")) == 11
+    bench.journal.close()
 
 
-async def test_recovery_ends_the_attempt_if_space_never_returns(
-    bench: Bench, disk: Disk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "END_PATIENCE_S", 0.5)
-    running = asyncio.create_task(bench.supervisor(CHATTY).run())
+async def test_an_attempt_ends_though_space_never_returns(bench: Bench, disk: Disk) -> None:
+    running = asyncio.create_task(bench.supervisor(FIGURES).run())
     await first_line(bench)
     disk.is_full = True
-    with pytest.raises(JournalFullError):
-        await asyncio.wait_for(running, 30)
+    await asyncio.wait_for(running, 30)
+    assert bench.end() == ("succeeded", None)  # in memory, from where it is shipped
+    assert [record["value"] for record in bench.records("metric")] == list(range(10))
+    bench.journal.mark_shipped()
+    assert bench.journal.path.with_suffix(".jsonl.shipped").exists()
+    assert list(adopt_orphans(bench.journal.path.parent)) == []
+
+
+async def test_a_job_that_reports_more_than_memory_may_hold_is_stopped(
+    bench: Bench, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_WAITING_BYTES", 100)
+    running = asyncio.create_task(bench.supervisor(REPORTS, stop_grace_s=1.0).run())
+    await first_line(bench)
+    disk.is_full = True
+    await asyncio.wait_for(running, 120)
+    assert bench.end() == ("interrupted", "disk-full")
+    (end,) = bench.records("end")
+    assert "disk of the worker was full" in end["reason"]["message"]
+
+
+async def test_recovery_ends_an_attempt_on_a_full_disk(bench: Bench, disk: Disk) -> None:
+    running = asyncio.create_task(bench.supervisor(CHATTY + SLEEPS).run())
+    await first_line(bench)
+    disk.is_full = True
+    running.cancel()  # as if the worker had died
+    await asyncio.wait([running])
+    on_disk = bench.journal.path.read_bytes()
+    # The memory of the dead worker is gone.
+    bench.journal._waiting.clear()
+    bench.journal._waiting_bytes = 0
     bench.journal.close()
-    assert list(adopt_orphans(bench.journal.path.parent)) == []  # still no room: not now
-    disk.is_full = False
-    [(_, bench.journal)] = list(adopt_orphans(bench.journal.path.parent))
+    folder, attempt_id = bench.journal.path.parent, UUID(bench.journal.attempt_id)
+    [(_, bench.journal)] = list(adopt_orphans(folder))
     assert bench.end() == ("lost", "worker-lost")
+    assert bench.journal.path.read_bytes() == on_disk
+    count = len(on_disk.splitlines())
+    assert bench.journal.count > count
+    bench.journal._waiting.clear()
+    bench.journal._waiting_bytes = 0
+    bench.journal.close()
+    # The database has more than the disk: it alone can tell when the attempt ended.
+    [(_, bench.journal)] = list(adopt_orphans(folder, ingested={attempt_id: count}))
+    assert bench.records("end") == []
+    bench.journal.close()
+    [(_, bench.journal)] = list(adopt_orphans(folder, ingested={attempt_id: count - 1}))
+    assert bench.end() == ("lost", "worker-lost")
+    disk.is_full = False
+    bench.journal.sync()
+    assert bench.journal.path.read_bytes() != on_disk
     bench.journal.close()

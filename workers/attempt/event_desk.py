@@ -68,7 +68,6 @@ class EventDesk:
         """Handles one event; returns the fields of its acknowledgement.
 
         Raises:
-            JournalError: If it could not be written.
             EventError: If it is invalid.
         """
         self.last_sign_s = self._now_s()
@@ -101,11 +100,7 @@ class EventDesk:
         return {}
 
     async def leave(self, connection: Connection) -> None:
-        """Ends the stages that a process left open when it ended before the others.
-
-        Raises:
-            JournalError: If it could not be written.
-        """
+        """Ends the stages that a process left open when it ended before the others."""
         t_s = await self._edge()
         stop = self._observed.stop_reason
         status = "failed" if stop is None else stopped_status(stop)

@@ -1,4 +1,8 @@
-"""One attempt's log: every record goes to the journal first, with the meter's time."""
+"""One attempt's log: every record goes to the journal first, with the meter's time.
+
+While the disk takes no more, everything but output and progress waits in memory, from where it is
+shipped like the rest.
+"""
 
 from __future__ import annotations
 
@@ -33,16 +37,24 @@ class AttemptLog:
         self._skipped = 0
 
     def append(self, type_: str, *, t_s: float | None = None, **fields: Any) -> None:
-        self._journal.append(self._stamped(type_, t_s, fields))
+        """Appends a record that must not be lost."""
+        self._journal.append(self._stamped(type_, t_s, fields), keep=True)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Size of the records that wait in memory for the disk."""
+        return self._journal.waiting_bytes
 
     def offer(self, type_: str, **fields: Any) -> None:
         """Append an optional record; skipped on a full disk, and the gap reported later."""
         try:
             if self._skipped:
                 text = f"{self._skipped} lines and progress records are missing: the disk was full"
-                self.append("log", stream="pricetag", text=text)
+                self._journal.append(
+                    self._stamped("log", None, {"stream": "pricetag", "text": text})
+                )
                 self._skipped = 0
-            self.append(type_, **fields)
+            self._journal.append(self._stamped(type_, None, fields))
         except JournalError as error:
             if not self._skipped:
                 logger.error("this record and those that follow are skipped: %s", error)
@@ -51,7 +63,8 @@ class AttemptLog:
     def readings(self, readings: Sequence[Reading]) -> None:
         """Appends the meter's readings, which have their own ``t_s``: all of them, or none."""
         self._journal.append_all(
-            self._stamped("reading", reading.t_s, reading.as_record()) for reading in readings
+            [self._stamped("reading", reading.t_s, reading.as_record()) for reading in readings],
+            keep=True,
         )
 
     def _stamped(self, type_: str, t_s: float | None, fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,6 @@ class Observed:
     stop_message: str | None = None  # details of the reason, if any
     hung: bool = False
     out_of_memory: bool = False
-    unwritable: str | None = None  # why the journal accepted no more records
     details: dict[str, Any] = field(default_factory=dict)
 
 
@@ -52,15 +51,11 @@ def decide(observed: Observed) -> tuple[EndStatus, Reason | None]:
     if observed.error is not None:
         is_workers = observed.error["code"] in _NOT_THE_JOBS
         return "interrupted" if is_workers else "failed", observed.error
-    if observed.unwritable is not None:
-        return "interrupted", {
-            "code": "journal-unwritable",
-            "message": f"the worker could not record the job's events: {observed.unwritable}",
-        }
     if observed.stop_reason is not None:
         return "interrupted", {
             "code": observed.stop_reason,
-            "message": f"the worker stopped this attempt: {observed.stop_reason}",
+            "message": observed.stop_message
+            or f"the worker stopped this attempt: {observed.stop_reason}",
         }
     if observed.hung:
         return "interrupted", {

@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,26 +23,44 @@ from workers.node.identity import process_start_ticks
 logger = logging.getLogger(__name__)
 
 
-def adopt_orphans(journal_dir: Path, root: Path | None = None) -> Iterator[tuple[UUID, Journal]]:
+def adopt_orphans(
+    journal_dir: Path,
+    root: Path | None = None,
+    *,
+    ingested: Mapping[UUID, int] | None = None,
+) -> Iterator[tuple[UUID, Journal]]:
     """Journals of dead workers, now locked by this process and ended.
 
     The child of the dead worker is killed first, since its run may start again as soon as the
-    end of its attempt is recorded.
+    end of its attempt is recorded. On a full disk the end waits in memory.
 
     Args:
         journal_dir: Folder of the journals.
         root: Folder of the RAPL zones; this machine's by default.
+        ingested: Number of the last record that the database has of each attempt. A journal
+            with fewer records is not ended: the rest was shipped from the memory of the dead
+            worker, whose disk was full, and the database alone can tell when it ended.
     """
     for attempt_id, journal in _orphans(journal_dir):
         try:
             was_alive = kill_child(journal_dir / f"{attempt_id}.child.json")
-            end_if_open(journal, root or powercap_root(), saw_end=was_alive)
+            if (ingested or {}).get(attempt_id, -1) < journal.count:
+                end_if_open(journal, root or powercap_root(), saw_end=was_alive, keep=True)
         except (OSError, JournalError) as error:
-            # Released for a retry in the next round: the disk may be full now.
+            # Released for a retry in the next round.
             logger.error("the attempt %s cannot be ended yet: %s", attempt_id, error)
             _let_go(journal)
             continue
         yield attempt_id, journal
+
+
+def orphaned_attempts(journal_dir: Path) -> list[UUID]:
+    """Attempts whose journals have no writer and were not shipped."""
+    ids = []
+    for path in find_orphans(journal_dir):
+        with contextlib.suppress(ValueError):  # a file of another kind
+            ids.append(UUID(path.name.partition(".")[0]))
+    return ids
 
 
 def end_at_once(journal_dir: Path, root: Path) -> None:
@@ -80,7 +98,7 @@ def _let_go(journal: Journal) -> None:
         journal.close()
 
 
-def end_if_open(journal: Journal, root: Path, *, saw_end: bool) -> None:
+def end_if_open(journal: Journal, root: Path, *, saw_end: bool, keep: bool = False) -> None:
     """Appends the end that the dead worker could not write.
 
     It is at the present time if the job ended just now, with a last reading of every counter.
@@ -92,6 +110,10 @@ def end_if_open(journal: Journal, root: Path, *, saw_end: bool) -> None:
         journal: Locked by this process.
         root: Folder of the RAPL zones.
         saw_end: Whether the job ended just now.
+        keep: Whether the end may wait in memory if the disk is full.
+
+    Raises:
+        JournalError: If the end cannot be written, and is not to be kept.
     """
     trace = Trace.of(every_record(journal))
     if trace.is_ended:
@@ -110,7 +132,7 @@ def end_if_open(journal: Journal, root: Path, *, saw_end: bool) -> None:
         },
         "unread_j": last.unread_j or None,
     }
-    journal.append_all([*readings, end])
+    journal.append_all([*readings, end], keep=keep)
 
 
 def every_record(journal: Journal, batch: int = 1000) -> Iterator[dict[str, Any]]:

@@ -12,10 +12,8 @@ import logging
 import os
 import shutil
 import signal
-import time
 from typing import Any
 
-from pricetag.events import Message
 from pricetag.metering import Component, Reading
 from pricetag.metering.journal import Journal, JournalError
 from pricetag.metering.meter import Meter
@@ -23,7 +21,7 @@ from pricetag.metering.second_opinion import SecondOpinion
 from workers.attempt import leftovers
 from workers.attempt.charged import ChargedSoFar
 from workers.attempt.event_desk import EventDesk
-from workers.attempt.event_server import Connection, EventServer
+from workers.attempt.event_server import EventServer
 from workers.attempt.last_moment import clock_of_meter
 from workers.attempt.launch import (
     ClaimedRun,
@@ -40,6 +38,7 @@ from workers.attempt.output import copy_lines
 from workers.attempt.processes import ChildProcess, Starter
 from workers.attempt.progress import ProgressBoard
 from workers.attempt.stages import StageBook
+from workers.job import disk
 from workers.node.identity import NodeConfig
 from workers.node.live_power import LivePower
 
@@ -47,9 +46,8 @@ logger = logging.getLogger(__name__)
 
 TICK_S = 1.0
 DRAIN_S = 5.0
-RETRY_S = 1.0
-END_PATIENCE_S = 600.0
-"""Maximum wait for disk space at an attempt's end, in s."""
+MAX_WAITING_BYTES = 64 << 20
+"""Size of the records that wait in memory for a full disk above which the job is stopped."""
 
 
 class Supervisor:
@@ -97,11 +95,10 @@ class Supervisor:
             on_power=None if live is None else live.add,
         )
         self._events = EventServer(
-            self._socket, self._on_event, self._desk.reject, self._on_connection_left
+            self._socket, self._desk.take, self._desk.reject, self._desk.leave
         )
         self._process: ChildProcess | None = None
         self._metering = False
-        self._waiting_since_s: float | None = None
         self._stopper: asyncio.Task[None] | None = None
         self._stop_requested = asyncio.Event()
 
@@ -123,11 +120,7 @@ class Supervisor:
         self._kill_group(signal.SIGKILL)
 
     async def run(self) -> None:
-        """Runs the attempt; returns when its end is in the journal.
-
-        Raises:
-            JournalError: If the end could not be written.
-        """
+        """Runs the attempt; returns when its end is in the journal, or in memory on a full disk."""
         second_opinion = SecondOpinion(self._devices.uuids)
         oom_before = oom_kills()
         try:
@@ -139,12 +132,10 @@ class Supervisor:
             await self._run_child()
             oom_after = oom_kills()
             self._observed.out_of_memory = oom_before is not None and oom_after != oom_before
-        except JournalError as error:
-            self._give_up(error)
         except Exception as error:
             logger.exception("attempt %s: the supervisor failed", self.claim.attempt_id)
             self._observed.error = {
-                "code": "supervisor-failed",
+                "code": "disk-full" if disk.is_full_error(error) else "supervisor-failed",
                 "message": f"the worker could not run the job: {type(error).__name__}: {error}",
             }
         finally:
@@ -210,34 +201,17 @@ class Supervisor:
                 now_s, self._stages.innermost(), self._stages.started_s(), self._charged.figures()
             )
             self._log.offer("progress", **record)
+            if self._log.waiting_bytes > MAX_WAITING_BYTES:
+                self.request_stop(
+                    "disk-full",
+                    "the disk of the worker was full for so long that it stopped this attempt; "
+                    "what was measured is booked",
+                )
             if now_s - self._desk.last_sign_s > self._config.heartbeat_timeout_s:
                 self._observed.hung = True
                 self._log.text("no heartbeat: the job is killed", "pricetag")
                 self._kill_group(signal.SIGKILL)
                 return
-
-    async def _on_event(self, connection: Connection, message: Message) -> Message:
-        try:
-            return await self._desk.take(connection, message)
-        except JournalError as error:
-            self._give_up(error)
-            raise ConnectionAbortedError("the journal accepts no more records") from error
-
-    async def _on_connection_left(self, connection: Connection) -> None:
-        try:
-            await self._desk.leave(connection)
-        except JournalError as error:
-            self._give_up(error)
-
-    def _give_up(self, error: JournalError) -> None:
-        """End a job whose events can no longer be recorded."""
-        logger.error(
-            "attempt %s: killing its job, whose events cannot be recorded: %s",
-            self.claim.attempt_id,
-            error,
-        )
-        self._observed.unwritable = str(error)
-        self._kill_group(signal.SIGKILL)
 
     def _now_s(self) -> float:
         """Seconds since the meter opened; 0 if it never did."""
@@ -293,44 +267,21 @@ class Supervisor:
 
     async def _write_end(self, end_s: float, second_opinion: SecondOpinion) -> None:
         opinion = await asyncio.to_thread(second_opinion.stop)
-        await self._record("second_opinion", t_s=end_s, **opinion)
+        self._log.append("second_opinion", t_s=end_s, **opinion)
         status, reason = decide(self._observed)
         for key in self._stages.open_keys():
-            await self._record("stage_end", t_s=end_s, key=key, status=status)
-        await self._record("end", t_s=end_s, status=status, reason=reason)
-        self._journal.sync()
+            self._log.append("stage_end", t_s=end_s, key=key, status=status)
+        self._log.append("end", t_s=end_s, status=status, reason=reason)
+        try:
+            self._journal.sync()
+        except JournalError as error:  # it is shipped from memory
+            logger.error("attempt %s: %s", self.claim.attempt_id, error)
 
     async def _close_meter(self) -> float:
         """Takes the last reading; returns its time."""
         if not self._metering:
             return 0.0
         end_s = await self._edge()
-        while self._meter.failure is not None and self._may_wait():
-            await asyncio.sleep(RETRY_S)
-            await self._edge()  # writes the waiting readings
         await asyncio.to_thread(self._meter.close)
         self._meters.close()
         return end_s
-
-    async def _record(self, type_: str, **fields: Any) -> None:
-        """Appends a record of the end; while the disk is full, waits for room.
-
-        Raises:
-            JournalError: If the disk stays full for too long; recovery then ends the attempt.
-        """
-        while True:
-            try:
-                return self._log.append(type_, **fields)
-            except JournalError as error:
-                if not self._may_wait():
-                    raise
-                logger.error("attempt %s cannot end yet: %s", self.claim.attempt_id, error)
-            await asyncio.sleep(RETRY_S)
-
-    def _may_wait(self) -> bool:
-        patience_s = END_PATIENCE_S
-        if self._observed.stop_reason == "worker-stopping":
-            patience_s = self._config.stop_grace_s
-        now_s = time.monotonic()
-        self._waiting_since_s = self._waiting_since_s or now_s
-        return now_s - self._waiting_since_s < patience_s

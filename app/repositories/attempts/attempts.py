@@ -51,6 +51,12 @@ async def rejected_reasons(session: AsyncSession, run_id: UUID) -> Sequence[Row[
     return (await session.execute(query)).all()
 
 
+async def ingested(session: AsyncSession, attempt_ids: Collection[UUID]) -> dict[UUID, int]:
+    """Number of the last applied journal record of each attempt."""
+    query = select(Attempt.id, Attempt.ingested_seq).where(Attempt.id.in_(attempt_ids))
+    return {row.id: row.ingested_seq for row in (await session.execute(query)).all()}
+
+
 async def open_on_node(session: AsyncSession, node_name: str) -> Sequence[Attempt]:
     query = (
         select(Attempt)

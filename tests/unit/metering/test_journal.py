@@ -228,3 +228,117 @@ def test_invalid_ranges_are_rejected(tmp_path: Path, seq: int, limit: int) -> No
     with pytest.raises(ValueError, match="must be 0 or more"):
         journal.read_from(seq, limit)
     journal.close()
+
+
+class SmallDisk:
+    """Has room for some bytes of the journal; the test changes how many."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, reason: int) -> None:
+        self.room_bytes = 10**9
+        write = os.write
+
+        def limited(descriptor: int, data: bytes) -> int:
+            if not self.room_bytes:
+                raise OSError(reason, os.strerror(reason))
+            written = write(descriptor, data[: self.room_bytes])
+            self.room_bytes -= written
+            return written
+
+        monkeypatch.setattr(os, "write", limited)
+
+
+REASONS = [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO]
+
+
+@pytest.mark.parametrize("reason", REASONS, ids=errno.errorcode.get)
+@pytest.mark.parametrize("room_bytes", [0, 1, 100, 5000])
+def test_records_that_must_not_be_lost_wait_in_memory_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: int, room_bytes: int
+) -> None:
+    journal = Journal.create(tmp_path, ATTEMPT)
+    disk = SmallDisk(monkeypatch, reason)
+    for number in range(300):
+        journal.append({"type": "log", "number": number})
+    disk.room_bytes = room_bytes
+    for number in range(300, 2000):
+        if number % 100 == 0:
+            disk.room_bytes = 0
+            with pytest.raises(JournalError):
+                journal.append({"type": "log", "number": -1})
+            disk.room_bytes = room_bytes
+        journal.append({"type": "reading", "number": number}, keep=True)
+    assert journal.waiting_bytes > 0
+    everything = journal.read_from(0, 10**6)
+    assert [record["number"] for record in everything] == list(range(2000))
+    assert [record["seq"] for record in everything] == list(range(2000))
+    for seq, limit in ((0, 10), (250, 100), (299, 2), (300, 700), (1999, 5), (10**5, 1)):
+        assert journal.read_from(seq, limit) == everything[seq : seq + limit]
+    disk.room_bytes = 10**9
+    journal.append({"type": "log", "number": 2000})
+    assert journal.waiting_bytes == 0
+    journal.close()
+    again = Journal.open_existing(journal.path)
+    assert again.dropped_bytes == 0
+    assert again.read_from(0, 10**6)[:-1] == everything
+    again.close()
+
+
+def test_a_line_that_could_not_be_cut_off_is_set_aside_before_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal.create(tmp_path, ATTEMPT)
+    journal.append({"type": "start"})
+    disk = SmallDisk(monkeypatch, errno.EIO)
+    disk.room_bytes = 10
+    with monkeypatch.context() as failing:
+        failing.setattr(os, "ftruncate", _refuse)
+        journal.append({"type": "end"}, keep=True)
+    disk.room_bytes = 10**9
+    journal.sync()
+    journal.close()
+    again = Journal.open_existing(journal.path)
+    assert [record["type"] for record in again.read_from(0, 9)] == ["start", "end"]
+    assert again.dropped_bytes == 0
+    again.close()
+
+
+def _refuse(*_: object) -> None:
+    raise OSError(errno.EIO, "Input/output error")
+
+
+def test_a_torn_journal_is_taken_over_on_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal.create(tmp_path, ATTEMPT)
+    journal.append({"type": "start"})
+    journal.close()
+    whole = journal.path.read_bytes()
+    with journal.path.open("ab") as file:
+        file.write(b'{"seq":1,"ty')
+    with monkeypatch.context() as full:
+        full.setattr("pricetag.metering.journal._copy_rest", _refuse)
+        again = Journal.open_existing(journal.path)
+        assert again.append({"type": "end"}, keep=True) == 1
+        assert [record["type"] for record in again.read_from(0, 9)] == ["start", "end"]
+        assert journal.path.read_bytes() == whole + b'{"seq":1,"ty'
+    again.sync()
+    assert (tmp_path / f"{ATTEMPT}.jsonl.torn").read_bytes() == b'{"seq":1,"ty'
+    again.close()
+    assert [json.loads(line)["type"] for line in journal.path.read_text().splitlines()] == [
+        "start",
+        "end",
+    ]
+
+
+def test_a_journal_in_the_database_is_set_aside_without_space_for_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal.create(tmp_path, ATTEMPT)
+    journal.append({"type": "start"})
+    SmallDisk(monkeypatch, errno.ENOSPC).room_bytes = 0
+    journal.append({"type": "end"}, keep=True)
+    with pytest.raises(JournalFullError):
+        journal.sync()
+    journal.mark_shipped()
+    assert find_orphans(tmp_path) == []
+    assert (tmp_path / f"{ATTEMPT}.jsonl.shipped").exists()

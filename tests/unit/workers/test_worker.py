@@ -48,6 +48,9 @@ class FakeStore:
     async def record_baselines(self, measured: Sequence[Any]) -> None:
         raise AssertionError("no node is metered here")
 
+    async def ingested(self, attempt_ids: Sequence[UUID]) -> dict[UUID, int]:
+        return {}
+
     async def close_lost(self, attempt_id: UUID, message: str) -> None:
         self.closed.append((attempt_id, message))
 
