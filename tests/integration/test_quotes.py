@@ -11,6 +11,7 @@ import pytest
 from app.api.v1.examples import PIPELINE_RUN, QUOTE
 from app.services.billing import issuing
 from app.services.quoting import history, scoring
+from app.services.quoting.likeness import former_likeness
 from models import Node, Outcome, Run
 from tests.support.api import COMMAND, Api, fields, finished_run, problem, run_body
 from tests.support.quoted import trained, training
@@ -284,3 +285,32 @@ async def test_a_run_with_nothing_reserved_is_not_used_for_other_quotes(api: Api
             tag.content = {**tag.content, "flags": flags}
             await scoring.record(session, run, tag)
             assert (await session.get(Outcome, run_id) is not None) == is_kept
+
+
+async def test_a_file_that_no_stage_reads_hides_no_earlier_run(api: Api) -> None:
+    recipe = training(evaluate=False)
+    more = {**recipe, "data": {**recipe["data"], "test": "unread.tsv"}}
+    first = await trained(api, more)
+    for asked in (recipe, more):
+        quote = await ask(api, recipe=asked)
+        assert (quote["method"], quote["level"], quote["runs"]) == (
+            "history",
+            "same-recipe",
+            [first],
+        )
+
+
+async def test_runs_with_the_fingerprints_of_earlier_versions_are_used(api: Api) -> None:
+    recipe = training(evaluate=False)
+    more = {**recipe, "data": {**recipe["data"], "test": "unread.tsv"}}
+    first = await trained(api, more)
+    async with api.database.session_scope() as session:
+        run = await session.get_one(Run, UUID(first))
+        outcome = await session.get_one(Outcome, UUID(first))
+        former = former_likeness(run.recipe)
+        assert former is not None
+        outcome.recipe_sha256 = former.recipe_sha256
+        outcome.shape_sha256 = former.shape_sha256
+        outcome.family_sha256 = former.family_sha256
+    assert (await ask(api, recipe=more))["runs"] == [first]
+    assert (await ask(api, recipe=recipe))["method"] != "history"

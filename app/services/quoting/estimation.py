@@ -16,7 +16,7 @@ from app.services.factors import resolution as site_factors
 from app.services.quoting import history, operations
 from app.services.quoting.draft import QuoteDraft
 from app.services.quoting.history import SimilarRuns
-from app.services.quoting.likeness import Step, likeness, steps
+from app.services.quoting.likeness import Step, former_likeness, likeness, steps
 from app.services.quoting.operations import FromOperations, Hardware, NoOperations
 from app.settings import get_settings
 from models import Node, Quote, Run
@@ -73,12 +73,22 @@ async def _estimate(session: Session, spec: RunSpec) -> QuoteDraft:
     factors = await _factors(session, pool, gpus, hardware.names)
     rates = rates_of(factors, gpus)
     cited = tuple(_cited(factors))
-    similar = await history.find(session, fingerprints, planned, pool=pool, gpus=gpus)
+    former = former_likeness(recipe)
+    similar = await history.find(
+        session, fingerprints, planned, pool=pool, gpus=gpus, former=former
+    )
     if similar is not None:
         return _by_history(similar, planned, rates, cited, pool=pool, gpus=gpus)
     try:
         by_flops = await operations.estimate(
-            session, recipe, fingerprints, planned, pool=pool, gpus=gpus, hardware=hardware
+            session,
+            recipe,
+            fingerprints,
+            planned,
+            pool=pool,
+            gpus=gpus,
+            hardware=hardware,
+            former=former,
         )
     except NoOperations as error:
         reason = f"no similar run has succeeded in pool {pool!r} yet; {error}"

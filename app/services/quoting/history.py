@@ -63,18 +63,29 @@ def levels_of(likeness: Likeness) -> tuple[Level, ...]:
 
 
 async def find(
-    session: Session, likeness: Likeness, steps: Sequence[Step], *, pool: str, gpus: int
+    session: Session,
+    likeness: Likeness,
+    steps: Sequence[Step],
+    *,
+    pool: str,
+    gpus: int,
+    former: Likeness | None = None,
 ) -> SimilarRuns | None:
     """The most similar runs that succeeded in this pool with this number of accelerators.
 
     Takes the newest runs of the strictest level that has any; their figures are scaled to the
-    planned work unless the recipe is the same.
+    planned work unless the recipe is the same. ``former`` are the fingerprints that earlier
+    versions stored for this recipe, if they differ.
     """
     for level in levels_of(likeness):
-        value = getattr(likeness, level.fingerprint)
-        rows = await outcomes.like(
-            session, level.fingerprint, value, pool=pool, gpus=gpus, limit=NEWEST
-        )
+        rows: list[Outcome] = []
+        for version in (likeness, former):
+            if version is not None:
+                value = getattr(version, level.fingerprint)
+                rows += await outcomes.like(
+                    session, level.fingerprint, value, pool=pool, gpus=gpus, limit=NEWEST
+                )
+        rows = sorted(rows, key=lambda row: row.ended_at, reverse=True)[:NEWEST]
         planned = None if level.name == "same-recipe" else [step.work for step in steps]
         expected = expect([like_run(row) for row in rows], planned, level.spread)
         if expected is not None:

@@ -6,10 +6,11 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from pricetag.accounting.forecast.from_history import Work
 from pricetag.recipes import REGISTRY, Data, kind_of, traits_of
+from pricetag.recipes.base import Split
 from pricetag.recipes.plan import plan_of_stored
 from pricetag.recipes.registry import runs_program
 from pricetag.recipes.training import Optimisation
@@ -22,6 +23,8 @@ FIRST_DATA_OPTIONS = frozenset(
     {*("hub", "config", "revision", "train", "validation", "test", "text", "text_pair", "label")}
 )
 """Options of data that existed when the first fingerprints were stored."""
+
+SPLITS: tuple[str, ...] = get_args(Split)
 
 SCRIPTS = (".py", ".sh", ".r", ".jl", ".pl", ".rb", ".js", ".lua", ".ipynb")
 
@@ -58,10 +61,19 @@ class Likeness:
     model_sha256: str | None
 
 
-def likeness(recipe: Recipe) -> Likeness:
-    """The fingerprints of a stored recipe, with defaults filled in."""
+def likeness(recipe: Recipe, *, every_split: bool = False) -> Likeness:
+    """The fingerprints of a stored recipe, with defaults filled in.
+
+    Splits that no step reads change none but ``data_sha256``.
+
+    Args:
+        recipe: The stored recipe.
+        every_split: Whether unread splits count, too, as in the fingerprints that earlier versions
+            stored.
+    """
     head = {name: recipe.get(name) for name in ("task", "data", "model")}
-    head["data"] = _data(head["data"])
+    of_data = _sha256([head["task"], _data(head["data"])])
+    head["data"] = _data(head["data"], frozenset() if every_split else _unread(recipe))
     stages = list(recipe["stages"])
     exact = _sha256([head, [_without(stage, _incidental(stage)) for stage in stages]])
     if runs_program(recipe):
@@ -73,15 +85,36 @@ def likeness(recipe: Recipe) -> Likeness:
         recipe_sha256=exact,
         shape_sha256=_sha256([head, [_without(stage, _scaled(stage)) for stage in stages]]),
         family_sha256=_sha256([head, kinds]),
-        data_sha256=_sha256([head["task"], head["data"]]),
+        data_sha256=of_data,
         model_sha256=_sha256(head["model"]),
     )
 
 
-def _data(data: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The data without options of later versions that have their default value."""
+def former_likeness(recipe: Recipe) -> Likeness | None:
+    """The fingerprints that earlier versions stored; None if they are the same."""
+    return likeness(recipe, every_split=True) if _unread(recipe) else None
+
+
+def _unread(recipe: Recipe) -> frozenset[str]:
+    """Splits of the data that no step reads."""
+    data = recipe.get("data")
+    if data is None or runs_program(recipe):
+        return frozenset()
+    read = {
+        need.split
+        for step in plan_of_stored(recipe)
+        for need in traits_of(step.params).splits(step.params)
+    }
+    return frozenset(name for name in SPLITS if data.get(name) is not None) - read
+
+
+def _data(
+    data: Mapping[str, Any] | None, unread: frozenset[str] = frozenset()
+) -> dict[str, Any] | None:
+    """The data without unread splits, and options of later versions with their default value."""
     if data is None:
         return None
+    data = {name: None if name in unread else value for name, value in data.items()}
     defaults = {name: field.get_default() for name, field in Data.model_fields.items()}
     return {
         name: value

@@ -10,6 +10,7 @@ from app.db import Session
 from app.repositories.quotes import outcomes
 from app.services.quoting import history
 from app.services.quoting.likeness import Likeness, Step, trains
+from models import Outcome
 from pricetag.accounting.forecast.estimates import Forecast, Spread, predict
 from pricetag.accounting.forecast.from_flops import (
     Seen,
@@ -84,13 +85,14 @@ async def estimate(
     pool: str,
     gpus: int,
     hardware: Hardware,
+    former: Likeness | None = None,
 ) -> FromOperations:
     """Predicts time and energy of a recipe from its operations.
 
     Raises:
         NoOperations: If the operations or their cost in this pool are unknown.
     """
-    operations = await _count(session, recipe, likeness, steps)
+    operations = await _count(session, recipe, likeness, steps, former)
     rows = await outcomes.counted_in_pool(session, pool, gpus, NEWEST_IN_POOL)
     times = [Seen(flops, duration_s) for flops, duration_s, _, _ in rows if duration_s]
     energies = [
@@ -129,14 +131,21 @@ def _nominal(operations: Operations, gpus: int, pool: str, hardware: Hardware) -
 
 
 async def _count(
-    session: Session, recipe: Mapping[str, Any], likeness: Likeness, steps: Sequence[Step]
+    session: Session,
+    recipe: Mapping[str, Any],
+    likeness: Likeness,
+    steps: Sequence[Step],
+    former: Likeness | None,
 ) -> Operations:
     if likeness.data_sha256 is None:
         raise NoOperations("a program's operations are not counted")
     planned = [step.work for step in steps]
     for level in history.LEVELS:
-        value = getattr(likeness, level.fingerprint)
-        rows = await outcomes.like_anywhere(session, level.fingerprint, value, limit=20)
+        rows: list[Outcome] = []
+        for version in (likeness, former):
+            if version is not None:
+                value = getattr(version, level.fingerprint)
+                rows += await outcomes.like_anywhere(session, level.fingerprint, value, limit=20)
         runs = [history.like_run(row) for row in rows]
         expected = expect(runs, planned, SPREADS[level.name])
         if expected is not None and expected.flops is not None:

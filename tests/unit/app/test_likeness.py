@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.services.quoting.likeness import likeness, steps
+import pytest
+
+from app.services.quoting.likeness import former_likeness, likeness, steps
 from pricetag.recipes import parse_recipe
 from pricetag.recipes.code import GitCode
 from pricetag.recipes.methods.command import Command
@@ -128,3 +130,54 @@ def test_scripts_of_one_name_in_two_folders_are_two_scripts() -> None:
 
     assert shape("one") != shape("two")
     assert shape(GitCode(git="r", commit="a" * 40)) == shape(GitCode(git="r", commit="b" * 40))
+
+
+WITHOUT_TEST: dict[str, Any] = {"train": "a.tsv", "validation": "b.tsv"}
+
+
+@pytest.mark.parametrize(
+    ("stage", "unread"),
+    [
+        ({"kind": "train", "evaluate": False}, ("validation", "test")),
+        ({"kind": "evaluate", "splits": ["validation"]}, ("train", "test")),
+        ({"kind": "measure", "accuracy": False}, ("train", "validation", "test")),
+        ({"kind": "measure"}, ("train", "test")),
+        ({"kind": "train"}, ()),
+        ({"kind": "evaluate", "splits": ["validation", "test"]}, ("train",)),
+    ],
+)
+def test_only_splits_that_a_stage_reads_make_runs_differ(
+    stage: dict[str, Any], unread: tuple[str, ...]
+) -> None:
+    every = {"train": "a.tsv", "validation": "b.tsv", "test": "c.tsv"}
+
+    def of(data: dict[str, Any]) -> Any:
+        recipe = {"task": "classification", "data": data, "model": "m", "stages": [stage]}
+        return likeness(parse_recipe(recipe).model_dump(mode="json"))
+
+    exact = of(every)
+    for split in every:
+        other = of({**every, split: "other.tsv"})
+        same = (other.recipe_sha256, other.shape_sha256, other.family_sha256) == (
+            exact.recipe_sha256,
+            exact.shape_sha256,
+            exact.family_sha256,
+        )
+        assert same is (split in unread), split
+        assert other.data_sha256 != exact.data_sha256
+        if split in unread:
+            dropped = of({name: file for name, file in every.items() if name != split})
+            assert dropped.family_sha256 == exact.family_sha256
+
+
+def test_fingerprints_of_earlier_versions_count_every_split() -> None:
+    read_all = {**RECIPE, "data": WITHOUT_TEST}
+    assert former_likeness(read_all) is None
+    evaluated = {"kind": "evaluate", "splits": ["validation"]}
+    recipe = parse_recipe(
+        {"task": "classification", "data": WITHOUT_TEST, "model": "m", "stages": [evaluated]}
+    ).model_dump(mode="json")
+    former = former_likeness(recipe)
+    assert former is not None
+    assert former.recipe_sha256 != likeness(recipe).recipe_sha256
+    assert former == likeness(recipe, every_split=True)
