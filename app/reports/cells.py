@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from pricetag.accounting.document.plain_texts import plain
 from pricetag.accounting.quantity.record import NOT_RECORDED
 from pricetag.tag import figures
 from pricetag.tag.figure import Shown
 from pricetag.tag.figures import difference, money, money_texts, number, percent
 from pricetag.tag.footnotes import letter
-from pricetag.tag.issued_texts import plain
 
 EVIDENCE = {
     "counter": "hardware counter",

@@ -19,9 +19,9 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pricetag.accounting.document.plain_texts import plain
 from pricetag.accounting.quantity.record import NOT_RECORDED
 from pricetag.tag.figure import Shown, figure_of
-from pricetag.tag.issued_texts import plain
 
 SIGNIFICANT_DIGITS = 3
 LEAST_SHOWN = 0.0001

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from pricetag.accounting.bill.cost import CLOUD
+from pricetag.accounting.document.plain_texts import plain
 from pricetag.accounting.document.records import SecondOpinionTag
 from pricetag.tag.figure import Figure, Shown, share_of
 from pricetag.tag.figures import (
@@ -19,7 +20,6 @@ from pricetag.tag.figures import (
 )
 from pricetag.tag.flags import flag_name, flag_text, noteworthy_flags
 from pricetag.tag.footnotes import footnoted
-from pricetag.tag.issued_texts import plain
 from pricetag.tag.trust import compared_attempts, error_causes, models
 from pricetag.tag.view import TagView
 

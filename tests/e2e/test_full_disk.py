@@ -32,6 +32,11 @@ def lab(lent_lab: Service) -> Service:
     return lent_lab
 
 
+def start_worker(lab: Service, log: str = "worker") -> subprocess.Popen[bytes]:
+    """A worker that leaves no compiled modules cut off by its full disk."""
+    return lab.start_worker(log=log, environment={"PYTHONDONTWRITEBYTECODE": "1"})
+
+
 def processes_of(worker: subprocess.Popen[bytes]) -> list[int]:
     """The worker's own processes, without its jobs, which have process groups of their own."""
     children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
@@ -64,7 +69,7 @@ def last_reading_s(lab: Service, run_id: UUID, attempt: int) -> float:
 def test_a_run_and_its_worker_end_on_a_disk_that_fills_twice(
     lab: Service, powercap: FakePowercap, tmp_path: Path
 ) -> None:
-    worker = lab.start_worker()
+    worker = start_worker(lab)
     job = Counting(tmp_path)
     run_id = lab.submit(recipe=job.recipe)
     wait_for_hold(lab, run_id, job)
@@ -93,7 +98,7 @@ def test_what_was_measured_on_a_full_disk_survives_the_worker_s_end(
 ) -> None:
     job = Counting(tmp_path)
     run_id = lab.submit(recipe=job.recipe)
-    stopped = lab.start_worker()
+    stopped = start_worker(lab)
     wait_for_hold(lab, run_id, job)
     fill_disk(lab, stopped)
     time.sleep(HELD_S)
@@ -101,7 +106,7 @@ def test_what_was_measured_on_a_full_disk_survives_the_worker_s_end(
     assert stopped.wait(timeout=120) == 0
     assert lab.run(run_id)["status"] == "queued"
 
-    killed = lab.start_worker(log="worker-2")
+    killed = start_worker(lab, "worker-2")
     child = wait_until(lab.child_pid, "the second attempt")
     wait_until(lambda: last_reading_s(lab, run_id, 2) > 0, "readings", every_s=ASKED_EVERY_S)
     fill_disk(lab, killed)
@@ -118,7 +123,7 @@ def test_what_was_measured_on_a_full_disk_survives_the_worker_s_end(
     wait_until(lambda: process_start_ticks(child) is None, "the child's end")
 
     job.let_go()
-    lab.start_worker(log="worker-3")
+    start_worker(lab, "worker-3")
     assert lab.wait_for_end(run_id)["status"] == "succeeded"
     tag = check_bill(lab, run_id, powercap)
     assert [(a["status"], (a["reason"] or {}).get("code")) for a in tag["attempts"]] == [

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from app.reports.cells import Notes, column_unit
 from app.reports.shape import Section, Table, column, row, table
+from pricetag.accounting.document.plain_texts import plain
 from pricetag.tag.figures import percent
 from pricetag.tag.flags import flag_text, noteworthy_flags
-from pricetag.tag.issued_texts import plain
 from pricetag.tag.strubell import Profile
 from pricetag.tag.trust import (
     Causes,

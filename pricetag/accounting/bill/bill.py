@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pricetag.accounting.bill.charges import (
     Charge,
     Product,
+    at_least,
+    bounded_quantity,
     edge_s,
     factor_quantity,
     product,
@@ -28,6 +30,9 @@ from pricetag.accounting.readings.window import FULL_COVERAGE_RATIO
 from pricetag.accounting.units import G_PER_KG, kwh_to_joules
 
 MOSTLY_MODELLED_RATIO = 0.5
+
+LEAST_PUE = 1.0
+"""A facility uses at least the energy of its IT equipment (ISO/IEC 30134-2)."""
 
 IDLE_POWER_UNKNOWN = "idle_power_unknown"
 
@@ -53,13 +58,22 @@ class Biller:
         factors: PUE, carbon intensity and prices.
         seed: Seed of the Monte Carlo intervals.
         keeps_errors: Whether to include the error terms of each component.
+        bounds_pue: Whether the PUE cannot be below 1, nor facility energy below IT energy.
     """
 
-    def __init__(self, factors: Factors, seed: int, *, keeps_errors: bool = True) -> None:
+    def __init__(
+        self,
+        factors: Factors,
+        seed: int,
+        *,
+        keeps_errors: bool = True,
+        bounds_pue: bool = True,
+    ) -> None:
         self.factors = factors
         self.seed = seed
         self.keeps_errors = keeps_errors
-        self._pue = Rate("pue", factors.pue)
+        self.bounds_pue = bounds_pue
+        self._pue = Rate("pue", factors.pue, least=LEAST_PUE if bounds_pue else None)
 
     def energy(self, spans: Sequence[Span]) -> EnergyTag:
         """The figures of consecutive spans (one attempt, or all attempts)."""
@@ -84,12 +98,23 @@ class Biller:
         return total(charges, seed=self.seed)
 
     def facility_kwh(self, charges: Sequence[Charge]) -> Quantity:
-        """IT energy x PUE."""
-        return total(charges, [self._pue], seed=self.seed)
+        """IT energy x PUE, not below IT energy."""
+        facility = total(charges, [self._pue], seed=self.seed)
+        return at_least(facility, self.it_kwh(charges)) if self.bounds_pue else facility
 
     def times(self, charges: Sequence[Charge], rate: Rate, unit: str) -> Quantity:
-        """Facility energy times a rate per kWh."""
-        return total(charges, [self._pue, rate], unit=unit, seed=self.seed)
+        """Facility energy times a rate per kWh, not below IT energy times the rate."""
+        product = total(charges, [self._pue, rate], unit=unit, seed=self.seed)
+        if not self.bounds_pue:
+            return product
+        return at_least(product, total(charges, [rate], unit=unit, seed=self.seed))
+
+    def pue(self) -> Quantity:
+        """The PUE with its interval."""
+        factor = self.factors.pue
+        if not self.bounds_pue:
+            return factor_quantity(factor, at_least=LEAST_PUE)
+        return bounded_quantity(factor, LEAST_PUE)
 
     def products(self, charges: Sequence[Charge], *rates: Rate) -> Product | None:
         """Facility energy times rates, with its error terms; None if unknown."""

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pricetag.accounting.bill.inputs import Factor
-from pricetag.accounting.bill.rates import Applied, Rate, RateMissing, Use, apply
+from pricetag.accounting.bill.rates import Applied, Rate, RateMissing, Use, apply, bounded
 from pricetag.accounting.quantity.error_terms import ErrorTerm, error_terms
 from pricetag.accounting.quantity.gain import gain_group
 from pricetag.accounting.quantity.quantity import Quantity, Source, weakest
 from pricetag.accounting.quantity.uncertainty import (
     NVML_UPDATE_S,
+    Z_95,
     Interval,
     Term,
+    above_least,
     combine,
     counter_edge_std_ratio,
 )
@@ -280,6 +282,23 @@ def factor_quantity(factor: Factor, *, at_least: float = 0.0) -> Quantity:
     interval = combine([term])
     low = max(interval.low, at_least)
     return Quantity(factor.value, low, interval.high, factor.unit, factor.source)
+
+
+def bounded_quantity(factor: Factor, least: float) -> Quantity:
+    """A factor that cannot be below ``least``, with its 95% interval."""
+    error = bounded("factor", factor, least)
+    quantile = above_least(error.std_ratio, min(least / factor.value, 1.0))
+    low, high = (factor.value * quantile(z) for z in (-Z_95, Z_95))
+    low = max(min(low, factor.value), least)
+    return Quantity(factor.value, low, max(high, factor.value), factor.unit, factor.source)
+
+
+def at_least(quantity: Quantity, least: Quantity) -> Quantity:
+    """A quantity whose interval does not extend below that of a part of it."""
+    low, high = quantity.low, quantity.high
+    if low is None or high is None or least.low is None or least.high is None:
+        return quantity
+    return replace(quantity, low=max(low, least.low), high=max(high, least.high))
 
 
 def scaled(quantity: Quantity, ratio: float, unit: str) -> Quantity:

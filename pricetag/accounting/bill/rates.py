@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pricetag.accounting.bill.inputs import Factor, HourlyFactor
 from pricetag.accounting.quantity.quantity import Source
-from pricetag.accounting.quantity.uncertainty import Multiplier
+from pricetag.accounting.quantity.uncertainty import Multiplier, log_sigma
 
 ROUNDING_RATIO = 1e-9
 """Rounding error of the sum of a window's hours, in J."""
@@ -21,11 +21,13 @@ class Rate:
         name: Name in the error budget; rates with equal names share their error.
         flat: Constant factor, used for all hours that ``hours`` does not contain.
         hours: Hourly factors.
+        least: Smallest possible value of the constant factor, if it has one.
     """
 
     name: str
     flat: Factor | None
     hours: HourlyFactor | None = None
+    least: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +97,22 @@ def _flat(rate: Rate, uses: Sequence[Use]) -> Applied:
     flat = rate.flat
     if flat is None:
         raise RateMissing(f"no {rate.name} is known")
-    multiplier = Multiplier(rate.name, flat.relative_std_ratio, flat.multiplicative)
+    multiplier = (
+        Multiplier(rate.name, flat.relative_std_ratio, flat.multiplicative)
+        if rate.least is None
+        else bounded(rate.name, flat, rate.least)
+    )
     return Applied((flat.value,) * len(uses), flat.value, 0.0, multiplier, (flat.source,))
+
+
+def bounded(name: str, factor: Factor, least: float) -> Multiplier:
+    """The error of a factor that cannot be below ``least``; none if it is exactly that."""
+    std_ratio = factor.relative_std_ratio
+    if factor.value <= least:
+        std_ratio = 0.0
+    elif factor.multiplicative:
+        std_ratio = log_sigma(std_ratio)
+    return Multiplier(name, std_ratio, least_ratio=min(least / factor.value, 1.0))
 
 
 def _flat_value(rate: Rate, rest_j: float) -> float:

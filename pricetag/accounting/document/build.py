@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from pricetag.accounting.bill.bill import Biller, Span, share
 from pricetag.accounting.bill.calibration import calibrated
-from pricetag.accounting.bill.charges import Charge, factor_quantity, product
+from pricetag.accounting.bill.charges import Charge, product
 from pricetag.accounting.bill.cost import cost_of
 from pricetag.accounting.bill.factor_ranges import require_factors
 from pricetag.accounting.bill.figures import EnergyTag
@@ -28,6 +28,7 @@ from pricetag.accounting.bill.outside import outside_stages
 from pricetag.accounting.bill.rates import Rate, RateMissing
 from pricetag.accounting.bill.reserved import device_count
 from pricetag.accounting.document.error_budget import uncertainty
+from pricetag.accounting.document.plain_texts import plain
 from pricetag.accounting.document.provenance import (
     environment_changed,
     hardware,
@@ -43,10 +44,21 @@ from pricetag.accounting.document.records import (
     StageTag,
 )
 from pricetag.accounting.document.second_opinion import compare
-from pricetag.accounting.document.versions import compares_without_opinion, keeps_errors
+from pricetag.accounting.document.versions import (
+    bounds_pue,
+    compares_without_opinion,
+    has_plain_texts,
+    keeps_errors,
+)
 from pricetag.accounting.quantity.quantity import Quantity
 from pricetag.accounting.readings.ledger import EDGE_TOLERANCE_S
-from pricetag.accounting.work.operations import Effort, run_flops, stage_flops
+from pricetag.accounting.work.operations import (
+    FORMER_SCRIPTS_OWN,
+    SCRIPTS_OWN,
+    Effort,
+    run_flops,
+    stage_flops,
+)
 
 FULL_SHARE_RATIO = 1 - 1e-6
 
@@ -71,15 +83,21 @@ def build_price_tag(inputs: PriceTagInputs) -> PriceTag:
     require_factors(inputs.factors)
     attempts = calibrated(counted_once(inputs.attempts), inputs.factors.calibrations)
     inputs = replace(inputs, attempts=attempts)
-    errors = keeps_errors(inputs.accounting_version)
-    biller = Biller(inputs.factors, inputs.seed, keeps_errors=errors)
+    issued = inputs.accounting_version
+    biller = Biller(
+        inputs.factors,
+        inputs.seed,
+        keeps_errors=keeps_errors(issued),
+        bounds_pue=bounds_pue(issued),
+    )
     spans = [
         _span(attempt, attempt.measurements, attempt.duration_s, inputs.factors.calibrations)
         for attempt in inputs.attempts
     ]
     charges = [charge for span in spans for charge in span.charges]
     total = biller.energy(spans)
-    stages = _stages(inputs.attempts, biller, total.it_energy_kwh)
+    silence = SCRIPTS_OWN if has_plain_texts(issued) else FORMER_SCRIPTS_OWN
+    stages = _stages(inputs.attempts, biller, total.it_energy_kwh, silence)
     cost = cost_of(biller, inputs.attempts, charges)
     intensity, hourly = biller.carbon_intensity(charges)
     outside = outside_stages(biller, list(zip(inputs.attempts, spans, strict=True)))
@@ -92,10 +110,10 @@ def build_price_tag(inputs: PriceTagInputs) -> PriceTag:
         device_count=most_devices(inputs.attempts),
         energy=replace(total, flags=_flags(inputs, total, biller, charges)),
         footprint=footprint(biller, inputs.attempts, charges, total.co2e_kg),
-        pue=factor_quantity(inputs.factors.pue, at_least=1.0),
+        pue=biller.pue(),
         carbon_intensity_g_per_kwh=intensity,
         carbon_hours_share_ratio=hourly,
-        flops=run_flops(inputs.attempts, _effort(inputs, total)),
+        flops=run_flops(inputs.attempts, _effort(inputs, total, silence)),
         cost=cost,
         quality=_last_quality(stages),
         stages=stages,
@@ -104,16 +122,17 @@ def build_price_tag(inputs: PriceTagInputs) -> PriceTag:
             biller,
             inputs.attempts,
             spans,
-            without_opinion=compares_without_opinion(inputs.accounting_version),
+            without_opinion=compares_without_opinion(issued),
+            words=plain if has_plain_texts(issued) else str,
         ),
         uncertainty=uncertainty(biller, charges, total, cost),
         provenance=provenance(inputs, outside),
     )
 
 
-def _effort(inputs: PriceTagInputs, total: EnergyTag) -> Effort:
+def _effort(inputs: PriceTagInputs, total: EnergyTag, silence: str) -> Effort:
     lasted = [(attempt, attempt.duration_s) for attempt in inputs.attempts]
-    return Effort(lasted, total.it_energy_kwh, inputs.factors.peaks)
+    return Effort(lasted, total.it_energy_kwh, inputs.factors.peaks, silence)
 
 
 def _span(
@@ -158,18 +177,22 @@ def _after_last_j(attempt: AttemptInput, measured: Measurement | None) -> float:
 
 
 def _stages(
-    attempts: Sequence[AttemptInput], biller: Biller, total: Quantity
+    attempts: Sequence[AttemptInput], biller: Biller, total: Quantity, silence: str
 ) -> tuple[StageTag, ...]:
     return tuple(
-        _stage(attempt, stage, biller, total) for attempt in attempts for stage in attempt.stages
+        _stage(attempt, stage, biller, total, silence)
+        for attempt in attempts
+        for stage in attempt.stages
     )
 
 
-def _stage(attempt: AttemptInput, stage: StageInput, biller: Biller, total: Quantity) -> StageTag:
+def _stage(
+    attempt: AttemptInput, stage: StageInput, biller: Biller, total: Quantity, silence: str
+) -> StageTag:
     lasted_s = None if stage.end_s is None else stage.end_s - stage.start_s
     span = _span(attempt, stage.measurements, lasted_s, biller.factors.calibrations)
     energy = biller.energy([span])
-    effort = Effort([(attempt, lasted_s)], energy.it_energy_kwh, biller.factors.peaks)
+    effort = Effort([(attempt, lasted_s)], energy.it_energy_kwh, biller.factors.peaks, silence)
     return StageTag(
         key=stage.key,
         index=stage.index,

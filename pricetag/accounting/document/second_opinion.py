@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from pricetag.accounting.bill.bill import Biller, Span
 from pricetag.accounting.bill.inputs import AttemptInput, SecondOpinion
@@ -35,6 +36,7 @@ def compare(
     spans: Sequence[Span],
     *,
     without_opinion: bool = True,
+    words: Callable[[str], str] = str,
 ) -> SecondOpinionTag | None:
     """The second opinion on IT energy, by component kind and in total.
 
@@ -46,6 +48,7 @@ def compare(
         spans: Charges of each attempt, in the same order.
         without_opinion: Whether our figure, for all attempts, is stated even if the other tool
             failed on all of them.
+        words: Wording of the causes.
 
     Returns:
         Their figure and ours, the differences and their causes; None if no attempt has a second
@@ -85,7 +88,7 @@ def compare(
         duration=OpinionDurations(theirs_s, ours_s),
         components=tuple(ComponentOpinion(str(part.kind), _line(part)) for part in parts),
         total=_line(total),
-        explanation=tuple(explanation),
+        explanation=tuple(replace(cause, text=words(cause.text)) for cause in explanation),
         reason=reason,
     )
 

@@ -75,6 +75,12 @@ class Rates:
         texts = ("carbon_reason", "basis", "cost_reason", "currency")
         return wire | {name: getattr(self, name) for name in texts}
 
+    def facility_kwh(self, it_energy_kwh: Range) -> Range:
+        """Facility energy, whose interval does not extend below that of IT energy."""
+        facility = self.pue.of(it_energy_kwh)
+        low, high = max(facility.low, it_energy_kwh.low), max(facility.high, it_energy_kwh.high)
+        return Range(facility.value, low, high)
+
     @classmethod
     def from_dict(cls, wire: dict[str, Any]) -> Rates:
         """The rates from the result of ``as_dict``."""
@@ -167,7 +173,9 @@ def quantities(
         "duration_s": _quantity(duration_s, "s"),
         "it_energy_kwh": _quantity(it_energy_kwh, "kWh"),
     }
-    facility = it_energy_kwh if isinstance(it_energy_kwh, str) else rates.pue.of(it_energy_kwh)
+    facility = (
+        it_energy_kwh if isinstance(it_energy_kwh, str) else rates.facility_kwh(it_energy_kwh)
+    )
     quantity_by_name["facility_energy_kwh"] = _quantity(facility, "kWh")
     if isinstance(facility, str) or rates.carbon is None:
         reason = facility if isinstance(facility, str) else rates.carbon_reason

@@ -47,11 +47,25 @@ class Term:
 
 @dataclass(frozen=True, slots=True)
 class Multiplier:
-    """Error of a factor, whose value the terms already include."""
+    """Error of a factor, whose value the terms already include.
+
+    Attributes:
+        name: Name of the factor; its error has the same draws in all products.
+        std_ratio: Relative error, one sigma.
+        multiplicative: Whether the error is a factor.
+        least_ratio: Smallest possible value of the factor, relative to its value, if it has one:
+            what exceeds it has a log-normal distribution with the factor's mean and error.
+    """
 
     name: str
     std_ratio: float
     multiplicative: bool = False
+    least_ratio: float | None = None
+
+    @property
+    def is_normal(self) -> bool:
+        """Whether its error is normal, or there is none."""
+        return not self.multiplicative and (self.least_ratio is None or not self.std_ratio)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +110,8 @@ def combine(
     """The interval of the sum of terms, times multipliers whose values the terms include.
 
     With only additive errors it is value x (1 ± 1.96 sd), with sd by propagation, and not below
-    0. With a multiplicative error it consists of the 2.5% and 97.5% quantiles of a seeded Monte
-    Carlo simulation.
+    0. With a multiplicative error, or a factor with a smallest possible value, it consists of the
+    2.5% and 97.5% quantiles of a seeded Monte Carlo simulation.
 
     The interval always contains the value: the sum of many independent log-normal parts exceeds
     the sum of their medians, and the interval is then extended down to the value.
@@ -108,7 +122,7 @@ def combine(
     sigma = _only_factor(terms, multipliers)
     if sigma is not None:
         return Interval(value * math.exp(-Z_95 * sigma), value * math.exp(Z_95 * sigma))
-    if any(t.multiplicative for t in terms) or any(m.multiplicative for m in multipliers):
+    if any(t.multiplicative for t in terms) or not all(m.is_normal for m in multipliers):
         return _by_monte_carlo(value, terms, multipliers, seed)
     variance = _relative_variance(terms, value) + sum(m.std_ratio**2 for m in multipliers)
     half = Z_95 * math.sqrt(variance)
@@ -186,9 +200,7 @@ def _by_monte_carlo(
 ) -> Interval:
     totals = samples(terms, seed=seed)
     for multiplier in multipliers:
-        factors = _factors(
-            f"times:{multiplier.name}", multiplier.std_ratio, multiplier.multiplicative, seed
-        )
+        factors = _draws_of_multiplier(multiplier, seed)
         totals = [total * factor for total, factor in zip(totals, factors, strict=True)]
     ends = central_95(totals)
     return Interval(max(min(ends.low, value), 0.0), max(ends.high, value))
@@ -207,6 +219,39 @@ def draws_of(error: Error, seed: int = 0) -> tuple[float, ...]:
     """``SAMPLES`` draws of the factor by which a common error multiplies its terms."""
     group, std_ratio, multiplicative = error
     return _factors(f"term:{group}", std_ratio, multiplicative, seed)
+
+
+@lru_cache(maxsize=256)
+def _draws_of_multiplier(multiplier: Multiplier, seed: int) -> tuple[float, ...]:
+    name = f"times:{multiplier.name}"
+    if multiplier.least_ratio is None:
+        return _factors(name, multiplier.std_ratio, multiplier.multiplicative, seed)
+    quantile = above_least(multiplier.std_ratio, multiplier.least_ratio)
+    return tuple(quantile(z) for z in _normals(f"{seed}:{name}"))
+
+
+def above_least(std_ratio: float, least_ratio: float) -> Callable[[float], float]:
+    """The quantiles of a factor of mean 1 that cannot be below ``least_ratio``.
+
+    What exceeds the least is log-normal: with excess = 1 - least, mean 1 and standard deviation
+    ``std_ratio`` it is excess x exp(s z - s²/2), where s² = ln(1 + (std_ratio / excess)²).
+
+    Args:
+        std_ratio: Relative error of the factor, one sigma.
+        least_ratio: Its smallest possible value relative to its mean; at 1 it has no error.
+
+    Returns:
+        The factor by the standard normal number z.
+
+    Source:
+        Limpert, Stahel, Abbt 2001, doi:10.1641/0006-3568(2001)051[0341:LNDATS]2.0.CO;2; mean and
+        variance of a log-normal distribution.
+    """
+    excess = 1.0 - least_ratio
+    if excess <= 0:
+        return lambda z: 1.0
+    sigma = math.sqrt(math.log1p((std_ratio / excess) ** 2))
+    return lambda z: least_ratio + excess * math.exp(sigma * z - sigma**2 / 2)
 
 
 @lru_cache(maxsize=256)

@@ -16,19 +16,26 @@ SCRIPT = "command"
 LOWER_BOUND = "a lower bound"
 """Beginning of the remark on a count that does not include all operators or stages."""
 
-# Part of issued price tags, so that its wording must not change.
 SCRIPTS_OWN = (
+    "operations of a script are not counted; the script can report them with pricetag.flops(dense)"
+)
+FORMER_SCRIPTS_OWN = (
     "nobody counts a script's operations; "  # wording: ignore
     "it can tell them with pricetag.flops(dense)"
 )
+"""The wording in price tags up to accounting version 4."""
 
 
 class Effort(NamedTuple):
-    """Time, hardware and energy with which operations are compared."""
+    """Time, hardware and energy with which operations are compared.
+
+    ``silence`` is the reason why the operations of a script are unknown.
+    """
 
     attempts: Sequence[tuple[AttemptInput, float | None]]
     energy: Quantity
     peaks: Mapping[str, Factor]
+    silence: str = SCRIPTS_OWN
 
 
 def stage_flops(stage: StageInput, stages: Sequence[StageInput], effort: Effort) -> FlopsTag:
@@ -37,7 +44,7 @@ def stage_flops(stage: StageInput, stages: Sequence[StageInput], effort: Effort)
     reporting = [s for s in counted if s.flops is not None]
     silent = [s for s in counted if s.flops is None]
     counts = [s.flops for s in reporting if s.flops is not None]
-    return _sum(counts, _names(silent), effort, _silence(stages))
+    return _sum(counts, _names(silent), effort, _silence(stages, effort))
 
 
 def run_flops(attempts: Sequence[AttemptInput], effort: Effort) -> FlopsTag:
@@ -55,7 +62,7 @@ def run_flops(attempts: Sequence[AttemptInput], effort: Effort) -> FlopsTag:
                 elif part.status != "reused":
                     silent.append(part)
     every = [stage for attempt in attempts for stage in attempt.stages]
-    return _sum(counts, _names(silent), effort, _silence(every))
+    return _sum(counts, _names(silent), effort, _silence(every, effort))
 
 
 def _counted(stage: StageInput, stages: Sequence[StageInput]) -> list[StageInput]:
@@ -69,9 +76,9 @@ def _names(stages: Iterable[StageInput]) -> list[str]:
     return list(dict.fromkeys(f"stage {stage.key} ({stage.kind})" for stage in stages))
 
 
-def _silence(stages: Sequence[StageInput]) -> str | None:
+def _silence(stages: Sequence[StageInput], effort: Effort) -> str | None:
     """Specific reason why nothing was counted, if there is one."""
-    return SCRIPTS_OWN if any(stage.kind == SCRIPT for stage in stages) else None
+    return effort.silence if any(stage.kind == SCRIPT for stage in stages) else None
 
 
 def _sum(

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from pricetag.accounting.bill.inputs import SecondOpinion
+from pricetag.accounting.document.build import build_price_tag
 from pricetag.accounting.document.explanation import Looked, Part, explain
+from pricetag.accounting.document.plain_texts import plain
 from pricetag.accounting.quantity.quantity import Quantity
 from pricetag.accounting.work import operations
 from pricetag.cli.views import price_tag_view
-from pricetag.tag.issued_texts import plain
+from tests.unit.accounting import builders as b
 from tests.unit.cli.test_views import drawn
 
 PRICE_TAGS = Path(__file__).parents[2] / "data" / "price_tags"
@@ -64,9 +68,20 @@ def test_every_cause_of_a_difference_has_plain_words() -> None:
 
 
 def test_the_reason_of_uncounted_operations_has_plain_words() -> None:
-    reason = operations.SCRIPTS_OWN
-    shown = "the script did not report its operations; call pricetag.flops(dense) in the script"
-    assert plain(reason) == shown
+    assert plain(operations.FORMER_SCRIPTS_OWN) == operations.SCRIPTS_OWN
+    assert ODD.search(operations.SCRIPTS_OWN) is None
+
+
+@pytest.mark.parametrize(("version", "is_plain"), [("3", False), ("4", False), ("5", True)])
+def test_price_tags_store_plain_words_from_version_5_on(version: str, is_plain: bool) -> None:
+    opinion = SecondOpinion("codecarbon", "3", 0.01, 0.02, 0.03, 0.06, duration_s=7.0)
+    script = b.stage("0", 0.0, 60.0, [b.GPU, b.CPU, b.RAM], kind="command")
+    attempt = replace(b.attempt(1, 60.0, stages=[script]), second_opinion=opinion)
+    inputs = replace(b.inputs(attempt), accounting_version=version)
+    stored = json.dumps(build_price_tag(inputs).as_dict())
+    assert (ODD.search(stored) is None) is is_plain
+    assert (operations.SCRIPTS_OWN in stored) is is_plain
+    assert ("nobody counts" in stored) is not is_plain
 
 
 @pytest.mark.parametrize("text", ["", "no tariff is known", "it looked fine"])

@@ -1,7 +1,8 @@
-"""Texts in issued price tags as people read them.
+"""Texts of price tags in plain words.
 
-The wording in a price tag is part of its content and of its hash, so that it never changes. Where
-it can be said more plainly, terminal and reports show the plainer text.
+The wording in a price tag is part of its content and of its hash, so that it never changes. Price
+tags have these plain words from accounting version 5 on; for earlier ones, terminal and reports
+show them in place of the stored text.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import re
 _PLAIN = (
     (
         r"nobody counts a script's operations; .*(pricetag\.flops\(dense\))",
-        r"the script did not report its operations; call \1 in the script",
+        r"operations of a script are not counted; the script can report them with \1",
     ),
     (
         r"theirs is ours times the PUE of (\S+): it may have multiplied with one",
