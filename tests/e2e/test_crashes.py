@@ -40,6 +40,8 @@ for step in range(done, total):
     state.write_text(str(step + 1))
 """
 STEPS = 20
+START_S = 420.0
+"""A worker starts within this time, even on a machine where much else starts."""
 METERED_S = 2.0
 """A job runs at least this long before it is harmed, so that a percent can be resolved."""
 
@@ -87,6 +89,7 @@ def wait_for_hold(lab: Service, run_id: UUID, job: Counting) -> int:
     wait_until(
         lambda: len(executed_steps(lab, run_id)) >= job.hold,
         f"{job.hold} steps",
+        timeout_s=START_S,
         every_s=ASKED_EVERY_S,
     )
     time.sleep(METERED_S)

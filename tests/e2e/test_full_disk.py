@@ -37,24 +37,15 @@ def start_worker(lab: Service, log: str = "worker") -> subprocess.Popen[bytes]:
     return lab.start_worker(log=log, environment={"PYTHONDONTWRITEBYTECODE": "1"})
 
 
-def processes_of(worker: subprocess.Popen[bytes]) -> list[int]:
-    """The worker's own processes, without its jobs, which have process groups of their own."""
-    children = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
-    group = os.getpgid(worker.pid)
-    return [worker.pid, *(pid for pid in map(int, children) if os.getpgid(pid) == group)]
-
-
 def fill_disk(lab: Service, worker: subprocess.Popen[bytes]) -> Path:
     """Lets no file of the worker grow beyond the journal of its one attempt, which it returns."""
     [journal] = (lab.data_dir / "journal").glob("*.jsonl")
-    for pid in processes_of(worker):
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (journal.stat().st_size, -1))
+    resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (journal.stat().st_size, -1))
     return journal
 
 
 def free_disk(worker: subprocess.Popen[bytes]) -> None:
-    for pid in processes_of(worker):
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (-1, -1))
+    resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (-1, -1))
 
 
 def last_reading_s(lab: Service, run_id: UUID, attempt: int) -> float:

@@ -33,7 +33,7 @@ from workers.attempt.launch import (
 )
 from workers.attempt.log import AttemptLog
 from workers.attempt.meters import Devices, JobMeters
-from workers.attempt.outcome import Observed, decide, oom_kills
+from workers.attempt.outcome import Observed, Reason, decide, oom_kills
 from workers.attempt.output import copy_lines
 from workers.attempt.processes import ChildProcess, Starter
 from workers.attempt.progress import ProgressBoard
@@ -134,10 +134,7 @@ class Supervisor:
             self._observed.out_of_memory = oom_before is not None and oom_after != oom_before
         except Exception as error:
             logger.exception("attempt %s: the supervisor failed", self.claim.attempt_id)
-            self._observed.error = {
-                "code": "disk-full" if disk.is_full_error(error) else "supervisor-failed",
-                "message": f"the worker could not run the job: {type(error).__name__}: {error}",
-            }
+            self._observed.error = _failure(error)
         finally:
             await self._kill_all()
             await self._close(second_opinion)
@@ -285,3 +282,11 @@ class Supervisor:
         await asyncio.to_thread(self._meter.close)
         self._meters.close()
         return end_s
+
+
+def _failure(error: Exception) -> Reason:
+    """The reason of an attempt whose supervisor failed."""
+    message = f"the worker could not run the job: {type(error).__name__}: {error}"
+    if disk.is_full_error(error):
+        return {"code": "disk-full", "message": message}
+    return {"code": "supervisor-failed", "message": message}
