@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pricetag.accounting.document.plain_texts import plain
 from pricetag.accounting.quantity.record import NOT_RECORDED
 from pricetag.tag.figure import Figure, Shown, figure_of
 from pricetag.tag.figures import (
@@ -15,7 +16,6 @@ from pricetag.tag.figures import (
     money_texts,
     number,
 )
-from pricetag.tag.issued_texts import plain
 
 
 @dataclass(frozen=True, slots=True)
