@@ -22,6 +22,7 @@ from workers.training.finetune import exit_profiles, model_profile
 from workers.training.formats.profile import profile
 from workers.training.metrics import LOWER_IS_BETTER, Metrics
 from workers.training.model.loaded import Loaded
+from workers.training.model.wrapping import in_full_precision
 from workers.training.plugin import Step
 
 BEST = "best.safetensors"
@@ -129,7 +130,8 @@ class Evaluation:
     def _on_rank_0(self, step: Step) -> Metrics:
         metrics: Metrics = {}
         if ranks.rank() == 0:
-            metrics = self._measure()
+            with in_full_precision(self._loaded.model):
+                metrics = self._measure()
             self._loaded.model.train(True)
             self._report(metrics, step.done)
         if ranks.world_size() > 1:

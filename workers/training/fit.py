@@ -25,6 +25,7 @@ from workers.training.model import precision
 from workers.training.model.headless import without_head
 from workers.training.model.loaded import Loaded
 from workers.training.model.recording import NOTHING, Needs, Recorder, prepared
+from workers.training.model.wrapping import unwrapped_afterwards
 from workers.training.plugin import LossTerm, Plugin
 from workers.training.tasks.base import Batches
 from workers.training.tasks.registry import task_of
@@ -112,6 +113,7 @@ def fit(
     number_format = precision.usable(number_format, options.precision, loaded, context)
     with ExitStack() as stack:
         stack.enter_context(kept_between_steps())
+        stack.enter_context(unwrapped_afterwards(loaded.model))
         recorder = _attach(stack, parts, loaded, len(data))
         watch, steps, trainer = _assemble(
             context,
