@@ -48,6 +48,10 @@ class PoolState:
 
     queue: PoolQueue
     project_ids: Mapping[UUID, UUID]
+    starts: Mapping[UUID, Range | None]
+    """Time until each waiting run starts, in s; those that a budget blocks are not in it."""
+    quoted: Mapping[UUID, Any]
+    """Quoted quantities of each waiting run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,8 @@ class QueueState:
 
     at: datetime
     pools: Sequence[PoolState]
+    running: Sequence[tuple[Run, Range | None]]
+    """The running runs, with the time until the end of each, in s."""
 
 
 async def read(
@@ -106,7 +112,7 @@ async def look(session: Session, *, pool: str | None = None) -> QueueState:
         for name in sorted(names)
         if pool is None or name == pool
     ]
-    return QueueState(now, pools)
+    return QueueState(now, pools, [(run, left_s[run.id]) for run, _ in running])
 
 
 def _pool(
@@ -166,6 +172,8 @@ def _pool(
             waiting=items,
         ),
         project_ids={row.id: row.project_id for row in rows},
+        starts=expected,
+        quoted={row.id: row.quantities for row in rows},
     )
 
 

@@ -153,6 +153,9 @@ def budgets(facts: Facts) -> Iterator[Ask]:
     yield Ask("listBudgets", "list of 10 budgets", "/v1/budgets", in_table=True)
     yield Ask("listBudgets", "budget by name", "/v1/budgets", queries=[{"name": UNKNOWN}])
     yield Ask("listBudgets", "budgets, closed too", "/v1/budgets", queries=[{"closed": True}])
+    yield Ask(
+        "getBudgetBurnDown", "burn-down of a budget", f"/v1/budgets/{facts['budget']}/burn-down"
+    )
     yield Ask("getBudget", "a budget", f"/v1/budgets/{facts['budget']}")
     yield Ask("listBudgetAlerts", "budget alerts", "/v1/budget-alerts")
     alerts = [{"budget_id": facts["budget"]}]

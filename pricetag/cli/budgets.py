@@ -13,6 +13,7 @@ from pricetag.cli.console import EXIT_USAGE, CliError
 from pricetag.cli.factors import moment
 from pricetag.cli.options import Json, open_client
 from pricetag.cli.views.budgets import alert_line, audit_line, budget_lines, budgets_view
+from pricetag.cli.views.burn_down import burn_down_lines
 
 if TYPE_CHECKING:
     from pricetag.client import Client
@@ -152,6 +153,17 @@ def show(ctx: typer.Context, named: BudgetArgument, json: Json = False) -> None:
     with open_client(ctx) as client:
         budget = client.get_budget(budget_id(client, named))
     answer(ctx, json, budget, budget_lines)
+
+
+@budget.command("burn-down")
+def burn_down(ctx: typer.Context, named: BudgetArgument, json: Json = False) -> None:
+    """Show what a budget's open runs will use, when they reach its limit, and who spent how much.
+
+    The expected time is null where the open runs do not reach the limit.
+    """
+    with open_client(ctx) as client:
+        state = client.burn_down(budget_id(client, named))
+    answer(ctx, json, state, burn_down_lines)
 
 
 @budget.command("set")

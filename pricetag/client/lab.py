@@ -99,6 +99,10 @@ class LabCalls(Connection):
         """A budget with its present state."""
         return self._get(f"/v1/budgets/{path_segment(budget_id)}")
 
+    def burn_down(self, budget_id: str) -> dict[str, Any]:
+        """Past and expected use of a budget over time, and when it reaches its limit."""
+        return self._get(f"/v1/budgets/{path_segment(budget_id)}/burn-down")
+
     def change_budget(self, budget_id: str, changes: Mapping[str, Any]) -> dict[str, Any]:
         """Changes some fields of a budget."""
         return self._json("PATCH", f"/v1/budgets/{path_segment(budget_id)}", changes)

@@ -101,6 +101,7 @@ REQUESTS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "createBudget": ({}, {"json": examples.BUDGET}),
     "listBudgets": ({}, {}),
     "getBudget": ({"budget_id": "{budget}"}, {}),
+    "getBudgetBurnDown": ({"budget_id": "{budget}"}, {}),
     "changeBudget": ({"budget_id": "{budget}"}, {"json": {"amount": 5}}),
     "closeBudget": ({"budget_id": "{budget}"}, {}),
     "listBudgetAlerts": ({}, {}),

@@ -14,7 +14,9 @@ from app.api.openapi import request_body
 from app.api.v1.examples import BUDGET, BUDGET_CHANGE
 from app.api.v1.responses import BODY, problems
 from app.schemas.budgets import BudgetAlertPage, BudgetChange, BudgetCreate, BudgetPage, BudgetRead
+from app.schemas.burn_down import BurnDownRead
 from app.schemas.common import StoredName
+from app.services import burn_down
 from app.services.budgets import admin as budget_admin
 
 router = APIRouter(tags=["budgets"])
@@ -69,6 +71,22 @@ async def list_budgets(
 async def get_budget(session: CurrentSession, caller: Caller, budget_id: BudgetId) -> BudgetRead:
     """Amounts spent, in use by running jobs, reserved and left, with the alerts of the period."""
     return await budget_admin.read(session, caller, budget_id)
+
+
+@router.get(
+    "/budgets/{budget_id}/burn-down",
+    dependencies=[SEE_BUDGET],
+    summary="Show the burn-down of a budget",
+    responses=problems(404),
+)
+async def get_budget_burn_down(
+    session: CurrentSession, caller: Caller, budget_id: BudgetId
+) -> BurnDownRead:
+    """Shows past use by day, the use that the open runs are expected to have over time, when they
+    reach the limit, and who spent how much. Each open run uses the rest of its projection, or of
+    its quote, evenly from its expected start to its end.
+    """
+    return await burn_down.read(session, caller, budget_id)
 
 
 @router.patch(

@@ -59,7 +59,7 @@ async def add(session: AsyncSession, rows: list[Row]) -> None:
         await session.execute(insert(Spend).values(rows))
 
 
-def _amount(table: Any, budget: Budget) -> Amount:
+def amount_of_row(table: Any, budget: Budget) -> Amount:
     """The row's amount in the budget's metric; null if unknown or in another currency.
 
     Decimal, so that sums are exact and do not depend on the order of rows: of 0.1 kWh the
@@ -71,7 +71,7 @@ def _amount(table: Any, budget: Budget) -> Amount:
     return case((table.currency == budget.currency, column), else_=None)
 
 
-def _within(budget: Budget) -> ColumnElement[bool]:
+def within(budget: Budget) -> ColumnElement[bool]:
     """Whether the budget applies to a run."""
     if budget.scope == "lab":
         return true()
@@ -83,7 +83,8 @@ def _within(budget: Budget) -> ColumnElement[bool]:
     return columns[budget.scope] == budget.scope_id
 
 
-def _spent_within(budget: Budget) -> ColumnElement[bool]:
+def spent_within(budget: Budget) -> ColumnElement[bool]:
+    """Whether the budget applies to a row of spend."""
     if budget.scope == "lab":
         return true()
     columns = {
@@ -105,12 +106,12 @@ async def spent(
         span: The period.
         besides: Attempts to skip, since :func:`running` just returned them.
     """
-    amount = _amount(Spend, budget)
+    amount = amount_of_row(Spend, budget)
     source = case((amount.is_not(None), Spend.sources[budget.metric].astext), else_=None)
     unknown = func.count(Spend.run_id.distinct()).filter(amount.is_(None))
     query = select(
         source.label("source"), func.sum(amount).label("amount"), unknown.label("unknown_runs")
-    ).where(_spent_within(budget), Spend.attempt_id.not_in(besides))
+    ).where(spent_within(budget), Spend.attempt_id.not_in(besides))
     if span.start is not None:
         query = query.where(Spend.at >= span.start)
     if span.end is not None:
@@ -129,11 +130,11 @@ async def reserved(
         budget: The budget, which sets the scope and the unit.
         besides: Runs to skip: the one being admitted, and those that :func:`running` returned.
     """
-    promised = _amount(Quote, budget)
+    promised = amount_of_row(Quote, budget)
     is_open = Run.status.in_(("queued", "running"))
-    waiting = select(Run.id).where(is_open, _within(budget))
+    waiting = select(Run.id).where(is_open, within(budget))
     used = (
-        select(Spend.run_id, func.sum(_amount(Spend, budget)).label("amount"))
+        select(Spend.run_id, func.sum(amount_of_row(Spend, budget)).label("amount"))
         .where(Spend.run_id.in_(waiting))
         .group_by(Spend.run_id)
         .subquery()
@@ -144,7 +145,7 @@ async def reserved(
         .select_from(Run)
         .join(Quote, Quote.run_id == Run.id)
         .outerjoin(used, used.c.run_id == Run.id)
-        .where(is_open, _within(budget), promised.is_not(None), Run.id.not_in(besides))
+        .where(is_open, within(budget), promised.is_not(None), Run.id.not_in(besides))
     )
     amount: Decimal = (await session.execute(query)).scalar_one()
     return amount
@@ -180,7 +181,7 @@ async def running(session: AsyncSession, budgets: Collection[Budget]) -> Sequenc
         )
         .join(Run, Run.id == Attempt.run_id)
         .outerjoin(Quote, Quote.run_id == Run.id)
-        .where(Attempt.ended_at.is_(None), or_(*(_within(budget) for budget in budgets)))
+        .where(Attempt.ended_at.is_(None), or_(*(within(budget) for budget in budgets)))
         .order_by(Attempt.started_at, Attempt.id)
     )
     return (await session.execute(query)).all()

@@ -161,6 +161,16 @@ async def close(session: Session, principal: Principal, budget_id: uuid.UUID) ->
     return await _shown(session, budget)
 
 
+async def visible(session: Session, principal: Principal, budget_id: uuid.UUID) -> Budget:
+    """A budget that the principal may see.
+
+    Raises:
+        BudgetNotFoundError: If there is no such budget that the principal may see.
+    """
+    await access.require_budget(session, principal, budget_id)
+    return await _get(session, budget_id)
+
+
 async def read(session: Session, principal: Principal, budget_id: uuid.UUID) -> BudgetRead:
     """A budget with its present state.
 

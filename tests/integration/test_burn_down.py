@@ -1,0 +1,179 @@
+"""The burn-down of a budget: past use by day, the fan of its open runs, and the crossing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import update
+
+from app.services import execution, waiting
+from app.services.waiting import Offer
+from models import Attempt, Project, Run, Spend
+from tests.support.api import Api, finished_run, problem
+from tests.support.budgets import J_PER_KWH, PUE, make_budget
+from tests.support.quoted import claimed_journal, trained, training
+
+pytestmark = pytest.mark.usefixtures("budget_factors")
+GPUS = {"gpus": 1, "pool": "default"}
+RUN_KWH = 2400.0 * PUE / J_PER_KWH
+
+
+async def burn_down(api: Api, budget_id: str) -> dict[str, Any]:
+    response = await api.viewer.get(f"/v1/budgets/{budget_id}/burn-down")
+    assert response.status_code == 200, response.text
+    return dict(response.json())
+
+
+async def ended(api: Api, *days_ago: float) -> list[UUID]:
+    """Runs of one project that ended some days ago."""
+    now = datetime.now(UTC)
+    run_ids = []
+    async with api.database.session_scope() as session:
+        for days in days_ago:
+            run_ids.append(await finished_run(session))
+            at = now - timedelta(days=days)
+            await session.execute(update(Spend).where(Spend.run_id == run_ids[-1]).values(at=at))
+    return run_ids
+
+
+async def test_past_use_is_cumulated_by_day_up_to_now(api: Api) -> None:
+    await ended(api, 3, 3, 1, 0)
+    budget = await make_budget(api, amount=3.5 * RUN_KWH)
+    shown = await burn_down(api, budget["id"])
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    points = {p["at"]: p for p in shown["points"]}
+    assert list(points) == sorted(points)
+
+    def spent(days_ago: int) -> float:
+        at = (today - timedelta(days=days_ago)).isoformat().replace("+00:00", "Z")
+        return float(points[at]["spent"]) / RUN_KWH
+
+    assert [round(spent(days), 6) for days in (3, 2, 1, 0)] == [0, 2, 2, 3]
+    last = shown["points"][-1]
+    assert last["at"] == shown["at"]
+    assert last["spent"] == pytest.approx(4 * RUN_KWH)
+    assert last["left"] == 0
+    assert shown["spent"] == last["spent"]
+    assert shown["by_source"] == budget["by_source"] or shown["by_source"]
+
+
+async def test_a_period_counts_from_its_start_in_its_time_zone(api: Api) -> None:
+    await ended(api, 0, 400)
+    budget = await make_budget(api, period="year", time_zone="Asia/Kolkata")
+    shown = await burn_down(api, budget["id"])
+    assert shown["points"][0] == {"at": shown["period_start"], "spent": 0.0, "left": 10.0}
+    assert shown["points"][-1]["spent"] == pytest.approx(RUN_KWH)
+    values = [point["spent"] for point in shown["points"]]
+    assert values == sorted(values)
+
+
+async def test_a_long_history_has_a_limited_number_of_points(api: Api) -> None:
+    await ended(api, 3000, 0)
+    shown = await burn_down(api, (await make_budget(api))["id"])
+    assert 200 < len(shown["points"]) <= 402
+    assert shown["points"][-1]["spent"] == pytest.approx(2 * RUN_KWH)
+    assert shown["points"][-2]["spent"] == pytest.approx(RUN_KWH)
+
+
+async def test_without_open_runs_nothing_is_projected(api: Api) -> None:
+    shown = await burn_down(api, (await make_budget(api))["id"])
+    assert shown["projection"] == []
+    assert shown["expected"] == dict.fromkeys(("value", "low", "high"), 0.0) | {
+        "open_runs": 0,
+        "unknown_runs": 0,
+    }
+    assert shown["crossing"]["reason"] == "no open run has a known use, start and end"
+
+
+async def test_open_runs_with_their_quotes_cross_the_limit_at_a_time_with_an_interval(
+    api: Api,
+) -> None:
+    await trained(api, resources=GPUS)  # history: 48 s
+    async with api.database.session_scope() as session:
+        await waiting.announce(session, "w1", "node", Offer("default", 1, 0, False))
+    running = await api.post_run(recipe=training(), resources=GPUS)
+    async with api.database.session_scope() as session:
+        journal = await claimed_journal(session, running)
+    waits = await api.post_run(recipe=training(), resources=GPUS)
+    journal.begin()
+    journal.tell(1.0, "0", 0, 200)
+    journal.tell(21.0, "0", 100, 200)
+    async with api.database.session_scope() as session:
+        await execution.ingest(session, journal.attempt_id, journal.records)
+        started = datetime.now(UTC) - timedelta(seconds=21)
+        change = update(Attempt).where(Attempt.id == journal.attempt_id)
+        await session.execute(change.values(started_at=started))
+    quote = (await api.viewer.get(f"/v1/runs/{waits}/quote")).json()["quantities"]
+    budget = await make_budget(api, amount=1.0)
+    before = await burn_down(api, budget["id"])
+    assert before["crossing"] == {
+        "at": None,
+        "low": None,
+        "high": None,
+        "reason": "the open runs with a known use do not reach the limit in this period",
+    }
+    assert (before["expected"]["open_runs"], before["expected"]["unknown_runs"]) == (2, 0)
+    fan = before["projection"]
+    assert fan[0]["value"] == pytest.approx(before["spent"] + before["running"])
+    assert fan[-1]["value"] == pytest.approx(before["expected"]["value"])
+    values = [point["value"] for point in fan]
+    assert values == sorted(values)
+    assert all(p["low"] - 1e-12 <= p["value"] <= p["high"] + 1e-12 for p in fan)
+    # The last to end is the waiting run, which uses its whole quote.
+    used = before["spent"] + before["running"]
+    assert before["expected"]["value"] - used > quote["facility_energy_kwh"]["value"]
+    limit = before["expected"]["value"] - 0.5 * quote["facility_energy_kwh"]["value"]
+    change_to = {"amount": limit}
+    assert (await api.admin.patch(f"/v1/budgets/{budget['id']}", json=change_to)).status_code == 200
+    crossing = (await burn_down(api, budget["id"]))["crossing"]
+    assert crossing["low"] <= crossing["at"]
+    [own] = (await api.viewer.get("/v1/queue")).json()["pools"]
+    start = datetime.fromisoformat(own["waiting"][0]["expected_start"]["at"])
+    middle = start + timedelta(seconds=0.5 * quote["duration_s"]["value"])
+    assert abs((datetime.fromisoformat(crossing["at"]) - middle).total_seconds()) < 2.0
+
+
+async def test_open_runs_of_unknown_use_are_counted(api: Api) -> None:
+    await api.post_run()
+    await api.post_run(project="other")
+    budget = await make_budget(api, scope="project", project="text")
+    shown = await burn_down(api, budget["id"])
+    assert (shown["expected"]["open_runs"], shown["expected"]["unknown_runs"]) == (0, 1)
+
+
+async def test_parts_are_by_user_in_a_project_and_by_project_elsewhere(api: Api) -> None:
+    first, second = await ended(api, 0, 0)
+    async with api.database.session_scope() as session:
+        run = await session.get_one(Run, first)
+        other = await session.get_one(Run, second)
+        names = [(await session.get_one(Project, each.project_id)).name for each in (run, other)]
+        hide = update(Project).where(Project.id == other.project_id)
+        await session.execute(hide.values(visibility="private"))
+    lab = await burn_down(api, (await make_budget(api))["id"])
+    assert lab["by"] == "project"
+    parts = {part["name"]: part["share_ratio"] for part in lab["parts"]}
+    assert parts == {names[0]: pytest.approx(0.5), "(private projects)": pytest.approx(0.5)}
+    own = await make_budget(api, name="p", scope="project", project=names[0])
+    shown = await burn_down(api, own["id"])
+    assert shown["by"] == "user"
+    assert [(part["name"], part["share_ratio"]) for part in shown["parts"]] == [(None, 1.0)]
+
+
+async def test_hidden_unknown_closed_and_used_up_budgets(api: Api) -> None:
+    await ended(api, 0)
+    used_up = await make_budget(api, name="used up", amount=0.5 * RUN_KWH)
+    reason = (await burn_down(api, used_up["id"]))["crossing"]["reason"]
+    assert reason == "the limit is reached already"
+    await api.admin.post(f"/v1/budgets/{used_up['id']}/close")
+    closed = await burn_down(api, used_up["id"])
+    assert closed["crossing"]["reason"].startswith("the budget is closed")
+    secret = await make_budget(api, name="s", scope="project", project="secret")
+    async with api.database.session_scope() as session:
+        hide = update(Project).where(Project.name == "secret").values(visibility="private")
+        await session.execute(hide)
+    path = f"/v1/budgets/{secret['id']}/burn-down"
+    problem(await api.viewer.get(path), 404, "budget-not-found")
+    assert (await api.admin.get(path)).status_code == 200
