@@ -30,6 +30,8 @@ TIMEOUT_S = 120.0
 ACCEPTED = 202
 HIDDEN = frozenset({403, 404})
 """Answers to whoever may not see what is asked for."""
+MISSING = frozenset({404, 422})
+"""Answers to a name that nothing has."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,9 @@ class Timed:
     @property
     def failed(self) -> bool:
         """Whether an answer was an error that says nothing of the time that was needed."""
-        fine = {200, 201, 202} | (
-            HIDDEN if self.caller != "admin" or self.ask.is_missing else set()
-        )
+        fine = {200, 201, 202} | (HIDDEN if self.caller != "admin" else set())
+        if self.ask.is_missing:
+            fine |= MISSING
         return not set(self.statuses) <= fine
 
     @property

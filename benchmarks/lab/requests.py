@@ -58,7 +58,7 @@ class Ask:
         body: Of a POST.
         in_table: Whether it is a row of the table of goals.
         callers: Who asks; all by default.
-        is_missing: Whether 404 is the right answer.
+        is_missing: Whether an error is the right answer, as nothing has that name.
     """
 
     operation: str
@@ -151,7 +151,9 @@ def posts(facts: Facts) -> Iterator[Ask]:
 
 def budgets(facts: Facts) -> Iterator[Ask]:
     yield Ask("listBudgets", "list of 10 budgets", "/v1/budgets", in_table=True)
-    yield Ask("listBudgets", "budget by name", "/v1/budgets", queries=[{"name": UNKNOWN}])
+    yield Ask(
+        "listBudgets", "budget by name", "/v1/budgets", queries=[{"name": UNKNOWN}], is_missing=True
+    )
     yield Ask("listBudgets", "budgets, closed too", "/v1/budgets", queries=[{"closed": True}])
     yield Ask(
         "getBudgetBurnDown", "burn-down of a budget", f"/v1/budgets/{facts['budget']}/burn-down"
@@ -399,7 +401,14 @@ def people(facts: Facts) -> Iterator[Ask]:
         "old, by actor": {"until": since, "actor": "user 07"},
     }
     for name, query in filters.items():
-        yield Ask("listAudit", f"audit log, {name}", "/v1/audit", queries=[query], callers=ADMIN)
+        yield Ask(
+            "listAudit",
+            f"audit log, {name}",
+            "/v1/audit",
+            queries=[query],
+            callers=ADMIN,
+            is_missing="unknown" in name,
+        )
 
 
 def reports(facts: Facts) -> Iterator[Ask]:

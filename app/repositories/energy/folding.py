@@ -135,10 +135,11 @@ def _carried(level: str) -> str:
 
 
 def _put(level: str) -> str:
+    # In order, so that the rows that a request reads together are on few pages.
     added = ", ".join(f"{name} = r.{name} + excluded.{name}" for name in MEASURES)
     return f"""
         INSERT INTO energy_rollup_{level}s AS r (series_id, start, {_LIST})
-        {_carried(level)}
+        SELECT * FROM ({_carried(level)}) AS carried ORDER BY start, series_id
         ON CONFLICT (series_id, start) DO UPDATE SET {added}
     """
 
