@@ -24,9 +24,9 @@ SAMPLE = 2_000
 NAMES_AHEAD = 100_000
 """Names that are looked through at most."""
 
-RUNS_AHEAD = 2_000
+RUNS_AHEAD = 1_000
 """Runs of these names that are read at most: enough for a page of 50 if the rest of the filter
-selects one run in forty. Those of a rarer one are soon sorted."""
+selects one run in twenty. Those of a rarer one are soon sorted."""
 
 
 async def page(

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import or_, select, text
+from sqlalchemy import select, text, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models import Attempt, Experiment, Project, ProjectMember, Run, User
@@ -43,7 +43,10 @@ async def runs(session: AsyncSession, run_ids: Collection[uuid.UUID] | None) -> 
         .outerjoin(Attempt, (Attempt.run_id == Run.id) & Attempt.ended_at.is_(None))
     )
     if run_ids is None:
-        query = query.where(or_(Run.status == "running", Attempt.id.is_not(None)))
+        # By two indexes: an alternative over both tables would read every run.
+        running = select(Run.id).where(Run.status == "running")
+        attempted = select(Attempt.run_id).where(Attempt.ended_at.is_(None))
+        query = query.where(Run.id.in_(union(running, attempted)))
     else:
         query = query.where(Run.id.in_(run_ids))
     return (await session.execute(query.order_by(Run.started_at, Run.id))).all()
