@@ -27,6 +27,7 @@ from workers.methods.qa import (
     random_scores,
     sampled_gate,
 )
+from workers.training.cost.flops import FlopProfile
 from workers.training.plugin import BatchPlace
 from workers.training.structured.units import Units, cut, scale_units, units_of
 
@@ -152,18 +153,11 @@ def losses(model: PreTrainedModel, size: int) -> Iterator[Callable[[], torch.Ten
         yield loss
 
 
-def _forward(width: int, density: float = 1.0) -> float:
-    return 100.0 * width * density
-
-
-def test_a_backward_pass_that_is_saved_has_no_more_operations_than_the_weights_left() -> None:
-    gates = Gates(("heads",), learning_rate=0.1, drop_rate=0.1, frozen=True, forward=_forward)
-    assert gates.extra_flops(2, 8) == -1600
-    assert gates.extra_effective_flops(2, 8, 0.2) == pytest.approx(-320)
+COUNTS = FlopProfile(square=0, linear=10, fixed=0, method="test")
 
 
 def gates_on(model: PreTrainedModel, **options: Any) -> Gates:
-    wanted = {"learning_rate": 0.1, "drop_rate": 0.1, "frozen": True, "forward": _forward}
+    wanted = {"learning_rate": 0.1, "drop_rate": 0.1, "frozen": True, "profile": COUNTS}
     return Gates(("heads", "neurons"), **{**wanted, **options})
 
 

@@ -21,6 +21,7 @@ from pricetag.accounting.work.flops import EncoderShape, encoder_layer_flops, li
 from pricetag.recipes import parse_recipe
 from pricetag.recipes.errors import RecipeError
 from pricetag.recipes.methods.prune_heads import removed_after
+from tests.support.gates import gate_pass
 from tests.support.recording import RecordingReporter
 from tests.support.training import CONFIG, TRAIN, carry_out, counted_once, data_set, job, recipe
 from workers.job.pipeline import run
@@ -242,16 +243,16 @@ def test_removed_heads_are_cut_out_and_counted_in_closed_form(
     assert counts.weights.parameters == whole.weights.parameters - gone
 
 
-def test_importances_cost_two_forward_passes_of_each_example(trained: Path, tmp_path: Path) -> None:
+def test_importances_cost_a_pass_to_the_gates_of_each_example(
+    trained: Path, tmp_path: Path
+) -> None:
     options = {"share": 0.2, "steps": 1, "examples": None, "batch_size": 1, "evaluate": False}
     reporter = pruned(trained, tmp_path, **options)
-    counts = profile(
-        BertForSequenceClassification.from_pretrained(trained / "trained", num_labels=2)
-    )
+    head = linear_flops(1, 32, 32) + linear_flops(1, 32, 2)
     tokenizer = AutoTokenizer.from_pretrained(trained / "trained")
     rows = (trained / "data/train.tsv").read_text().splitlines()[1:]
     lengths = [len(tokenizer(row.split("\t")[0]).input_ids) for row in rows]
-    expected = sum(2 * counts.flops_per_sequence(length) for length in lengths)
+    expected = sum(gate_pass([4, 4], [64, 64], 32, 8, length, head) for length in lengths)
     assert reporter.of("flops")[-1]["dense"] == pytest.approx(expected, rel=1e-9)
 
 

@@ -14,6 +14,7 @@ from transformers import AutoTokenizer
 from pricetag.accounting.work.flops import EncoderShape, encoder_layer_flops, linear_flops
 from pricetag.recipes import parse_recipe
 from pricetag.recipes.errors import RecipeError
+from tests.support.gates import gate_pass
 from tests.support.questions import question_files
 from tests.support.recording import RecordingReporter
 from tests.support.tasks import task_recipe
@@ -157,7 +158,7 @@ def batches_flops(reporter: RecordingReporter) -> float:
     return float(reporter.of("flops")[-1]["dense"])
 
 
-def test_training_gates_costs_two_forward_passes_and_retraining_three(
+def test_training_gates_costs_no_gradients_of_weights_and_retraining_three_forward_passes(
     trained: Path, tmp_path: Path
 ) -> None:
     options = {"heads": 0.5, "neurons": 0.5, "batch_size": 1}
@@ -172,10 +173,14 @@ def test_training_gates_costs_two_forward_passes_and_retraining_three(
     lengths = window_lengths(trained)
     whole = sum(forward_flops([2, 2], [24, 24], length) for length in lengths)
     left = sum(forward_flops(heads, neurons, length) for length in lengths)
-    assert batches_flops(gates_alone) == pytest.approx(2 * whole, rel=1e-9)
-    assert batches_flops(gain) == pytest.approx(2 * whole, rel=1e-9)
+    gated = sum(
+        gate_pass([2, 2], [24, 24], 16, 8, length, linear_flops(length, 16, 2))
+        for length in lengths
+    )
+    assert batches_flops(gates_alone) == pytest.approx(gated, rel=1e-9)
+    assert batches_flops(gain) == pytest.approx(gated, rel=1e-9)
     assert batches_flops(weights) == pytest.approx(3 * whole, rel=1e-9)
-    assert batches_flops(both) == pytest.approx(2 * whole + 3 * left, rel=1e-9)
+    assert batches_flops(both) == pytest.approx(gated + 3 * left, rel=1e-9)
 
 
 def test_distillation_costs_a_forward_pass_of_the_unpruned_model(

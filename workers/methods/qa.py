@@ -18,12 +18,14 @@ from transformers import PreTrainedModel
 
 from pricetag.recipes.methods.prune_qa import PruneQa
 from pricetag.recipes.pruning import units_removed
+from workers.training.cost.flops import FlopProfile
 from workers.training.finetune import model_profile
 from workers.training.fit import Outcome
 from workers.training.forward_pass import ForwardPass
 from workers.training.plugin import BatchPlace, LossTerm, ParameterGroup, Plugin
 from workers.training.rounds import Round
 from workers.training.structured.checks import require_share
+from workers.training.structured.gate_pass import gate_pass_flops
 from workers.training.structured.places import PARTS, Place, places
 from workers.training.structured.stage import Choice, Scores, UnitStage
 from workers.training.structured.units import Units, without_least
@@ -99,7 +101,7 @@ class Gates(Plugin):
         learning_rate: Peak learning rate of log(alpha).
         drop_rate: See ``initial_log_alpha``.
         frozen: Whether the model's weights are not trained.
-        forward: Operations of the model's forward pass on an example of a number of tokens.
+        profile: Operations of the model, before the gates are attached.
     """
 
     def __init__(
@@ -109,11 +111,12 @@ class Gates(Plugin):
         learning_rate: float,
         drop_rate: float,
         frozen: bool,
-        forward: Callable[..., float],
+        profile: FlopProfile,
     ) -> None:
         self._parts = parts
         self._learning_rate, self._start = learning_rate, initial_log_alpha(drop_rate)
-        self._is_frozen, self._forward = frozen, forward
+        self._is_frozen, self._profile = frozen, profile
+        self._model: PreTrainedModel | None = None
         self._places: list[Place] = []
         self._uniforms: list[torch.Tensor] = []
         self._hooks: list[Any] = []
@@ -123,6 +126,7 @@ class Gates(Plugin):
     def attach(self, model: nn.Module) -> None:
         """Add the gates to the model, and freeze its weights if asked for."""
         assert isinstance(model, PreTrainedModel)
+        self._model = model
         if self._is_frozen:
             self._frozen = [each for each in model.parameters() if each.requires_grad]
             for parameter in self._frozen:
@@ -169,15 +173,20 @@ class Gates(Plugin):
         return batch
 
     def extra_flops(self, rows: int, width: int) -> float:
-        """Without gradients of the weights the backward pass costs one forward pass less."""
+        """What a backward pass to the gates saves without gradients of the weights (negative)."""
         return self.extra_effective_flops(rows, width, 1.0)
 
     def extra_effective_flops(self, rows: int, width: int, density: float) -> float:
         """The same without the zeros of the encoder."""
-        return -rows * self._forward(width, density) if self._is_frozen else 0.0
+        if not self._is_frozen:
+            return 0.0
+        assert self._model is not None
+        gated = gate_pass_flops(self._model, self._profile, width, density, self._parts)
+        return rows * (gated - self._profile.training(width, density))
 
     def detach(self, model: nn.Module) -> None:
         """Take the gates out of the model; their parameters remain in ``log_alpha``."""
+        self._model = None
         for hook in self._hooks:
             hook.remove()
         for place in self._places:
@@ -342,13 +351,12 @@ def _by_gates(
     params: PruneQa, stage: UnitStage
 ) -> tuple[Callable[[], Choice], Callable[[Round], Outcome]]:
     shares = {"heads": params.heads, "neurons": params.neurons}
-    profile = model_profile(stage.context, stage.loaded)
     gates = Gates(
         [part for part in PARTS if shares[part] != 0],
         learning_rate=params.rate_of_gates,
         drop_rate=params.first_drop_rate,
         frozen=not params.train_weights,
-        forward=profile.forward,
+        profile=model_profile(stage.context, stage.loaded),
     )
     penalty = GatePenalty(gates, params.penalties)
 

@@ -142,7 +142,7 @@ def layer_eigenvalues(
     share = profile.flops.forward(1, profile.density) / profile.flops.forward(1)
     values: list[list[float]] = [[] for _ in layers]
     with prepared(loaded.model, Needs(eager_attention=True)):
-        for number, loss in enumerate(batch_losses(context, loaded, sample, tally, passes=0)):
+        for number, loss in enumerate(batch_losses(context, loaded, sample, tally, counts=False)):
             rows, left = min(sample.batch_size, left), left - sample.batch_size
             with FlopCounterMode(display=False) as counter:
                 mean = loss() / rows

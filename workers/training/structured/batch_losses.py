@@ -14,12 +14,10 @@ from workers.training.formats.exits import all_layers
 from workers.training.formats.profile import profile
 from workers.training.forward_pass import MODEL_INPUTS, ForwardPass
 from workers.training.model.loaded import Loaded
+from workers.training.structured.gate_pass import gate_pass_flops
 from workers.training.tasks.registry import task_of
 
 Loss = Callable[[], torch.Tensor]
-
-FORWARD_PASSES = 2
-"""A backward pass to the gates alone, without gradients of weights, costs one forward pass."""
 
 
 class Sample(Protocol):
@@ -44,19 +42,19 @@ def batch_losses(
     sample: Sample,
     tally: Tally,
     *,
-    passes: float = FORWARD_PASSES,
+    counts: bool = True,
 ) -> Iterator[Loss]:
     """For each batch of the examples a function that computes the sum of their losses.
 
-    The model computes without dropout. The operations of ``passes`` forward passes are added to
-    the tally for each batch.
+    The model computes without dropout. The operations of a forward pass, and of a backward pass
+    to the gates of heads and neurons, are added to the tally for each batch.
 
     Args:
         context: The stage's context.
         loaded: The model.
         sample: The examples.
         tally: The stage's operations.
-        passes: Forward passes of a batch; by default one, and a backward pass to the gates alone.
+        counts: Whether operations are added; false if the caller counts its own.
     """
     data = training_data(context, loaded, sample.max_length)
     task = task_of(context)
@@ -84,9 +82,11 @@ def batch_losses(
             return count * term.value(ForwardPass(model, outputs, own, targets))
 
         yield loss
+        if not counts:
+            continue
         density = profile(model, flops).density if density is None else density
         tally.add(
-            passes * count * flops.forward(width),
-            passes * count * flops.forward(width, density),
+            count * gate_pass_flops(model, flops, width),
+            count * gate_pass_flops(model, flops, width, density),
         )
     context.stop_if_asked()
