@@ -40,9 +40,10 @@ def network(kind: type[PreTrainedModel], sizes: tuple[list[int], list[int]]) -> 
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=50, hidden_size=WIDTH, num_hidden_layers=LAYERS, num_attention_heads=HEADS,
-        intermediate_size=INNER, max_position_embeddings=80, attn_implementation="eager",
-        num_labels=2, architectures=[kind.__name__],
+        intermediate_size=INNER, max_position_embeddings=80,
     )  # fmt: skip
+    config.architectures, config.num_labels = [kind.__name__], 2
+    config._attn_implementation = "eager"
     model = kind(config)
     model.train(False)
     heads, neurons = ([list(range(n)) for n in each] for each in sizes)

@@ -37,7 +37,7 @@ def gate_pass_flops(
     """
     layer: Any = encoder_layers(model)[0]
     before = _BELOW_HEADS if "heads" in parts else _BELOW_NEURONS
-    weights = sum(layer.get_submodule(name).weight.numel() for name in before)
+    weights = sum(int(layer.get_submodule(name).weight.numel()) for name in before)
     heads, _ = layer_sizes(model, 0)
     attention = 4 * length**2 * heads * head_size(model)  # of the first layer, forward
     backward = profile.forward(length, density) + profile.square * length**2
