@@ -82,6 +82,8 @@ class Traits(Generic[P]):
         counts_whole: Whether ``done`` of ``total`` counts the whole stage, not a part of it.
         reshape: Shape of the model after the stage; raises ``MisfitError``.
         check_first: Reason why a run cannot begin with the stage, from its options alone.
+        check_scratch: Reason why a model with random weights cannot begin with the stage, from its
+            options, if ``starts_from_scratch``.
         check_model: Reason why the stage's options do not fit the run's model, as submitted.
         check_task: Reason why the stage's options do not fit the run's task.
         amount: Options for the amount of work, by which figures of earlier runs are scaled.
@@ -110,6 +112,7 @@ class Traits(Generic[P]):
     counts_whole: Callable[[P], bool] = _never
     reshape: Callable[[P, Shape], Shape] = _same_shape
     check_first: Callable[[P], MisfitError | None] = _no_fault
+    check_scratch: Callable[[P], MisfitError | None] = _no_fault
     check_model: Callable[[P, object], MisfitError | None] = _no_fault_with_model
     check_task: Callable[[P, TaskEntry], MisfitError | None] = _no_fault_with_task
     amount: frozenset[str] = frozenset()

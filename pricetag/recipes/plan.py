@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pricetag.recipes.base import StageParams
@@ -64,16 +64,22 @@ class Misfit:
     code: str = "bad-student"  # of the job's error
 
 
-def misfit(shape: Shape, stages: Sequence[StageParams]) -> Misfit | None:
+def misfit(
+    shape: Shape, stages: Sequence[StageParams], students: Mapping[int, Shape] | None = None
+) -> Misfit | None:
     """The first stage that is impossible with its input model or its own parameters.
 
     Args:
         shape: Shape of the run's initial model.
         stages: Stages of the run.
+        students: Shapes of the trained students that stages name, by the stage's index, as far
+            as known.
     """
+    of_run = shape
     for index, stage in enumerate(stages):
+        student = (students or {}).get(index)
         try:
-            shape = traits_of(stage).reshape(stage, shape)
+            shape = traits_of(stage).reshape(stage, replace(shape, of_run=of_run, student=student))
         except MisfitError as error:
             return Misfit(f"stages.{index}.{error.option}", str(error), error.code)
     return None

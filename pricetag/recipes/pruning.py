@@ -112,6 +112,7 @@ def pruned_shape(params: Pruning, shape: Shape) -> Shape:
         MisfitError: A matrix does not have a multiple of four columns for 2:4.
     """
     if params.structure == "2:4":
+        _require_fours(shape)
         for name in ("hidden_size", "intermediate_size"):
             columns = getattr(shape, name)
             if columns is not None and columns % 4:
@@ -121,6 +122,21 @@ def pruned_shape(params: Pruning, shape: Shape) -> Shape:
                     "bad-structure",
                 )
     return shape
+
+
+def _require_fours(shape: Shape) -> None:
+    """Reject matrices whose columns are known only when an earlier stage has decided them."""
+    problem = None
+    if "low_rank" in shape.formats:
+        problem = "factors have as many columns as their rank; prune single weights instead"
+    elif "sliced" in shape.formats:
+        head = shape.hidden_size // shape.heads if shape.hidden_size and shape.heads else None
+        if shape.intermediate_size is None or (head is not None and head % 4):
+            problem = "layers have as many as units are left; cut heads and neurons out afterwards"
+    if problem is not None:
+        raise MisfitError(
+            "structure", f"2:4 needs a multiple of 4 columns, but {problem}", "bad-structure"
+        )
 
 
 def pruning_splits(params: Pruning) -> tuple[SplitNeed, ...]:

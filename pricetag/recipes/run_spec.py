@@ -116,6 +116,10 @@ class Recipe(Params):
                 kind=first.stage_kind(),
                 starters=" or ".join(starters),
             )
+        if isinstance(self.model, FromScratch):
+            wrong = traits_of(first).check_scratch(first)
+            if wrong is not None:
+                raise _fault(f"stages.0.{wrong.option}", "{what}", what=str(wrong))
         for index, stage in enumerate(self.stages):
             if (wrong := traits_of(stage).check_model(stage, self.model)) is not None:
                 raise _fault(f"stages.{index}.{wrong.option}", "{what}", what=str(wrong))

@@ -15,6 +15,9 @@ class Shape:
     ``formats`` names how its modules differ from its configuration, as far as known: ``sliced``,
     ``low_rank``, ``shared`` and others of ``FORMAT_FILES``. If they are ``complete``, it has no
     others.
+
+    ``of_run`` is the run's own model, from which a student may start, and ``student`` the trained
+    student in the folder that the stage names; None if unknown.
     """
 
     layers: int | None = None
@@ -23,6 +26,8 @@ class Shape:
     intermediate_size: int | None = None
     formats: frozenset[str] = frozenset()
     complete: bool = False
+    of_run: Shape | None = None
+    student: Shape | None = None
 
     def of_format(self, *names: str) -> Shape:
         """The same model with further formats."""
@@ -101,6 +106,32 @@ def require_plain_teacher(shape: Shape, option: str = "kind") -> None:
     require_format(
         shape, (), "no student can be made from it; distill before", "bad-student", option
     )
+
+
+def require_states(
+    shape: Shape, who: str, option: str = "kind", *, attention: bool, leaves_early: bool = False
+) -> None:
+    """Reject a model whose layers do not show what a student and its teacher compare.
+
+    Args:
+        shape: The teacher, or the student in a folder.
+        who: ``teacher`` or ``student``, for the message.
+        option: Option that the error names.
+        attention: Whether attention is compared, not only hidden states.
+        leaves_early: Whether a model with exits computes only some of its layers.
+
+    Raises:
+        MisfitError: Its layers show no such states.
+    """
+    blocking = {"deq"} | ({"sliced", "reformer", "exits"} if attention else set())
+    blocking |= {"exits"} if leaves_early else set()
+    if formats := sorted(shape.formats & blocking):
+        states = "hidden states and attention" if attention else "hidden states"
+        raise MisfitError(
+            option,
+            f"the {who} is {', '.join(formats)}: its layers do not show {states} to compare; "
+            "use method: logits, or a plain model",
+        )
 
 
 def described_shape(model: object) -> Shape:

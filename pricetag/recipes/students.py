@@ -8,7 +8,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from pricetag.recipes.base import Location, Params
-from pricetag.recipes.shapes import MisfitError, Shape, require_plain_teacher
+from pricetag.recipes.shapes import MisfitError, Shape, require_plain_teacher, require_states
 
 LayerIndex = Annotated[int, Field(ge=0, le=1023)]
 LayerList = Annotated[list[LayerIndex], Field(min_length=1, max_length=96)]
@@ -115,7 +115,7 @@ def student_shape(student: Student, teacher: Shape) -> Shape:
         MisfitError: The shape is impossible with this teacher or by itself.
     """
     if student.model is not None:
-        return Shape()  # that of a folder on the worker
+        return teacher.student or Shape()  # that of a folder on the worker
     if "exits" in teacher.formats:
         raise MisfitError("student.layers", "cannot be those of the teacher: it has early exits")
     require_plain_teacher(teacher)
@@ -137,6 +137,24 @@ def student_shape(student: Student, teacher: Shape) -> Shape:
             f"hidden_size {shape.hidden_size} is not a multiple of "
             f"num_attention_heads {shape.heads}",
         )
+    return shape
+
+
+def imitating_shape(student: Student, teacher: Shape, *, attention: bool) -> Shape:
+    """The shape of a student that learns its teacher's inner states, as far as known.
+
+    Args:
+        student: The student.
+        teacher: Its teacher.
+        attention: Whether it learns attention too, not only hidden states.
+
+    Raises:
+        MisfitError: The shape is impossible, or a model's layers do not show their states.
+    """
+    shape = student_shape(student, teacher)
+    if student.model is not None:
+        require_states(teacher, "teacher", attention=attention, leaves_early=True)
+        require_states(shape, "student", "student.model", attention=attention)
     return shape
 
 

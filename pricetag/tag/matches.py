@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
@@ -89,11 +90,22 @@ def _why_no_tickets(tickets: Sequence[Recipe], full: Sequence[Recipe]) -> str | 
             return "a are not runs that find lottery tickets"
         if control := stages[-1].get("control"):
             return f"a are controls ({control}), not tickets"
+        if stages[-1].get("rewind_to") == "standard":
+            return "a are pruned without rewinding (rewind_to: standard), not tickets"
     entries = [entry for recipe in full for _, entry in _stages(recipe)]
     compression = {entry.kind for entry in entries if entry.traits.group == "compression"}
     if compression:
         return f"b are not full models: they have {', '.join(sorted(compression))}"
+    if len({_data(recipe) for recipe in (*tickets, *full)}) > 1:
+        return "the runs do not have the same data: a ticket wins against a full model on its own"
     return None
+
+
+def _data(recipe: Recipe) -> str:
+    """The data of a run as its recipe states them, and its task."""
+    data = recipe.get("data") or {}
+    stated = {option: value for option, value in data.items() if value is not None}
+    return json.dumps([recipe.get("task"), stated], sort_keys=True)
 
 
 def _stages(recipe: Recipe) -> Iterator[tuple[Recipe, RecipeEntry[Any]]]:

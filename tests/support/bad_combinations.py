@@ -219,6 +219,30 @@ BAD = [
         "2.structure",
         "the model's intermediate_size is 63",
     ),
+    *(
+        Bad(
+            f"2:4 after {before['method']}",
+            [TRAIN, before, IN_FOURS],
+            "2.structure",
+            "2:4 needs a multiple of 4 columns, but",
+        )
+        for before in (LOW_RANK, {**LOW_RANK, "rank": 8}, LASSO, MORPH)
+    ),
+    Bad(
+        "2:4 of heads of odd width",
+        [TRAIN, HEADS, IN_FOURS],
+        "2.structure",
+        "cut heads and neurons out afterwards",
+        model={"hidden_size": 24, "num_attention_heads": 4},
+    ),
+    Bad(
+        "2:4 after neurons of question answering",
+        [TRAIN, prune("qa", criterion="random", neurons=0.5), IN_FOURS],
+        "2.structure",
+        "cut heads and neurons out afterwards",
+        task="question_answering",
+        data={"train": "train.json", "validation": "dev.json"},
+    ),
     Bad("2:4 at 70%", [TRAIN, {**IN_FOURS, "sparsity": 0.7}], "1.sparsity", "must be 0.5"),
     Bad(
         "2:4 in rounds",
@@ -246,6 +270,12 @@ BAD = [
         "0.kind",
         "has one layer",
         model={"num_hidden_layers": 1},
+    ),
+    Bad(
+        "layers of random weights",
+        [prune("layerdrop", epochs=0)],
+        "0.epochs",
+        "may not be 0: the run's model has random weights",
     ),
     Bad("a layer that is not there", [prune("layerdrop", keep=[0, 9])], "0.keep", "0 to 3, not 9"),
     Bad("a tiny budget", [prune("morphnet", budget=0.05)], "0.budget", "one head and one neuron"),
@@ -375,6 +405,23 @@ BAD = [
         data={"train": "train.txt", "validation": "dev.txt"},
     ),
     Bad(
+        "bits by the Hessian of a fixed point",
+        [TRAIN, quantize("qbert") | {"bits": "auto", "bit_budget": 3}],
+        "1.bits",
+        "has no second derivatives; state the bits",
+        model={"architecture": {"name": "deq"}},
+    ),
+    *(
+        Bad(
+            f"{method} with a trained student of a fixed point",
+            [TRAIN, distill(method, student={"model": "own"}, **start)],
+            "1.kind",
+            "the teacher is deq: its layers do not show",
+            model={"architecture": {"name": "deq"}},
+        )
+        for method, start in (("pkd", {"start": "teacher"}), ("tinybert", {}), ("minilm", {}))
+    ),
+    Bad(
         "exits of a fixed point",
         [EXITS],
         "0.method",
@@ -403,7 +450,11 @@ GOOD = [
     [EXITS, HEADS, MAGNITUDE, quantize("int8_dynamic")],
     [TRAIN, SHARE, LOW_RANK, quantize("bf16")],
     [TRAIN, MAGNITUDE, distill("tinybert"), HEADS],
-    [TRAIN, {**LOW_RANK, "rank": 15}, IN_FOURS],
+    [TRAIN, HEADS, IN_FOURS],
+    [TRAIN, {**LASSO, "groups": "heads"}, IN_FOURS],
+    [TRAIN, MAGNITUDE, prune("layerdrop", keep=2), MAGNITUDE],
+    [TRAIN, IN_FOURS, prune("layerdrop", epochs=0), SHARE],
+    [TRAIN, quantize("qbert") | {"bits": "auto", "bit_budget": 3}],
     [prune("layerdrop", keep=2), SHARE, prune("movement", sparsity=0.5)],
     [prune("lottery_ticket", sparsity=0.5, rewind_to=0.99)],
     [TRAIN, {**MAGNITUDE, "mode": "iterative", "rounds": 9, "max_drop": 0.01, "target_bytes": 9}],

@@ -35,6 +35,13 @@ def test_the_metric_that_decides_is_that_of_the_task_of_glue() -> None:
     assert (quality["winning_ticket"], quality["winning_ticket_reason"]) == (True, None)
 
 
+def test_options_of_the_data_that_an_earlier_version_did_not_store_are_no_difference() -> None:
+    stored = {"train": "a.tsv", "validation": "b.tsv"}
+    tickets = side({**TICKET, "rewind_to": 0.2}, [0.9, 0.91], data={**stored, "test": None})
+    full = side(FULL, [0.90, 0.92, 0.94], data=stored)
+    assert compared(tickets, full)["winning_ticket"] is not None
+
+
 def accuracy(value: float | None, split: str = "validation") -> QualityInput:
     return QualityInput("accuracy", value, split)
 
@@ -106,8 +113,27 @@ def test_repeats_with_one_seed_count_once() -> None:
             "b are not full models: they have prune",
         ),
         (
-            side(TICKET, [0.9, 0.9], task="regression"),
+            side({**TICKET, "rewind_to": "standard"}, [0.9, 0.9]),
             FULL_MODEL,
+            "a are pruned without rewinding (rewind_to: standard), not tickets",
+        ),
+        *(
+            (
+                side(TICKET, [0.9, 0.9], task=task, data=data),
+                side(FULL, [0.9, 0.9], data={"train": "a.tsv", "validation": "b.tsv"}),
+                "the runs do not have the same data",
+            )
+            for task, data in (
+                ("classification", {"train": "a.tsv", "validation": "c.tsv"}),
+                ("classification", {"train": "c.tsv", "validation": "b.tsv"}),
+                ("classification", {"glue": "sst2", "path": "glue"}),
+                ("classification", {"train": "a.tsv", "validation": "b.tsv", "label": "x"}),
+                ("regression", {"train": "a.tsv", "validation": "b.tsv"}),
+            )
+        ),
+        (
+            side(TICKET, [0.9, 0.9], task="regression"),
+            side(FULL, [0.9, 0.9], task="regression"),
             "not every run has pearson on the validation split",
         ),
     ],

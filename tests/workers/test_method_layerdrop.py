@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -19,8 +19,9 @@ from pricetag.recipes import parse_recipe
 from pricetag.recipes.errors import RecipeError
 from pricetag.recipes.methods.prune_layerdrop import PruneLayerdrop
 from tests.support.training import CONFIG, TRAIN, carry_out, counted_once, data_set, recipe
-from workers.job.reporter import JobError
 from workers.methods.layerdrop import LayerDrop, kept_layers
+from workers.training.formats import registry
+from workers.training.model.recording import encoder_layers
 from workers.training.plugin import BatchPlace
 
 CASES = json.loads((Path(__file__).parents[1] / "data/golden/layerdrop.json").read_text())["cases"]
@@ -149,11 +150,22 @@ def test_what_does_not_fit_is_rejected_with_its_field(
     assert message in caught.value.message
 
 
-def test_a_pruned_model_is_rejected(tmp_path: Path) -> None:
-    data_set(tmp_path)
-    prune = {"kind": "prune", "sparsity": 0.5, "evaluate": False}
+@pytest.mark.parametrize("epochs", [{"epochs": 0}, {"epochs": 1}], ids=["cut", "train and cut"])
+def test_layers_of_a_pruned_model_keep_their_zeros(tmp_path: Path, epochs: dict[str, Any]) -> None:
+    data_set(tmp_path, train=32)
+    prune = {"kind": "prune", "sparsity": 0.5, "scope": "per_matrix", "evaluate": False}
     train = {**TRAIN, "max_steps": 1, "evaluate": False}
-    with counted_once(), pytest.raises(JobError) as caught:
-        carry_out(tmp_path, recipe(train, prune, DROP))
-    assert caught.value.code == "layers-not-removable"
-    assert "pruned" in caught.value.message
+    drop = {**{k: v for k, v in DROP.items() if k != "max_steps"}, **epochs, "keep": [1, 3]}
+    with counted_once():
+        carry_out(tmp_path, recipe(train, prune, drop))
+    before_layers, after_layers = (
+        encoder_layers(registry.load(tmp_path / f"work/stage-{number:02}/model"))
+        for number in (1, 2)
+    )
+    for new, old in enumerate((1, 3)):
+        zeros, own = (
+            torch.eq(cast(torch.Tensor, layers[number].get_submodule("output.dense").weight), 0)
+            for layers, number in ((before_layers, old), (after_layers, new))
+        )
+        assert torch.equal(zeros, own)
+        assert zeros.double().mean().item() == pytest.approx(0.5, abs=1e-3)

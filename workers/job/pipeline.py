@@ -72,7 +72,7 @@ def run(job: Job, reporter: Reporter) -> None:
         files = steps.data_files(job, recipe)
         key = steps.fingerprint(recipe)
         model = resolve_model(job, recipe)
-        check_shapes(model, recipe)
+        check_shapes(job, model, recipe)
         if not recipe.runs_program and ranks.rank() == 0:
             hashes = FileHashes(job.hashes, lambda: _stop_if_asked(reporter))
             reporter.inputs(inputs.describe(job, recipe, model, hashes))

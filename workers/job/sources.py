@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pricetag.recipes import FromRun, FromScratch, Recipe
 from pricetag.recipes.plan import misfit
-from pricetag.recipes.shapes import FORMAT_FILES, stored_shape
+from pricetag.recipes.shapes import FORMAT_FILES, Shape, described_shape, stored_shape
+from pricetag.recipes.students import Student
 from workers.job import hub, published, roots
 from workers.job.context import ModelRef
 from workers.job.request import Job, JobError
@@ -64,23 +65,60 @@ def _why_absent_from_hub(name: str, allow_hub: bool) -> str | None:
     return hub.why_absent(name)
 
 
-def check_shapes(model: ModelRef | None, recipe: Recipe) -> None:
+def check_shapes(job: Job, model: ModelRef | None, recipe: Recipe) -> None:
     """Reject a stage whose model cannot be built, before anything has been trained.
 
     Raises:
         JobError: ``bad-student``, or another code of the stage.
     """
-    if model is None or model.folder is None:
-        return  # checked when the run was posted, or a hub model
-    try:
-        config = json.loads((model.folder / "config.json").read_text(encoding="utf-8"))
-    except ValueError:
-        return  # loading the model reports the error
-    formats = [name for name, file in FORMAT_FILES.items() if (model.folder / file).exists()]
-    shape = replace(stored_shape(config).of_format(*formats), complete=True)
-    problem = misfit(shape, recipe.stages)
+    students = {
+        index: shape
+        for index, place in student_folders(recipe).items()
+        if (folder := roots.find_optional(place, job.data_roots, _of_student(index))) is not None
+        and (shape := _shape_in(folder)) is not None
+    }
+    shape = described_shape(recipe.model)
+    if model is not None and model.folder is not None:
+        in_folder = _shape_in(model.folder)
+        if in_folder is None:
+            return  # loading the model reports the error
+        shape = in_folder
+    problem = misfit(shape, recipe.stages, students)
     if problem is not None:
         raise JobError(problem.code, problem.message, f"recipe.{problem.field}")
+
+
+def student_folders(recipe: Recipe) -> dict[int, str]:
+    """The folders of trained students that stages start from, by the stage's index."""
+    students = {index: getattr(stage, "student", None) for index, stage in enumerate(recipe.stages)}
+    return {
+        index: student.model
+        for index, student in students.items()
+        if isinstance(student, Student) and student.model is not None
+    }
+
+
+def _of_student(index: int) -> str:
+    return f"recipe.stages.{index}.student.model"
+
+
+def _shape_in(folder: Path) -> Shape | None:
+    """The shape of a model in a folder; None if its configuration cannot be read."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (ValueError, OSError):
+        return None
+    formats = [name for name, file in FORMAT_FILES.items() if (folder / file).exists()]
+    shape = replace(stored_shape(config).of_format(*formats), complete=True)
+    if "sliced" not in formats:
+        return shape
+    try:
+        layers = json.loads((folder / FORMAT_FILES["sliced"]).read_text(encoding="utf-8"))["layers"]
+        sizes = {layer["neurons"] for layer in layers}
+    except (ValueError, LookupError, TypeError):
+        sizes = set()
+    inner = sizes.pop() if len(sizes) == 1 else None
+    return replace(shape, intermediate_size=inner if type(inner) is int else None)
 
 
 def _check_folder(folder: Path, allowed: list[Path], field: str = FIELD) -> None:

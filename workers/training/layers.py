@@ -10,7 +10,7 @@ from typing import Any
 from pricetag.recipes.students import Student
 from workers.job.context import StageContext
 from workers.job.request import JobError
-from workers.training.finetune import count_operations, full_profile, model_profile, training_labels
+from workers.training.finetune import count_operations, model_profile, training_labels
 from workers.training.formats import registry
 from workers.training.model.loaded import Loaded
 from workers.training.model.models import for_training, for_use
@@ -39,8 +39,6 @@ def _require_layers(context: StageContext, loaded: Loaded) -> int:
     problem = None
     if notes:
         problem = f"the model is {', '.join(notes)}"
-    elif full_profile(context, loaded).is_sparse:
-        problem = "the model is pruned"
     else:
         try:
             count = len(encoder_layers(loaded.model))

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from pricetag.recipes import FromRun, Recipe, traits_of
-from pricetag.recipes.students import Student
 from workers.job import programs, roots, steps
 from workers.job.context import ModelRef, StageContext
 from workers.job.reporter import Reporter, SilentReporter
 from workers.job.request import Job, JobError
-from workers.job.sources import check_shapes, resolve_folder, resolve_model
+from workers.job.sources import check_shapes, resolve_folder, resolve_model, student_folders
 from workers.job.steps import Step
 from workers.training.data.texts import load_split
 from workers.training.tasks.registry import task_of
@@ -89,7 +88,7 @@ def check_files(described: Recipe, data_roots: Sequence[Path]) -> list[str]:
     model = None
     if isinstance(model_source, str) and "model" not in missing:
         model = resolve_model(job, described)
-        check_shapes(model, described)
+    check_shapes(job, model, described)
     check(job, described, SilentReporter(), model, {}, elsewhere)
     return skipped
 
@@ -120,14 +119,9 @@ def _is_in(missing: Collection[str], described: Recipe, split: str) -> bool:
 
 def _student_folders(described: Recipe) -> dict[str, str]:
     """The folders of trained students that stages start from, by field."""
-    students = {
-        f"stages.{index}.student.model": getattr(stage, "student", None)
-        for index, stage in enumerate(described.stages)
-    }
     return {
-        field: student.model
-        for field, student in students.items()
-        if isinstance(student, Student) and student.model is not None
+        f"stages.{index}.student.model": place
+        for index, place in student_folders(described).items()
     }
 
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from pricetag.recipes.kinds import Paper, RecipeEntry
 from pricetag.recipes.shapes import MisfitError, Shape
-from pricetag.recipes.students import Student, student_shape
+from pricetag.recipes.students import Student, imitating_shape
 from pricetag.recipes.training import TRAINING, FullTraining
 
 HEADS_PER_HEAD = 4
@@ -88,7 +88,7 @@ def check_pair(params: DistillMinilm, teacher: Shape, student: Shape) -> None:
 
 
 def _shape(params: DistillMinilm, teacher: Shape) -> Shape:
-    student = student_shape(params.student, teacher)
+    student = imitating_shape(params.student, teacher, attention=True)
     check_pair(params, teacher, student)
     return student
 

@@ -9,8 +9,8 @@ from pydantic import Field
 
 from pricetag.recipes.data import FromScratch
 from pricetag.recipes.kinds import Paper, RecipeEntry
-from pricetag.recipes.shapes import MisfitError, Shape
-from pricetag.recipes.students import Student, student_shape
+from pricetag.recipes.shapes import MisfitError, Shape, require_states
+from pricetag.recipes.students import Student, imitating_shape
 from pricetag.recipes.training import TRAINING, FullTraining
 
 
@@ -48,9 +48,12 @@ class DistillPkd(FullTraining):
 
 
 def _shape(params: DistillPkd, teacher: Shape) -> Shape:
-    plain = replace(teacher, formats=frozenset())  # the run's model, as the student's start
-    start = plain if params.start == "pretrained" else teacher
-    shape = student_shape(params.student, start)
+    start = teacher
+    if params.start == "pretrained":
+        start = replace(teacher.of_run or Shape(), student=teacher.student)
+    shape = imitating_shape(params.student, start, attention=False)
+    if params.student.model is not None:
+        require_states(teacher, "teacher", attention=False, leaves_early=True)
     if shape.layers is not None and shape.layers < 2:
         raise MisfitError(
             "student.layers", "must be two or more: the last layer learns no [CLS] state"

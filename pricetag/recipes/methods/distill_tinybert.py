@@ -11,7 +11,7 @@ from pricetag.accounting.forecast.from_history import Work
 from pricetag.recipes.data import FromScratch
 from pricetag.recipes.kinds import Paper, RecipeEntry
 from pricetag.recipes.shapes import MisfitError, Shape
-from pricetag.recipes.students import Student, student_shape
+from pricetag.recipes.students import Student, imitating_shape
 from pricetag.recipes.tasks import LANGUAGE_MODELS, TaskEntry
 from pricetag.recipes.training import (
     TRAINING,
@@ -95,7 +95,7 @@ def check_heads(teacher: Shape, student: Shape) -> None:
 
 
 def _shape(params: DistillTinybert, teacher: Shape) -> Shape:
-    student = student_shape(params.student, teacher)
+    student = imitating_shape(params.student, teacher, attention=True)
     check_heads(teacher, student)
     return student
 

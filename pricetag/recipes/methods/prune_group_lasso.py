@@ -45,7 +45,9 @@ class PruneGroupLasso(Regularized):
 
 def _reshape(params: PruneGroupLasso, shape: Shape) -> Shape:
     require_whole_layers(shape)
-    return replace(shape.of_format("sliced"), heads=None, intermediate_size=None)
+    inner = shape.intermediate_size if params.groups == "heads" else None
+    heads = shape.heads if params.groups == "neurons" else None
+    return replace(shape.of_format("sliced"), heads=heads, intermediate_size=inner)
 
 
 ENTRY = RecipeEntry(

@@ -92,6 +92,14 @@ def _reshape(params: PruneLayerdrop, shape: Shape) -> Shape:
         raise MisfitError("keep", message, "layers-not-removable") from error
 
 
+def _check_scratch(params: PruneLayerdrop) -> MisfitError | None:
+    if params.epochs == 0:
+        return MisfitError(
+            "epochs", "may not be 0: the run's model has random weights; train it first"
+        )
+    return None
+
+
 def _splits(params: PruneLayerdrop) -> tuple[SplitNeed, ...]:
     return evaluation_splits(params) if params.epochs == 0 else training_splits(params)
 
@@ -120,6 +128,7 @@ ENTRY = RecipeEntry(
         splits=_splits,
         work=training_work,
         reshape=_reshape,
+        check_scratch=_check_scratch,
         tuning=TRAINING.tuning | {"p"},
     ),
 )

@@ -149,6 +149,8 @@ def _reshape(params: PruneQa, shape: Shape) -> Shape:
     """Check that some units leave and one a layer remains, as far as the shape is known."""
     require_whole_layers(shape)
     after = shape.of_format("sliced")
+    if params.neurons != 0 and (params.neurons is not None or params.criterion == "l0"):
+        after = replace(after, intermediate_size=None)
     if shape.layers is None:
         return after
     for option, share, size in (

@@ -56,8 +56,18 @@ def _check_model(params: PruneSparsebert, model: object) -> MisfitError | None:
 
 
 def _reshape(params: PruneSparsebert, shape: Shape) -> Shape:
-    if params.start == "teacher":  # the student is a copy of the teacher
-        require_plain_teacher(shape)
+    start = shape if params.start == "teacher" else shape.of_run or Shape()
+    require_plain_teacher(start)  # the student has the teacher's shape, and weights of the start
+    for option, size, own in (
+        ("hidden_size", shape.hidden_size, start.hidden_size),
+        ("num_attention_heads", shape.heads, start.heads),
+    ):
+        if size is not None and own is not None and size != own:
+            raise MisfitError(
+                "start",
+                f"the run's model has {option} {own} and its teacher {size}: their states are "
+                "compared; use start: teacher",
+            )
     return replace(shape, formats=frozenset())
 
 

@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from pricetag.recipes.kinds import Paper, RecipeEntry
 from pricetag.recipes.quantizing import WITH_TRAINING
+from pricetag.recipes.shapes import MisfitError, Shape
 from pricetag.recipes.training import FullTraining
 
 Bits = Annotated[int, Field(ge=2, le=8)]
@@ -85,6 +86,16 @@ class QuantizeQbert(FullTraining):
         return self
 
 
+def _reshape(params: QuantizeQbert, shape: Shape) -> Shape:
+    if params.bits == "auto" and "deq" in shape.formats:
+        raise MisfitError(
+            "bits",
+            "the implicit gradient of a deq model has no second derivatives; state the bits",
+            "bad-model",
+        )
+    return shape
+
+
 def _fault(field: str, message: str) -> PydanticCustomError:
     return PydanticCustomError(field, "{what}", {"what": message, "field": field})
 
@@ -109,5 +120,5 @@ ENTRY = RecipeEntry(
         "epochs": 1,
         "learning_rate": 2e-5,
     },
-    traits=replace(WITH_TRAINING, tuning=WITH_TRAINING.tuning | {"ema_decay"}),
+    traits=replace(WITH_TRAINING, reshape=_reshape, tuning=WITH_TRAINING.tuning | {"ema_decay"}),
 )

@@ -110,10 +110,17 @@ class Exits(nn.Module):
         self._only_pools = False
         with suppress(_EverybodyLeftError):
             type(model).forward(model, *args, **inputs)
-        self._only_pools = True
+        logits, every, left_at = self._logits, tuple(self._every), self.left_at
+        self._begin()  # tensors of a pass would keep the model from being copied
+        self.left_at = left_at
         if self.leaves_early:
-            return ExitsOutput(logits=self._logits)
-        return ExitsOutput(logits=self._every[-1], exit_logits=tuple(self._every))
+            return ExitsOutput(logits=logits)
+        return ExitsOutput(logits=every[-1], exit_logits=every)
+
+    def serve(self, model: PreTrainedModel) -> None:
+        """Be the forward pass of a model whose layers and pooler have these exits' hooks."""
+        self._of = [model]
+        model.forward = partial(self.run)  # not a method: accelerate would bind its function
 
     def before_layer(
         self, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -234,7 +241,7 @@ def add_exits(model: PreTrainedModel, layers: Sequence[int]) -> Exits:
         layer.register_forward_pre_hook(exits.before_layer, with_kwargs=True)
         layer.register_forward_hook(exits.after_layer)
     model.base_model.pooler.register_forward_pre_hook(exits.before_pooler)  # type: ignore[union-attr]
-    model.forward = partial(exits.run)  # not a method: accelerate would bind its function
+    exits.serve(model)
     return exits
 
 

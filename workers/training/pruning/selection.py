@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from workers.training.formats.factorized_embedding import FactorizedEmbedding
 from workers.training.formats.sparse import Matrix, prunable
 
 PRUNED_FROM = 0.05
@@ -24,7 +25,8 @@ def with_others(
 
     Args:
         model: A model with an encoder.
-        embeddings: Whether the word embeddings are among them; an output layer may share them.
+        embeddings: Whether the word embeddings are among them, both factors of a factorized table;
+            an output layer may share them.
         pooler: Whether the pooler is among them, if the model has one.
     """
     others: dict[str, Matrix] = {}
@@ -32,6 +34,9 @@ def with_others(
     for name, module in model.named_modules():
         if pooler and isinstance(module, nn.Linear) and _POOLER.search(name):
             others[name] = module
+        elif embeddings and module is table and isinstance(table, FactorizedEmbedding):
+            others[f"{name}.table"] = cast(Matrix, table.table)
+            others[f"{name}.project"] = table.project
         elif embeddings and module is table:
             # A table of weights is masked as a matrix is.
             others[name] = cast(Matrix, module)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import nn
 
 from pricetag.recipes.methods.prune_heads import PruneHeads, removed_after
 from workers.job.context import StageContext
@@ -20,6 +19,7 @@ from workers.training.decisions import decided
 from workers.training.evaluate import evaluate
 from workers.training.finetune import full_profile, new_tally, training_data
 from workers.training.fit import Horizon, Outcome, fit, report_training
+from workers.training.formats.modules import take_modules
 from workers.training.metrics import LOWER_IS_BETTER
 from workers.training.model.loaded import Loaded
 from workers.training.rounds import Result, Round, run_rounds
@@ -112,7 +112,7 @@ class _Steps:
         outcome = self._recover(one) if params.recovery_epochs else None
         undone = first is not None and self._is_too_low(one, first)
         if undone and kept is not None:
-            _put_back(self.loaded.model, kept)
+            take_modules(self.loaded.model, kept)
             self.alive = before
             self.context.reporter.log(f"step {one.number + 1}: undone, below the floor")
         return {
@@ -190,9 +190,3 @@ class _Steps:
         if name in LOWER_IS_BETTER:
             return bool(now["value"] > first["value"] / floor)
         return bool(now["value"] < first["value"] * floor)
-
-
-def _put_back(model: nn.Module, earlier: nn.Module) -> None:
-    """Give a model the modules of an earlier copy, in place."""
-    for name, child in earlier.named_children():
-        setattr(model, name, child)

@@ -8,13 +8,13 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
 
 from pricetag.recipes.pruning import Regularized
 from workers.job.context import StageContext, StageResult
 from workers.training.decisions import decided
 from workers.training.fit import Horizon
 from workers.training.formats import registry
+from workers.training.formats.modules import take_modules
 from workers.training.formats.sliced import widen_layer
 from workers.training.model.loaded import Loaded
 from workers.training.phases import Phase, train_in_phases
@@ -114,10 +114,4 @@ def _apply(loaded: Loaded, made: Mapping[str, Any], fresh: bool, seed: int) -> N
         for number, (heads, neurons) in enumerate(made["sizes"] or ()):
             widen_layer(model, number, heads, neurons)
         if fresh:
-            _replace(model, registry.skeleton(model.config, registry.describe(model)))
-
-
-def _replace(model: nn.Module, other: nn.Module) -> None:
-    """Give a model the modules of another one of its class, in place."""
-    for name, child in other.named_children():
-        setattr(model, name, child)
+            take_modules(model, registry.skeleton(model.config, registry.describe(model)))
