@@ -17,7 +17,7 @@ from app.api.deps import Resources, reject_unknown_query
 from app.api.v1.router import router as v1
 from app.cancellation import end_tasks
 from app.db import Database, keep_database_up, resolve_database_url
-from app.edge import bodies, paths
+from app.edge import bodies, paths, proxies
 from app.housekeeping import keep_house, keep_packed, keep_rolled_up
 from app.services.events import EventHub
 from app.settings import Settings, get_settings
@@ -104,6 +104,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     web.install(app)
     bodies.install(app, config.max_body_bytes)
     paths.install(app)
+    proxies.install(app, config.trusted_proxies)
     access.require_everywhere(app)
     return app
 

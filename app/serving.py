@@ -185,6 +185,7 @@ def serve(
             log_config=None,
             timeout_graceful_shutdown=DRAIN_S,
             server_header=False,
+            proxy_headers=False,  # app.edge.proxies
             **connections.options(connections.raise_descriptor_limit()),
         )
         run_server(uvicorn.Server(config), listener)

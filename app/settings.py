@@ -7,6 +7,7 @@ import os
 import tomllib
 from decimal import Decimal
 from functools import lru_cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -232,6 +233,73 @@ class Settings(BaseSettings):
         str, Field(pattern=r"^https?://", description="Address of the Electricity Maps API.")
     ] = "https://api.electricitymaps.com/v3"
 
+    public_url: Annotated[
+        str | None,
+        Field(
+            pattern=r"^https?://[^\s?#]+$",
+            description="Address of the dashboard in browsers, for an identity provider's way "
+            "back, e.g. `https://lab.example.org/pricetag`.",
+        ),
+    ] = None
+    trusted_proxies: Annotated[
+        list[str],
+        NoDecode,
+        Field(
+            description="Comma-separated addresses or networks of proxies whose "
+            "`X-Forwarded-Proto` and `X-Forwarded-For` are believed."
+        ),
+    ] = ["127.0.0.1", "::1"]
+    remote_user_proxies: Annotated[
+        list[str],
+        NoDecode,
+        Field(
+            description="Comma-separated addresses or networks of proxies that sign users in: "
+            "their `Remote-User` and `Remote-Groups` (comma-separated) are believed. Only they "
+            "may be able to reach the server, and they must drop these headers of browsers. "
+            "Default: none."
+        ),
+    ] = []
+    oidc_issuer: Annotated[
+        str | None,
+        Field(
+            pattern=r"^https?://[^\s?#]+$",
+            description="Issuer of the identity provider (OpenID Connect) that users sign in "
+            "with, exactly as it names itself. Default: the provider is off.",
+        ),
+    ] = None
+    oidc_client_id: Annotated[
+        str | None, Field(description="Client ID of this server at the identity provider.")
+    ] = None
+    oidc_client_secret: Annotated[
+        SecretStr | None,
+        Field(description="Client secret. Default: a public client, which has none."),
+    ] = None
+    oidc_name: Annotated[
+        str, Field(min_length=1, max_length=60, description="Name of the provider on its button.")
+    ] = "single sign-on"
+    oidc_scope: Annotated[
+        str, Field(description="Scopes requested from the provider, separated by spaces.")
+    ] = "openid profile email"
+    oidc_groups_claim: Annotated[
+        str, Field(description="Claim of the ID token with the user's groups.")
+    ] = "groups"
+    group_roles: Annotated[
+        dict[str, Literal["viewer", "member", "admin"]],
+        NoDecode,
+        Field(
+            description="Roles of groups of the provider or proxy, e.g. `staff=member,it=admin`; "
+            "the highest counts, at every sign-in. Without this setting, roles are changed by "
+            "administrators alone."
+        ),
+    ] = {}
+    default_role: Annotated[
+        Literal["viewer", "member"] | None,
+        Field(
+            description="Role of users of the provider or proxy whose groups have none. Default: "
+            "they cannot sign in."
+        ),
+    ] = None
+
     client: dict[str, Any] = {}
 
     @field_validator("database_url")
@@ -265,6 +333,26 @@ class Settings(BaseSettings):
             return [name.strip() for name in value.split(",") if name.strip()]
         return value
 
+    @field_validator("trusted_proxies", "remote_user_proxies", mode="before")
+    @classmethod
+    def _split_addresses(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            value = [part.strip() for part in value.split(",") if part.strip()]
+        for address in value:
+            ip_network(address, strict=False)
+        return value
+
+    @field_validator("group_roles", mode="before")
+    @classmethod
+    def _split_roles(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        pairs = [part.strip() for part in value.split(",") if part.strip()]
+        if not all("=" in pair for pair in pairs):
+            raise ValueError("must be GROUP=ROLE pairs, separated by commas")
+        split = [pair.rpartition("=") for pair in pairs]
+        return {group.strip(): role.strip() for group, _, role in split}
+
     @field_validator("data_dir", "artifacts_dir")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
@@ -281,6 +369,12 @@ class Settings(BaseSettings):
             raise ValueError("set grid_zone or grid_g_per_kwh, not both")
         if self.grid_g_per_kwh is None and (self.grid_year or self.grid_source):
             raise ValueError("grid_year and grid_source describe grid_g_per_kwh: set that too")
+        return self
+
+    @model_validator(mode="after")
+    def _whole_provider(self) -> Self:
+        if self.oidc_issuer is not None and not (self.oidc_client_id and self.public_url):
+            raise ValueError("oidc_issuer also needs oidc_client_id and public_url")
         return self
 
     @property

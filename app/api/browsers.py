@@ -17,6 +17,8 @@ from app.services.errors import ForbiddenError
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 SECURE_NAME = "__Host-pricetag"
+VISIT = "-visit"
+"""End of the name of the cookie that a visit to the identity provider is known by."""
 
 
 class CrossSiteError(ForbiddenError):
@@ -65,8 +67,7 @@ def cookie_name(request: Request) -> str | None:
 
 def session_secret(request: Request) -> str | None:
     """The secret of the browser's session, where a cookie counts."""
-    name = cookie_name(request)
-    secret = None if name is None else request.cookies.get(name)
+    secret = kept(request)
     if secret is None:
         return None
     if is_page(request):
@@ -96,19 +97,20 @@ async def require_own_forms(request: Request) -> None:
         )
 
 
-def keep(request: Request, response: Response, secret: str) -> None:
-    """Gives the browser the secret of its session.
+def keep(request: Request, response: Response, secret: str, *, suffix: str = "") -> None:
+    """Gives the browser a secret, until it is closed or the secret has ended.
 
     Args:
         request: The sign-in, over https or on this machine.
         response: Gets the cookie.
-        secret: The session's secret.
+        secret: The secret of the session, or of a visit to the identity provider.
+        suffix: End of the cookie's name.
     """
     name = cookie_name(request)
     if name is None:
-        raise ValueError("a session's secret must not be sent over plain http")
+        raise ValueError("a secret must not be sent over plain http")
     response.set_cookie(
-        name,
+        name + suffix,
         secret,
         path="/",
         httponly=True,
@@ -117,10 +119,16 @@ def keep(request: Request, response: Response, secret: str) -> None:
     )
 
 
-def forget(request: Request, response: Response) -> None:
-    """Removes the session's cookie from the browser."""
+def kept(request: Request, *, suffix: str = "") -> str | None:
+    """The secret that the browser has under a name."""
+    name = cookie_name(request)
+    return None if name is None else request.cookies.get(name + suffix)
+
+
+def forget(request: Request, response: Response, *, suffix: str = "") -> None:
+    """Removes a secret from the browser."""
     name = cookie_name(request)
     if name is not None:
         response.delete_cookie(
-            name, path="/", httponly=True, samesite="lax", secure=name == SECURE_NAME
+            name + suffix, path="/", httponly=True, samesite="lax", secure=name == SECURE_NAME
         )

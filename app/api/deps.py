@@ -18,8 +18,10 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from app.api import browsers
 from app.api.body import read_body
 from app.db import Database, Session
+from app.edge.proxies import came_from
 from app.services import tokens, web_sessions
 from app.services.alarms import Alarms
+from app.services.errors import UnauthenticatedError
 from app.services.events import EventHub
 from app.services.live.hub import LiveHub
 from app.services.principals import Principal
@@ -82,7 +84,7 @@ async def get_caller(
     principal, is_use_due = (
         await _of_token(session, credentials.credentials if credentials else None)
         if secret is None
-        else await _of_session(session, secret)
+        else await _of_session(request, session, secret, resources.settings)
     )
     if is_use_due or not _goes_on(request.scope.get("route")):
         await session.commit()
@@ -98,9 +100,21 @@ async def _of_token(session: Session, secret: str | None) -> tuple[Principal, bo
     return authenticated.principal, authenticated.is_use_due
 
 
-async def _of_session(session: Session, secret: str) -> tuple[Principal, bool]:
+async def _of_session(
+    request: Request, session: Session, secret: str, settings: Settings
+) -> tuple[Principal, bool]:
     recognized = await web_sessions.recognize(session, secret)
+    if recognized.method == "proxy":
+        name = remote_user(request, settings)
+        if name != recognized.principal.name:
+            raise UnauthenticatedError("The proxy has signed in somebody else; sign in again.")
     return recognized.principal, recognized.is_use_due
+
+
+def remote_user(request: Request, settings: Settings) -> str | None:
+    """The user whom a proxy has signed in, if the request came from a listed one."""
+    name = request.headers.get("remote-user")
+    return name if name and came_from(request, settings.remote_user_proxies) else None
 
 
 async def _note_use(session: Session, principal: Principal) -> None:
@@ -149,10 +163,14 @@ def _calls(dependant: Any) -> Iterator[Any]:
             yield from _calls(dependency)
 
 
+FOREIGN_QUERY = {"x-foreign-query": True}
+"""`openapi_extra` of an operation whose query another server composes."""
+
+
 async def reject_unknown_query(request: Request) -> None:
     """Rejects unknown query parameters: a misspelled filter must not select everything."""
     route = request.scope.get("route")
-    if not isinstance(route, APIRoute):
+    if not isinstance(route, APIRoute) or route.openapi_extra == FOREIGN_QUERY:
         return
     known_names = _query_names(route.dependant)
     unknown = sorted(set(request.query_params) - known_names)

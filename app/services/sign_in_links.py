@@ -1,9 +1,10 @@
-"""One-time links: whoever opens one is signed in as its user, once."""
+"""Sign-ins under way: one-time links, and visits to the identity provider."""
 
 from __future__ import annotations
 
 import secrets
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from app.db import Session
@@ -15,6 +16,7 @@ from app.services.users import UserDisabledError
 from models import SignIn, User
 
 LIFETIME = timedelta(hours=1)
+VISIT = timedelta(minutes=10)
 CODE_BYTES = 24
 
 
@@ -89,3 +91,34 @@ async def for_an_admin(session: Session) -> str | None:
     """The code of a new link for the first administrator who is not disabled, if there is one."""
     admin = await users.first_admin(session)  # none: all are disabled
     return None if admin is None else await create(session, admin)
+
+
+async def keep_visit(session: Session, details: Mapping[str, str]) -> str:
+    """Keeps the details of a visit to the provider.
+
+    Args:
+        session: Committed by the caller.
+        details: What has to be compared when the browser comes back.
+
+    Returns:
+        The secret under which the browser finds them.
+    """
+    secret = secrets.token_urlsafe(CODE_BYTES)
+    now = datetime.now(UTC)
+    row = SignIn(
+        id=uuid.uuid4(),
+        secret_sha256=secret_sha256(secret),
+        details=dict(details),
+        created_at=now,
+        expires_at=now + VISIT,
+    )
+    await web_sessions.add(session, row)
+    return secret
+
+
+async def take_visit(session: Session, secret: str | None) -> Mapping[str, str] | None:
+    """The details of a visit, once; None if there is none with this secret."""
+    if secret is None:
+        return None
+    row = await web_sessions.use(session, secret_sha256(secret))
+    return None if row is None else row.details

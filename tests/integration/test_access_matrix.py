@@ -124,6 +124,9 @@ PAGES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "show_docs": ({}, {}),
     "show_asset": ({"version": "0", "name": "pricetag.css"}, {}),
     "show_sign_in": ({}, {}),
+    "use_token": ({}, {"data": {"token": "pt_wrong"}}),
+    "visit_provider": ({}, {}),
+    "return_from_provider": ({}, {}),
     "open_link": ({"code": "{link}"}, {}),
     "use_link": ({"code": "{link}"}, {}),
     "sign_out": ({}, {}),
@@ -135,7 +138,12 @@ PAGES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "end_session": ({"session_id": "{session}"}, {}),
 }
 # Whoever may call these gets another response than 2xx, for reasons of their own.
-ALLOWED_BUT: dict[str, int] = {"fetchCarbon": 409}  # no provider is set up
+ALLOWED_BUT: dict[str, int] = {
+    "fetchCarbon": 409,  # no provider is set up
+    "use_token": 401,  # not a token
+    "visit_provider": 404,  # no identity provider is set up
+    "return_from_provider": 404,
+}
 # Operations of the lab whose request names runs: a hidden run is one that is not there.
 NAMES_RUNS: dict[str, int] = {"compareRuns": 422, "createReport": 422}
 
@@ -160,7 +168,7 @@ def sees(caller: Caller, target: Target) -> bool:
 def expected(operation_id: str, access: Access, caller: Caller, target: Target) -> int | None:
     """The status of an error; None where the request must succeed."""
     if access.role is None:
-        return None
+        return ALLOWED_BUT.get(operation_id)
     if caller in UNKNOWN:
         return 401
     if RANK[ROLES[caller]] < RANK[access.role]:

@@ -43,6 +43,11 @@ async def by_name(session: AsyncSession, name: str) -> User | None:
     return (await session.execute(select(User).where(User.name == name))).scalar_one_or_none()
 
 
+async def by_identity(session: AsyncSession, issuer: str, subject: str) -> User | None:
+    query = select(User).where(User.issuer == issuer, User.subject == subject)
+    return (await session.execute(query)).scalar_one_or_none()
+
+
 async def save(session: AsyncSession) -> bool:
     """Writes changes of users; returns False if a name or an external identity is in use."""
     try:

@@ -9,9 +9,11 @@ from fastapi.responses import RedirectResponse
 
 from app.api import browsers
 from app.api.access import ME, OPEN
-from app.api.deps import Caller, CurrentSession
-from app.services import sign_in_links, web_sessions
+from app.api.deps import Caller, CurrentSession, ServerResources, remote_user
+from app.services import identities, sign_in_links, tokens, users, web_sessions
 from app.services.errors import ForbiddenError
+from app.services.identities import PROXY
+from app.services.oidc import Identity
 from app.web import links
 from app.web.forms import Form
 from app.web.rendering import THEME_COOKIE, THEMES, page_router, render
@@ -47,11 +49,51 @@ def go_on(request: Request, path: str | None) -> RedirectResponse:
     return RedirectResponse(location, 303, headers={"Cache-Control": "no-store"})
 
 
+def welcome(request: Request, begun: web_sessions.Begun, path: str | None) -> RedirectResponse:
+    """Keeps a new session in the browser, and goes on."""
+    response = go_on(request, path)
+    browsers.keep(request, response, begun.secret)
+    return response
+
+
+def browser_of(request: Request) -> str | None:
+    """The browser's own name."""
+    return request.headers.get("user-agent")
+
+
 @router.get("/login", dependencies=[OPEN])
-async def show_sign_in(request: Request, next: Next = None) -> Response:
-    """How to sign in here."""
+async def show_sign_in(
+    request: Request, session: CurrentSession, resources: ServerResources, next: Next = None
+) -> Response:
+    """How to sign in here; a proxy's user is signed in at once."""
+    settings = resources.settings
     transport = browsers.transport(request)
-    return render(request, "sign_in.html", next=links.local_path(next), transport=transport)
+    name = remote_user(request, settings)
+    if name is not None and transport != "plain":
+        groups = request.headers.get("remote-groups", "").split(",")
+        identity = Identity(PROXY, name, name, groups=[group.strip() for group in groups])
+        user = await identities.user_for(session, identity, settings)
+        begun = await web_sessions.begin(session, user, "proxy", browser=browser_of(request))
+        return welcome(request, begun, next)
+    return render(
+        request,
+        "sign_in.html",
+        next=links.local_path(next),
+        transport=transport,
+        provider=settings.oidc_name if settings.oidc_issuer else None,
+    )
+
+
+@router.post("/login", dependencies=[OPEN])
+async def use_token(request: Request, session: CurrentSession, form: Form) -> Response:
+    """Signs in with the rights of an API token, until the token ends."""
+    require_private(request)
+    principal = await tokens.authenticate(session, form.get("token"))
+    user = await users.get(session, principal.user_id)
+    begun = await web_sessions.begin(
+        session, user, "token", browser=browser_of(request), token_id=principal.token_id
+    )
+    return welcome(request, begun, form.get("next"))
 
 
 @router.get("/login/link/{code}", dependencies=[OPEN])
@@ -75,10 +117,8 @@ async def use_link(request: Request, session: CurrentSession, code: Code) -> Res
 
 
 async def _redeem(request: Request, session: CurrentSession, code: str) -> Response:
-    begun = await sign_in_links.redeem(session, code, request.headers.get("user-agent"))
-    response = go_on(request, "/")
-    browsers.keep(request, response, begun.secret)
-    return response
+    begun = await sign_in_links.redeem(session, code, browser_of(request))
+    return welcome(request, begun, "/")
 
 
 @router.post("/logout", dependencies=[ME])
