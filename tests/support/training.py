@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import pickle
 import subprocess
@@ -10,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 import torch
@@ -127,26 +128,50 @@ def counted_once(
     # Not above: these load transformers, which must not happen before ``quiet.settle``.
     from workers.training import finetune
     from workers.training.cost.flops import architecture_key, profile
+    from workers.training.formats import registry
+    from workers.training.formats.profile import count_structure
 
-    profiles: dict[str, FlopProfile] = {}
+    once = _Once(kept)
 
     def counted(config: PreTrainedConfig, head: Head) -> FlopProfile:
-        key = (
-            f"{head.name} {config.vocab_size if head.per_token else ''} {architecture_key(config)}"
-        )
-        place = kept / hashlib.sha256(key.encode()).hexdigest() if kept else None
-        if key not in profiles and place and place.exists():
-            profiles[key] = pickle.loads(place.read_bytes())
-        if key not in profiles:
-            profiles[key] = profile(config, head)
-            if place:
-                with replaced(place) as draft:
-                    draft.write_bytes(pickle.dumps(profiles[key]))
-        return profiles[key]
+        vocabulary = config.vocab_size if head.per_token else None
+        key = (head.name, vocabulary, architecture_key(config))
+        return once(key, lambda: profile(config, head))
+
+    def structure(config: PreTrainedConfig, notes: registry.Notes) -> Any:
+        modules = json.dumps(registry.structure(notes), sort_keys=True)
+        sizes = (config.num_labels, getattr(config, "vocab_size", None))
+        key = (architecture_key(config), config.architectures, sizes, modules)
+        return once(key, lambda: count_structure(config, notes))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(finetune, "profile", counted)
+        patch.setattr(finetune, "count_structure", structure)
         yield counted
+
+
+Count = TypeVar("Count")
+
+
+class _Once:
+    """Counts what has no count yet, in this process and in those that share the folder."""
+
+    def __init__(self, kept: Path | None) -> None:
+        self._kept = kept
+        self._counts: dict[str, Any] = {}
+
+    def __call__(self, key: tuple[object, ...], count: Callable[[], Count]) -> Count:
+        name = hashlib.sha256(repr(key).encode()).hexdigest()
+        place = self._kept / name if self._kept else None
+        if name not in self._counts and place and place.exists():
+            self._counts[name] = pickle.loads(place.read_bytes())
+        if name not in self._counts:
+            self._counts[name] = count()
+            if place:
+                with replaced(place) as draft:
+                    draft.write_bytes(pickle.dumps(self._counts[name]))
+        counted: Count = self._counts[name]
+        return counted
 
 
 def carry_out(
