@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, BertConfig, BertForMaskedLM
 
@@ -16,10 +15,10 @@ from app.services.quoting.likeness import likeness, steps
 from app.services.quoting.operations import NoOperations, _training_step
 from pricetag.recipes import FromScratch, parse_recipe
 from pricetag.recipes.errors import RecipeError
+from tests.support.halves import assert_same_weights, in_halves
+from tests.support.new_architectures import PRETRAIN, kept_tensors, pretrained_then_tuned, tokens
 from tests.support.texts import SHALLOW, text_files, text_recipe
-from tests.support.training import TRAIN, carry_out, data_set, job, recipe
-from workers.job.pipeline import run
-from workers.job.reporter import Interrupted, SilentReporter
+from tests.support.training import carry_out, recipe
 from workers.training.architectures.fixed_point import relative_residual
 from workers.training.formats import registry
 from workers.training.formats.profile import profile
@@ -27,10 +26,7 @@ from workers.training.formats.profile import profile
 NOTE = {"format": 1, "solver": "broyden", "evaluations": 10, "gradient_evaluations": 10}
 DEQ = {"name": "deq", "evaluations": 3, "gradient_evaluations": 2}
 MODEL = {"config": {**SHALLOW, "num_hidden_layers": 1}, "architecture": DEQ}
-STAGE: dict[str, Any] = {
-    **{"kind": "pretrain", "method": "masked_lm", "max_steps": 4, "batch_size": 8},
-    **{"max_length": 16, "precision": "fp32", "learning_rate": 1e-3, "evaluate": False},
-}
+STAGE = {**PRETRAIN, "max_steps": 4}
 
 
 def deq(eager: bool = False, **changes: Any) -> BertForMaskedLM:
@@ -42,10 +38,6 @@ def deq(eager: bool = False, **changes: Any) -> BertForMaskedLM:
     model.config.architectures = ["BertForMaskedLM"]
     registry.rebuild(model, {"deq": {**NOTE, **changes}})
     return model
-
-
-def tokens(rows: int = 3, width: int = 8) -> torch.Tensor:
-    return torch.randint(5, 59, (rows, width), generator=torch.Generator().manual_seed(1))
 
 
 @pytest.mark.parametrize("solver", ["broyden", "anderson"])
@@ -164,49 +156,17 @@ def test_memory_for_the_backward_pass_does_not_grow_with_depth() -> None:
 
 
 def test_a_model_is_pretrained_reloaded_measured_and_fine_tuned_on_classes(tmp_path: Path) -> None:
-    text_files(tmp_path)
-    data_set(tmp_path)
-    measure = {"kind": "measure", "min_seconds": 0.05, "batch_size": 2}
-    described = text_recipe("masked_lm", {**STAGE, "evaluate": True}, measure, model=MODEL)
-    reporter = carry_out(tmp_path, described)
-    figures = {e["name"]: e["value"] for e in reporter.of("metric")}
-    (tmp_path / "work" / "stage-00" / "model").rename(tmp_path / "deq")
-    again = text_recipe("masked_lm", {"kind": "evaluate"}, model="deq")
-    second = carry_out(tmp_path, again, work_dir=tmp_path / "again")
-    (perplexity,) = [e["value"] for e in second.of("metric", name="perplexity")]
-    assert perplexity == figures["perplexity"]
-    tuned = recipe({**TRAIN, "learning_rate": 1e-9, "evaluate": False}, model="deq")
-    carry_out(tmp_path, tuned, work_dir=tmp_path / "tuned")
-    before = load_file(tmp_path / "deq" / "model.safetensors")
-    after = load_file(tmp_path / "tuned" / "stage-00" / "model" / "model.safetensors")
-    shared = before.keys() & after.keys()
+    shared = kept_tensors(*pretrained_then_tuned(tmp_path, MODEL))
     assert len([name for name in shared if ".encoder.layer.0." in name]) == 16
-    for name in shared:
-        torch.testing.assert_close(after[name], before[name], rtol=0, atol=1e-6)
-    assert (tmp_path / "tuned" / "stage-00" / "model" / "deq.json").exists()
 
 
 def test_an_interrupted_training_resumes_to_the_same_weights(tmp_path: Path) -> None:
     text_files(tmp_path)
     stage = {**STAGE, "checkpoint_after_s": 0, "checkpoint_every_s": 0}
     described = text_recipe("masked_lm", stage, model=MODEL)
-    carry_out(tmp_path, described, work_dir=tmp_path / "whole")
-
-    class Stopping(SilentReporter):
-        questions = 0
-
-        def stop_requested(self) -> str | None:
-            self.questions += 1
-            return "test" if self.questions > 2 else None
-
-    with pytest.raises(Interrupted):
-        run(job(tmp_path, described), Stopping())
-    carry_out(tmp_path, described, 2)
-    one, other = (
-        load_file(tmp_path / folder / "stage-00" / "model" / "model.safetensors")
-        for folder in ("whole", "work")
-    )
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    carry_out(tmp_path / "whole", described, data_roots=[tmp_path])
+    in_halves(tmp_path / "halves", described, 2, data_roots=[tmp_path])
+    assert_same_weights(tmp_path / "whole", tmp_path / "halves")
 
 
 def test_electra_pretrains_such_an_encoder(tmp_path: Path) -> None:

@@ -10,17 +10,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import load_file
 from torch import nn
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
 from pricetag.accounting.work.flops import EncoderShape, encoder_layer_flops, linear_flops
 from pricetag.recipes import parse_recipe
 from pricetag.recipes.errors import RecipeError
+from tests.support.halves import assert_same_weights, in_halves, made_by
 from tests.support.recording import RecordingReporter
-from tests.support.training import CONFIG, TRAIN, carry_out, counted_once, data_set, job, recipe
-from workers.job.pipeline import run
-from workers.job.reporter import Interrupted, JobError
+from tests.support.training import CONFIG, TRAIN, carry_out, counted_once, data_set, recipe
+from workers.job.reporter import JobError
 from workers.methods.group_lasso import (
     GroupLasso,
     ShrinkGroups,
@@ -196,10 +195,6 @@ ONE_BY_ONE = {
 }
 
 
-def made_by(folder: Path) -> Path:
-    return folder / "work/stage-00/model"
-
-
 @pytest.fixture(scope="module")
 def shrunk(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RecordingReporter]:
     """A model from whose layers the proximal steps and the threshold have removed groups."""
@@ -263,15 +258,10 @@ def test_a_stage_interrupted_after_the_cut_ends_at_the_same_weights(
 ) -> None:
     root, _ = shrunk
     described = recipe(ONE_BY_ONE, model={"config": SMALL})
-    with counted_once():
-        with pytest.raises(Interrupted):
-            run(job(tmp_path, described, data_roots=[root]), RecordingReporter(stop_after=50))
-        second = carry_out(tmp_path, described, attempt=2, data_roots=[root])
+    second = in_halves(tmp_path, described, 50, data_roots=[root])
     logs = [event["text"] for event in second.of("log")]
     assert any("finished in an earlier attempt" in text for text in logs)
-    one, other = (load_file(made_by(folder) / "model.safetensors") for folder in (root, tmp_path))
-    assert one.keys() == other.keys()
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert_same_weights(root, tmp_path)
 
 
 def test_a_model_whose_layers_have_no_groups_of_their_own_is_rejected(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import load_file
 from torch.nn import functional
 from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
@@ -22,10 +21,9 @@ from pricetag.recipes import parse_recipe
 from pricetag.recipes.errors import RecipeError
 from pricetag.recipes.methods.prune_heads import removed_after
 from tests.support.gates import gate_pass
-from tests.support.recording import RecordingReporter
-from tests.support.training import CONFIG, TRAIN, carry_out, counted_once, data_set, job, recipe
-from workers.job.pipeline import run
-from workers.job.reporter import Interrupted, JobError
+from tests.support.halves import assert_same_weights, in_halves, made_by
+from tests.support.training import CONFIG, TRAIN, carry_out, counted_once, data_set, recipe
+from workers.job.reporter import JobError
 from workers.methods.heads import (
     gate_gradients,
     head_importance,
@@ -219,10 +217,6 @@ def pruned(root: Path, folder: Path, **options: Any) -> Any:
         return carry_out(folder, recipe({**HEADS, **options}, model="trained"), data_roots=[root])
 
 
-def made_by(folder: Path) -> Path:
-    return folder / "work/stage-00/model"
-
-
 def test_removed_heads_are_cut_out_and_counted_in_closed_form(
     trained: Path, tmp_path: Path
 ) -> None:
@@ -277,20 +271,10 @@ def test_an_interrupted_step_ends_at_the_same_weights(
     described = recipe({**HEADS, **options, "evaluate": False}, model="trained")
     with counted_once():
         carry_out(tmp_path / "whole", described, data_roots=[trained])
-        halves = tmp_path / "halves"
-        with pytest.raises(Interrupted):
-            run(
-                job(halves, described, data_roots=[trained]),
-                RecordingReporter(stop_after=questions),
-            )
-        second = carry_out(halves, described, attempt=2, data_roots=[trained])
+    second = in_halves(tmp_path / "halves", described, questions, data_roots=[trained])
     again = [event["text"] for event in second.of("log") if "earlier attempt" in event["text"]]
     assert len(again) == (0 if questions == 4 else 1)
-    one, other = (
-        load_file(made_by(folder) / "model.safetensors") for folder in (tmp_path / "whole", halves)
-    )
-    assert one.keys() == other.keys()
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert_same_weights(tmp_path / "whole", tmp_path / "halves")
 
 
 def test_a_model_without_heads_of_its_own_is_rejected(trained: Path, tmp_path: Path) -> None:

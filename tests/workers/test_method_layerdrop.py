@@ -18,6 +18,7 @@ from pricetag.accounting.work.flops import EncoderShape, encoder_layer_flops
 from pricetag.recipes import parse_recipe
 from pricetag.recipes.errors import RecipeError
 from pricetag.recipes.methods.prune_layerdrop import PruneLayerdrop
+from tests.support.halves import made_by
 from tests.support.training import CONFIG, TRAIN, carry_out, counted_once, data_set, recipe
 from workers.methods.layerdrop import LayerDrop, kept_layers
 from workers.training.formats import registry
@@ -90,10 +91,6 @@ def test_skipped_layers_change_nothing_and_save_their_operations() -> None:
     layers = model.bert.encoder.layer
     model.bert.encoder.layer = nn.ModuleList([layers[0], layers[2]])
     assert torch.equal(skipped, model(input_ids=ids).logits)
-
-
-def made_by(folder: Path) -> Path:
-    return folder / "work/stage-00/model"
 
 
 def test_a_model_is_trained_counted_and_cut(tmp_path: Path) -> None:

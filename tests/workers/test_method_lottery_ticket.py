@@ -12,10 +12,8 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from pricetag.recipes import parse_recipe
 from pricetag.recipes.errors import RecipeError
-from tests.support.recording import RecordingReporter
-from tests.support.training import CONFIG, TRAIN, carry_out, data_set, job, recipe
-from workers.job.pipeline import run
-from workers.job.reporter import Interrupted
+from tests.support.halves import assert_same_weights, in_halves
+from tests.support.training import CONFIG, TRAIN, carry_out, data_set, recipe
 from workers.job.request import JobError
 from workers.methods.lottery_ticket import (
     random_weights,
@@ -142,14 +140,8 @@ def test_a_stage_that_is_stopped_ends_at_the_same_ticket(tmp_path: Path, stop_af
     described = recipe({**TICKET, "rewind_to": 0.5}, model={"config": SMALL})
     whole, halves = data_set(tmp_path / "whole"), data_set(tmp_path / "halves")
     carry_out(whole, described)
-    with pytest.raises(Interrupted):
-        run(job(halves, described), RecordingReporter(stop_after=stop_after))
-    carry_out(halves, described, attempt=2)
-    one, other = (
-        load_file(root / "work" / "stage-00" / "model" / "model.safetensors")
-        for root in (whole, halves)
-    )
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    in_halves(halves, described, stop_after)
+    assert_same_weights(whole, halves)
 
 
 # ---- pure functions ----

@@ -18,10 +18,8 @@ from transformers import BertConfig, BertForSequenceClassification
 from pricetag.accounting.work.flops import EncoderShape, encoder_layer_flops
 from pricetag.recipes import parse_recipe
 from pricetag.recipes.errors import RecipeError
-from tests.support.recording import RecordingReporter
-from tests.support.training import CONFIG, TRAIN, carry_out, counted_once, data_set, job, recipe
-from workers.job.pipeline import run
-from workers.job.reporter import Interrupted
+from tests.support.halves import assert_same_weights, in_halves, made_by
+from tests.support.training import CONFIG, TRAIN, carry_out, counted_once, data_set, recipe
 from workers.methods.morphnet import (
     MorphPenalty,
     Side,
@@ -226,10 +224,6 @@ def test_the_term_is_a_share_of_the_cost_at_first() -> None:
 # ---- stages ----
 
 
-def made_by(folder: Path) -> Path:
-    return folder / "work/stage-00/model"
-
-
 def sizes_in(folder: Path) -> list[tuple[int, int]]:
     model = registry.load(made_by(folder))
     return [layer_sizes(model, number) for number in range(2)]
@@ -312,18 +306,10 @@ def test_an_interrupted_stage_ends_at_the_same_weights(
     whole: Path, tmp_path: Path, questions: int, finished: int
 ) -> None:
     described = recipe(TWICE, model={"config": SMALL})
-    with counted_once():
-        with pytest.raises(Interrupted):
-            run(
-                job(tmp_path, described, data_roots=[whole]),
-                RecordingReporter(stop_after=questions),
-            )
-        second = carry_out(tmp_path, described, attempt=2, data_roots=[whole])
+    second = in_halves(tmp_path, described, questions, data_roots=[whole])
     again = [event["text"] for event in second.of("log") if "earlier attempt" in event["text"]]
     assert len(again) == finished
-    one, other = (load_file(made_by(folder) / "model.safetensors") for folder in (whole, tmp_path))
-    assert one.keys() == other.keys()
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert_same_weights(whole, tmp_path)
 
 
 @pytest.mark.parametrize(

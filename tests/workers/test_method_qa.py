@@ -15,12 +15,12 @@ from pricetag.accounting.work.flops import EncoderShape, encoder_layer_flops, li
 from pricetag.recipes import parse_recipe
 from pricetag.recipes.errors import RecipeError
 from tests.support.gates import gate_pass
+from tests.support.halves import assert_same_weights, in_halves, made_by
 from tests.support.questions import question_files
 from tests.support.recording import RecordingReporter
 from tests.support.tasks import task_recipe
-from tests.support.training import TRAIN_TOKENS, carry_out, counted_once, job, recipe
-from workers.job.pipeline import run
-from workers.job.reporter import Interrupted, JobError
+from tests.support.training import TRAIN_TOKENS, carry_out, counted_once, recipe
+from workers.job.reporter import JobError
 from workers.training.formats import registry
 from workers.training.formats.profile import profile
 
@@ -122,10 +122,6 @@ def described(**options: Any) -> dict[str, Any]:
     return task_recipe("question_answering", stage, model="trained")
 
 
-def made_by(folder: Path) -> Path:
-    return folder / "work/stage-00/model"
-
-
 def forward_flops(heads: list[int], neurons: list[int], length: int) -> float:
     layers = [
         encoder_layer_flops(EncoderShape(1, 16, inner, 8 * number), length)
@@ -216,18 +212,12 @@ def test_an_interrupted_stage_ends_at_the_same_weights(
     )
     with counted_once():
         carry_out(tmp_path / "whole", full, data_roots=[trained])
-        halves = tmp_path / "halves"
-        with pytest.raises(Interrupted):
-            run(job(halves, full, data_roots=[trained]), RecordingReporter(stop_after=questions))
-        second = carry_out(halves, full, attempt=2, data_roots=[trained])
+    second = in_halves(tmp_path / "halves", full, questions, data_roots=[trained])
     again = [event["text"] for event in second.of("log") if "earlier attempt" in event["text"]]
     assert len(again) == (0 if questions == 3 else 1)
-    one, other = (
-        load_file(made_by(folder) / "model.safetensors") for folder in (tmp_path / "whole", halves)
-    )
-    assert one.keys() == other.keys()
-    assert not any("log_alpha" in name for name in one)
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert_same_weights(tmp_path / "whole", tmp_path / "halves")
+    stored = load_file(made_by(tmp_path / "halves") / "model.safetensors")
+    assert not any("log_alpha" in name for name in stored)
 
 
 def test_a_strong_penalty_closes_gates_and_a_weak_one_does_not(
