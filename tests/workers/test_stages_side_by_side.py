@@ -16,12 +16,14 @@ BEGIN = """
     from concurrent.futures import ThreadPoolExecutor
     from contextlib import contextmanager
     import pricetag
+    def took(name, began_s):
+        # In one piece, though other processes write to the same place.
+        os.write(1, f"took {name} {time.monotonic() - began_s}\\n".encode())
     @contextmanager
     def timed(name):
         began_s = time.monotonic()
         yield
-        # In one piece, though other processes write to the same place.
-        os.write(1, f"took {name} {time.monotonic() - began_s}\\n".encode())
+        took(name, began_s)
     def work(name, length, start=0.0):
         time.sleep(start)
         with timed(name), pricetag.stage(name):
@@ -53,8 +55,9 @@ async def stages_of(bench: Bench, script: str, seconds: float = 120) -> dict[str
     for metric in bench.records("metric"):
         stages[names[metric["key"]]].setdefault("metrics", []).append(metric["name"])
     for line in (record["text"].split() for record in bench.records("log")):
-        if line[0] == "took":
-            stages[line[1]]["took_s"] = float(line[2])
+        if line[:1] == ["took"]:
+            _, name, seconds_text = line
+            stages[name]["took_s"] = float(seconds_text)
     return stages
 
 
@@ -130,7 +133,7 @@ async def test_a_generators_stage_may_end_inside_another(bench: Bench) -> None:
     with timed("epoch"), pricetag.stage("epoch"):
         time.sleep(0.1)
         next(source, None)
-        print("took loader", time.monotonic() - began_s)
+        took("loader", began_s)
         time.sleep(0.2)
         pricetag.log(in_epoch=1)
     with pricetag.stage("after"):
