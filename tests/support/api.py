@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -82,12 +82,32 @@ class Api:
         return str(response.json()["id"])
 
 
+@contextmanager
+def application(database: Database, settings: Settings) -> Iterator[FastAPI]:
+    """An application that nobody else uses meanwhile, on a database that is open already.
+
+    Its routes take longer to build than most tests of them: the next test uses them again. What
+    a test gives it is in its resources alone.
+    """
+    unused = _unused.setdefault(settings.max_body_bytes, [])
+    app = unused.pop() if unused else create_app(settings)
+    app.state.resources = Resources(settings, database, EventHub(database))
+    try:
+        yield app
+    finally:
+        del app.state.resources
+        unused.append(app)
+
+
+_unused: dict[int, list[FastAPI]] = {}
+"""Applications by the one setting that they are built with."""
+
+
 @asynccontextmanager
 async def serving(database: Database, settings: Settings) -> AsyncIterator[Api]:
     """The application on a database that is open already; nothing runs beside requests."""
-    app = create_app(settings)
-    app.state.resources = Resources(settings, database, EventHub(database))
     async with AsyncExitStack() as stack:
+        app = stack.enter_context(application(database, settings))
 
         async def client(secret: str | None) -> httpx.AsyncClient:
             opened = httpx.AsyncClient(
