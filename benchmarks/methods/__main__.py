@@ -1,7 +1,7 @@
 """Command line of the benchmark of the methods.
 
 ``python -m benchmarks.methods --data sst2=FOLDER --data cola=FOLDER [--model FOLDER]
-[--seeds 1] [--only NAME ...] [--retry] [--render] [--quick]``
+[--seeds 1] [--only NAME ...] [--retry] [--render] [--quick] [--undecided] [--remeasure]``
 
 Each method of the registry runs once for each seed over REST, on a server, a database and a
 worker that the benchmark starts in the state folder. Started again, it goes on where it was.
@@ -11,32 +11,36 @@ Afterwards it writes ``docs/results.md``; ``--render`` does only that.
 from __future__ import annotations
 
 import argparse
-import platform
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
-from importlib import metadata, util
+from importlib import util
 from pathlib import Path
-from typing import Any
 
 from benchmarks.methods import catalog as catalogs
+from benchmarks.methods import claims as claiming
+from benchmarks.methods.conditions import conditions_here
 from benchmarks.methods.execute import (
-    INPUTS,
+    SERVICE,
     Executor,
     Workers,
     default_state,
     entries_for,
     running_service,
 )
-from benchmarks.methods.inputs import dev_count, prepare
-from benchmarks.methods.plan import Budget, trials
+from benchmarks.methods.inputs import INPUTS, prepare
+from benchmarks.methods.measurements import Measurements
+from benchmarks.methods.plan import Budget, Trial, trials
+from benchmarks.methods.proof_page import write_proof
 from benchmarks.methods.prove import Proof, summary
-from benchmarks.methods.render import write_pages
-from benchmarks.methods.state import State
+from benchmarks.methods.render import newest, results_of, write_pages
+from benchmarks.methods.state import Record, State
+from benchmarks.methods.undecided import open_claims, open_trials
 
 QUICK = Budget(examples=192, dev_examples=128, measured_s=0.2)
-PACKAGES = ("pricetag", "torch", "transformers")
+PROOF = replace(QUICK, examples=256, batch_size=16, learning_rate=4e-4, checkpoints=True)
+"""Few steps, of a size at which a model learns something."""
 
 
 def main() -> int:
@@ -46,17 +50,17 @@ def main() -> int:
         if not options.render:
             signal.signal(signal.SIGTERM, _end)  # so that the service ends, too
             _run(options, state)
-        page = write_pages(catalogs.read(), state, options.docs)
+        write = write_proof if options.prove else write_pages
+        page = write(catalogs.read(), state, options.docs)
     except (ValueError, OSError) as error:
         print(f"methods: {error}", file=sys.stderr)
         return 1
     print(f"wrote {page}")
-    return 0
+    return 0 if not options.prove else _proved(state)
 
 
 def _run(options: argparse.Namespace, state: State) -> None:
     catalog = catalogs.read()
-    entries = entries_for(catalog, options.only)
     data = dict(options.data)
     if not data:
         raise ValueError("--data is missing: NAME=FOLDER with train.tsv and dev.tsv")
@@ -67,19 +71,54 @@ def _run(options: argparse.Namespace, state: State) -> None:
         executor = Executor(client, catalog, budget, inputs, state)
         executor.proof = Proof(client, service.child_pid) if options.prove else None
         executor.ensure_worker = Workers(service, budget.threads).ensure
-        executor.retry, executor.seed_limit_s = options.retry, options.seed_limit_s
-        executor.run_limit_s = options.run_limit_s
-        records = executor.run(trials(entries, options.seeds, data))
-    if options.prove:
-        lines, holds = summary(records)
-        print("\n".join(lines))
-        if not holds:
-            raise ValueError("not every run succeeded, resumed and loaded as it should")
+        executor.retry, executor.run_limit_s = options.retry, options.run_limit_s
+        executor.read_again(newest(catalog, state))
+        if not options.remeasure:
+            executor.seed_limit_s = None if options.undecided else options.seed_limit_s
+            executor.run(_listed(options, state, list(data)))
+    if options.remeasure:
+        _remeasure(options.rounds, state)
+
+
+def _listed(options: argparse.Namespace, state: State, data: Sequence[str]) -> list[Trial]:
+    """The runs that the options name."""
+    catalog = catalogs.read()
+    if options.undecided:
+        results = results_of(newest(catalog, state).values(), state)
+        claims = open_claims(catalog, claiming.read(), results, options.seeds)
+        for each in claims:
+            print(f"{each.claim.id}: {len(each.trials)} runs, about {each.seconds:.0f} s")
+        return [trial for trial in open_trials(claims) if trial.data in data]
+    only = options.only or (catalog.one_of_each_method() if options.prove else None)
+    return trials(entries_for(catalog, only), options.seeds, data)
+
+
+def _remeasure(rounds: int, state: State) -> None:
+    """Predictions and times of all published models."""
+    from benchmarks.methods.published import Published  # loads torch
+    from benchmarks.methods.remeasure import remeasure
+
+    catalog, budget = catalogs.read(), state.budget()
+    artifacts, scratch = state.folder / SERVICE / "artifacts", state.folder / "scratch"
+    published = Published(catalog, budget, state.folder / INPUTS, artifacts, scratch)
+    records = [
+        record
+        for trial, record in sorted(newest(catalog, state).items())
+        if record.status == "succeeded" and catalog.runs[trial.name].is_measured
+    ]
+    remeasure(published, records, Measurements(state.folder), rounds, conditions_here(1))
+
+
+def _proved(state: State) -> int:
+    """Print what was shown of each run; 1 if something does not hold."""
+    records: list[Record] = list(newest(catalogs.read(), state).values())
+    lines, holds = summary(records)
+    print("\n".join(lines))
+    return 0 if holds else 1
 
 
 def _budget(options: argparse.Namespace) -> Budget:
-    budget = QUICK if options.quick else Budget()
-    budget = replace(budget, checkpoints=options.prove)
+    budget = PROOF if options.prove else QUICK if options.quick else Budget()
     stated = {name: getattr(options, name) for name in ("examples", "epochs", "threads")}
     return replace(budget, **{name: v for name, v in stated.items() if v is not None})
 
@@ -94,31 +133,7 @@ def _keep_conditions(state: State, budget: Budget, inputs: dict[str, str]) -> No
     if about and state.budget() != budget:
         raise ValueError(f"{state.folder} has runs of another budget; use another --state")
     inputs = about.get("inputs", {}) | inputs
-    counts = {name: dev_count(state.folder / INPUTS, name) for name in inputs}
-    kept = {"budget": asdict(budget), "inputs": inputs, "dev_examples": counts}
-    state.write_about(kept | _machine())
-
-
-def _machine() -> dict[str, Any]:
-    cpus = [
-        line.partition(":")[2].strip()
-        for line in _text("/proc/cpuinfo").splitlines()
-        if line.startswith("model name")
-    ]
-    return {
-        "date": datetime.now(UTC).date().isoformat(),
-        "processor": cpus[0] if cpus else platform.processor(),
-        "cores": len(cpus),
-        "packages": {name: metadata.version(name) for name in PACKAGES},
-        "python": platform.python_version(),
-    }
-
-
-def _text(path: str) -> str:
-    try:
-        return Path(path).read_text()
-    except OSError:
-        return ""
+    state.write_about({"budget": asdict(budget), "inputs": inputs})
 
 
 def _packaged() -> Path:
@@ -166,7 +181,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--threads", type=int, help="threads of the arithmetic (default 2)")
     add("--quick", action="store_true", help="a few hundred examples: a trial of everything")
     add("--prove", action="store_true",
-        help="kill each run in its training, resume it, and load its model again")  # fmt: skip
+        help="kill a run of each method in its midst, resume it, load its model")  # fmt: skip
+    add("--undecided", action="store_true",
+        help="further seeds for the claims that they may decide, the cheapest first")  # fmt: skip
+    add("--remeasure", action="store_true",
+        help="predict with and time all published models again, side by side")  # fmt: skip
+    add("--rounds", type=int, default=5, help="timings of each model with --remeasure (default 5)")
     add("--retry", action="store_true", help="try runs again that failed")
     add("--render", action="store_true", help="only write the pages from the state")
     return parser

@@ -74,6 +74,14 @@ class Catalog:
             needed |= {entry.name: entry for entry in self.chain(name)}
         return list(needed.values())
 
+    def one_of_each_method(self) -> list[str]:
+        """The first row of the table of each method."""
+        first: dict[str, str] = {}
+        for entry in self.runs.values():
+            if entry.table:
+                first.setdefault(entry.method, entry.name)
+        return list(first.values())
+
     def missing(self) -> list[str]:
         """Kinds of the registry without a run or a reason."""
         present = {entry.method for entry in self.runs.values()} | set(self.not_run)

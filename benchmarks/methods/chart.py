@@ -157,23 +157,86 @@ def _mark(point: Point, x: _Axis, y: _Axis, is_best: bool) -> str:
     )
 
 
+@dataclass(frozen=True)
+class Box:
+    """A rectangle of the picture, px."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def overlaps(self, other: Box) -> bool:
+        return (
+            self.left < other.right
+            and other.left < self.right
+            and self.top < other.bottom
+            and other.top < self.bottom
+        )
+
+    def is_within(self, other: Box) -> bool:
+        return (
+            self.left >= other.left
+            and self.right <= other.right
+            and self.top >= other.top
+            and self.bottom <= other.bottom
+        )
+
+
+PLOT = Box(LEFT, TOP - 14, WIDTH - RIGHT, HEIGHT - BOTTOM)
+RADIUS = 4.0
+LETTER, LINE = 5.8, 10.0
+"""Size of a letter of a name, px."""
+
+
 def _names(points: Sequence[Point], best: Sequence[Point], x: _Axis, y: _Axis) -> list[str]:
-    """Names and numbers beside the points, moved down where they would cover another."""
-    placed: list[tuple[float, float, float]] = []
+    """Names and numbers beside their points, where they cover neither points nor one another.
+
+    A label that must be further away has a line to its point.
+    """
+    places = [(x.px(math.log10(p.energy)), y.px(p.score)) for p in points]
+    taken = [Box(px - RADIUS, py - RADIUS, px + RADIUS, py + RADIUS) for px, py in places]
+    order = sorted(range(len(points)), key=lambda n: (points[n] not in best, places[n]))
     parts = []
-    for point in sorted(points, key=lambda p: -p.score):
+    for number in order:
+        point, (px, py) = points[number], places[number]
         is_named = point in best or point.number is None
         text = point.name if is_named else str(point.number)
-        width = 6.0 * len(text)
-        left = x.px(math.log10(point.energy)) + 6
-        if left + width > WIDTH - RIGHT:
-            left -= width + 12
-        py = y.px(point.score) + 3
-        while any(
-            abs(py - other) < 10 and left < end and start < left + width
-            for start, end, other in placed
-        ):
-            py += 10
-        placed.append((left, left + width, py))
-        parts.append(f'<text class="name" x="{left:.1f}" y="{py:.1f}">{escape(text)}</text>')
+        box, distance = _place(px, py, LETTER * len(text), taken)
+        taken.append(box)
+        if distance > 0:
+            end_x = min(max(px, box.left), box.right)
+            end_y = min(max(py, box.top), box.bottom)
+            parts.append(
+                f'<line class="spread" x1="{px:.1f}" y1="{py:.1f}" x2="{end_x:.1f}" '
+                f'y2="{end_y:.1f}"/>'
+            )
+        parts.append(
+            f'<text class="name" x="{box.left:.1f}" y="{box.bottom - 2:.1f}">{escape(text)}</text>'
+        )
     return parts
+
+
+def _place(px: float, py: float, width: float, taken: Sequence[Box]) -> tuple[Box, int]:
+    """The nearest free box around a point, and how many steps it is away; the first if none is."""
+    boxes = []
+    for distance in range(9):
+        gap = RADIUS + 1 + 7 * distance
+        middle = py - LINE / 2
+        corners = [
+            (px + gap, middle),
+            (px - gap - width, middle),
+            (px - width / 2, py - gap - LINE),
+            (px - width / 2, py + gap),
+            (px + gap * 0.7, py - gap * 0.7 - LINE),
+            (px + gap * 0.7, py + gap * 0.7),
+            (px - gap * 0.7 - width, py - gap * 0.7 - LINE),
+            (px - gap * 0.7 - width, py + gap * 0.7),
+        ]
+        boxes += [(Box(left, top, left + width, top + LINE), distance) for left, top in corners]
+    free = (
+        (box, distance)
+        for box, distance in boxes
+        if box.is_within(PLOT) and not any(box.overlaps(other) for other in taken)
+    )
+    return next(free, boxes[0])

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 
 from benchmarks.methods.catalog import BASE, TEACHER, Catalog, Entry
+from benchmarks.methods.conditions import conditions_of
 from benchmarks.methods.figures import Link, figures_of
+from benchmarks.methods.inputs import INPUTS
 from benchmarks.methods.plan import Budget, Trial, described_run, fingerprint
 from benchmarks.methods.prove import Proof
 from benchmarks.methods.state import Record, State
@@ -21,7 +23,6 @@ from pricetag.tag.figures import duration_text
 from pricetag.wire import ApiError, Run, ServerUnreachable
 from tests.support.service import Service, service
 
-INPUTS = "inputs"
 SERVICE = "service"
 LOOK_S = 0.5
 
@@ -141,19 +142,35 @@ class Executor:
         try:
             self.ensure_worker()
             run_id = self._submit(trial, mark, records)
-            killed = self.proof is not None and self.proof.kill_once(run_id)
+            method = self.catalog.runs[trial.name].method
+            killed = self.proof and self.proof.kill_once(run_id, method)
             run = self._wait(run_id)
             if run["status"] != "succeeded":
                 raise RunFailedError(_reason(run))
             duration_s = time.monotonic() - begun_s
-            figures = figures_of(*self._tags(trial, run_id, records), trial.data)
-            seen = self._seen(run) | ({"killed": True} if killed else {})
+            chain, teacher = self._tags(trial, run_id, records)
+            figures = figures_of(chain, teacher, trial.data)
+            seen = self._seen(run) | ({"killed": killed} if killed else {})
             if self.proof is not None and "score" in figures:
                 seen["reloaded"] = self.proof.reloaded_scores(run, str(seen["model_stage"]))
         except Exception as error:  # a fault of one run or of its figures is in its record
             text = str(error) if isinstance(error, EXPECTED) else repr(error)
             return Record(trial, mark, "failed", run_id, error=text)
-        return Record(trial, mark, "succeeded", run_id, duration_s, figures, seen=seen)
+        done = Record(trial, mark, "succeeded", run_id, duration_s, figures, seen=seen)
+        return replace(done, conditions=conditions_of(chain[-1].tag))
+
+    def read_again(self, records: Mapping[Trial, Record]) -> None:
+        """Keep the figures and conditions of runs anew, from their price tags.
+
+        For records of a version of the benchmark that kept less.
+        """
+        for trial, record in records.items():
+            if record.status != "succeeded" or record.conditions:
+                continue
+            chain, teacher = self._tags(trial, str(record.run_id), records)
+            figures = figures_of(chain, teacher, trial.data)
+            conditions = conditions_of(chain[-1].tag)
+            self.state.keep(replace(record, figures=figures, conditions=conditions))
 
     def _wait(self, run_id: str) -> Run:
         """The run at its end.

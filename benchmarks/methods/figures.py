@@ -70,6 +70,7 @@ def figures_of(chain: Sequence[Link], teacher: PriceTag | None, data: str) -> di
     if measured is None:
         return figures
     figures["score"] = _metric(measured.scores.get(("validation", SCORES[data])), COUNTED)
+    figures["mcc"] = _metric(measured.scores.get(("validation", "mcc")), COUNTED)
     for name, names in OF_THE_MODEL.items():
         source = TIMED if name == "latency_s" else COUNTED
         figures[name] = _metric(measured.metric(names), source)

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from benchmarks.methods.plan import Budget
 
+INPUTS = "inputs"
+"""Data root of the worker, in the state folder."""
+
 MODEL = "model"
 SHUFFLED_BY = 20
 
@@ -38,9 +41,18 @@ def prepare(root: Path, data: dict[str, Path], model: Path, budget: Budget) -> d
     return {name: _hashed([root / MODEL, root / name]) for name in data}
 
 
-def dev_count(root: Path, name: str) -> int:
-    """Number of validation examples of a data set."""
-    return len((root / name / "dev.tsv").read_text(encoding="utf-8").splitlines()) - 1
+def dev_labels(root: Path, name: str) -> list[str]:
+    """Labels of the validation examples of a data set; empty if the file is missing.
+
+    Raises:
+        ValueError: It has no column ``label``.
+    """
+    file = root / name / "dev.tsv"
+    if not file.exists():
+        return []
+    head, *lines = file.read_text(encoding="utf-8").splitlines()
+    column = head.split("\t").index("label")
+    return [line.split("\t")[column] for line in lines]
 
 
 def _hashed(folders: list[Path]) -> str:

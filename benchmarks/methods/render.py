@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from benchmarks.methods import claims as claiming
 from benchmarks.methods.catalog import Catalog
 from benchmarks.methods.chart import Point, chart
+from benchmarks.methods.conditions import SHOWN, UNKNOWN, differing
+from benchmarks.methods.inputs import INPUTS, dev_labels
+from benchmarks.methods.measurements import Measurements
 from benchmarks.methods.plan import Trial, fingerprint
-from benchmarks.methods.state import Record, State
-from benchmarks.methods.table import (
-    ENERGY,
-    QUALITY,
-    SCORE,
-    WH,
-    Results,
-    cost_wh,
-    rows,
-    table,
-)
+from benchmarks.methods.results import Labels, Results
+from benchmarks.methods.state import Record, State, succeeded
+from benchmarks.methods.table import ENERGY, QUALITY, SCORE, WH, cost_wh, rows, table
 from pricetag.tag.figures import counted, number
 
 PAGE = Path("results.md")
@@ -36,16 +31,24 @@ def write_pages(catalog: Catalog, state: State, docs: Path) -> Path:
     """
     by_trial = newest(catalog, state)
     about = state.about()
-    examples = about.get("dev_examples", {})
-    results = {
-        data: Results.of(by_trial.values(), data, examples.get(data))
-        for data in TITLES
-        if data in about["inputs"]
-    }
+    results = results_of(by_trial.values(), state)
     (docs / PICTURE).parent.mkdir(parents=True, exist_ok=True)
     (docs / PICTURE).write_text(picture(catalog, results["sst2"]), encoding="utf-8")
-    (docs / PAGE).write_text(page(catalog, results, about), encoding="utf-8")
+    conditions = [record.conditions for record in succeeded(by_trial.values())]
+    (docs / PAGE).write_text(page(catalog, results, about, conditions), encoding="utf-8")
     return docs / PAGE
+
+
+def results_of(records: Iterable[Record], state: State) -> dict[str, Results]:
+    """The records by data set, with what was measured on their models."""
+    measurements = Measurements(state.folder)
+    results = {}
+    for data in TITLES:
+        if data in state.about()["inputs"]:
+            labels = dev_labels(state.folder / INPUTS, data)
+            known = Labels.of(labels) if labels else None
+            results[data] = Results.of(records, data, known, measurements)
+    return results
 
 
 def newest(catalog: Catalog, state: State) -> dict[Trial, Record]:
@@ -61,9 +64,14 @@ def newest(catalog: Catalog, state: State) -> dict[Trial, Record]:
     )
 
 
-def page(catalog: Catalog, results: Mapping[str, Results], about: Mapping[str, Any]) -> str:
+def page(
+    catalog: Catalog,
+    results: Mapping[str, Results],
+    about: Mapping[str, Any],
+    conditions: Sequence[Mapping[str, str]],
+) -> str:
     """The Markdown page."""
-    parts = [_introduction(about, _evidence(results)), _warning(about)]
+    parts = [_introduction(about, _evidence(results), conditions), _warning(about)]
     parts += [*_tables(catalog, results), _claims(results)]
     parts += [_remarks(catalog, results), _missing(catalog, results), _AGAIN]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -85,9 +93,10 @@ def _evidence(results: Mapping[str, Results]) -> str:
     return _MODELLED if sources <= {"modelled"} else "has meters; each column names its evidence."
 
 
-def _introduction(about: Mapping[str, Any], evidence: str) -> str:
+def _introduction(
+    about: Mapping[str, Any], evidence: str, conditions: Sequence[Mapping[str, str]]
+) -> str:
     budget = about["budget"]
-    packages = ", ".join(f"{name} {version}" for name, version in about["packages"].items())
     return f"""# Every method, with its price tag
 
 Written by `python -m benchmarks.methods`, from the price tags of the runs; not edited by hand. \
@@ -100,10 +109,32 @@ costs more, and its price says so. Scores are of the validation split.
 
 **What these figures are not.** The budget is small, so that everything runs on two cores: \
 scores are below the papers', and a method that needs many steps (movement, MobileBERT, \
-Q8BERT) is judged by its first ones. The machine ({about["processor"]}, {about["cores"]} cores, \
-{about["date"]}, Python {about["python"]}, {packages}) \
-{evidence} Latency and energy of inference are of {budget["measured_tokens"]} tokens with \
-{counted(budget["threads"], "thread")}, at batch 1 and 32."""
+Q8BERT) is judged by its first ones. The machine \
+{evidence} FLOPs, latency and energy of inference are of {budget["measured_tokens"]} tokens.
+
+**Where the figures come from.** {_conditions(conditions)}"""
+
+
+def _conditions(conditions: Sequence[Mapping[str, str]]) -> str:
+    """Machine, software, commits and dates of the runs, by their price tags."""
+    known = [each for each in conditions if each]
+    if not known:
+        return "The runs do not state their conditions."
+    varying = differing(known)
+    shared = [
+        f"{title} {known[0].get(name, UNKNOWN)}"
+        for name, title in SHOWN.items()
+        if name not in varying
+    ]
+    parts = [f"By their price tags, all {len(known)} runs had: {', '.join(shared)}."]
+    for name, values in varying.items():
+        parts.append(f"**They differ in {SHOWN[name]}: {', '.join(values)}.**")
+    commits = sorted({each.get("commit", UNKNOWN)[:10] for each in known})
+    dates = sorted({each.get("date", UNKNOWN)[:10] for each in known})
+    parts.append(f"Dates: {', '.join(dates)}; commits of the worker: {', '.join(commits)}.")
+    if unknown := len(conditions) - len(known):
+        parts.append(f"{counted(unknown, 'run')} do not state their conditions.")
+    return " ".join(parts)
 
 
 def _warning(about: Mapping[str, Any]) -> str:
@@ -128,7 +159,9 @@ stay in the state folder (`--state`, default `.pricetag/methods`): started again
 benchmark goes on where it was, and `--retry` tries failed runs again. `--only NAME` runs some \
 entries of `benchmarks/methods/catalog.yaml`, `--quick` tries everything on a few hundred \
 sentences, and `--render` only writes this page. Further seeds are skipped for runs that take more \
-than a minute (`--seed-limit-s`)."""
+than a minute (`--seed-limit-s`). `--undecided --seeds 3` runs what claims within the noise lack, \
+the cheapest first; `--remeasure` predicts with all published models and times them side by side; \
+`--prove` kills, resumes and loads a run of each method ([what it showed](results-proof.md))."""
 
 
 def _passes(epochs: float) -> str:
@@ -150,16 +183,22 @@ def _tables(catalog: Catalog, results: Mapping[str, Results]) -> list[str]:
     return parts
 
 
-_COLUMNS = """Scores are means ± standard deviations over seeds. *Remaining, of all*: parameters \
-that are not zero, of the teacher's parameters; *of its layers*: of the prunable matrices of the \
-model itself. *Size* is what is stored; *packed* would be a bit for each weight and the nonzero \
-values. *Making, own* is what the method's own stages used, *with the teacher's* also the training \
-of the teacher. Intervals are 95%, means over the seeds. *Break-even* is the number of inferences \
-after which a model has saved, against the teacher, what making it used (without the teacher's); \
-*never* if its inference is not cheaper on this machine, *within noise* if it may be as dear as \
-the teacher's, by the spread over models of the same shape, which the intervals do not include; \
-*n/a* if the saving is within the error of the meters. Masked weights and bits without a kernel \
-save nothing here, and the table shows it."""
+_COLUMNS = """Scores are means ± standard deviations over seeds. *(one class)*: the model gives \
+one class for every sentence; *(chance)*: its score is within the noise of the most frequent \
+class. Such a model has learned nothing within this budget, and its row says nothing about the \
+method. *Remaining, of all*: parameters that are not zero, of the teacher's parameters; *of its \
+layers*: of the prunable matrices of the model itself. *Size* is what is stored; *packed* would \
+be a bit for each weight and the nonzero values. *Latency* was measured after the runs, on the \
+published models of the first seed: one thread, batch 1, in rounds in which each model is timed \
+between two timings of the teacher; only calls count in which the thread had a processor for 95% \
+of the time. The ratio to the teacher is the geometric mean over the rounds with its 95% \
+interval. *Making, own* is what the method's own stages used, *with the teacher's* also the \
+training of the teacher. Intervals are 95%, means over the seeds. *Break-even* is the number of \
+inferences after which a model has saved, against the teacher, what making it used (without the \
+teacher's); *never* if its inference is not cheaper on this machine, *within noise* if it may be \
+as dear as the teacher's, by the spread over models of the same shape, which the intervals do \
+not include; *n/a* if the saving is within the error of the meters. Masked weights and bits \
+without a kernel save nothing here, and the table shows it."""
 
 
 def _claims(results: Mapping[str, Results]) -> str:
@@ -167,25 +206,46 @@ def _claims(results: Mapping[str, Results]) -> str:
         "## The claims of the sources, at this scale",
         "A claim that one score is above another is *held* if the whole 95% interval of the "
         "difference is above 0, *not held* if it is below, and otherwise *not decided*: the "
-        "difference is within the noise. The interval is Welch's over the seeds; with one seed, "
-        "that of the number of sentences. Times have the noise that models of the same shape "
-        "show. *Cost* is the energy of making the models that decide "
-        "a claim, all seeds, without their teachers. One small encoder and one data set neither "
-        "prove nor refute a paper.",
+        "difference is within the noise. Both sides have the same seeds, so the same order of the "
+        "data, and differences are taken seed by seed. With three seeds or more the interval is "
+        "Student's over these differences; with fewer it is that of the sentences which one model "
+        "gets right and the other does not (adjusted Wald interval of paired shares, Agresti and "
+        "Min 2005). A model that gives one class, or is no better than that, decides nothing. "
+        "Claims about speed rest on the latencies of the table. *Cost* is the energy of making the "
+        "models that decide a claim, all seeds: their own, and with what their teachers used. One "
+        "small encoder and one data set neither prove nor refute a paper.",
         "",
-        "| Claim | Source | Verdict | Figures | Cost (Wh) |",
-        "| --- | --- | --- | --- | ---: |",
+        "| Claim | Source | Verdict | Figures | Cost, own (Wh) | Cost, with teachers (Wh) |",
+        "| --- | --- | --- | --- | ---: | ---: |",
     ]
     for claim in claiming.read():
         of = results.get(claim.data)
         if of is None:
             continue
         outcome = claim.decide(of.sample)
-        cost = cost_wh(of, claim.runs())
-        cells = [claim.claim, claim.source, f"**{outcome.verdict}**", outcome.text]
-        lines.append(f"| {' | '.join(cells)} | {'' if cost is None else number(cost)} |")
+        costs = [
+            cost_wh(of, claim.deciding(of.sample), figure)
+            for figure in ("making_kwh", "making_with_teacher_kwh")
+        ]
+        cells = [claim.claim, claim.source, f"**{outcome.verdict}**", _figures(outcome)]
+        cells += ["" if cost is None else number(cost) for cost in costs]
+        lines.append(f"| {' | '.join(cells)} |")
     lines[1:2] = ["", lines[1]]
     return "\n".join(lines)
+
+
+_NEEDS = {
+    "seeds": "more seeds, or more sentences, would decide it",
+    "budget": "more training of both sides would decide it",
+    "time": "a quiet machine would decide it",
+    "missing": "the run is missing",
+    "data": "runs on the same data would decide it",
+}
+
+
+def _figures(outcome: claiming.Outcome) -> str:
+    """The figures of a verdict, and what would decide it if it is open."""
+    return outcome.text if outcome.needs is None else f"{outcome.text}; {_NEEDS[outcome.needs]}"
 
 
 def _remarks(catalog: Catalog, results: Mapping[str, Results]) -> str:

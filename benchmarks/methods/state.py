@@ -26,6 +26,7 @@ class Record:
         figures: Figures by name.
         error: Why it failed.
         seen: What its price tag consists of: version, verification, artifacts, attempts.
+        conditions: Machine, software, data and date, by its price tag.
     """
 
     trial: Trial
@@ -36,6 +37,7 @@ class Record:
     figures: Mapping[str, Figure] = field(default_factory=dict)
     error: str | None = None
     seen: Mapping[str, Any] = field(default_factory=dict)
+    conditions: Mapping[str, str] = field(default_factory=dict)
 
     def as_json(self) -> str:
         return json.dumps(asdict(self), sort_keys=True)

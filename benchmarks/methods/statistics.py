@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from statistics import fmean, stdev
 
 from scipy import stats
 
 CONFIDENCE = 0.95
 NORMAL_95 = 1.959964
+SEEDS_FOR_AN_INTERVAL = 3
 
 
 @dataclass(frozen=True)
@@ -18,32 +19,38 @@ class Sample:
     """A figure of one run with several seeds.
 
     Attributes:
-        values: One for each seed.
+        values: The figure by seed.
         examples: Number of examples of which the figure is a share (accuracy); None if it is not.
         noise_log_sd: Standard deviation of the logarithm of one measurement; None if the figure
             is counted, so that it has no noise.
+        right: Whether each validation sentence got its class, by seed, where predictions are known.
+        learned_nothing: How the model fails to beat the most frequent class; None if it beats it.
+        inputs: What the figures were computed on: encoder and sentences.
     """
 
-    values: tuple[float, ...]
+    values: Mapping[int, float]
     examples: int | None = None
     noise_log_sd: float | None = None
+    right: Mapping[int, Sequence[bool]] = field(default_factory=dict)
+    learned_nothing: str | None = None
+    inputs: str | None = None
 
     @property
     def mean(self) -> float:
-        return fmean(self.values)
+        return fmean(self.values.values())
 
     @property
     def sd(self) -> float | None:
         """Standard deviation over the seeds; None with one seed."""
-        return stdev(self.values) if len(self.values) > 1 else None
+        return stdev(self.values.values()) if len(self.values) > 1 else None
 
-    @property
-    def sampling_sd(self) -> float | None:
-        """Standard deviation of a share because its examples are a sample; None if not a share."""
-        if not self.examples:
-            return None
-        share = min(max(self.mean, 0.0), 1.0)
-        return math.sqrt(share * (1 - share) / self.examples)
+    def of_seeds(self, seeds: Iterable[int]) -> Sample:
+        """The same figure of some of the seeds."""
+        values = {seed: self.values[seed] for seed in seeds}
+        right = {seed: self.right[seed] for seed in values if seed in self.right}
+        return Sample(
+            values, self.examples, self.noise_log_sd, right, self.learned_nothing, self.inputs
+        )
 
 
 @dataclass(frozen=True)
@@ -63,22 +70,78 @@ class Difference:
     basis: str
 
 
-def difference(first: Sample, second: Sample) -> Difference:
-    """First minus second: by the seeds (Welch), or by the number of examples.
+class DifferentDataError(ValueError):
+    """Two figures were computed on different sentences, or from different encoders."""
 
-    The latter with one seed, and where no seed of either differs, as of models that give one class.
 
-    Source: Welch 1947, doi:10.1093/biomet/34.1-2.28.
+def pairs(first: Sample, second: Sample) -> list[int]:
+    """The seeds that two samples share, rising.
+
+    Raises:
+        DifferentDataError: The figures were computed on different inputs.
     """
-    value = first.mean - second.mean
-    if first.sd is not None and second.sd is not None and (first.sd or second.sd):
-        half = _welch(first, second)
-        return Difference(value, value - half, value + half, "seeds")
-    seeds = "one seed" if first.sd is None or second.sd is None else "no spread over seeds"
-    if first.sampling_sd is None or second.sampling_sd is None:
-        return Difference(value, None, None, seeds)
-    half = NORMAL_95 * math.hypot(first.sampling_sd, second.sampling_sd)
-    return Difference(value, value - half, value + half, f"{seeds}; sampling of the sentences")
+    if first.inputs != second.inputs:
+        raise DifferentDataError("computed on different data")
+    return sorted(set(first.values) & set(second.values))
+
+
+def difference(first: Sample, second: Sample) -> Difference:
+    """First minus second, over the seeds that both have.
+
+    With three seeds or more, the interval is that of the paired differences (Student); with fewer,
+    or if they do not differ, that of the sentences: paired by the predictions where these are
+    known (adjusted Wald interval), or else of two independent shares.
+
+    Raises:
+        DifferentDataError: The figures were computed on different inputs.
+
+    Source: Agresti and Min 2005, doi:10.1002/sim.1781.
+    """
+    seeds = pairs(first, second)
+    if not seeds:
+        return Difference(first.mean - second.mean, None, None, "no seed in common")
+    differences = [first.values[seed] - second.values[seed] for seed in seeds]
+    value = fmean(differences)
+    number = f"{len(seeds)} seeds" if len(seeds) > 1 else "one seed"
+    if len(seeds) >= SEEDS_FOR_AN_INTERVAL and stdev(differences) > 0:
+        quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(seeds) - 1))
+        half = quantile * stdev(differences) / math.sqrt(len(seeds))
+        return Difference(value, value - half, value + half, f"{number}, paired")
+    ends = _by_sentence(first, second, seeds)
+    if ends is not None:
+        return Difference(value, *ends, f"{number}, paired sentences")
+    half_or_none = _by_count(first.of_seeds(seeds), second.of_seeds(seeds))
+    if half_or_none is None:
+        return Difference(value, None, None, number)
+    ends = (value - half_or_none, value + half_or_none)
+    return Difference(value, *ends, f"{number}, number of sentences")
+
+
+def _by_sentence(first: Sample, second: Sample, seeds: Sequence[int]) -> tuple[float, float] | None:
+    """Ends of the interval by the sentences that one got right and the other did not."""
+    if not all(seed in first.right and seed in second.right for seed in seeds):
+        return None
+    by_seed = [
+        [int(a) - int(b) for a, b in zip(first.right[seed], second.right[seed], strict=True)]
+        for seed in seeds
+    ]
+    means = [fmean(of_sentence) for of_sentence in zip(*by_seed, strict=True)]
+    count = len(means) + 2  # half a sentence more in each of the four cells
+    center = sum(means) / count
+    variance = (sum(mean**2 for mean in means) + 1) / count - center**2
+    half = NORMAL_95 * math.sqrt(variance / count)
+    return center - half, center + half
+
+
+def _by_count(first: Sample, second: Sample) -> float | None:
+    """Half of the interval of a difference of independent shares; None if they are not shares."""
+    if not first.examples or not second.examples:
+        return None
+    parts = [
+        (share := min(max(sample.mean, 0.0), 1.0)) * (1 - share) / examples
+        for sample, examples in ((first, first.examples), (second, second.examples))
+    ]
+    return NORMAL_95 * math.sqrt(sum(parts))
 
 
 def ratio_interval(first: Sample, second: Sample) -> tuple[float, float, float]:
@@ -87,6 +150,19 @@ def ratio_interval(first: Sample, second: Sample) -> tuple[float, float, float]:
     variances = [(one.noise_log_sd or 0.0) ** 2 / len(one.values) for one in (first, second)]
     factor = math.exp(NORMAL_95 * math.sqrt(sum(variances)))
     return ratio, ratio / factor, ratio * factor
+
+
+def paired_ratio(ratios: Sequence[float]) -> tuple[float, float, float]:
+    """Geometric mean of ratios of pairs measured side by side, with its 95% interval (Student).
+
+    Args:
+        ratios: At least two, above 0.
+    """
+    logs = [math.log(ratio) for ratio in ratios]
+    quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(logs) - 1))
+    half = quantile * stdev(logs) / math.sqrt(len(logs))
+    center = fmean(logs)
+    return math.exp(center), math.exp(center - half), math.exp(center + half)
 
 
 def noise_log_sd(groups: Iterable[Sequence[float]]) -> float | None:
@@ -102,26 +178,13 @@ def noise_log_sd(groups: Iterable[Sequence[float]]) -> float | None:
     return math.sqrt(squares / freedom) if freedom else None
 
 
-def _welch(first: Sample, second: Sample) -> float:
-    parts = [_variance(first), _variance(second)]
-    total = sum(parts)
-    if total == 0:
-        return 0.0
-    counts = (len(first.values), len(second.values))
-    freedom = total**2 / sum(p**2 / (n - 1) for p, n in zip(parts, counts, strict=True))
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * math.sqrt(total)
+def no_better_than_one_class(right: float, most_frequent: float, examples: int) -> bool:
+    """Whether an accuracy is within the noise of giving the most frequent class (one-sided 97.5%).
 
-
-def _variance(sample: Sample) -> float:
-    assert sample.sd is not None
-    return sample.sd**2 / len(sample.values)
-
-
-def sample_of(
-    values: Sequence[float | None],
-    examples: int | None = None,
-    noise: float | None = None,
-) -> Sample | None:
-    """The values that are known; None if none is."""
-    known_values = tuple(value for value in values if value is not None)
-    return Sample(known_values, examples, noise) if known_values else None
+    Args:
+        right: Accuracy.
+        most_frequent: Share of the most frequent class.
+        examples: Number of examples.
+    """
+    noise = NORMAL_95 * math.sqrt(most_frequent * (1 - most_frequent) / examples)
+    return right <= most_frequent + noise

@@ -2,90 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
 from benchmarks.methods.catalog import TEACHER, Catalog, Entry
 from benchmarks.methods.claims import shown
-from benchmarks.methods.state import Record, succeeded
-from benchmarks.methods.statistics import Sample, noise_log_sd, ratio_interval, sample_of
+from benchmarks.methods.results import Results
+from benchmarks.methods.statistics import ratio_interval
 from pricetag.accounting.work.break_even import NEVER
-from pricetag.tag.figure import Figure
 from pricetag.tag.figures import number, short_count
 
-TIMED = frozenset({"latency_s", "inference_kwh"})
-"""Figures that differ from run to run of the same model."""
-
-SHAPE = ("flops", "parameters", "bytes")
-"""Models that are equal in these take the same time."""
-
 WH, GRAM, MEGA = 1e3, 1e3, 1e-6
-
-
-@dataclass(frozen=True)
-class Results:
-    """The newest records of all runs on one data set, by name of the run."""
-
-    data: str
-    examples: int | None
-    records: Mapping[str, Sequence[Record]]
-
-    @classmethod
-    def of(cls, records: Iterable[Record], data: str, examples: int | None) -> Results:
-        by_name: dict[str, list[Record]] = {}
-        for record in sorted(records, key=lambda record: record.trial):
-            if record.trial.data == data:
-                by_name.setdefault(record.trial.name, []).append(record)
-        return cls(data, examples, by_name)
-
-    def figures(self, name: str, figure: str) -> list[Figure]:
-        """A figure of a run, one for each seed that succeeded and reported it."""
-        records = succeeded(self.records.get(name, []))
-        return [r.figures[figure] for r in records if figure in r.figures]
-
-    def sample(self, name: str, figure: str) -> Sample | None:
-        """A figure of a run over its seeds; None if it is unknown."""
-        is_share = figure == "score" and self.data == "sst2"
-        values = [item.value for item in self.figures(name, figure)]
-        noise = self.noise_log_sd(figure) if figure in TIMED else None
-        return sample_of(values, self.examples if is_share else None, noise)
-
-    def noise_log_sd(self, figure: str) -> float | None:
-        """Noise of one measurement: how models of the same shape differ."""
-        groups: dict[tuple[float | None, ...], list[float]] = {}
-        for records in self.records.values():
-            for record in succeeded(records):
-                figures = record.figures
-                if all(name in figures for name in (*SHAPE, figure)):
-                    value = figures[figure].value
-                    shape = tuple(figures[name].value for name in SHAPE)
-                    if value and None not in shape:
-                        groups.setdefault(shape, []).append(value)
-        return noise_log_sd(groups.values())
-
-    def mean(self, name: str, figure: str) -> Figure:
-        """Mean over the seeds; the ends of the interval are means, too.
-
-        The seeds share the meter, so that its error does not average out.
-        """
-        figures = [item for item in self.figures(name, figure) if item.value is not None]
-        if not figures:
-            reasons = [item.reason for item in self.figures(name, figure) if item.reason]
-            return Figure.unknown(reasons[0] if reasons else "not measured")
-        first = figures[0]
-        return Figure(
-            fmean(item.value for item in figures if item.value is not None),
-            _mean_or_none([item.low for item in figures]),
-            _mean_or_none([item.high for item in figures]),
-            first.unit,
-            first.source,
-        )
-
-
-def _mean_or_none(values: Sequence[float | None]) -> float | None:
-    numbers = [value for value in values if value is not None]
-    return fmean(numbers) if len(numbers) == len(values) else None
+TIMED = "timed"
 
 
 Cell = Callable[[Results, Entry], str]
@@ -123,16 +51,36 @@ def _with_interval(figure: str, factor: float) -> Cell:
 
 def _score(results: Results, entry: Entry) -> str:
     sample = results.sample(entry.name, "score")
-    return "n/a" if sample is None else shown(sample)
+    mark = results.learned_nothing(entry.name)
+    text = "" if sample is None else shown(sample)
+    if mark is not None:
+        return f"{text} ({mark})".strip() if text else mark
+    return text or "n/a"
 
 
 def _seeds(results: Results, entry: Entry) -> str:
-    return str(len(succeeded(results.records.get(entry.name, []))))
+    return str(len(results.runs(entry.name)))
 
 
 def _parameters(results: Results, entry: Entry) -> str:
     mean = results.mean(entry.name, "parameters")
     return "n/a" if mean.value is None else short_count(mean.value)
+
+
+def _latency(results: Results, entry: Entry) -> str:
+    latency_s = results.latency_s(entry.name)
+    return "n/a" if latency_s is None else number(1e3 * latency_s)
+
+
+def _time_ratio(results: Results, entry: Entry) -> str:
+    """Time of an inference, of the teacher's, with its interval."""
+    if entry.name == TEACHER:
+        return "1"
+    interval = results.time_ratio(entry.name)
+    if interval is None:
+        return "n/a"
+    ratio, low, high = interval
+    return f"{ratio:.2f} ({low:.2f} to {high:.2f})"
 
 
 def _remaining(results: Results, entry: Entry) -> str:
@@ -182,7 +130,8 @@ QUALITY = (
     Column("Size (MB)", "bytes", _plain("bytes", MEGA)),
     Column("Packed (MB)", "packed_bytes", _plain("packed_bytes", MEGA)),
     Column("MFLOP an example", "flops", _plain("flops", MEGA)),
-    Column("Latency p50 (ms)", "latency_s", _plain("latency_s", 1e3)),
+    Column("Latency p50, one thread (ms)", TIMED, _latency),
+    Column("Latency, of the teacher's", TIMED, _time_ratio),
 )
 ENERGY = (
     Column("Making, own (Wh)", "making_kwh", _with_interval("making_kwh", WH)),
@@ -201,7 +150,7 @@ SCORE = {"sst2": "Accuracy (%)", "cola": "MCC (x 100)"}
 def rows(catalog: Catalog, results: Results) -> list[Entry]:
     """Entries of the table that ran on the data set, in the order of the file."""
     entries = [entry for entry in catalog.runs.values() if entry.table]
-    return [entry for entry in entries if succeeded(results.records.get(entry.name, []))]
+    return [entry for entry in entries if results.runs(entry.name)]
 
 
 def table(catalog: Catalog, results: Results, columns: Sequence[Column]) -> list[str]:
@@ -223,15 +172,23 @@ def table(catalog: Catalog, results: Results, columns: Sequence[Column]) -> list
 
 def _source(results: Results, entries: Sequence[Entry], figure: str) -> str:
     """The evidence of a column: ``counted``, ``modelled``; several where rows differ."""
+    if figure == TIMED:
+        return f"*{TIMED}*"
     sources = {item.source for entry in entries for item in results.figures(entry.name, figure)} - {
         None
     }
     return ", ".join(f"*{source}*" for source in sorted(map(str, sources)))
 
 
-def cost_wh(results: Results, names: Iterable[str]) -> float | None:
-    """Energy to make the models of some runs, all seeds, without teachers; None if unknown."""
-    by_name = [results.figures(name, "making_kwh") for name in names]
+def cost_wh(results: Results, names: Iterable[str], figure: str) -> float | None:
+    """Energy to make the models of some runs, all seeds; None if unknown.
+
+    Args:
+        results: All runs.
+        names: The runs.
+        figure: ``making_kwh``, without teachers, or ``making_with_teacher_kwh``.
+    """
+    by_name = [results.figures(name, figure) for name in names]
     if not all(by_name):
         return None
     figures = [item for each in by_name for item in each]

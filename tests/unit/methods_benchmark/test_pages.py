@@ -17,8 +17,9 @@ from benchmarks.methods import claims as claiming
 from benchmarks.methods.chart import Point, chart, frontier
 from benchmarks.methods.plan import Budget, Trial, fingerprint
 from benchmarks.methods.render import PAGE, PICTURE, newest, write_pages
+from benchmarks.methods.results import SHAPE, Results
 from benchmarks.methods.state import Record, State
-from benchmarks.methods.table import ENERGY, SHAPE, Results
+from benchmarks.methods.table import ENERGY
 from pricetag.accounting.work.break_even import NEVER
 from pricetag.tag.figure import Figure
 
@@ -50,19 +51,7 @@ def figures(score: float, making_kwh: float, size: float) -> dict[str, Figure]:
 @pytest.fixture
 def state(tmp_path: Path) -> State:
     made = State(tmp_path / "state")
-    packages = {"torch": "2.13.0"}
-    made.write_about(
-        {
-            "budget": asdict(BUDGET),
-            "inputs": INPUTS,
-            "dev_examples": {"sst2": 872, "cola": 527},
-            "packages": packages,
-            "processor": "a processor",
-            "cores": 2,
-            "date": "2026-03-01",
-            "python": "3.12",
-        }
-    )
+    made.write_about({"budget": asdict(BUDGET), "inputs": INPUTS})
     for seed, score in enumerate((0.80, 0.82)):
         keep(made, Trial(seed, "sst2", "teacher"), figures(score, 0.001, 8000))
         keep(made, Trial(seed, "sst2", "quantize-int8"), figures(score - 0.1, 0.0001, 2000))
@@ -126,7 +115,7 @@ def test_a_saving_within_the_noise_does_not_break_even(ratio: float, shown: str)
         }.items()
     ]
     column = ENERGY[-1]
-    cell = column.cell(Results.of(records, "sst2", 872), CATALOG.runs["prune-heads-50"])
+    cell = column.cell(Results.of(records, "sst2"), CATALOG.runs["prune-heads-50"])
     assert (column.figure, cell) == ("break_even", shown)
 
 
@@ -162,7 +151,7 @@ def test_means_keep_the_interval_of_the_shared_meter() -> None:
         Record(Trial(seed, "sst2", "teacher"), "", "succeeded", "id", 1.0, {"energy": modelled(v)})
         for seed, v in enumerate((1.0, 3.0))
     ]
-    mean = Results.of(records, "sst2", 872).mean("teacher", "energy")
+    mean = Results.of(records, "sst2").mean("teacher", "energy")
     assert (mean.value, mean.low, mean.high) == (2.0, 1.0, 4.0)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ import pytest
 from benchmarks.methods import catalog as catalogs
 from benchmarks.methods import execute, prove
 from benchmarks.methods.execute import Executor
-from benchmarks.methods.inputs import dev_count, prepare
-from benchmarks.methods.plan import Budget, Trial
+from benchmarks.methods.inputs import dev_labels, prepare
+from benchmarks.methods.plan import Budget, Trial, fingerprint
+from benchmarks.methods.proof_page import write_proof
 from benchmarks.methods.state import Record, State
 from pricetag.tag.figure import Figure
 from pricetag.wire import ApiError
@@ -82,7 +84,8 @@ def test_inputs_are_the_same_examples_for_all(tmp_path: Path) -> None:
     assert head == "sentence\tlabel\n"
     assert len(set(drawn)) == 10
     assert set(drawn) <= set(lines)
-    assert dev_count(tmp_path / "one", "sst2") == 9
+    assert dev_labels(tmp_path / "one", "sst2") == ["1"] * 9
+    assert dev_labels(tmp_path / "one", "cola") == []
     assert prepare(tmp_path / "third", {"sst2": source}, model, Budget(examples=11)) != hashes[0]
 
 
@@ -118,8 +121,10 @@ def executor(
     state: State, service: FakeService, monkeypatch: pytest.MonkeyPatch, **options: Any
 ) -> Executor:
     monkeypatch.setattr(execute, "figures_of", lambda *args: SCORE)
-    monkeypatch.setattr(Executor, "_tags", lambda *args: ([], None))
-    seen = {"model_stage": "last stage", "attempts": 1}
+    link = SimpleNamespace(tag="a price tag")
+    monkeypatch.setattr(Executor, "_tags", lambda *args: ([link], None))
+    monkeypatch.setattr(execute, "conditions_of", lambda tag: {"processor": f"that of {tag}"})
+    seen = {"model_stage": "last stage", "attempts": 2, "verification": "verified"}
     monkeypatch.setattr(Executor, "_seen", lambda *args: seen)
     client: Any = service
     return Executor(client, CATALOG, BUDGET, {"sst2": "inputs"}, state, **options)
@@ -248,6 +253,10 @@ def test_a_worker_that_has_ended_is_started_again() -> None:
 # ---- --prove ----
 
 
+def progress(done: int) -> dict[str, Any]:
+    return {"done": done, "total": 8, "unit": "steps"}
+
+
 class Interrupted(FakeService):
     """A service whose run trains for a while; what is measured is 0.8."""
 
@@ -264,7 +273,8 @@ class Interrupted(FakeService):
             return super().get_run(run_id) | ended
         done = self.steps.pop(0)
         stage = {"kind": "train", "end_s": None}
-        running = {"status": "running", "progress": {"done": done}}
+        recipe = self.posted[0][0]["recipe"]
+        running = {"status": "running", "recipe": recipe, "progress": progress(done)}
         return running | {"attempts": [{"stages": [stage]}]}
 
     def wait(self, run_id: str) -> dict[str, Any]:
@@ -274,12 +284,18 @@ class Interrupted(FakeService):
         return super().create_run(run, idempotency_key=idempotency_key)
 
     def metrics(self, run_id: str) -> list[dict[str, Any]]:
-        return [{"name": "accuracy", "split": "validation", "value": self.reloaded}]
+        value = self.reloaded if "reloaded" in run_id else 0.8
+        return [{"name": "accuracy", "split": "validation", "value": value}]
 
 
 @pytest.mark.parametrize(
     ("steps", "reloaded", "killed", "holds"),
-    [((0, 0, 1), 0.8, 1, True), ((0, 0), 0.8, 0, True), ((1,), 0.7, 1, False)],
+    [
+        ((0, 1, 2), 0.8, 1, True),
+        ((0, 1, 5), 0.8, 1, True),
+        ((0, 1), 0.8, 0, False),  # over before a quarter of its steps was seen
+        ((2,), 0.7, 1, False),
+    ],
 )
 def test_a_proved_run_is_killed_after_a_step_and_loaded_again(
     state: State,
@@ -301,6 +317,47 @@ def test_a_proved_run_is_killed_after_a_step_and_loaded_again(
     source = service.posted[-1][0]["recipe"]["model"]
     assert source == {"run": "id of teacher", "stage": "last stage"}
     assert prove.summary(records)[1] is holds
+    if killed:
+        assert f"in train at {steps[-1]} of 8 steps; 2 attempts" in prove.summary(records)[0][0]
+
+
+def test_a_stage_that_does_not_train_is_killed_when_it_opens() -> None:
+    recipe = {"stages": [{"kind": "quantize", "method": "bf16"}, {"kind": "measure"}]}
+
+    def place(kind: str) -> dict[str, Any] | None:
+        stages = [{"kind": kind, "end_s": None}]
+        run: Any = {"recipe": recipe, "progress": None, "attempts": [{"stages": stages}]}
+        return prove._place(run, "quantize-bf16")
+
+    assert (place("quantize-bf16") or {})["stage"] == "quantize-bf16"
+    assert place("measure") is None
+
+
+def test_conditions_are_kept_with_each_run(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
+    running = executor(state, FakeService(), monkeypatch)
+    records = running.run(TRIALS[:1])
+    assert records[0].conditions == {"processor": "that of a price tag"}
+    older = replace(records[0], conditions={}, figures={})
+    running.read_again({TRIAL: older})
+    newest = state.newest({TRIAL: records[0].fingerprint})
+    assert newest == {TRIAL: records[0]}
+
+
+def test_the_proof_says_what_was_shown_of_each_run(state: State, tmp_path: Path) -> None:
+    killed = {"stage": "train", "done": 4.0, "total": 16.0, "unit": "steps"}
+    seen = {
+        "killed": killed,
+        "attempts": 2,
+        "verification": "verified",
+        "reloaded": {"accuracy": (0.75, 0.75)},
+    }
+    state.write_about({"budget": asdict(Budget(examples=256)), "inputs": {"sst2": "inputs"}})
+    mark = fingerprint(CATALOG, state.budget(), TRIAL, "inputs")
+    state.keep(Record(TRIAL, mark, "succeeded", "id", 3.0, SCORE, seen=seen))
+    text = write_proof(CATALOG, state, tmp_path / "docs").read_text()
+    assert "1 of 1 runs were killed, resumed and loaded as they should, of 1 methods." in text
+    row = "| teacher | `train` | in train at 4 of 16 steps | 2 | verified | same scores"
+    assert row in text
 
 
 def test_a_failed_run_proves_nothing(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
