@@ -1,8 +1,8 @@
-"""Queries that find their rows by the indexes of all their conditions together."""
+"""Queries that find their rows by all indexes together, or read them in the order of one."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from sqlalchemy import text
@@ -17,19 +17,34 @@ BITMAP_SCANS = {
     # Room for every row of a million; without it whole pages are matched once more.
     "work_mem": "32MB",
 }
-_SET = text(
-    "SELECT "
-    + ", ".join(f"current_setting('{name}') AS {name}" for name in BITMAP_SCANS)
-    + "".join(f", set_config('{name}', '{value}', true)" for name, value in BITMAP_SCANS.items())
-)
-_RESTORE = text(
-    "SELECT " + ", ".join(f"set_config('{name}', :{name}, true)" for name in BITMAP_SCANS)
-)
+ORDERED_SCANS = {
+    # A range of rows, compared as such, is taken for few of them, to be found in any order and
+    # then sorted: all of a project's, for the next page.
+    "enable_bitmapscan": "off",
+    "enable_seqscan": "off",
+    "enable_sort": "off",
+}
 
 
 @asynccontextmanager
 async def bitmap_scans(session: AsyncSession) -> AsyncIterator[None]:
     """Within it, queries find their rows by all indexes that apply, and read no others."""
-    row = (await session.execute(_SET)).one()
+    async with _planned_with(session, BITMAP_SCANS):
+        yield
+
+
+@asynccontextmanager
+async def ordered_scans(session: AsyncSession) -> AsyncIterator[None]:
+    """Within it, queries read the rows of an index in its order."""
+    async with _planned_with(session, ORDERED_SCANS):
+        yield
+
+
+@asynccontextmanager
+async def _planned_with(session: AsyncSession, wanted: Mapping[str, str]) -> AsyncIterator[None]:
+    before = ", ".join(f"current_setting('{name}') AS {name}" for name in wanted)
+    change = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in wanted.items())
+    row = (await session.execute(text(f"SELECT {before}, {change}"))).one()
     yield
-    await session.execute(_RESTORE, {name: getattr(row, name) for name in BITMAP_SCANS})
+    restore = ", ".join(f"set_config('{name}', :{name}, true)" for name in wanted)
+    await session.execute(text(f"SELECT {restore}"), {name: getattr(row, name) for name in wanted})

@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import Select, Subquery, and_, func, literal, literal_column, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.repositories.bitmap_scans import bitmap_scans
+from app.repositories.bitmap_scans import bitmap_scans, ordered_scans
 from app.repositories.runs import labels
 from app.repositories.runs.orders import (
     FIRST_ID,
@@ -93,13 +93,15 @@ async def _first_of(
     leading = selection.leading() if order.column == "created_at" else None
     covered = {order.column} | ({leading[0]} if leading is not None else set())
     if not selection.conditions(Run, without=covered):
-        return await _execute(session, statement, _along(order, span, leading, limit))
+        async with ordered_scans(session):
+            return await _execute(session, statement, _along(order, span, leading, limit))
     farther = LOOK_AHEAD
     while farther <= FARTHEST * LOOK_AHEAD:
         ahead = _along(order, span, leading, farther).subquery("ahead").c
         page = select(ahead.id, ahead.key).where(*selection.conditions(ahead, without=covered))
         page = page.order_by(*order.by(ahead.key, ahead.id)).limit(limit)
-        rows = await _execute(session, statement, page)
+        async with ordered_scans(session):
+            rows = await _execute(session, statement, page)
         if len(rows) == limit:
             return rows
         if farther > LOOK_AHEAD or not rows:
@@ -153,7 +155,9 @@ async def _words(session: AsyncSession, selection: Selection, nearby: Select[Any
     ahead = nearby.subquery("ahead").c
     having = [contains(ahead, word) for word in words]
     counts = [func.count().filter(condition) for condition in (and_(*having), *having)]
-    total, together, *each = (await session.execute(select(func.count(ahead.id), *counts))).one()
+    async with ordered_scans(session):
+        row = (await session.execute(select(func.count(ahead.id), *counts))).one()
+    total, together, *each = row
     ratio, frequent = together / total if total else 1.0, FREQUENT_RATIO * total
     if not selection.has_index:
         return _Words(ratio, words)
@@ -179,12 +183,14 @@ async def count(session: AsyncSession, selection: Selection, most: int) -> Count
     span, leading = Span.of(selection, order, None), selection.leading()
     covered = {order.column} | ({leading[0]} if leading is not None else set())
     if not selection.conditions(Run, without=covered):
-        return await _counted(session, _along(order, span, leading, most + 1, [Run.id]), most)
+        async with ordered_scans(session):
+            return await _counted(session, _along(order, span, leading, most + 1, [Run.id]), most)
     words = await _words(session, selection, _along(order, span, leading, LOOK_AHEAD))
     if words.ratio >= most / COUNT_AHEAD:
         ahead = _along(order, span, leading, COUNT_AHEAD).subquery("ahead").c
         newest = select(ahead.id).where(*selection.conditions(ahead, without=covered))
-        counted = await _counted(session, newest.limit(most + 1), most)
+        async with ordered_scans(session):
+            counted = await _counted(session, newest.limit(most + 1), most)
         if counted.at_least:
             return counted
     conditions = selection.conditions(Run, looked_up=words.rare)
