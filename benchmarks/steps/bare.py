@@ -28,7 +28,8 @@ class Bare:
 
     Its models are copies. Attention is computed step by step where the method reads its scores,
     else fused. The loss is the task's own; where no term reads logits, the mean square of the
-    last states, without the head.
+    last states, without the head. Parameters of the method itself, such as scores of the weights,
+    are in the optimizer, too, with constant gradients.
 
     Args:
         model: The model, before plug-ins have changed it.
@@ -39,6 +40,7 @@ class Bare:
         self._model = _copy(model)
         self._teachers = [_copy(teacher.model) for teacher in parts.teachers]
         self._generators = [_copy(one.generator) for one in parts.all if isinstance(one, Electra)]
+        self._parts = parts
         self._needs = _needs(parts)
         self._with_head = parts.read_logits
         self._grafted = any(isinstance(one, Replacing) for one in parts.all)
@@ -79,6 +81,11 @@ class Bare:
         if not self._trained:  # gates alone learn: gradients flow to all states, none to weights
             self._trained = [*encoder_layers(self._model)[0].parameters()][-1:]
             self._trained[0].requires_grad_()
+        own = [] if self._generators else _outside(attached, self._parts)
+        for parameter in own:
+            parameter.grad = torch.randn_like(parameter)
+        self._trained += own
+        self._own = own
         self._optimizer = torch.optim.AdamW(
             self._trained, lr=options.learning_rate, weight_decay=options.weight_decay, fused=True
         )
@@ -101,7 +108,10 @@ class Bare:
         if self._clip:
             nn.utils.clip_grad_norm_(self._trained, self._clip)
         self._optimizer.step()
+        gradients = [parameter.grad for parameter in self._own]
         self._optimizer.zero_grad()
+        for parameter, gradient in zip(self._own, gradients, strict=True):
+            parameter.grad = gradient
 
     def _whole(self, model: PreTrainedModel) -> nn.Module:
         return model if self._with_head else model.base_model
@@ -129,6 +139,18 @@ def _needs(parts: Participants) -> Needs:
     for plugin in parts.all:
         needs |= plugin.needs
     return needs
+
+
+def _outside(model: PreTrainedModel, parts: Participants) -> list[nn.Parameter]:
+    """Copies of the parameters that plug-ins train beside the model's."""
+    inside = {id(parameter) for parameter in model.parameters()}
+    groups = [group for plugin in parts.all for group in plugin.parameter_groups(model)]
+    return [
+        nn.Parameter(parameter.detach().clone())
+        for group in groups
+        for parameter in group.parameters
+        if id(parameter) not in inside
+    ]
 
 
 def _is_of_the_head(model: PreTrainedModel, name: str) -> bool:

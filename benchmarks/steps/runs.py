@@ -19,7 +19,7 @@ STAGES: dict[str, dict[str, Any]] = {
     "distill-sequence": HALF,
     "distill-tinybert": {**HALF, "intermediate_epochs": 1.0},
     "prune": {"sparsity": 0.5},
-    "prune-compressbert": {"sparsity": 0.4},
+    "prune-compressbert": {"sparsity": 0.4, "mask_every": 10},
     "prune-et": {"recovery_epochs": 1.0},
     "prune-group_lasso": {"recovery_epochs": 1.0},
     "prune-lottery_ticket": {"sparsity": 0.5, "rounds": 1},

@@ -55,7 +55,7 @@ def round_symmetric(values: torch.Tensor, scale: torch.Tensor, bits: int) -> tor
     Source: Zafrir et al. 2019, Q8BERT, equation 1, arXiv:1910.06188.
     """
     limit = largest_integer(bits)
-    return torch.round(values / scale).clamp(-limit, limit)
+    return (values / scale).round_().clamp_(-limit, limit)
 
 
 def asymmetric_parameters(
@@ -94,13 +94,13 @@ def round_asymmetric(
 
     Source: Jacob et al. 2018, equation 1, doi:10.1109/CVPR.2018.00286.
     """
-    return (torch.round(values / scale) + zero_point).clamp(smallest_q, largest_q)
+    return (values / scale).round_().add_(zero_point).clamp_(smallest_q, largest_q)
 
 
 class _StraightThrough(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: torch.Tensor, quantized: torch.Tensor) -> torch.Tensor:
-        return quantized.clone()
+        return quantized
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
@@ -120,7 +120,7 @@ def straight_through(values: torch.Tensor, quantized: torch.Tensor) -> torch.Ten
 def fake_symmetric(values: torch.Tensor, scale: torch.Tensor, bits: int) -> torch.Tensor:
     """S x q of the values, with the straight-through gradient."""
     detached = values.detach()
-    return straight_through(values, round_symmetric(detached, scale, bits) * scale)
+    return straight_through(values, round_symmetric(detached, scale, bits).mul_(scale))
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,9 @@ class Blocks:
         self.require(rows)
         groups, blocks = self.shape(rows, columns)
         size = columns if self.column_size is None else self.column_size
-        padded = functional.pad(weight.abs(), (0, blocks * size - columns))
+        padded = weight.abs()
+        if blocks * size > columns:
+            padded = functional.pad(padded, (0, blocks * size - columns))
         by_row = padded.reshape(rows, blocks, size).amax(dim=-1)
         if rows % groups == 0:
             return by_row.reshape(groups, rows // groups, blocks).amax(dim=1)

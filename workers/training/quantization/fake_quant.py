@@ -87,7 +87,7 @@ class MovingRange:
             return fake_symmetric(values, symmetric_scale(ends[1], 8), 8)
         scale, zero_point = asymmetric_parameters(ends[0], ends[1], 0, 255)
         integers = round_asymmetric(values.detach(), scale, zero_point, 0, 255)
-        return straight_through(values, (integers - zero_point) * scale)
+        return straight_through(values, integers.sub_(zero_point).mul_(scale))
 
     def fixed(self) -> ActivationRange | None:
         """The range for use; None if no batch was added."""
