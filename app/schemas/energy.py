@@ -69,6 +69,61 @@ class EnergyItem(EnergyFigures):
     month: str | None = Field(default=None, description="Month (UTC).", examples=["2026-03"])
 
 
+class FailedFigures(Wire):
+    """Energy of attempts that ended in the range, by how they ended."""
+
+    it_energy_kwh: float = Field(
+        description="IT energy of attempts that failed, were lost or interrupted, in kWh."
+    )
+    share_ratio: float | None = Field(
+        description="Its share of the energy of all attempts that ended in the range; null if "
+        "that is 0 or unknown."
+    )
+    attempts: int = Field(description="Number of these attempts.")
+    unknown_attempts: int = Field(
+        description="Number of ended attempts of unknown energy, in none of the figures."
+    )
+    by_status: dict[str, float] = Field(
+        description="IT energy by how the attempts ended, in kWh.",
+        examples=[{"succeeded": 12.5, "failed": 0.4, "cancelled": 0.1}],
+    )
+
+
+class FailedItem(FailedFigures):
+    """The same for one project or user."""
+
+    name: str = Field(
+        description="Name of the project or user; `(private projects)` for all projects that you "
+        "may not see."
+    )
+
+
+class FailedWork(FailedFigures):
+    """Energy that led to no result."""
+
+    items: Items[FailedItem]
+
+
+class EnergyChange(Wire):
+    """A figure against that of the period before."""
+
+    difference_kwh: float | None = Field(description="Now minus before; null if one is unknown.")
+    low: float | None = Field(description="Lower end of the difference; null if unknown.")
+    high: float | None = Field(description="Upper end of the difference; null if unknown.")
+    is_larger_than_error: bool | None = Field(
+        description="Whether the intervals of both periods exclude that nothing changed; null if "
+        "unknown."
+    )
+
+
+class EnergyChanges(Wire):
+    """The totals against those of the period before."""
+
+    total_kwh: EnergyChange = Field(description="Change of the energy used.")
+    charged_kwh: EnergyChange = Field(description="Change of the part charged to finished runs.")
+    unallocated_kwh: EnergyChange = Field(description="Change of the part of no run.")
+
+
 class EnergyAccount(Wire):
     """Energy used by the lab's nodes in full UTC hours."""
 
@@ -80,3 +135,15 @@ class EnergyAccount(Wire):
     node: str | None = Field(description="Name of the node; null for all nodes.")
     total: EnergyFigures = Field(description="Sum over all items.")
     items: Items[EnergyItem]
+    before: EnergyAccount | None = Field(
+        default=None,
+        description="The account of the period of the same length before; null if it was not "
+        "asked for.",
+    )
+    change: EnergyChanges | None = Field(
+        default=None,
+        description="The totals against those of the period before; null without `before`.",
+    )
+    failed: FailedWork | None = Field(
+        default=None, description="Share of failed work; null if it was not asked for."
+    )

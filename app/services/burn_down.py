@@ -23,7 +23,7 @@ from app.schemas.burn_down import (
 from app.services import pool_queue
 from app.services.budgets import admin
 from app.services.budgets.standing import BudgetState, amount_of, states, unit_of
-from app.services.energy.account import OTHER_PROJECTS, PRIVATE_PROJECTS
+from app.services.energy.labels import OTHER_PROJECTS, PRIVATE_PROJECTS
 from app.services.pool_queue import QueueState
 from app.services.principals import Principal
 from app.services.quoting import projection

@@ -86,6 +86,7 @@ def all_asks(facts: Facts) -> list[Ask]:
         *reports(facts),
         *runs(facts),
         *energy(facts),
+        *failed_work(facts),
         *unknown_node(facts),
     ]
 
@@ -106,6 +107,18 @@ def energy(facts: Facts) -> Iterator[Ask]:
                 ]
                 title = f"energy, a {length} by {by}{of_node}"
                 yield Ask("getEnergy", title, "/v1/energy", queries=queries, in_table=True)
+
+
+def failed_work(facts: Facts) -> Iterator[Ask]:
+    """Failed work and the period before: from the attempts that ended in a month."""
+    for by in ("node", "project", "user"):
+        queries = [
+            {"from": _iso(stop - timedelta(days=30)), "to": _iso(stop), "by": by}
+            | {"compare": "true", "failed": "true"}
+            for stop in _stops(facts, 60)
+        ]
+        title = f"energy, a month by {by}, compared and with failed work"
+        yield Ask("getEnergy", title, "/v1/energy", queries=queries)
 
 
 def unknown_node(facts: Facts) -> Iterator[Ask]:

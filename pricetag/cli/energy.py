@@ -42,6 +42,12 @@ def energy(
         ),
     ] = None,
     by: Annotated[By, typer.Option(help="Group the energy by this: one row each.")] = "node",
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Compare with the period of the same length before.")
+    ] = False,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Show the share of energy that led to no result.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Show where the lab's energy went: used by nodes, charged to runs, and unallocated.
@@ -49,7 +55,14 @@ def energy(
     Unallocated energy is what nodes use outside of runs, mostly idle power.
     """
     with open_client(ctx) as client:
-        account = client.energy(start=_moment(start), stop=_moment(stop), by=by, node=node)
+        account = client.energy(
+            start=_moment(start),
+            stop=_moment(stop),
+            by=by,
+            node=node,
+            compare=compare,
+            failed=failed,
+        )
     answer(ctx, json, account, energy_view)
 
 

@@ -75,16 +75,23 @@ class LabCalls(Connection):
         stop: str | None = None,
         by: str = "node",
         node: str | None = None,
+        compare: bool = False,
+        failed: bool = False,
     ) -> dict[str, Any]:
         """Energy used by the nodes, charged to runs, and unallocated.
 
         Args:
             start: Full UTC hour, ISO 8601; 7 days before `stop` by default.
             stop: Exclusive; the end of the present hour by default.
-            by: node, component, project or hour.
+            by: node, component, site, project, user, hour, day or month.
             node: Only this node.
+            compare: Add the account of the same length before, and the change.
+            failed: Add the share of failed work.
         """
-        return self._get("/v1/energy", {"from": start, "to": stop, "by": by, "node": node})
+        query: dict[str, Any] = {"from": start, "to": stop, "by": by, "node": node}
+        flags = {"compare": compare, "failed": failed}
+        asked = {name: "true" for name, is_asked in flags.items() if is_asked}
+        return self._get("/v1/energy", query | asked)
 
     def create_budget(self, budget: Mapping[str, Any]) -> dict[str, Any]:
         """Creates a budget; fields as ``POST /v1/budgets`` has them."""

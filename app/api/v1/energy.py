@@ -40,11 +40,17 @@ async def get_energy(
     ] = None,
     by: Annotated[EnergyBy, Query(description="Grouping of the items.")] = "node",
     node: Annotated[StoredName | None, Query(description="Only this node.")] = None,
+    compare: Annotated[
+        bool, Query(description="Add the account of the same length before, and the change.")
+    ] = False,
+    failed: Annotated[bool, Query(description="Add the share of failed work.")] = False,
 ) -> Response:
     """Energy metered on the nodes, charged to finished runs, used by running ones so far, and
     unallocated (idle, other users), in full UTC hours. The lab's total is charged + running +
     unallocated + undecided. Days and months are in UTC.
     Covers at most 3660 days, or 31 days by hour.
     """
-    account = await energy_account(session, caller, start=start, stop=stop, by=by, node=node)
+    account = await energy_account(
+        session, caller, start=start, stop=stop, by=by, node=node, compare=compare, failed=failed
+    )
     return Response(account, media_type="application/json")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, cast
 
 from pydantic_core import to_json
 
@@ -16,22 +16,15 @@ from app.repositories.energy import account as rows
 from app.repositories.energy.rollups import Range
 from app.repositories.nodes.nodes import list_nodes
 from app.schemas.energy import EnergyBy, EnergyFigures, EnergyItem
+from app.services.energy.failed import failed_work
 from app.services.energy.intervals import intervals
+from app.services.energy.labels import NO_USER, OTHER_PROJECTS, PRIVATE_PROJECTS
 from app.services.energy.ranges import hours_of
 from app.services.errors import NotFoundError
 from app.services.principals import Principal
 from app.services.similarity import did_you_mean, similar
 from pricetag.accounting.bill.node_account import Account, Entry, accounts
 from pricetag.accounting.quantity.quantity import Quantity as Figure
-
-PRIVATE_PROJECTS = "(private projects)"
-"""Label for the sum of the projects that the caller may not see."""
-
-OTHER_PROJECTS = "(other projects)"
-"""The same label for a token that is limited to one project."""
-
-NO_USER = "(no user)"
-"""Label for the sum of the runs whose user is unknown."""
 
 _NOTHING = dict.fromkeys(
     name for name in EnergyItem.model_fields if name not in EnergyFigures.model_fields
@@ -58,6 +51,8 @@ async def energy_account(
     node: str | None,
     now: datetime | None = None,
     every_hour: bool = False,
+    compare: bool = False,
+    failed: bool = False,
 ) -> bytes:
     """The energy account of a range of hours, as the JSON of an ``EnergyAccount``.
 
@@ -74,6 +69,8 @@ async def energy_account(
         node: Only this node.
         now: Present time; by default of the clocks of the server and of its database.
         every_hour: Judge every hour now, without the roll-ups: slow, with the same result.
+        compare: Whether to add the account of the same length before.
+        failed: Whether to add the share of failed work.
 
     Raises:
         InvalidEnergyRangeError: If the range is empty, too long, in the future, or not of
@@ -87,6 +84,23 @@ async def energy_account(
             f"Node '{node}' not found{did_you_mean(similar(node, names))}", field="node"
         )
     hours = Range(span.start, span.stop, node, now)
+    document, total = await _account(session, principal, by, hours, every_hour=every_hour)
+    if compare:
+        earlier = Range(span.start - (span.stop - span.start), span.start, node, now)
+        before, total_before = await _account(
+            session, principal, by, earlier, every_hour=every_hour
+        )
+        document |= {"before": before, "change": changes(total, total_before)}
+    if failed:
+        work = await failed_work(session, principal, by, hours)
+        document["failed"] = work.model_dump()
+    return to_json(document)
+
+
+async def _account(
+    session: Session, principal: Principal, by: EnergyBy, hours: Range, *, every_hour: bool
+) -> tuple[dict[str, Any], Account]:
+    """The account of some hours, and its total."""
     if by == "project" or by == "user":
         sums = await rows.sums_by_owner(session, by, principal.viewer, hours, every_hour=every_hour)
         hidden = PRIVATE_PROJECTS if principal.project_id is None else OTHER_PROJECTS
@@ -95,16 +109,39 @@ async def energy_account(
         sums = await rows.sums(session, by, hours, every_hour=every_hour)
         abouts, groups, everything = _by_key(by, sums)
     total, *figures = accounts([everything, *groups], intervals=intervals)
-    return to_json(
-        {
-            "from": span.start,
-            "to": span.stop,
-            "by": by,
-            "node": node,
-            "total": _figures(total),
-            "items": [_item(about, one) for about, one in zip(abouts, figures, strict=True)],
-        }
-    )
+    document: dict[str, Any] = {
+        "from": hours.start,
+        "to": hours.stop,
+        "by": by,
+        "node": hours.node,
+        "total": _figures(total),
+        "items": [_item(about, one) for about, one in zip(abouts, figures, strict=True)],
+        "before": None,
+        "change": None,
+        "failed": None,
+    }
+    return document, total
+
+
+def changes(now: Account, before: Account) -> dict[str, Any]:
+    """The totals of two periods of the same length, the later minus the earlier."""
+    names = ("total_kwh", "charged_kwh", "unallocated_kwh")
+    return {name: _change(getattr(now, name), getattr(before, name)) for name in names}
+
+
+def _change(now: Figure, before: Figure) -> dict[str, Any]:
+    """A difference; its ends hold however the errors of the two periods are related."""
+    ends = (now.value, now.low, now.high, before.value, before.low, before.high)
+    if any(end is None for end in ends):
+        return dict.fromkeys(("difference_kwh", "low", "high", "is_larger_than_error"))
+    value, low, high, value_before, low_before, high_before = cast(Sequence[float], ends)
+    least, most = low - high_before, high - low_before
+    return {
+        "difference_kwh": value - value_before,
+        "low": least,
+        "high": most,
+        "is_larger_than_error": least > 0 or most < 0,
+    }
 
 
 def _entry(row: Sequence[Any], key: int) -> Entry:

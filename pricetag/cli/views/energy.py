@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pricetag.cli.views.tables import Figures, FittedTable
-from pricetag.tag.figures import column_number, column_unit, quantity_text, with_unit
+from pricetag.tag.figures import column_number, column_unit, quantity_text, ratio_text, with_unit
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -55,8 +55,37 @@ def energy_view(account: Mapping[str, Any]) -> RenderableType:
     ]
     if items:
         parts += [Text(""), _table(account["by"], items)]
+    parts += [Text(line) for line in _further(account)]
     parts += [Text(line, style="yellow") for line in _remarks(total)]
     return Group(*parts)
+
+
+def _further(account: Mapping[str, Any]) -> Iterator[str]:
+    """The change against the period before, and failed work, where asked for."""
+    if (change := account.get("change")) is not None:
+        before = account["before"]
+        yield f"Against {_hour(before['from'])} to {_hour(before['to'])} UTC:"
+        for name, one in change.items():
+            yield f"  {COLUMNS[name]}: {_change(one)}"
+    if (failed := account.get("failed")) is not None:
+        share = "n/a" if failed["share_ratio"] is None else ratio_text(failed["share_ratio"])
+        energy = with_unit(failed["it_energy_kwh"], "kWh")
+        yield f"Failed work: {energy} of {failed['attempts']} attempts, {share} of all ended ones"
+        for item in failed["items"]:
+            share = "n/a" if item["share_ratio"] is None else ratio_text(item["share_ratio"])
+            yield f"  {item['name']}: {with_unit(item['it_energy_kwh'], 'kWh')}, {share}"
+
+
+def _change(change: Mapping[str, Any]) -> str:
+    if change["difference_kwh"] is None:
+        return "unknown"
+    if not change["is_larger_than_error"]:
+        return "no difference that these measurements could show"
+    value, low, high = (
+        f"{'+' if change[name] > 0 else ''}{with_unit(change[name], 'kWh')}"
+        for name in ("difference_kwh", "low", "high")
+    )
+    return f"{value} ({low} to {high})"
 
 
 def _totals(total: Mapping[str, Any]) -> RenderableType:

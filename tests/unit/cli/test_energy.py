@@ -138,3 +138,30 @@ def test_a_rejection_by_the_server_is_one_line(api: FakeApi, capsys: Captured) -
     assert pricetag(["energy", "--from", "2026-03-01T00:30:00Z"]) == 2
     out, err = capsys.readouterr()
     assert (out, err) == ("", "pricetag: 'from' must be whole.\n")
+
+
+def test_the_change_and_failed_work_are_shown_where_asked_for(
+    api: FakeApi, capsys: Captured
+) -> None:
+    compared = account("project", figures(12.0, 9.0))
+    small = {"difference_kwh": 0.5, "low": -1.0, "high": 2.0, "is_larger_than_error": False}
+    large = {"difference_kwh": 5.0, "low": 3.0, "high": 7.0, "is_larger_than_error": True}
+    lost = {"it_energy_kwh": 1.5, "share_ratio": 0.125, "attempts": 3}
+    compared.body |= {
+        "before": {"from": "2026-02-28T00:00:00Z", "to": "2026-03-01T00:00:00Z"},
+        "change": {
+            "total_kwh": small,
+            "charged_kwh": large,
+            "unallocated_kwh": dict.fromkeys(small),
+        },
+        "failed": {**lost, "items": [{**lost, "name": "text"}]},
+    }
+    out = shown(api, capsys, compared, "--by", "project", "--compare", "--failed")
+    assert "Against 2026-02-28 00:00 to 2026-03-01 00:00 UTC:" in out
+    assert "Used: no difference that these measurements could show" in out
+    assert "Charged: +5.00 kWh (+3.00 kWh to +7.00 kWh)" in out
+    assert "Unallocated: unknown" in out
+    assert "Failed work: 1.50 kWh of 3 attempts, 12.5% of all ended ones" in out
+    assert "text: 1.50 kWh, 12.5%" in out
+    query = parse_qs(api.asked[-1].query)
+    assert (query["compare"], query["failed"]) == (["true"], ["true"])

@@ -1,0 +1,63 @@
+"""SQL of the energy of attempts by how they ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.repositories.people.visibility import SEES_PROJECT_SQL, Viewer, sql_values
+
+Owner = Literal["project", "user"]
+
+_OWNERS = {"project": "p.name", "user": "u.name", None: "CAST(NULL AS text)"}
+
+_BY_STATUS = """
+    WITH ended AS (
+      SELECT s.project_id, s.user_id, a.status, count(*) AS attempts,
+        count(*) - count(s.it_energy_kwh) AS unknown, sum(s.it_energy_kwh) AS it_energy_kwh
+      FROM spend AS s JOIN attempts AS a ON a.id = s.attempt_id
+      WHERE s.at >= :start AND s.at < :stop
+        AND (CAST(:node AS text) IS NULL OR a.node_name = :node)
+      GROUP BY 1, 2, 3
+    ), owned AS (
+      SELECT ({sees}) AS visible, {owner} AS owner, ended.*
+      FROM ended JOIN projects AS p ON p.id = ended.project_id
+      LEFT JOIN users AS u ON u.id = ended.user_id
+    )
+    SELECT {visible} AS visible, CASE WHEN {visible} THEN owner END AS owner, status,
+      CAST(sum(attempts) AS bigint) AS attempts, CAST(sum(unknown) AS bigint) AS unknown,
+      coalesce(sum(it_energy_kwh), 0) AS it_energy_kwh
+    FROM owned GROUP BY 1, 2, 3 ORDER BY 1 DESC, 2 NULLS LAST, 3
+"""
+
+
+async def by_status(
+    session: AsyncSession,
+    owner: Owner | None,
+    viewer: Viewer,
+    start: datetime,
+    stop: datetime,
+    node: str | None,
+) -> Sequence[Any]:
+    """Energy of the attempts that ended in a range, by how they ended and whose they were.
+
+    Args:
+        session: Database session.
+        owner: Whose energy a row has; None for everybody's.
+        viewer: Who asks; projects that they may not see are one owner without a name.
+        start: Beginning of the range.
+        stop: Its end, exclusive.
+        node: Only attempts on this node.
+
+    Returns:
+        Rows of visible, owner, status, attempts, unknown (attempts of unknown energy) and
+        it_energy_kwh.
+    """
+    visible = "true" if owner is None else "visible"
+    statement = _BY_STATUS.format(sees=SEES_PROJECT_SQL, owner=_OWNERS[owner], visible=visible)
+    values = {"start": start, "stop": stop, "node": node, **sql_values(viewer)}
+    return (await session.execute(text(statement), values)).all()

@@ -1,0 +1,56 @@
+"""Failed work: the share of energy that attempts used which did not lead to a result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any, cast
+
+from app.db import Session
+from app.repositories.energy import failed as rows
+from app.repositories.energy.failed import Owner
+from app.repositories.energy.rollups import Range
+from app.schemas.energy import EnergyBy, FailedItem, FailedWork
+from app.services.energy.labels import NO_USER, OTHER_PROJECTS, PRIVATE_PROJECTS
+from app.services.principals import Principal
+
+FAILED = ("failed", "interrupted", "lost")
+
+
+async def failed_work(
+    session: Session, principal: Principal, by: EnergyBy, hours: Range
+) -> FailedWork:
+    """The energy of attempts that ended in some hours, by how they ended.
+
+    Args:
+        session: Database session.
+        principal: The caller; projects hidden from them are one item without a name.
+        by: Grouping of the account; by project or user, there are items too.
+        hours: The hours, and the node if only one is asked for.
+    """
+    owner: Owner | None = by if by == "project" or by == "user" else None
+    found = await rows.by_status(
+        session, owner, principal.viewer, hours.start, hours.stop, hours.node
+    )
+    hidden = PRIVATE_PROJECTS if principal.project_id is None else OTHER_PROJECTS
+    items = []
+    if owner is not None:
+        for (is_visible, name), group in groupby(found, key=lambda row: (row.visible, row.owner)):
+            shown = (name or NO_USER) if is_visible else hidden
+            items.append(FailedItem(name=shown, **_figures(list(group))))
+    return FailedWork(**_figures(found), items=items)
+
+
+def _figures(found: Sequence[Any]) -> dict[str, Any]:
+    by_status: dict[str, float] = {}
+    for row in found:
+        by_status[row.status] = by_status.get(row.status, 0.0) + row.it_energy_kwh
+    total = sum(by_status.values())
+    lost = sum(by_status.get(status, 0.0) for status in FAILED)
+    return {
+        "it_energy_kwh": lost,
+        "share_ratio": lost / total if total else None,
+        "attempts": sum(row.attempts for row in found if row.status in FAILED),
+        "unknown_attempts": sum(row.unknown for row in found),
+        "by_status": by_status,
+    }
