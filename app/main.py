@@ -38,6 +38,7 @@ TAGS = [
     {"name": "price tags", "description": "Energy, emissions, cost and quality of a run."},
     {"name": "factors", "description": "Sites, and the factors that apply to their energy."},
     {"name": "prices", "description": "The lab's own price book."},
+    {"name": "insights", "description": "What several runs show together."},
     {"name": "reports", "description": "Price tags of several runs, in six formats."},
     {"name": "recipes", "description": "Stage kinds of a run."},
     {"name": "projects", "description": "Projects and their experiments."},

@@ -362,6 +362,17 @@ def lab(facts: Facts) -> Iterator[Ask]:
     for topic in ("power", "runs", "queue", "budgets"):
         queries = [{"topics": topic, "follow": "false"}]
         yield Ask("streamLab", f"the lab's {topic} now", "/v1/stream", queries=queries)
+    for limit in (100, 200):
+        frontier = [{"project": facts.active, "limit": limit}]
+        yield Ask(
+            "getFrontier", f"frontier of {limit} runs", "/v1/insights/frontier", queries=frontier
+        )
+        yield Ask(
+            "listCompressions",
+            f"compression ledger of {limit} runs",
+            "/v1/insights/compressions",
+            queries=frontier,
+        )
     yield Ask("getQueue", "the queue", "/v1/queue", queries=[{"limit": 200}])
     yield Ask("getQueue", "the queue of a pool", "/v1/queue", queries=[{"pool": "default"}])
     yield Ask("listRecipes", "recipes", "/v1/recipes")

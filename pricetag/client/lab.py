@@ -93,6 +93,14 @@ class LabCalls(Connection):
         asked = {name: "true" for name, is_asked in flags.items() if is_asked}
         return self._get("/v1/energy", query | asked)
 
+    def frontier(self, **filters: Any) -> dict[str, Any]:
+        """Quality against cost of several runs; filters as ``GET /v1/insights/frontier`` has."""
+        return self._get("/v1/insights/frontier", filters)
+
+    def compressions(self, **filters: Any) -> dict[str, Any]:
+        """What compression cost and saves; filters as ``GET /v1/insights/compressions`` has."""
+        return self._get("/v1/insights/compressions", filters)
+
     def create_budget(self, budget: Mapping[str, Any]) -> dict[str, Any]:
         """Creates a budget; fields as ``POST /v1/budgets`` has them."""
         return self._json("POST", "/v1/budgets", budget)

@@ -59,7 +59,7 @@ def compare(first: Sequence[TagView], second: Sequence[TagView], metric: Metric)
     reasons = _not_shared(tags, metric)
     compared: dict[str, Any] = {
         "metric": metric,
-        "unit": _figure(tags[0], metric).unit,
+        "unit": figure_of(tags[0], metric).unit,
         "a": _side(first, metric),
         "b": _side(second, metric),
         "method": None,
@@ -71,7 +71,7 @@ def compare(first: Sequence[TagView], second: Sequence[TagView], metric: Metric)
     unknown = _why_unknown(tags, metric)
     if unknown is not None:
         return compared | {"ratio": Figure.unknown(unknown, "1").as_dict()}
-    sources = [_figure(tag, metric).source for tag in tags]
+    sources = [figure_of(tag, metric).source for tag in tags]
     source = weakest(*(source for source in sources if source is not None))
     if reasons:
         ratio = _by_ends(first, second, metric, source)
@@ -85,7 +85,8 @@ def compare(first: Sequence[TagView], second: Sequence[TagView], metric: Metric)
     }
 
 
-def _figure(tag: TagView, metric: Metric) -> Quantity:
+def figure_of(tag: TagView, metric: Metric) -> Quantity:
+    """A total of a price tag."""
     document = tag.document
     quantity: Quantity = (
         document.cost.total if metric == "cost" else getattr(document.energy, metric)
@@ -94,7 +95,7 @@ def _figure(tag: TagView, metric: Metric) -> Quantity:
 
 
 def _values(tags: Sequence[TagView], metric: Metric) -> list[float]:
-    return [value for tag in tags if (value := _figure(tag, metric).value) is not None]
+    return [value for tag in tags if (value := figure_of(tag, metric).value) is not None]
 
 
 def _side(tags: Sequence[TagView], metric: Metric) -> dict[str, Any]:
@@ -103,7 +104,7 @@ def _side(tags: Sequence[TagView], metric: Metric) -> dict[str, Any]:
             "run_id": tag.document.run_id,
             "name": tag.document.name,
             "version": tag.document.version,
-            "value": _figure(tag, metric).value,
+            "value": figure_of(tag, metric).value,
         }
         for tag in tags
     ]
@@ -112,9 +113,9 @@ def _side(tags: Sequence[TagView], metric: Metric) -> dict[str, Any]:
 
 
 def _why_unknown(tags: Sequence[TagView], metric: Metric) -> str | None:
-    units = {_figure(tag, metric).unit for tag in tags}
+    units = {figure_of(tag, metric).unit for tag in tags}
     for tag in tags:
-        figure = _figure(tag, metric)
+        figure = figure_of(tag, metric)
         if figure.value is None:
             return f"{tag.name}: {figure.reason}"
         if figure.value <= 0:
@@ -126,7 +127,7 @@ def _by_ends(
     first: Sequence[TagView], second: Sequence[TagView], metric: Metric, source: str
 ) -> Figure:
     def middle(group: Sequence[TagView], end: str) -> float:
-        return mean(float(getattr(_figure(tag, metric), end)) for tag in group)
+        return mean(float(getattr(figure_of(tag, metric), end)) for tag in group)
 
     value = middle(first, "value") / middle(second, "value")
     low = middle(first, "low") / middle(second, "high")

@@ -64,6 +64,8 @@ REQUESTS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "downloadRunArtifact": ({"run_id": "{finished}", "artifact_id": "{artifact}"}, {}),
     "getEnergy": ({}, {}),
     "getQueue": ({}, {}),
+    "getFrontier": ({}, {}),
+    "listCompressions": ({}, {}),
     "streamLab": ({}, {"params": {"follow": "false"}}),
     "getRunPriceTag": ({"run_id": "{finished}"}, {}),
     "listRunPriceTags": ({"run_id": "{finished}"}, {}),

@@ -1,0 +1,85 @@
+"""Insights: quality against cost, and compression, over several runs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+
+from app.api.access import READ
+from app.api.deps import Caller, CurrentSession
+from app.api.v1.responses import problems
+from app.schemas.common import StoredName
+from app.schemas.insights import CompressionLedger, FrontierRead
+from app.services import insights
+from app.services.insights import FINAL
+from app.services.runs.listing import RunFilter
+from pricetag.tag.ratios import Metric
+
+router = APIRouter(prefix="/insights", tags=["insights"])
+
+
+async def _filters(
+    project: Annotated[StoredName | None, Query(description="Only runs of this project.")] = None,
+    experiment: Annotated[
+        StoredName | None, Query(description="Only runs of this experiment.")
+    ] = None,
+    tag: Annotated[
+        list[StoredName] | None,
+        Query(
+            max_length=20, description="Only runs with this tag; repeatable: with all of the tags."
+        ),
+    ] = None,
+) -> RunFilter:
+    return RunFilter(project=project, experiment=experiment, tags=tuple(tag or ()), statuses=FINAL)
+
+
+Filters = Annotated[RunFilter, Depends(_filters)]
+Newest = Annotated[
+    int, Query(ge=1, le=200, description="Maximum number of runs: the newest ended ones.")
+]
+
+
+@router.get(
+    "/frontier",
+    dependencies=[READ],
+    summary="Show quality against cost",
+    responses=problems(404),
+)
+async def get_frontier(
+    session: CurrentSession,
+    caller: Caller,
+    filters: Filters,
+    metric: Annotated[Metric, Query(description="The cost.")] = "it_energy_kwh",
+    quality: Annotated[
+        StoredName | None,
+        Query(description="Metric of the score, e.g. `accuracy`; by default the most common."),
+    ] = None,
+    split: Annotated[
+        StoredName | None, Query(description="Split of the score; by default the most common.")
+    ] = None,
+    limit: Newest = 100,
+) -> FrontierRead:
+    """Shows the selected runs, failed ones too, with cost and quality; those that no other run
+    dominates, with the price of the next point of quality; and the cost of the runs that ended
+    after the last improvement.
+    """
+    return await insights.frontier(
+        session, caller, filters, metric=metric, quality=quality, split=split, limit=limit
+    )
+
+
+@router.get(
+    "/compressions",
+    dependencies=[READ],
+    summary="Show what compression cost and saves",
+    responses=problems(404),
+)
+async def list_compressions(
+    session: CurrentSession, caller: Caller, filters: Filters, limit: Newest = 100
+) -> CompressionLedger:
+    """Lists the selected runs that measured several variants of their model: for each variant the
+    energy of making it, of 1,000 inferences, the change of its score, and the number of
+    inferences after which it has paid back its making.
+    """
+    return await insights.compressions(session, caller, filters, limit=limit)

@@ -1,0 +1,107 @@
+"""What several runs show together: the frontier of quality and cost, and compression."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from app.schemas.common import Quantity, Unit, Wire
+from app.schemas.fields import Items, ProjectName, RunId, RunName, StatusOfRun, TagVersion
+
+
+class ScoreName(Wire):
+    """A score: its metric and the split it was measured on."""
+
+    metric: str = Field(examples=["accuracy"], description="Name of the metric.")
+    split: str | None = Field(examples=["validation"], description="Data split; null without one.")
+
+
+class FrontierPoint(Wire):
+    """One run, with its cost and its quality."""
+
+    run_id: RunId
+    name: RunName
+    project: ProjectName
+    status: StatusOfRun
+    kind: str = Field(description="Stage kinds of the run, joined by `+`.")
+    tags: list[str] = Field(description="Tags of the run.")
+    version: TagVersion
+    cost: Quantity = Field(description="Cost of the run over all its attempts.")
+    quality: float | None = Field(description="Its score; null without one.")
+    is_dominated: bool | None = Field(
+        description="Whether another run has at least this quality for at most this cost, and one "
+        "of them better; null if cost or quality is unknown."
+    )
+
+
+class FrontierStep(Wire):
+    """A run that no other run dominates."""
+
+    run_id: RunId
+    price: float | None = Field(
+        description="Additional cost for each additional unit of quality, against the step "
+        "before; null for the first."
+    )
+    is_costlier: bool | None = Field(
+        description="Whether the cost is larger than that of the step before by more than both "
+        "intervals; null for the first."
+    )
+
+
+class FrontierRead(Wire):
+    """Quality against cost of the selected runs that have a price tag."""
+
+    metric: str = Field(description="The cost: a figure of the price tag.")
+    unit: Unit
+    score: ScoreName | None = Field(description="The quality; null if no run has a score.")
+    lower_is_better: bool = Field(description="Whether a smaller score is better.")
+    points: list[FrontierPoint] = Field(description="The runs, in the order in which they ended.")
+    steps: list[FrontierStep] = Field(
+        description="The frontier, from the cheapest to the best; by values, without intervals."
+    )
+    wasted: float | None = Field(
+        description="Cost of the runs that ended after the last one that improved the quality, in "
+        "`unit`; null if a cost is unknown."
+    )
+    without_quality: int = Field(description="Number of runs without this score.")
+    is_whole: bool = Field(
+        description="Whether these are all selected runs; if not, the newest ones."
+    )
+
+
+class VariantRead(Wire):
+    """One measured model of a run."""
+
+    label: str = Field(description="What it is, by the stage that made it.")
+    stage: str = Field(description="Key of the stage that measured it.")
+    is_baseline: bool = Field(description="Whether the others are compared with it.")
+    making_kwh: Quantity = Field(description="Energy of the stages that made it.")
+    per_1000_inferences_kwh: Quantity = Field(description="Energy of 1,000 inferences.")
+    score: float | None = Field(description="Its score; null if unknown.")
+    score_change: float | None = Field(
+        description="Its score minus that of the baseline; null if unknown."
+    )
+    size_bytes: float | None = Field(description="Size of the stored model; null if unknown.")
+    break_even_inferences: Quantity = Field(
+        description="Inferences after which it has saved the energy of making it."
+    )
+    is_never: bool = Field(description="Whether its inference is not cheaper: it never does.")
+
+
+class CompressionRead(Wire):
+    """A run that measured several variants of its model."""
+
+    run_id: RunId
+    name: RunName
+    project: ProjectName
+    version: TagVersion
+    score: ScoreName | None = Field(description="The score of its variants; null without one.")
+    variants: list[VariantRead] = Field(description="The variants, in the order of measurement.")
+
+
+class CompressionLedger(Wire):
+    """The selected runs that measured at least two variants, newest first."""
+
+    items: Items[CompressionRead]
+    is_whole: bool = Field(
+        description="Whether all selected runs were looked through; if not, the newest ones."
+    )
