@@ -82,6 +82,7 @@ def all_asks(facts: Facts) -> list[Ask]:
         *budgets(facts),
         *one_run(facts),
         *lab(facts),
+        *insights(facts),
         *people(facts),
         *reports(facts),
         *runs(facts),
@@ -362,17 +363,6 @@ def lab(facts: Facts) -> Iterator[Ask]:
     for topic in ("power", "runs", "queue", "budgets"):
         queries = [{"topics": topic, "follow": "false"}]
         yield Ask("streamLab", f"the lab's {topic} now", "/v1/stream", queries=queries)
-    for limit in (100, 200):
-        frontier = [{"project": facts.active, "limit": limit}]
-        yield Ask(
-            "getFrontier", f"frontier of {limit} runs", "/v1/insights/frontier", queries=frontier
-        )
-        yield Ask(
-            "listCompressions",
-            f"compression ledger of {limit} runs",
-            "/v1/insights/compressions",
-            queries=frontier,
-        )
     yield Ask("getQueue", "the queue", "/v1/queue", queries=[{"limit": 200}])
     yield Ask("getQueue", "the queue of a pool", "/v1/queue", queries=[{"pool": "default"}])
     yield Ask("listRecipes", "recipes", "/v1/recipes")
@@ -399,6 +389,24 @@ def lab(facts: Facts) -> Iterator[Ask]:
     yield Ask("listCarbon", "hourly series of a zone", "/v1/carbon", queries=[{"zone": "NO"}])
     yield Ask("getHealth", "health", "/healthz")
     yield Ask("getReadiness", "readiness", "/readyz")
+
+
+def insights(facts: Facts) -> Iterator[Ask]:
+    """The frontier and the compression ledger of many runs, each run's price tag read."""
+    of_active: Query = {"project": facts.active, "limit": 100}
+    of_experiment: Query = {"project": facts.active, "experiment": facts["experiments"][0]}
+    of_tag: Query = {"tag": "baseline", "limit": 100}
+    score: Query = {"metric": "co2e_kg", "quality": "accuracy", "split": "validation"}
+    for title, query in (
+        ("100 runs", of_active),
+        ("200 runs", {**of_active, "limit": 200}),
+        ("an experiment", of_experiment),
+        ("a tag", of_tag),
+    ):
+        frontier, ledger = [{**query, **score}], [query]
+        yield Ask("getFrontier", f"frontier, {title}", "/v1/insights/frontier", queries=frontier)
+        path = "/v1/insights/compressions"
+        yield Ask("listCompressions", f"compressions, {title}", path, queries=ledger)
 
 
 def people(facts: Facts) -> Iterator[Ask]:

@@ -1,4 +1,4 @@
-"""Quality against cost of several runs: points, frontier, and what a sweep spent in vain."""
+"""Quality against cost of several runs: points, frontier, and what brought no improvement."""
 
 from __future__ import annotations
 

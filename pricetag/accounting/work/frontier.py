@@ -24,7 +24,7 @@ class Outcome(Generic[Key]):
         cost: Its cost, in any unit: energy, carbon, money, operations, latency, size.
         quality: Its quality; larger is better.
         cost_low: Lower end of the cost's 95% interval.
-        cost_high: Upper end of it.
+        cost_high: Upper end of that interval.
     """
 
     key: Key
