@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, TypeVar
 from urllib.parse import parse_qs
 
 from fastapi import Depends, Request
+from pydantic import BeforeValidator
 
 from app.api.body import BodyError, media_type, read_bytes
 
@@ -34,3 +35,13 @@ async def read_form(request: Request) -> Mapping[str, str]:
 
 
 Form = Annotated[Mapping[str, str], Depends(read_form)]
+
+Item = TypeVar("Item")
+
+
+def _nothing_if_empty(value: object) -> object:
+    return None if value == "" else value
+
+
+Filled = Annotated[Item | None, BeforeValidator(_nothing_if_empty)]
+"""A field of a form that filters a page; an empty one was not filled in."""

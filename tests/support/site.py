@@ -28,6 +28,7 @@ Result = TypeVar("Result")
 PAGES = (
     "/",
     "/runs",
+    "/runs?status=failed&sort=name&created_after=2026-03-01T00:00Z",
     "/account",
     "/help/keys",
     "/no-such-page",
