@@ -37,16 +37,16 @@ def conditions_of(tag: PriceTag) -> dict[str, str]:
         **{name: provenance.packages.get(name, UNKNOWN) for name in PACKAGES},
         "commit": provenance.git_commit or UNKNOWN,
         "date": min((attempt.started_at for attempt in tag.attempts), default=UNKNOWN),
-        "data": _data(tag),
+        "sentences": _sentences(tag),
     }
 
 
-def _data(tag: PriceTag) -> str:
-    """A hash of the contents of the data files, shortened."""
+def _sentences(tag: PriceTag) -> str:
+    """A hash of the contents of the validation split, shortened; every run that scores reads it."""
     files = sorted(
-        (item.role, str(item.sha256))
+        str(item.sha256)
         for item in tag.provenance.inputs or ()
-        if item.role.startswith("data.")
+        if item.role.startswith("data.validation")
     )
     return hashlib.sha256(repr(files).encode()).hexdigest()[:16] if files else UNKNOWN
 

@@ -47,13 +47,22 @@ def _page(catalog: Catalog, records: Sequence[Record], budget: Budget) -> str:
         "",
         f"{shown} of {len(records)} runs were killed, resumed and loaded as they should, of "
         f"{len(methods)} methods. The budget is as small as the crash allows; the scores say only "
-        "that models are the same.",
+        "that models are the same. Scores without `mcc` are of a model that gives one class for "
+        "every sentence; that they are the same shows little.",
         "",
         "| Run | Method | Killed | Attempts | Price tag | Loaded again |",
         "| --- | --- | --- | ---: | --- | --- |",
         *(_row(catalog, record) for record in records),
+        *_missing(catalog, records),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _missing(catalog: Catalog, records: Sequence[Record]) -> list[str]:
+    """The rows of the table whose method was not tried yet."""
+    tried = {record.trial.name for record in records}
+    names = [name for name in catalog.one_of_each_method() if name not in tried]
+    return ["", f"Not tried yet: {', '.join(names)}."] if names else []
 
 
 def _row(catalog: Catalog, record: Record) -> str:

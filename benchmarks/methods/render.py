@@ -192,13 +192,13 @@ be a bit for each weight and the nonzero values. *Latency* was measured after th
 published models of the first seed: one thread, batch 1, in rounds in which each model is timed \
 between two timings of the teacher; only calls count in which the thread had a processor for 95% \
 of the time. The ratio to the teacher is the geometric mean over the rounds with its 95% \
-interval. *Making, own* is what the method's own stages used, *with the teacher's* also the \
-training of the teacher. Intervals are 95%, means over the seeds. *Break-even* is the number of \
-inferences after which a model has saved, against the teacher, what making it used (without the \
-teacher's); *never* if its inference is not cheaper on this machine, *within noise* if it may be \
-as dear as the teacher's, by the spread over models of the same shape, which the intervals do \
-not include; *n/a* if the saving is within the error of the meters. Masked weights and bits \
-without a kernel save nothing here, and the table shows it."""
+interval; *n/a* if that was not measured yet. *Making, own* is what the method's own stages \
+used, *with the teacher's* also the training of the teacher. Intervals are 95%, means over the \
+seeds. *Break-even* is the number of inferences after which a model has saved, against the \
+teacher, what making it used (without the teacher's); *never* if its inference is not cheaper on \
+this machine, *within noise* if it may be as dear as the teacher's, by the spread over models of \
+the same shape, which the intervals do not include; *n/a* if the saving is within the error of \
+the meters. Masked weights and bits without a kernel save nothing here, and the table shows it."""
 
 
 def _claims(results: Mapping[str, Results]) -> str:

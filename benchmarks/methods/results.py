@@ -99,7 +99,7 @@ class Results:
             noise_log_sd=self.noise_log_sd(figure) if figure in NOISY else None,
             right=self._right(runs) if is_share else {},
             learned_nothing=self.learned_nothing(name) if figure in ("score", "gap") else None,
-            inputs=next((r.conditions["data"] for r in runs if "data" in r.conditions), None),
+            inputs=_sentences(runs),
         )
 
     def _right(self, runs: Sequence[Record]) -> dict[int, Sequence[bool]]:
@@ -182,6 +182,12 @@ class Results:
             first.unit,
             first.source,
         )
+
+
+def _sentences(runs: Sequence[Record]) -> str | None:
+    """What the runs were scored on: one hash, or all of them where the seeds differ."""
+    hashes = {run.conditions["sentences"] for run in runs if "sentences" in run.conditions}
+    return ", ".join(sorted(hashes)) or None
 
 
 def _mean_or_none(values: Sequence[float | None]) -> float | None:

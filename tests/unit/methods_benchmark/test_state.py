@@ -123,7 +123,7 @@ def executor(
     monkeypatch.setattr(execute, "figures_of", lambda *args: SCORE)
     link = SimpleNamespace(tag="a price tag")
     monkeypatch.setattr(Executor, "_tags", lambda *args: ([link], None))
-    monkeypatch.setattr(execute, "conditions_of", lambda tag: {"processor": f"that of {tag}"})
+    monkeypatch.setattr(execute, "conditions_of", lambda tag: {"sentences": f"those of {tag}"})
     seen = {"model_stage": "last stage", "attempts": 2, "verification": "verified"}
     monkeypatch.setattr(Executor, "_seen", lambda *args: seen)
     client: Any = service
@@ -336,7 +336,7 @@ def test_a_stage_that_does_not_train_is_killed_when_it_opens() -> None:
 def test_conditions_are_kept_with_each_run(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
     running = executor(state, FakeService(), monkeypatch)
     records = running.run(TRIALS[:1])
-    assert records[0].conditions == {"processor": "that of a price tag"}
+    assert records[0].conditions == {"sentences": "those of a price tag"}
     older = replace(records[0], conditions={}, figures={})
     running.read_again({TRIAL: older})
     newest = state.newest({TRIAL: records[0].fingerprint})
