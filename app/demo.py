@@ -120,11 +120,14 @@ def demo(
     )
     try:
         with _service(folder, environment) as url:
-            say(f"Server and worker are up: {url}/docs")
+            say(f"Server and worker are up: {url}")
+            link = _module(environment, "pricetag", "sign-in").strip()
+            say(f"See it in a browser while it runs (the link signs in once): {link}")
             with Client(url, _token(environment)) as client:
                 code = _run_and_report(client, folder)
     finally:
         embedded_postgres.stop(folder / "data")
+    say(f"The dashboard of these data: PRICETAG_DATA_DIR={folder / 'data'} pricetag serve")
     say(f"Done in {time.monotonic() - began_s:.0f} s; nothing is left running.")
     raise typer.Exit(code)
 

@@ -40,6 +40,13 @@ async def test_the_keyboard_alone_reaches_pages_search_and_help(
     await page.keyboard.press("g")
     await page.keyboard.press("r")
     await expect(page.locator("h1")).to_have_text("Runs")
+    focus = "document.activeElement.innerText"
+    await page.keyboard.press("j")
+    first = await page.evaluate(focus)
+    await page.keyboard.press("j")
+    assert await page.evaluate(focus) != first
+    await page.keyboard.press("k")
+    assert await page.evaluate(focus) == first
     await page.keyboard.press("/")
     assert await page.evaluate("document.activeElement.id") == "search"
     await page.keyboard.type("?")  # typed, and no key

@@ -1,4 +1,4 @@
-// Keys: `/` search, `g` then a letter for a page, `?` all keys. They can be turned off.
+// Keys: `/` search, `j` and `k` rows, `g` then a letter for a page, `?` all keys. They can be turned off.
 
 const OFF = "pricetag-keys-off";
 const WAIT_MS = 1500;
@@ -35,11 +35,21 @@ export function keys(document) {
     if (href) {
       event.preventDefault();
       document.location.assign(href);
+    } else if (!follows && (event.key === "j" || event.key === "k")) {
+      moveRow(document, event.key === "j" ? 1 : -1);
     } else if (!follows && event.key === "/") {
       event.preventDefault();
       document.getElementById("search")?.focus();
     }
   });
+}
+
+/** @param {Document} document @param {number} step Focuses the link of another row. */
+function moveRow(document, step) {
+  const links = [...document.querySelectorAll("main tbody th[scope=row] a")];
+  const next = links.indexOf(/** @type {Element} */ (document.activeElement)) + step;
+  const link = links[Math.max(0, Math.min(links.length - 1, next))];
+  if (link instanceof HTMLAnchorElement) link.focus();
 }
 
 /** @param {Document} document @param {string} key @returns {string | null} */
