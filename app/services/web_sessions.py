@@ -24,6 +24,9 @@ IDLE = timedelta(hours=12)
 LONGEST = timedelta(days=7)
 """Time after the sign-in at which a session ends in any case."""
 
+KEPT = timedelta(days=30)
+"""Time for which the row of an ended session or sign-in is kept."""
+
 USED_RESOLUTION = timedelta(minutes=1)
 SECRET_BYTES = 32
 LONGEST_BROWSER = 200
@@ -179,6 +182,11 @@ async def end(session: Session, session_id: uuid.UUID, by: Principal) -> None:
             "revoked_at": web_session.revoked_at,
         },
     )
+
+
+async def forget_ended(session: Session) -> None:
+    """Deletes sessions and sign-ins that ended long ago; the audit log keeps who signed in."""
+    await web_sessions.forget_before(session, datetime.now(UTC) - KEPT)
 
 
 async def list_own(session: Session, principal: Principal) -> Sequence[SessionRead]:

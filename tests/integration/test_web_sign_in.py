@@ -9,8 +9,9 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 import pytest_asyncio
-from sqlalchemy import update
+from sqlalchemy import select, update
 
+from app.housekeeping import tidy
 from app.services import sign_in_links, users, web_sessions
 from models import Token, User, WebSession
 from tests.support.api import Api, problem
@@ -209,3 +210,18 @@ async def test_the_way_back_stays_on_this_server(browser: httpx.AsyncClient, to:
     form = {"theme": "dark", "next": to}
     response = await browser.post("/theme", headers=OWN, data=form)
     assert (response.status_code, response.headers["location"]) == (303, "./")
+
+
+async def test_sessions_that_ended_long_ago_are_forgotten(
+    api: Api, browser: httpx.AsyncClient
+) -> None:
+    long_ago = datetime.now(UTC) - web_sessions.KEPT - timedelta(seconds=1)
+    await signed_in(api, browser)
+    async with api.database.session_scope() as session:
+        await session.execute(update(WebSession).values(expires_at=long_ago))
+    await signed_in(api, browser)
+    await tidy(api.database)
+    async with api.database.sessions() as session:
+        kept = (await session.execute(select(WebSession.expires_at))).scalars().all()
+    assert len(kept) == 1
+    assert kept[0] > datetime.now(UTC)
