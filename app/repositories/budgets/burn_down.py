@@ -8,7 +8,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import case, func, select, true
+from sqlalchemy import case, func, not_, select, true, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories.budgets.spend import amount_of_row, spent_within, within
@@ -24,15 +24,10 @@ async def by_day(
 ) -> Sequence[tuple[date, Decimal]]:
     """Amount spent on each UTC day with any, in order, from the balances."""
     amount = getattr(SpendBalance, budget.metric)
-    query = (
-        select(SpendBalance.day, func.sum(amount))
-        .where(
-            SpendBalance.scope == budget.scope,
-            SpendBalance.scope_id == (budget.scope_id or LAB),
-            SpendBalance.grain == "day",
-        )
-        .group_by(SpendBalance.day)
-        .order_by(SpendBalance.day)
+    query = select(SpendBalance.day.label("day"), amount.label("amount")).where(
+        SpendBalance.scope == budget.scope,
+        SpendBalance.scope_id == (budget.scope_id or LAB),
+        SpendBalance.grain == "day",
     )
     if budget.currency is not None:
         query = query.where(SpendBalance.currency == budget.currency)
@@ -40,7 +35,13 @@ async def by_day(
         query = query.where(SpendBalance.day >= days.first)
     if days.end is not None:
         query = query.where(SpendBalance.day < days.end)
-    return [(row[0], row[1]) for row in (await session.execute(query)).all()]
+    # Folded lines and fresh ones have an index each.
+    lines = union_all(
+        query.where(SpendBalance.folded), query.where(not_(SpendBalance.folded))
+    ).subquery()
+    summed = select(lines.c.day, func.sum(lines.c.amount)).group_by(lines.c.day)
+    rows = (await session.execute(summed.order_by(lines.c.day))).all()
+    return [(row[0], row[1]) for row in rows]
 
 
 async def by_owner(
