@@ -16,12 +16,12 @@ import json
 import multiprocessing
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from statistics import quantiles
-from typing import Any
 from urllib.parse import urlsplit
 
 from app.db import Database, resolve_database_url
@@ -103,42 +103,49 @@ def readers(url: str, token: str, count: int, pipe: Connection) -> None:
     pipe.send(ages_s)
 
 
-async def measured(pid: int, sending: Any, seconds: float) -> Cost:
-    """Cost of the server while something is sent."""
-    task = asyncio.create_task(sending)
-    await asyncio.sleep(SETTLE_S)
+def feeder(data_dir: str, nodes: int, devices: int, pipe: Connection) -> None:
+    """Sends what some nodes sample, until the pipe says to stop."""
+
+    async def until_told() -> None:
+        database = Database(resolve_database_url(Settings(data_dir=Path(data_dir))))
+        while not pipe.poll():
+            await send(database, nodes, devices, 1.0)
+        await database.dispose()
+
+    asyncio.run(until_told())
+
+
+def measured(pid: int, seconds: float) -> Cost:
+    """Cost of the server over some seconds."""
+    time.sleep(SETTLE_S)
     before = cpu.now({"server": [pid]})
-    await asyncio.sleep(seconds)
-    cores = cpu.now({"server": [pid]}).since(before)["server"]
-    cost = Cost(cores, memory_kb(pid))
-    await task
-    return cost
+    time.sleep(seconds)
+    return Cost(cpu.now({"server": [pid]}).since(before)["server"], memory_kb(pid))
 
 
-async def run(running: Service, options: argparse.Namespace) -> tuple[Cost, Cost, Sequence[float]]:
-    """The server without and with readers, and the ages of samples at arrival, in s."""
-    url = resolve_database_url(Settings(data_dir=running.data_dir))
-    database = Database(url)
-    secret = running.http.headers["Authorization"].removeprefix("Bearer ")
-    length_s = options.seconds + SETTLE_S
-
-    def sending() -> Any:
-        return send(database, options.nodes, options.devices, length_s)
-
-    pid = running.server.pid
-    alone = await measured(pid, sending(), options.seconds)
+@contextmanager
+def beside(target: Callable[..., None], *arguments: object) -> Iterator[Connection]:
+    """Another process, which ends when the pipe to it says so."""
     ours, theirs = multiprocessing.Pipe()
-    child = multiprocessing.get_context("spawn").Process(
-        target=readers, args=(str(running.http.base_url), secret, options.readers, theirs)
-    )
+    spawned = multiprocessing.get_context("spawn")
+    child = spawned.Process(target=target, args=(*arguments, theirs))
     child.start()
     try:
-        followed = await measured(pid, sending(), options.seconds)
+        yield ours
     finally:
         ours.send(None)
-        ages_s = await asyncio.to_thread(ours.recv)
         child.join()
-        await database.dispose()
+
+
+def run(running: Service, options: argparse.Namespace) -> tuple[Cost, Cost, Sequence[float]]:
+    """The server without and with readers, and the ages of samples at arrival, in s."""
+    secret = running.http.headers["Authorization"].removeprefix("Bearer ")
+    url, pid = str(running.http.base_url), running.server.pid
+    with beside(feeder, str(running.data_dir), options.nodes, options.devices):
+        alone = measured(pid, options.seconds)
+        with beside(readers, url, secret, options.readers) as pipe:
+            followed = measured(pid, options.seconds)
+        ages_s: list[float] = pipe.recv()
     return alone, followed, ages_s
 
 
@@ -153,7 +160,7 @@ def main() -> None:
         data_dir = Path(name) / "data"
         data_dir.mkdir()
         with service(data_dir) as running:
-            alone, followed, ages_s = asyncio.run(run(running, options))
+            alone, followed, ages_s = run(running, options)
     cuts = quantiles(ages_s, n=100, method="inclusive")
     each_kb = (followed.memory_kb - alone.memory_kb) / options.readers
     print(f"{options.readers} readers, {options.nodes} x {options.devices} devices at 10 Hz")
