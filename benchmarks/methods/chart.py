@@ -220,7 +220,7 @@ def _names(points: Sequence[Point], best: Sequence[Point], x: _Axis, y: _Axis) -
 def _place(px: float, py: float, width: float, taken: Sequence[Box]) -> tuple[Box, int]:
     """The nearest free box around a point, and how many steps it is away; the first if none is."""
     boxes = []
-    for distance in range(9):
+    for distance in range(20):
         gap = RADIUS + 1 + 7 * distance
         middle = py - LINE / 2
         corners = [

@@ -183,3 +183,18 @@ def test_a_chart_names_the_frontier_and_numbers_the_others() -> None:
     texts = ["".join(element.itertext()) for element in drawn.iter()]
     assert {"a & b", "8"} <= set(texts)
     assert not {"c", "7"} & set(texts)
+
+
+def test_labels_cover_neither_points_nor_one_another() -> None:
+    """A crowd of 40 points at nearly one place, as compressed models of one teacher are."""
+    crowd = [Point(f"p{n}", 1 + 0.004 * n, 80 + 0.05 * (n * 7 % 11), None, n) for n in range(40)]
+    drawn = chart([("Energy", [*crowd, Point("far", 40.0, 50.0, None, 40)])], "Accuracy")
+    texts = re.findall(r'class="name" x="([\d.]+)" y="([\d.]+)">([^<]*)<', drawn)
+    boxes = [
+        (float(x), float(y) - 8, float(x) + 5.8 * len(text), float(y) + 2) for x, y, text in texts
+    ]
+    assert len(boxes) == 41
+    for number, one in enumerate(boxes):
+        for other in boxes[number + 1 :]:
+            beside = one[2] <= other[0] + 0.1 or other[2] <= one[0] + 0.1
+            assert beside or one[3] <= other[1] + 0.1 or other[3] <= one[1] + 0.1
