@@ -53,7 +53,8 @@ def last_reading_s(lab: Service, run_id: UUID, attempt: int) -> float:
     answer = lab.http.get(f"/v1/runs/{run_id}/power", params={"attempt": attempt})
     if answer.status_code != 200:
         return 0.0
-    ends = [one["t_s"][-1] for one in answer.json()["series"] if one["t_s"]]
+    series = [one for part in answer.json()["attempts"] for one in part["series"]]
+    ends = [one["t_s"][-1] for one in series if one["t_s"]]
     return max(map(float, ends), default=0.0)
 
 
