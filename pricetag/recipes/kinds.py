@@ -56,6 +56,10 @@ def _same_shape(params: Any, shape: Shape) -> Shape:
     return shape
 
 
+def _alone(params: Any, shape: Shape) -> Shape | None:
+    return None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Traits(Generic[P]):
     """Behavior of the stages of a kind; the defaults describe a stage that only reads.
@@ -81,6 +85,7 @@ class Traits(Generic[P]):
         work: Amount of work on a number of devices, as far as its options determine it.
         counts_whole: Whether ``done`` of ``total`` counts the whole stage, not a part of it.
         reshape: Shape of the model after the stage; raises ``MisfitError``.
+        companion: Shape of a network that is trained beside a model of a shape; None without one.
         check_first: Reason why a run cannot begin with the stage, from its options alone.
         check_scratch: Reason why a model with random weights cannot begin with the stage, from its
             options, if ``starts_from_scratch``.
@@ -111,6 +116,7 @@ class Traits(Generic[P]):
     work: Callable[[P, int], Work] = _no_count
     counts_whole: Callable[[P], bool] = _never
     reshape: Callable[[P, Shape], Shape] = _same_shape
+    companion: Callable[[P, Shape], Shape | None] = _alone
     check_first: Callable[[P], MisfitError | None] = _no_fault
     check_scratch: Callable[[P], MisfitError | None] = _no_fault
     check_model: Callable[[P, object], MisfitError | None] = _no_fault_with_model

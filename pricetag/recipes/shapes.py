@@ -17,7 +17,8 @@ class Shape:
     others.
 
     ``of_run`` is the run's own model, from which a student may start, and ``student`` the trained
-    student in the folder that the stage names; None if unknown.
+    student in the folder that the stage names; ``tied`` is whether input and output embeddings
+    are one matrix. None if unknown.
     """
 
     layers: int | None = None
@@ -28,6 +29,7 @@ class Shape:
     complete: bool = False
     of_run: Shape | None = None
     student: Shape | None = None
+    tied: bool | None = None
 
     def of_format(self, *names: str) -> Shape:
         """The same model with further formats."""

@@ -13,6 +13,9 @@ from app.services.billing import issuing
 from app.services.quoting import history, scoring
 from app.services.quoting.likeness import former_likeness
 from models import Node, Outcome, Run
+from pricetag.accounting.forecast.from_flops import training_flops_closed_form
+from pricetag.accounting.work.flops import EncoderShape
+from pricetag.recipes import parse_recipe
 from tests.support.api import COMMAND, Api, fields, finished_run, problem, run_body
 from tests.support.quoted import trained, training
 
@@ -152,6 +155,29 @@ async def test_the_closed_form_is_used_for_a_model_without_runs(api: Api) -> Non
     unknown = await ask(api, recipe=by_epochs)
     assert unknown["method"] == "unknown"
     assert "the number of examples" in unknown["text"]
+
+
+async def test_the_closed_form_includes_a_network_that_is_trained_beside_the_model(
+    api: Api,
+) -> None:
+    await trained(api, training(max_steps=10, epochs=None), flops=1e12, steps=10, epochs=0.1)
+    quotes = []
+    for stage in ({"method": "masked_lm"}, {"method": "electra", "generator_layers": 0.5}):
+        described = {
+            "task": "masked_lm",
+            "data": {"train": "new/train.txt", "validation": "new/dev.txt"},
+            "model": {"config": {"hidden_size": 64, "num_attention_heads": 2}},
+            "stages": [{"kind": "pretrain", **stage, "max_steps": 20, "evaluate": False}],
+        }
+        quotes.append(await ask(api, recipe=described))
+    alone, with_generator = (figure(quote, "duration_s")["value"] for quote in quotes)
+    config = parse_recipe(described).model.config  # type: ignore[union-attr]
+    layers, inner = config.num_hidden_layers, config.intermediate_size
+    shapes = EncoderShape(layers, 64, inner, 64), EncoderShape(layers // 2, 16, inner // 4, 16)
+    model, generator = (
+        training_flops_closed_form(shape, examples=640, max_length=128).value for shape in shapes
+    )
+    assert with_generator / alone == pytest.approx(1 + generator / model)
 
 
 async def test_runs_of_a_script_are_similar_whatever_its_arguments(api: Api) -> None:

@@ -395,6 +395,52 @@ BAD = [
         task="question_answering",
         data={"train": "train.json", "validation": "dev.json"},
     ),
+    *(
+        Bad(
+            f"{stage['method']} after {before.get('method')}",
+            [TRAIN, before, stage],
+            "2.kind",
+            says,
+            task="masked_lm",
+            data={"train": "train.txt", "validation": "dev.txt"},
+        )
+        for before in (HEADS, LASSO, LOW_RANK)
+        for stage, says in (
+            (distill("distilbert"), "no student can be made from it"),
+            ({"kind": "share", "method": "tied_embeddings"}, "tie the embeddings of a plain model"),
+            ({"kind": "pretrain", "method": "electra"}, "cannot be published without a head"),
+            (distill("mobilebert"), "its layers do not show"),
+        )
+        if (before, stage["method"]) != (LOW_RANK, "mobilebert")  # factors show all states
+    ),
+    *(
+        Bad(
+            f"{stage['method']} of a {name}",
+            [TRAIN, stage],
+            "1.kind",
+            name,
+            model={"architecture": {"name": name}},
+            task="masked_lm",
+            data={"train": "train.txt", "validation": "dev.txt"},
+        )
+        for name in ("deq", "reformer")
+        for stage in (
+            distill("distilbert"),
+            distill("mobilebert"),
+            {"kind": "share", "method": "tied_embeddings"},
+        )
+    ),
+    *(
+        Bad(
+            f"embeddings {state} twice",
+            [{"kind": "share", "method": "tied_embeddings", "embeddings": state}] * 2,
+            "1.embeddings",
+            f"are {state} already",
+            task="masked_lm",
+            data={"train": "train.txt", "validation": "dev.txt"},
+        )
+        for state in ("tied", "untied")
+    ),
     Bad(
         "layers of a fixed point",
         [{"kind": "pretrain", "method": "masked_lm"}, prune("layerdrop", keep=2)],

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from transformers import AutoConfig, BertConfig, BertForMaskedLM
 
-from pricetag.recipes import parse_recipe
+from pricetag.recipes import REGISTRY, parse_recipe
 from pricetag.recipes.errors import RecipeError
+from pricetag.recipes.methods.pretrain_electra import PretrainElectra
+from pricetag.recipes.shapes import Shape
 from tests.support.texts import SHALLOW, text_files, text_recipe
 from tests.support.training import TRAIN, carry_out, counted_once, data_set, recipe
 from workers.job.request import JobError
@@ -343,3 +345,27 @@ def test_other_tasks_and_other_families_are_rejected(tmp_path: Path) -> None:
 
     with pytest.raises(JobError, match="distilbert"):
         require_shareable(AutoModelForMaskedLM.from_config(shape), "recipe.stages.0")  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize("size", [0.1, 0.25, 1 / 3, 1.0])
+@pytest.mark.parametrize("layers", [0.1, 0.5, 1.0])
+@pytest.mark.parametrize("hidden", [16, 36, 256])
+def test_a_quote_knows_the_generators_shape(size: float, layers: float, hidden: int) -> None:
+    params = PretrainElectra(method="electra", generator_size=size, generator_layers=layers)
+    shape = Shape(layers=3, hidden_size=hidden, intermediate_size=4 * hidden)
+    config = BertConfig(
+        hidden_size=hidden,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=4 * hidden,
+    )
+    made = generator_config(config, size, layers)
+    companion = REGISTRY["pretrain-electra"].traits.companion(params, shape)
+    assert companion is not None
+    assert (companion.layers, companion.hidden_size, companion.intermediate_size) == (
+        made.num_hidden_layers,
+        made.hidden_size,
+        made.intermediate_size,
+    )
+    assert REGISTRY["train"].traits.companion(params, shape) is None
+    assert REGISTRY["pretrain-electra"].traits.companion(params, Shape(layers=3)) is None

@@ -22,6 +22,7 @@ from pricetag.accounting.forecast.from_flops import (
 from pricetag.accounting.forecast.from_history import expect
 from pricetag.accounting.work.flops import EncoderShape
 from pricetag.recipes import REGISTRY
+from pricetag.recipes.shapes import Shape
 from pricetag.tag.figures import counted
 
 NEWEST_IN_POOL = 200
@@ -199,17 +200,32 @@ def _training_step(
     config = None if model.get("architecture") else model.get("config")
     if config is None or not REGISTRY[step.kind].traits.starts_from_scratch:
         raise NoOperations(f"no run has counted the operations of '{step.kind}' on this model yet")
-    shape = EncoderShape(
-        layers=config["num_hidden_layers"],
-        hidden=config["hidden_size"],
-        intermediate=config["intermediate_size"],
-        attention=config["hidden_size"],
-    )
-    longest = min(
-        int(recipe["stages"][step.recipe_index]["max_length"]), config["max_position_embeddings"]
-    )
-    flops = training_flops_closed_form(shape, examples=examples, max_length=longest)
+    stage = recipe["stages"][step.recipe_index]
+    longest = min(int(stage["max_length"]), config["max_position_embeddings"])
+    shapes = _trained_shapes(config, step.kind, stage)
+    parts = [
+        training_flops_closed_form(shape, examples=examples, max_length=longest) for shape in shapes
+    ]
+    flops = Forecast(sum(part.value for part in parts), max(part.log_half for part in parts))
     return flops, "the closed form of the model's shape, texts of 15% to 100% of max_length"
+
+
+def _trained_shapes(
+    config: Mapping[str, Any], kind: str, stage: Mapping[str, Any]
+) -> list[EncoderShape]:
+    """The model from scratch, and the network that a stage trains beside it, if any."""
+    model = Shape(
+        layers=config["num_hidden_layers"],
+        hidden_size=config["hidden_size"],
+        intermediate_size=config["intermediate_size"],
+    )
+    entry = REGISTRY[kind]
+    companion = entry.traits.companion(entry.read(stage), model)
+    return [
+        EncoderShape(each.layers, each.hidden_size, each.intermediate_size, each.hidden_size)
+        for each in (model, companion)
+        if each is not None and each.layers and each.hidden_size and each.intermediate_size
+    ]
 
 
 async def _examples_per_epoch(session: Session, likeness: Likeness) -> float | None:

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from pricetag.recipes.kinds import Paper, RecipeEntry
-from pricetag.recipes.shapes import MisfitError, Shape
+from pricetag.recipes.shapes import MisfitError, Shape, require_plain_teacher
 from pricetag.recipes.students import LayerList, Student
 from pricetag.recipes.training import TRAINING, FullTraining
 
@@ -85,6 +85,7 @@ def spread_layers(teacher: int, student: int) -> list[int]:
 
 
 def _shape(params: DistillDistilbert, teacher: Shape) -> Shape:
+    require_plain_teacher(teacher)  # its layers are the student's first weights
     if teacher.layers is None:
         return replace(teacher, layers=None if params.layers is None else len(params.layers))
     return replace(teacher, layers=len(params.kept_layers(teacher.layers)))

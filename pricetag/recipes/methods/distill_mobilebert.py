@@ -9,7 +9,7 @@ from pydantic import Field
 
 from pricetag.accounting.forecast.from_history import Work
 from pricetag.recipes.kinds import Paper, RecipeEntry
-from pricetag.recipes.shapes import MisfitError, Shape
+from pricetag.recipes.shapes import MisfitError, Shape, require_states
 from pricetag.recipes.training import TRAINING, FullTraining, examples_per_step
 
 SHARE = 4
@@ -75,8 +75,9 @@ class DistillMobilebert(FullTraining):
 
 
 def _shape(params: DistillMobilebert, teacher: Shape) -> Shape:
+    require_states(teacher, "teacher", attention=True)
     params.sizes(teacher)
-    return teacher
+    return replace(teacher, formats=frozenset())
 
 
 def _work(params: DistillMobilebert, devices: int) -> Work:

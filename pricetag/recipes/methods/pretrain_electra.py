@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from pricetag.recipes.kinds import Paper, RecipeEntry
+from pricetag.recipes.shapes import Shape, require_format
 from pricetag.recipes.training import TRAINING, FullTraining
 
 
@@ -68,6 +69,27 @@ class PretrainElectra(FullTraining):
         return self
 
 
+def _reshape(params: PretrainElectra, shape: Shape) -> Shape:
+    require_format(
+        shape,
+        ("deq", "reformer"),
+        "its encoder cannot be published without a head; pre-train before",
+        "bad-model",
+    )
+    return shape
+
+
+def _generator(params: PretrainElectra, shape: Shape) -> Shape | None:
+    """The generator's shape: a share of the model's."""
+    sizes = (shape.layers, shape.hidden_size, shape.intermediate_size)
+    shares = (params.generator_layers, params.generator_size, params.generator_size)
+    own = [
+        None if size is None else max(1, round(size * share))
+        for size, share in zip(sizes, shares, strict=True)
+    ]
+    return None if None in own else Shape(own[0], own[1], None, own[2])
+
+
 ENTRY = RecipeEntry(
     params=PretrainElectra,
     title="Pre-train by the detection of replaced tokens (ELECTRA)",
@@ -83,6 +105,8 @@ ENTRY = RecipeEntry(
         TRAINING,
         starts_from_scratch=True,
         evaluates_after=False,
+        reshape=_reshape,
+        companion=_generator,
         headless="the encoder that it makes has no head",
         tasks=frozenset({"masked_lm"}),
         tuning=TRAINING.tuning | {"generator_weight", "detection_weight"},

@@ -33,7 +33,9 @@ class QuantizeQbert(FullTraining):
     kind: Literal["quantize"] = "quantize"
     method: Literal["qbert"]
     bits: Bits | Literal["auto"] = Field(
-        4, description="Bits of a weight in the layers, 2 to 8; auto: bits of each layer."
+        4,
+        description="Bits of a weight in the layers, 2 to 8; auto: bits of each layer. They are "
+        "symmetric about 0: 2 bits are the three levels -S, 0 and S.",
     )
     bit_budget: float | None = Field(
         None, ge=2, le=8, description="With bits: auto, maximum mean of the bits of a weight."

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from pricetag.recipes.kinds import Paper, RecipeEntry
 from pricetag.recipes.pruning import fault
+from pricetag.recipes.shapes import MisfitError, Shape, require_format
 from pricetag.recipes.tasks import LANGUAGE_MODELS
 from pricetag.recipes.training import TRAINING, FullTraining
 
@@ -46,6 +47,18 @@ class ShareTiedEmbeddings(FullTraining):
         return "output" if self.start is None else self.start
 
 
+def _reshape(params: ShareTiedEmbeddings, shape: Shape) -> Shape:
+    require_format(shape, (), "tie the embeddings of a plain model, before", "nothing-to-share")
+    tied = params.embeddings == "tied"
+    if shape.tied == tied:
+        raise MisfitError(
+            "embeddings",
+            f"the embeddings are {params.embeddings} already; train the model as it is",
+            "nothing-to-share",
+        )
+    return replace(shape, tied=tied)
+
+
 ENTRY = RecipeEntry(
     params=ShareTiedEmbeddings,
     title="Tie input and output embeddings",
@@ -60,6 +73,7 @@ ENTRY = RecipeEntry(
         group="compression",
         starts_from_scratch=True,
         tasks=LANGUAGE_MODELS,
+        reshape=_reshape,
         tuning=TRAINING.tuning | {"start"},
     ),
 )
