@@ -48,7 +48,7 @@ PLAIN_PATH = re.compile(r"[\w./+@-]+")  # needs no quoting in a shell, a list or
 OPTIONS = {"max_connections": "300"}  # for a dozen workers and the server
 
 CACHE_RATIO = 1 / 8
-"""Part of the memory that caches the tables: only what was read takes up any of it."""
+"""Part of the memory that caches the tables: memory is taken up only by what was read."""
 
 LEAST_CACHE_MB = 128
 MOST_CACHE_MB = 2048

@@ -159,7 +159,7 @@ stay in the state folder (`--state`, default `.pricetag/methods`): started again
 benchmark goes on where it was, and `--retry` tries failed runs again. `--only NAME` runs some \
 entries of `benchmarks/methods/catalog.yaml`, `--quick` tries everything on a few hundred \
 sentences, and `--render` only writes this page. Further seeds are skipped for runs that take more \
-than a minute (`--seed-limit-s`). `--undecided --seeds 3` runs what claims within the noise lack, \
+than a minute (`--seed-limit-s`). `--undecided --seeds 3` runs what claims within the noise still need, \
 the cheapest first; `--remeasure` predicts with all published models and times them side by side; \
 `--prove` kills, resumes and loads a run of each method ([what it showed](results-proof.md))."""
 
@@ -210,7 +210,7 @@ def _claims(results: Mapping[str, Results]) -> str:
         "data, and differences are taken seed by seed. With three seeds or more the interval is "
         "Student's over these differences; with fewer it is that of the sentences which one model "
         "gets right and the other does not (adjusted Wald interval of paired shares, Agresti and "
-        "Min 2005). A model that gives one class, or is no better than that, decides nothing. "
+        "Min 2005). A model that gives one class, or scores no higher, decides nothing. "
         "Claims about speed rest on the latencies of the table. *Cost* is the energy of making the "
         "models that decide a claim, all seeds: their own, and with what their teachers used. One "
         "small encoder and one data set neither prove nor refute a paper.",

@@ -21,7 +21,7 @@ class Case:
 
 
 def written(**files: int) -> list[Case]:
-    """Rooms with so many files of two tests each, side by side."""
+    """Rooms with these numbers of files of two tests each, side by side."""
     return [
         Case(ROOT / room / f"test_{number:03}.py", name)
         for room, count in sorted(files.items())

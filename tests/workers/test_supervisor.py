@@ -367,7 +367,7 @@ async def test_recovery_ends_an_attempt_on_a_full_disk(bench: Bench, disk: Disk)
     bench.journal._waiting.clear()
     bench.journal._waiting_bytes = 0
     bench.journal.close()
-    # The database has more than the disk: it alone can tell when the attempt ended.
+    # The database has more than the disk: only it shows when the attempt ended.
     [(_, bench.journal)] = list(adopt_orphans(folder, ingested={attempt_id: count}))
     assert bench.records("end") == []
     bench.journal.close()

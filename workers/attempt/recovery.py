@@ -39,7 +39,7 @@ def adopt_orphans(
         root: Folder of the RAPL zones; this machine's by default.
         ingested: Number of the last record that the database has of each attempt. A journal
             with fewer records is not ended: the rest was shipped from the memory of the dead
-            worker, whose disk was full, and the database alone can tell when it ended.
+            worker, whose disk was full, and only the database can show when it ended.
     """
     for attempt_id, journal in _orphans(journal_dir):
         try:

@@ -201,8 +201,8 @@ class Supervisor:
             if self._log.waiting_bytes > MAX_WAITING_BYTES:
                 self.request_stop(
                     "disk-full",
-                    "the disk of the worker was full for so long that it stopped this attempt; "
-                    "what was measured is booked",
+                    "the disk of the worker stayed full until there was no memory for further "
+                    "records, so the attempt was stopped; what was measured is booked",
                 )
             if now_s - self._desk.last_sign_s > self._config.heartbeat_timeout_s:
                 self._observed.hung = True
