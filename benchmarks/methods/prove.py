@@ -37,7 +37,7 @@ class Proof:
     def kill_once(self, run_id: str, method: str) -> dict[str, Any] | None:
         """Kill the run's process once in the midst of the stage of a method.
 
-        A stage that trains is killed after a quarter of its steps, another one as soon as it is open.
+        A stage that trains is killed after a quarter of its steps, another one once it is open.
 
         Args:
             run_id: The run.
