@@ -160,8 +160,9 @@ benchmark goes on where it was, and `--retry` tries failed runs again. `--only N
 entries of `benchmarks/methods/catalog.yaml`, `--quick` tries everything on a few hundred \
 sentences, and `--render` only writes this page. Further seeds are skipped for runs that take more \
 than a minute (`--seed-limit-s`). `--undecided --seeds 3` runs what claims within the noise still \
-need, the cheapest first; `--remeasure` predicts with all published models and times them side by side; \
-`--prove` kills, resumes and loads a run of each method ([what it showed](results-proof.md))."""
+need, the cheapest first; `--remeasure` predicts with all published models and times them side by \
+side; `--prove` kills, resumes and loads a run of each method \
+([what it showed](results-proof.md))."""
 
 
 def _passes(epochs: float) -> str:
