@@ -14,7 +14,7 @@ PANELS = {
     "People": ("whoami", "user", "project", "audit"),
     "Without a server": ("recipes", "estimate", "inspect", "doctor"),
     "Server and workers": (
-        *("demo", "serve", "worker", "migrate", "token"),
+        *("demo", "serve", "worker", "migrate", "token", "sign-in"),
         *("balances", "rollups", "readings"),
     ),
 }

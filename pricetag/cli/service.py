@@ -61,6 +61,13 @@ ENTRIES = (
         True,
     ),
     Entry(
+        "sign-in",
+        "app.cli",
+        "commands",
+        "Print a one-time link that signs a browser in, on the server's machine.",
+        True,
+    ),
+    Entry(
         "balances",
         "app.cli",
         "commands",

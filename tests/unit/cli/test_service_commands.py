@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from pricetag.cli import checkout, service
 from pricetag.cli.app import run as pricetag
@@ -28,6 +29,13 @@ def test_worker_reports_an_invalid_setting_in_one_line(
     monkeypatch.setenv(f"PRICETAG_{name}", value)
     assert pricetag(["worker"]) == 1
     assert message in complaint(capsys)
+
+
+def test_every_command_of_the_service_is_a_command_of_pricetag() -> None:
+    from app.cli import commands
+
+    of_service = set(typer.main.get_command(commands).commands)  # type: ignore[attr-defined]
+    assert of_service == {entry.command for entry in service.ENTRIES if entry.module == "app.cli"}
 
 
 @pytest.mark.parametrize(
