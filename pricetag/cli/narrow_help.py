@@ -81,9 +81,9 @@ def _lines(command: Any, ctx: Any, width: int) -> Iterator[str]:
         title = "Arguments" if param.param_type_name == "argument" else "Options"
         sections.setdefault(title, []).append(param.get_help_record(ctx))
     for name, inner in _commands(command, ctx):
-        title = getattr(inner, "rich_help_panel", None)
+        panel = getattr(inner, "rich_help_panel", None)
         first = re.split(r"\n{2,}", inspect.cleandoc(inner.help or ""))[0]
-        sections.setdefault(title if isinstance(title, str) else "Commands", []).append(
+        sections.setdefault(panel if isinstance(panel, str) else "Commands", []).append(
             (name, first)
         )
     for title, entries in sections.items():
