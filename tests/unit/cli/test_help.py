@@ -86,11 +86,34 @@ def test_paragraphs_of_the_help_fill_the_lines(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     assert pricetag([*path, "--help"]) == 0
-    about = capsys.readouterr().out.partition("Usage:")[2].partition("╭")[0].splitlines()[2:]
+    usage = capsys.readouterr().out.partition("Usage:")[2]
+    about = re.split(r"╭|\n\n(?:Options|Arguments):\n", usage)[0].splitlines()[2:]
     for line, following in itertools.pairwise(about):
         word = following.split()[:1]
         if line.strip() and word:  # the next word would not have fitted
             assert len(f"{line.rstrip()} {word[0]}") >= 80, line
+
+
+@every_command
+@pytest.mark.parametrize("columns", [40, 60, 80, 100])
+def test_nothing_is_cut_off_on_a_narrow_terminal(
+    path: tuple[str, ...], columns: int, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    command = COMMANDS[path]
+    assert pricetag([*path, "--help"]) == 0
+    shown = capsys.readouterr().out
+    words = re.split(r"[\s,]+", re.sub("[│╭╮╰╯─]", " ", shown))
+    for param in parameters(command):
+        names = [] if param.param_type_name == "argument" else [*param.opts, *param.secondary_opts]
+        for word in [*names, *re.split(r"[\s,]+", param.help)]:
+            assert word in words, word
+    assert set(getattr(command, "commands", {})) <= set(words)
+    assert set(command.help.split()) <= set(shown.split())
+    assert not [word for word in words if "…" in word and word not in squeezed(command.help)]
+    # A line is longer than the terminal only where one word is.
+    for line in shown.splitlines():
+        assert len(line) <= columns or len(line.split()) == 1, line
 
 
 @every_command
