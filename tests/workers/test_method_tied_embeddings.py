@@ -264,14 +264,15 @@ def test_a_trained_model_is_tied_and_stays_so_in_later_stages(
 def test_what_is_tied_or_untied_already_is_rejected(control: Path, tmp_path: Path) -> None:
     with pytest.raises(JobError) as caught:
         shared(control, tmp_path / "1", {**SHARE, "embeddings": "untied"}, model="control")
-    assert caught.value.field == "recipe.stages.0.embeddings"
-    with pytest.raises(JobError) as caught:
-        shared(control, tmp_path / "2", SHARE, SHARE, model="control")
     assert (caught.value.code, caught.value.field) == (
         "nothing-to-share",
-        "recipe.stages.1.embeddings",
+        "recipe.stages.0.embeddings",
     )
-    assert "one matrix already" in caught.value.message
+    with pytest.raises(JobError) as caught:
+        shared(control, tmp_path / "2", SHARE, SHARE, model="control")
+    assert caught.value.field == "recipe.stages.1.embeddings"
+    assert "are tied already" in caught.value.message
+    assert not (tmp_path / "2/work/stage-00").exists()  # rejected before the first stage
 
 
 def test_a_model_from_scratch_is_made_as_the_stage_says(control: Path, tmp_path: Path) -> None:
