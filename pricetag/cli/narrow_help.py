@@ -91,6 +91,9 @@ def _lines(command: Any, ctx: Any, width: int) -> Iterator[str]:
         for heading, text in entries:
             yield from _filled(heading.replace("|", " | "), width, "  ", INDENT)
             yield from _filled(text, width, INDENT, INDENT)
+    for paragraph in re.split(r"\n{2,}", inspect.cleandoc(command.epilog or "")):
+        yield ""
+        yield from _filled(paragraph, width, "", INDENT)
 
 
 def _filled(text: str, width: int, first: str = "", rest: str = "") -> list[str]:

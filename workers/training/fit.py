@@ -20,7 +20,6 @@ from workers.training.cost.tally import Tally
 from workers.training.data.tokens import EpochSampler, TokenData
 from workers.training.finetune import model_profile, new_tally
 from workers.training.formats import registry
-from workers.training.memory import kept_between_steps
 from workers.training.model import precision
 from workers.training.model.headless import without_head
 from workers.training.model.loaded import Loaded
@@ -112,7 +111,6 @@ def fit(
     loaded.model.to(context.job.device)  # type: ignore[arg-type]
     number_format = precision.usable(number_format, options.precision, loaded, context)
     with ExitStack() as stack:
-        stack.enter_context(kept_between_steps())
         stack.enter_context(unwrapped_afterwards(loaded.model))
         recorder = _attach(stack, parts, loaded, len(data))
         watch, steps, trainer = _assemble(
