@@ -55,7 +55,7 @@ class BurnPart(Wire):
 
     name: str | None = Field(
         description="Name of the user or project; null if unknown; `(private projects)` for all "
-        "projects that you may not see."
+        "projects that you may not see, `(all others)` for the smallest of more than 50."
     )
     spent: float = Field(description="Used by attempts that ended in the period, in `unit`.")
     share_ratio: float | None = Field(
@@ -90,7 +90,9 @@ class BurnDownRead(Wire):
     expected: BurnExpectation = Field(description="Use once the open runs have ended.")
     crossing: BurnCrossing = Field(description="When the open runs reach the limit.")
     by: Literal["user", "project"] = Field(description="Whose parts `parts` lists.")
-    parts: list[BurnPart] = Field(description="Who spent how much, largest first.")
+    parts: list[BurnPart] = Field(
+        description="Who spent how much, largest first; `(all others)` comes last."
+    )
     by_source: dict[str, float] = Field(description="Spent amount by weakest evidence.")
     unknown_runs: int = Field(
         description="Number of runs with unknown use, not included in the amounts."

@@ -23,7 +23,7 @@ from app.schemas.burn_down import (
 from app.services import pool_queue
 from app.services.budgets import admin
 from app.services.budgets.standing import BudgetState, amount_of, states, unit_of
-from app.services.energy.labels import OTHER_PROJECTS, PRIVATE_PROJECTS
+from app.services.energy.labels import OTHER_PARTS, OTHER_PROJECTS, PRIVATE_PROJECTS
 from app.services.pool_queue import QueueState
 from app.services.principals import Principal
 from app.services.quoting import projection
@@ -245,13 +245,17 @@ async def _parts(session: Session, state: BudgetState, by: Principal) -> list[Bu
     hidden = PRIVATE_PROJECTS if by.project_id is None else OTHER_PROJECTS
     owners = await rows.by_owner(session, state.budget, state.span, by.viewer)
     total = float(state.standing.spent)
-    parts = [
+    amounts = [
+        (name if is_visible else hidden, amount) for is_visible, name, amount in owners if amount
+    ]
+    if len(amounts) > MOST_PARTS:
+        rest = sum((amount for _, amount in amounts[MOST_PARTS - 1 :]), start=ZERO)
+        amounts = [*amounts[: MOST_PARTS - 1], (OTHER_PARTS, rest)]
+    return [
         BurnPart(
-            name=name if is_visible else hidden,
+            name=name,
             spent=float(amount),
             share_ratio=float(amount) / total if total else None,
         )
-        for is_visible, name, amount in owners
-        if amount
+        for name, amount in amounts
     ]
-    return parts[:MOST_PARTS]

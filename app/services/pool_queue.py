@@ -108,14 +108,14 @@ async def look(session: Session, *, pool: str | None = None) -> QueueState:
         held[run.pool].append((run, attempt))
     names = {*by_pool, *held, *(worker.pool for worker in live)}
     pools = [
-        _pool(name, now, by_pool[name], held[name], live, left_s, spent, ended.get(name, 0))
+        await _pool(name, now, by_pool[name], held[name], live, left_s, spent, ended.get(name, 0))
         for name in sorted(names)
         if pool is None or name == pool
     ]
     return QueueState(now, pools, [(run, left_s[run.id]) for run, _ in running])
 
 
-def _pool(
+async def _pool(
     name: str,
     now: datetime,
     rows: Sequence[Any],
@@ -129,7 +129,7 @@ def _pool(
     use = _Use.of(workers, running)
     blocking = {row.id: [state for state in spent if _concerns(state, row)] for row in rows}
     candidates = [row for row in rows if not blocking[row.id]]
-    expected = starts.expected(workers, running, candidates, left_s, now)
+    expected = await starts.expected(workers, running, candidates, left_s, now)
     items = []
     for row in rows:
         start = expected.get(row.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -62,7 +63,7 @@ def _minus(total_s: Range, elapsed_s: float) -> Range | None:
     return Range(value, low, total_s.high - elapsed_s)
 
 
-def expected(
+async def expected(
     workers: Sequence[WorkerProcess],
     running: Sequence[tuple[Run, Attempt]],
     rows: Sequence[Any],
@@ -94,5 +95,6 @@ def expected(
         for row in rows
     ]
     places = [Place(each.gpus, each.cpu_slots, each.allows_commands) for each in workers]
-    starts_s = expected_starts(places, held, jobs)
+    # In a thread: seconds of arithmetic for a long queue must not hold up other requests.
+    starts_s = await asyncio.to_thread(expected_starts, places, held, jobs)
     return {row.id: start_s for row, start_s in zip(rows, starts_s, strict=True)}

@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import update
 
+from app.services import burn_down as burn_down_service
 from app.services import execution, waiting
 from app.services.waiting import Offer
 from models import Attempt, Project, Run, Spend
@@ -160,6 +161,23 @@ async def test_parts_are_by_user_in_a_project_and_by_project_elsewhere(api: Api)
     shown = await burn_down(api, own["id"])
     assert shown["by"] == "user"
     assert [(part["name"], part["share_ratio"]) for part in shown["parts"]] == [(None, 1.0)]
+
+
+async def test_parts_add_up_to_what_was_spent(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    await ended(api, *[0] * 5)
+    budget = await make_budget(api)
+    monkeypatch.setattr(burn_down_service, "MOST_PARTS", 5)
+    whole = await burn_down(api, budget["id"])
+    assert len(whole["parts"]) == 5
+    monkeypatch.setattr(burn_down_service, "MOST_PARTS", 3)
+    shown = await burn_down(api, budget["id"])
+    assert [part["name"] for part in shown["parts"]] == [
+        *(part["name"] for part in whole["parts"][:2]),
+        "(all others)",
+    ]
+    for each in (whole, shown):
+        assert sum(part["spent"] for part in each["parts"]) == pytest.approx(each["spent"])
+        assert sum(part["share_ratio"] for part in each["parts"]) == pytest.approx(1.0)
 
 
 async def test_hidden_unknown_closed_and_used_up_budgets(api: Api) -> None:

@@ -12,10 +12,12 @@ from uuid import UUID
 
 import pytest
 from psycopg import OperationalError
-from sqlalchemy import update
+from sqlalchemy import text, update
 
+from app.repositories.runs.events import notifications
+from app.repositories.runs.live import POWER_CHANNEL, POWER_LISTENER
 from app.schemas.stream import Topic
-from app.services import live_power, tokens, waiting
+from app.services import live_power, pool_queue, tokens, waiting
 from app.services.events import EventHub
 from app.services.live import hub as live_hub
 from app.services.live import state
@@ -289,3 +291,53 @@ async def test_run_changes_of_an_interval_without_readers_are_not_missed(
     await reader.aclose()
     await live.tick()  # nobody follows: changes are not read
     assert names(await some(live.stream(who, RUNS, last_id), 2)) == ["resync", "runs"]
+
+
+async def test_many_new_readers_cost_one_read(
+    api: Api, live: LiveHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[str] = []
+    look, budgets = pool_queue.look, state.budgets
+
+    async def counted_look(*arguments: Any, **options: Any) -> Any:
+        reads.append("queue")
+        return await look(*arguments, **options)
+
+    async def counted_budgets(*arguments: Any) -> Any:
+        reads.append("budgets")
+        return await budgets(*arguments)
+
+    monkeypatch.setattr(pool_queue, "look", counted_look)
+    monkeypatch.setattr(state, "budgets", counted_budgets)
+    monkeypatch.setattr(live_hub, "FRESH_S", 3600.0)
+    who, topics = await principal(api), frozenset(live_hub.STATES)
+
+    async def snapshot() -> list[str]:
+        reader = live.stream(who, topics, follow=False)
+        return names([event async for piece in reader for event in parsed(piece)])
+
+    shown = await asyncio.gather(*(snapshot() for _ in range(50)))
+    assert shown == [["queue", "budgets"]] * 50
+    assert sorted(reads) == ["budgets", "queue"]
+
+
+async def test_live_power_does_not_wait_for_the_disk_and_is_not_sent_to_nobody(
+    committed_api: Api,
+) -> None:
+    database = committed_api.database
+
+    async def commits_by() -> str | None:
+        """How the transaction of a message commits, where a commit usually waits."""
+        async with database.session_scope() as session:
+            await session.execute(text("SET LOCAL synchronous_commit = 'on'"))
+            await live_power.send(session, batch())
+            how: str | None = await session.scalar(text("SHOW synchronous_commit"))
+            return how
+
+    assert await commits_by() == "on"  # nothing was sent
+    source = notifications(database.url, POWER_CHANNEL, POWER_LISTENER)
+    async with aclosing(source) as messages:
+        assert await anext(messages) is None
+        assert await commits_by() == "off"
+        async with asyncio.timeout(30):
+            assert await anext(messages) == batch()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -79,3 +80,28 @@ def test_a_part_of_the_rows_at_a_time_gives_the_loss_and_gradient_of_all(
 
 def test_every_case_is_one_of_these() -> None:
     assert {*names("batchmean"), *names("textbrewer_ce"), "inputs"} == set(CASES)
+
+
+@pytest.mark.parametrize("is_cuda", [True, False])
+def test_a_gpu_is_never_waited_for(is_cuda: bool) -> None:
+    looks = 0
+
+    class OnDevice:
+        def __init__(self) -> None:
+            self.is_cuda = is_cuda
+
+        def min(self) -> torch.Tensor:
+            nonlocal looks
+            looks += 1
+            return torch.tensor(-1.0)
+
+    on_device: Any = OnDevice()
+    assert logits_module._may_have_zeros(on_device) is is_cuda
+    assert looks == (0 if is_cuda else 1)
+
+
+def test_a_mask_that_is_not_needed_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    student, teacher = logits("student_logits"), logits("teacher_logits")
+    looked_for = soft_loss(student, teacher, 2.0)
+    monkeypatch.setattr(logits_module, "_may_have_zeros", lambda _: True)
+    assert torch.equal(soft_loss(student, teacher, 2.0), looked_for)

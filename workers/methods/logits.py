@@ -42,6 +42,11 @@ def soft_loss(student: torch.Tensor, teacher: torch.Tensor, temperature: float) 
     return loss
 
 
+def _may_have_zeros(log_likely: torch.Tensor) -> bool:
+    """Whether probabilities may be 0; on a GPU they always may, since looking would wait for it."""
+    return log_likely.is_cuda or bool(torch.isneginf(log_likely.min()))
+
+
 class _Divergence(torch.autograd.Function):
     """The loss and, at once, its gradient: T (softmax(student / T) - softmax(teacher / T)) / N.
 
@@ -62,7 +67,7 @@ class _Divergence(torch.autograd.Function):
             own = functional.log_softmax(student[part] / temperature, dim=-1)
             theirs = functional.log_softmax(teacher[part] / temperature, dim=-1)
             likely, difference = theirs.exp(), theirs - own
-            if bool(torch.isneginf(theirs.min())):
+            if _may_have_zeros(theirs):
                 difference.masked_fill_(teacher[part].isneginf(), 0.0)
             total += likely.mul(difference).sum()
             if gradient is not None:

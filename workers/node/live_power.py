@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import threading
 import time
 from collections import Counter, defaultdict
@@ -26,6 +27,9 @@ SEND_TIMEOUT_S = 2.0
 SECOND_MS = 1000
 KEPT_SECONDS = 5
 """Seconds of samples that are kept at most; a stalled loop sends no more than these."""
+
+MOST_SECONDS = 60
+"""Seconds of samples of a meter that are held at most, even if nothing sends them."""
 
 MAX_BYTES = 7900
 """Length of one message; PostgreSQL limits a notification to less than 8000 bytes."""
@@ -82,6 +86,7 @@ class LivePower:
         self._slots: dict[tuple[str, int], Slots] = {}
         self._samples: dict[int, dict[str, dict[int, float | None]]] = defaultdict(dict)
         self._is_away = False
+        self._has_failed = False
 
     def meet(self, components: Iterable[Component]) -> None:
         """Describe components whose samples will be added."""
@@ -102,12 +107,21 @@ class LivePower:
                 slots = self._slots.setdefault(key, Slots(period_ms))
                 of_component = self._samples[period_ms].setdefault(component, {})
                 of_component[slots.number(at_ms)] = power_w
+                if len(of_component) > MOST_SECONDS * SECOND_MS // period_ms:
+                    del of_component[next(iter(of_component))]
 
     async def run(self) -> None:
-        """Send batches until canceled."""
+        """Send batches until canceled; samples of which no batch can be made are dropped."""
         while True:
-            for message in self.due():
-                await self.deliver(message)
+            try:
+                for message in self.due():
+                    await self.deliver(message)
+            except Exception:
+                with self._mutex:
+                    self._samples.clear()
+                log = logger.debug if self._has_failed else logger.error
+                log("live power has a gap", exc_info=True)
+                self._has_failed = True
             heed_cancellation()
             await asyncio.sleep(LOOK_S)
 
@@ -147,14 +161,13 @@ class LivePower:
         for name in names:
             slots, component = self._samples[period_ms][name], self._components[name]
             powers_w = [slots.get(first + n) for n in range(SECOND_MS // period_ms)]
-            limit_w = component.power_limit_w
             rows.append(
                 {
                     "id": name,
                     "kind": component.kind,
                     "name": component.name,
-                    "limit_w": None if limit_w is None else round(limit_w),
-                    "w": [None if power_w is None else round(power_w) for power_w in powers_w],
+                    "limit_w": _whole(component.power_limit_w),
+                    "w": [_whole(power_w) for power_w in powers_w],
                 }
             )
         t0 = second * SECOND_MS
@@ -171,6 +184,11 @@ class LivePower:
             self._is_away = True
         else:
             self._is_away = False
+
+
+def _whole(power_w: float | None) -> int | None:
+    """A power in whole W; None where it is unknown or no number."""
+    return None if power_w is None or not math.isfinite(power_w) else round(power_w)
 
 
 def split(batch: Mapping[str, Any]) -> list[str]:

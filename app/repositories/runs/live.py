@@ -13,12 +13,24 @@ from models import Attempt, Experiment, Project, ProjectMember, Run, User
 
 POWER_CHANNEL = "pricetag_power"
 
-_NOTIFY = text("SELECT pg_notify(:channel, :message)")
+POWER_LISTENER = "pricetag live power"
+"""Application name of the connection on which a server listens."""
+
+_NOTIFY = text(
+    "SELECT set_config('synchronous_commit', 'off', true), pg_notify(:channel, :message) "
+    "WHERE EXISTS (SELECT FROM pg_stat_activity "
+    "WHERE datname = current_database() AND application_name = :listener)"
+)
 
 
 async def notify_power(session: AsyncSession, message: str) -> None:
-    """Sends a message of less than 8000 bytes to every server when this commits."""
-    await session.execute(_NOTIFY, {"channel": POWER_CHANNEL, "message": message})
+    """Sends a message of less than 8000 bytes to every server when this commits.
+
+    The commit does not wait for the disk, since a message is not stored; while no server listens,
+    nothing is sent.
+    """
+    values = {"channel": POWER_CHANNEL, "message": message, "listener": POWER_LISTENER}
+    await session.execute(_NOTIFY, values)
 
 
 async def runs(session: AsyncSession, run_ids: Collection[uuid.UUID] | None) -> Sequence[Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from pricetag.accounting.bill.charges import bounded_quantity
+from pricetag.accounting.bill.inputs import Factor
 from pricetag.accounting.quantity.uncertainty import Z_95
 
 CARBON_KINDS = frozenset({"carbon_location", "carbon_market"})
@@ -77,10 +79,10 @@ def _prices(details: Mapping[str, Any] | None) -> list[float]:
 
 
 def _pue(value: float, ratio: float) -> Iterator[str]:
-    half = Z_95 * ratio * value
-    if value - half < 1 and ratio > USUAL_PUE_STD:
+    lower = value - Z_95 * ratio * value
+    if lower < 1 and ratio > USUAL_PUE_STD:
+        used = bounded_quantity(Factor(value, "1", ratio, "assumed", "as entered"), 1.0)
         yield (
-            f"relative_std_ratio: {ratio:g} gives a 95% interval of {value - half:.2f} to "
-            f"{value + half:.2f}, but a PUE is at least 1; the facility energy's lower end can be "
-            "below the IT energy"
+            f"relative_std_ratio: {ratio:g} would give a 95% interval down to {lower:.2f}, but a "
+            f"PUE is at least 1: {used.low:.2f} to {used.high:.2f} is used"
         )

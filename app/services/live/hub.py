@@ -16,10 +16,10 @@ from contextlib import aclosing
 from uuid import UUID
 
 from app.cancellation import heed_cancellation
-from app.db import Database
+from app.db import Database, Session
 from app.repositories.outage import OUTAGES
 from app.repositories.runs.events import notifications
-from app.repositories.runs.live import POWER_CHANNEL
+from app.repositories.runs.live import POWER_CHANNEL, POWER_LISTENER
 from app.schemas.stream import PowerFrame, Topic
 from app.services import pool_queue
 from app.services.event_news import Gathered
@@ -106,6 +106,7 @@ class LiveHub:
         self._state_texts: dict[tuple[Topic, Audience], bytes] = {}
         self._audiences = Gathered(database, audiences)
         self._open_runs = Gathered(database, _read_open_runs)
+        self._new_states = Gathered(database, self._read_stale_states)
         events.watchers.append(self._on_run)
 
     def _on_run(self, run_id: UUID | None) -> None:
@@ -121,7 +122,7 @@ class LiveHub:
         """Receives live power until canceled, through outages of the database."""
         while True:
             try:
-                source = notifications(self._database.url, POWER_CHANNEL, "pricetag live power")
+                source = notifications(self._database.url, POWER_CHANNEL, POWER_LISTENER)
                 async with aclosing(source) as messages:
                     async for message in messages:
                         if message is not None:
@@ -168,7 +169,10 @@ class LiveHub:
         elif tick.number % RUNS_EVERY == 0:
             await self._read_runs(tick)
         if tick.number % STATES_EVERY == 0:
-            await self.read_states({topic for reader in self.readers for topic in reader.topics})
+            topics = {topic for reader in self.readers for topic in reader.topics}
+            if topics.intersection(STATES):
+                async with self._database.session_scope() as session:
+                    await self._read_states(session, topics)
 
     async def _read_runs(self, tick: Tick) -> None:
         if self._are_runs_lost:
@@ -180,18 +184,26 @@ class LiveHub:
             async with self._database.session_scope() as session:
                 tick.runs = await state.runs(session, changed)
 
-    async def read_states(self, topics: Collection[Topic]) -> None:
+    async def _read_states(self, session: Session, topics: Collection[Topic]) -> None:
         """Reads the queue and the budgets, where they are among the topics."""
-        self._state_texts.clear()
         if "queue" in topics:
-            async with self._database.session_scope() as session:
-                self._queue = await pool_queue.look(session)
+            self._queue = await pool_queue.look(session)
             self._states_read_s["queue"] = time.monotonic()
         if "budgets" in topics:
-            async with self._database.session_scope() as session:
-                self._budgets = await state.budgets(session)
+            self._budgets = await state.budgets(session)
             self._states_read_s["budgets"] = time.monotonic()
         self._state_texts.clear()
+
+    async def _read_stale_states(
+        self, session: Session, asked: Collection[Topic]
+    ) -> dict[Topic, None]:
+        """The same for new readers, unless it was read a moment ago for others."""
+        await self._read_states(session, [topic for topic in asked if self._is_stale(topic)])
+        return dict.fromkeys(asked)
+
+    def _is_stale(self, topic: Topic) -> bool:
+        read_s = self._states_read_s.get(topic)
+        return read_s is None or read_s < time.monotonic() - FRESH_S
 
     async def _renew_audiences(self) -> None:
         readers = list(self.readers)
@@ -270,10 +282,8 @@ class LiveHub:
             running = await self._open_runs.ask(None)
             for piece in pieces(run_events(id_, running, audience, whole=True)):
                 yield piece
-        stale_s = time.monotonic() - FRESH_S
-        await self.read_states(
-            {topic for topic in reader.topics if self._states_read_s.get(topic, 0.0) < stale_s}
-        )
+        stale = [topic for topic in STATES if topic in reader.topics and self._is_stale(topic)]
+        await asyncio.gather(*(self._new_states.ask(topic) for topic in stale))
         for part in self._states(reader, id_):
             yield part
 

@@ -26,6 +26,9 @@ SILENT_S = 4.0
 FORGOTTEN_S = 3600.0
 """A device that has not reported for longer is dropped."""
 
+BACK_MS = 10_000
+"""How far samples may lie before the newest ones, in ms; if further, a clock was set back."""
+
 FINE_S = 3.0
 """How long a slow meter of a device is ignored after samples of a faster one."""
 
@@ -66,7 +69,11 @@ class PowerBoard:
             device = self._device(batch.node, component, now_s)
             if batch.dt_ms >= 1000 and now_s - device.fine_s < FINE_S:
                 continue
-            if batch.t0 <= device.newest.get(batch.dt_ms, -1):
+            newest = device.newest.get(batch.dt_ms, -1)
+            if newest - batch.t0 > BACK_MS:  # the node's clock was ahead, and was set back
+                device.newest.clear()
+                device.history.clear()
+            elif batch.t0 <= newest:
                 continue  # another worker of the machine has sent the same second
             if batch.dt_ms < 1000:
                 device.fine_s = now_s

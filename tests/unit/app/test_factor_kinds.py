@@ -10,6 +10,8 @@ from pydantic import ValidationError
 from app.schemas.factors import FactorCreate
 from app.services.factors.kinds import KINDS, Checked, InvalidFactorEntryError, checked
 from app.services.factors.plausible import doubts
+from pricetag.accounting.bill.charges import bounded_quantity
+from pricetag.accounting.bill.inputs import Factor
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 CITED = {"year": 2025, "basis": "annual mean", "source": "report", "licence": "own"}
@@ -175,6 +177,18 @@ def test_implausible_values_give_one_warning(
 )
 def test_plausible_values_give_no_warning(kind: str, value: float, ratio: float, unit: str) -> None:
     assert list(doubts(kind, value, ratio, unit)) == []
+
+
+@pytest.mark.parametrize(("value", "ratio"), [(1.2, 0.2), (1.0, 0.5), (1.4, 0.3)])
+def test_the_warning_about_a_pue_states_the_interval_that_price_tags_use(
+    value: float, ratio: float
+) -> None:
+    (warning,) = doubts("pue", value, ratio, "1")
+    used = bounded_quantity(Factor(value, "1", ratio, "assumed", "-"), 1.0)
+    assert used.low is not None
+    assert used.low >= 1
+    assert f"{used.low:.2f} to {used.high:.2f} is used" in warning
+    assert "below the IT energy" not in warning
 
 
 def test_a_period_of_a_tariff_in_cents_gives_a_warning() -> None:

@@ -105,3 +105,25 @@ def test_coalesced_frames_have_a_mean_of_each_second() -> None:
         PowerFrame(t0=T0, dt_ms=1000, ids=[1, 2, 3], w=[[2], [None], [7]]),
         PowerFrame(t0=T0 + 1000, dt_ms=1000, ids=[1], w=[[10]]),
     ]
+
+
+def test_a_clock_that_was_ahead_and_is_set_back_does_not_end_the_samples(
+    board: PowerBoard,
+) -> None:
+    ahead = T0 + 3_600_000
+    board.receive(batch(ahead, a=[9] * 10), 0.0)
+    board.receive(batch(ahead, dt_ms=1000, b=[9]), 0.0)
+    board.cut(0.1)
+    for second in range(3):
+        board.receive(batch(T0 + 1000 * second, a=[second] * 10), 1.0 + second)
+        board.receive(batch(T0 + 1000 * second, dt_ms=1000, b=[second]), 1.0 + second)
+    assert [(frame.t0 - T0, frame.dt_ms) for frame in board.cut(4.0)[1]] == [
+        (1000 * second, dt_ms) for second in range(3) for dt_ms in (100, 1000)
+    ]
+    assert [frame.t0 - T0 for frame in board.history()] == [0, 0, 1000, 1000, 2000, 2000]
+
+
+def test_a_batch_that_is_a_little_late_is_not_a_clock_set_back(board: PowerBoard) -> None:
+    board.receive(batch(T0 + power.BACK_MS, a=[1] * 10), 0.0)
+    board.receive(batch(T0, a=[9] * 10), 0.1)
+    assert [frame.t0 for frame in board.cut(0.2)[1]] == [T0 + power.BACK_MS]

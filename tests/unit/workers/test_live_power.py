@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 from itertools import pairwise
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 
 from pricetag.metering.source import Component
-from workers.node.live_power import MAX_BYTES, LivePower, Slots, split
+from workers.node import live_power
+from workers.node.live_power import MAX_BYTES, MOST_SECONDS, LivePower, Slots, split
 
 BEGIN_S = 1_772_366_400.0
 
@@ -162,3 +164,60 @@ async def test_a_batch_that_cannot_be_sent_is_dropped(clock: Clock) -> None:
     assert len(sent) == 1
     assert 101 in rows(json.loads(sent[0]))["gpu:a"]
     assert 100 not in rows(json.loads(sent[0]))["gpu:a"]
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), float("-inf")])
+def test_a_power_that_is_no_number_is_null(clock: Clock, wrong: float) -> None:
+    live = LivePower("node", nowhere, wall_clock=clock)
+    live.meet([component("gpu:a", wrong)])
+    for number in range(10):
+        clock.now_s = BEGIN_S + 0.05 + number / 10
+        live.add({"gpu:a": wrong if number == 4 else 7.0}, 100)
+    [batch] = due(live)
+    assert rows(batch)["gpu:a"] == [7] * 4 + [None] + [7] * 5
+    assert batch["components"][0]["limit_w"] is None
+
+
+@pytest.mark.parametrize("period_ms", [100, 1000])
+def test_samples_that_nobody_sends_are_bounded(
+    live: LivePower, clock: Clock, period_ms: int
+) -> None:
+    most = MOST_SECONDS * 1000 // period_ms
+    for number in range(3 * most):
+        clock.now_s = BEGIN_S + (number + 0.5) * period_ms / 1000
+        live.add({"gpu:a": float(number)}, period_ms)
+    [held] = live._samples[period_ms].values()
+    assert list(held.values()) == [float(number) for number in range(2 * most, 3 * most)]
+
+
+async def test_sending_continues_after_an_error(
+    live: LivePower, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = asyncio.Event()
+    failures = 2
+
+    async def deliver(message: str) -> None:
+        sent.set()
+
+    def due() -> list[str]:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise ValueError("a sample that cannot be written")
+        return ["a message"]
+
+    monkeypatch.setattr(live_power, "LOOK_S", 0.0)
+    monkeypatch.setattr(live, "due", due)
+    monkeypatch.setattr(live, "deliver", deliver)
+    live.add({"gpu:a": 1.0}, 100)
+    running = asyncio.create_task(live.run())
+    try:
+        waiting = asyncio.create_task(sent.wait())
+        await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        assert waiting.done()
+        assert not running.done()
+        assert not live._samples  # what could not be sent is not tried for ever
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+    assert running.cancelled()
