@@ -57,6 +57,24 @@ def test_rates_are_those_of_the_authors(name: str) -> None:
         assert (rate_in(case, first - 1) < 1, rate_in(case, first)) == (True, 1)
 
 
+@pytest.mark.parametrize(
+    ("rate", "steps", "rates"),
+    [
+        (0.5, 2, [0.5, 0.5, 0.8, 0.9, 1, 1]),
+        (0.5, 1, [0.5, 0.8, 0.9, 1, 1, 1]),
+        (0.5, 0, [0.5, 0.9, 1, 1, 1, 1]),  # counted from the step that still has the constant rate
+        (0.0, 3, [0, 0, 0, 0.8, 0.9, 1]),
+        (1.0, 0, [1] * 6),
+        (1.0, 3, [1] * 6),  # what is replaced altogether stays so
+    ],
+)
+def test_the_ends_of_a_constant_then_linear_rate_are_those_of_the_authors(
+    rate: float, steps: int, rates: list[float]
+) -> None:
+    values = [constant_then_linear_rate(step, rate, steps, 0.8, 0.1) for step in range(6)]
+    assert values == pytest.approx(rates, rel=1e-12)
+
+
 @given(base=st.floats(0.01, 1), slope=st.floats(1e-6, 0.5), step=st.integers(0, 10**6))
 def test_a_linear_rate_rises_to_one(base: float, slope: float, step: int) -> None:
     assert linear_rate(0, base, slope) == base

@@ -30,18 +30,20 @@ def constant_then_linear_rate(
 ) -> float:
     """A constant rate for ``steps`` steps, then linear from ``base``, counted from there.
 
+    A constant rate of 1 stays: no layer of the teacher comes back.
+
     Args:
         step: Number of finished optimizer steps.
         rate: The constant rate.
-        steps: Steps at that rate; at least the first has it.
-        base: Rate of the first step after them.
+        steps: Steps at that rate. The first step always has it, even if this is 0.
+        base: Rate after ``steps`` steps.
         slope: Growth for each further step.
 
     Source: Huang et al. 2022, section 3.3; the authors' released code.
     """
-    if step < max(steps, 1):
+    if step < max(steps, 1) or rate == 1:
         return rate
-    return linear_rate(step - max(steps, 1), base, slope)
+    return linear_rate(step - steps, base, slope)
 
 
 def probabilities_loss(

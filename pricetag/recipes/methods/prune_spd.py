@@ -46,7 +46,8 @@ class PruneSpd(FullTraining):
         None,
         gt=0,
         le=1,
-        description="Probability in the first step after the ramp. Default: graft_rate.",
+        description="Probability in the first step after the ramp; a graft_rate of 1 stays. "
+        "Default: graft_rate.",
     )
     graft_slope: float | None = Field(
         None,

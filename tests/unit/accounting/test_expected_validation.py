@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 import statistics
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,6 +14,9 @@ from hypothesis import strategies as st
 from pricetag.accounting.quantity.checks import InvalidFactor
 from pricetag.accounting.work import expected_validation as ev
 
+CASES: dict[str, Any] = json.loads(
+    (Path(__file__).parents[2] / "data/golden/expected_validation.json").read_text(encoding="utf-8")
+)["cases"]
 SCORES = [0.81, 0.84, 0.79, 0.88, 0.84, 0.90, 0.70]
 
 
@@ -28,6 +34,40 @@ def test_with_replacement_against_every_draw(k: int) -> None:
     found = ev.expected_best(SCORES, k, with_replacement=True)
     assert found.expected == pytest.approx(statistics.fmean(best))
     assert found.score_std == pytest.approx(statistics.pstdev(best))
+
+
+@pytest.mark.parametrize("name", ["readme_plot_py", "seeds6"])
+@pytest.mark.parametrize("estimator", ["with_replacement", "without_replacement"])
+def test_the_mean_and_deviation_are_those_of_the_authors(name: str, estimator: str) -> None:
+    scores, case = CASES[name]["values"], CASES[name][estimator]
+    replaced = estimator == "with_replacement"
+    best = [
+        ev.expected_best(scores, k, with_replacement=replaced) for k in range(1, len(scores) + 1)
+    ]
+    assert [one.expected for one in best] == pytest.approx(case["mean"], rel=1e-9)
+    variances = [one.score_std**2 for one in best]
+    assert variances == pytest.approx(case["variance"], rel=1e-5, abs=1e-15)
+    if replaced:
+        assert [one.score_std for one in best] == pytest.approx(case["std_as_authors_var_field"])
+
+
+def test_one_trial_has_all_the_weight() -> None:
+    (value,), mean = CASES["one"]["values"], CASES["one"]["with_replacement"]["mean"]
+    assert [ev.weights_with_replacement(1, 1)[0] * value] == mean
+    assert [ev.weights_without_replacement(1, 1)[0] * value] == mean
+
+
+@pytest.mark.parametrize("estimator", ["with", "without"])
+def test_the_better_search_changes_where_the_means_do(estimator: str) -> None:
+    case = CASES["crossing"]
+    curves = {
+        name: ev.budget_curve(case[name], 1, with_replacement=estimator == "with") for name in "ab"
+    }
+    for name, curve in curves.items():
+        means = [point.expected for point in curve]
+        assert means == pytest.approx(case[f"mean_{estimator}_{name}"], rel=1e-9)
+    (budget,) = ev.crossings(curves["a"], curves["b"])
+    assert math.ceil(budget) == case[f"first_k_where_b_at_least_a_{estimator}"]
 
 
 @given(st.integers(1, 400), st.data())
