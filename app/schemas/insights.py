@@ -15,6 +15,24 @@ class ScoreName(Wire):
     split: str | None = Field(examples=["validation"], description="Data split; null without one.")
 
 
+class ScoreKind(ScoreName):
+    """A score with what it was computed on: only scores of one kind are ranked."""
+
+    task: str | None = Field(
+        examples=["classification"], description="Task of the runs; null for programs."
+    )
+    data: str | None = Field(
+        examples=["5f1c0b7e9a3d2468"],
+        description="Fingerprint of the contents of the scored data, or of how the recipe names "
+        "them where contents are not recorded; null if neither is known.",
+    )
+    data_reason: str | None = Field(
+        description="Why the data are unknown: such runs are ranked as if they had the same data. "
+        "Null if they are known."
+    )
+    runs: int = Field(description="Number of runs with this score.")
+
+
 class FrontierPoint(Wire):
     """One run, with its cost and its quality."""
 
@@ -26,10 +44,13 @@ class FrontierPoint(Wire):
     tags: list[str] = Field(description="Tags of the run.")
     version: TagVersion
     cost: Quantity = Field(description="Cost of the run over all its attempts.")
-    quality: float | None = Field(description="Its score; null without one.")
+    quality: float | None = Field(description="Its score; null without one of the ranked kind.")
+    quality_reason: str | None = Field(
+        description="Why there is none, e.g. `scored on other data`; null if there is one."
+    )
     is_dominated: bool | None = Field(
         description="Whether another run has at least this quality for at most this cost, and one "
-        "of them better; null if cost or quality is unknown."
+        "of them better; null if cost or quality is unknown, or costs have different units."
     )
 
 
@@ -53,15 +74,26 @@ class FrontierRead(Wire):
     metric: str = Field(description="The cost: a figure of the price tag.")
     unit: Unit
     score: ScoreName | None = Field(description="The quality; null if no run has a score.")
+    kind: ScoreKind | None = Field(
+        description="The same, with the task and the data on which the ranked runs were scored."
+    )
+    kinds: list[ScoreKind] = Field(
+        description="All kinds of scores that the selected runs have, that of most runs first; "
+        "choose one by `quality`, `split`, `task` and `data`."
+    )
     lower_is_better: bool = Field(description="Whether a smaller score is better.")
     points: list[FrontierPoint] = Field(description="The runs, in the order in which they ended.")
     steps: list[FrontierStep] = Field(
         description="The frontier, from the cheapest to the best; by values, without intervals."
     )
+    reason: str | None = Field(
+        description="Why there are no steps, e.g. costs in different currencies; null if there are."
+    )
     wasted: float | None = Field(
         description="Cost of the runs that ended after the last one that improved the quality, in "
-        "`unit`; null if a cost is unknown."
+        "`unit`, without runs that were scored on another task or other data; null if unknown."
     )
+    wasted_reason: str | None = Field(description="Why it is unknown; null if it is known.")
     without_quality: int = Field(description="Number of runs without this score.")
     is_whole: bool = Field(
         description="Whether these are all selected runs; if not, the newest ones."

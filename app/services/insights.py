@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from app.db import Session
@@ -12,13 +14,15 @@ from app.schemas.insights import (
     FrontierPoint,
     FrontierRead,
     FrontierStep,
+    ScoreKind,
     ScoreName,
 )
 from app.schemas.runs import RunSummary
 from app.services.principals import Principal
 from app.services.runs import listing
 from app.services.runs.listing import RunFilter
-from pricetag.tag.frontier import Score, common_score, frontier_of, scores_of, variant_rows
+from pricetag.tag.evaluated import NOT_RECORDED, Evaluated, ScoredRun, kinds
+from pricetag.tag.frontier import frontier_of, variant_rows
 from pricetag.tag.matches import LOWER_IS_BETTER
 from pricetag.tag.ratios import Metric
 from pricetag.tag.view import TagView
@@ -44,8 +48,7 @@ async def frontier(
     filters: RunFilter,
     *,
     metric: Metric,
-    quality: str | None,
-    split: str | None,
+    wanted: Mapping[str, str | None],
     limit: int,
 ) -> FrontierRead:
     """Quality against cost of the newest selected runs.
@@ -55,8 +58,8 @@ async def frontier(
         by: The caller.
         filters: Filters of the runs.
         metric: The cost.
-        quality: Metric of the score; by default the one that most runs have.
-        split: Split of the score; by default the one that most runs have.
+        wanted: Wanted metric, split, task and data of the score; where None, those that most
+            runs have.
         limit: Maximum number of runs.
 
     Raises:
@@ -64,9 +67,11 @@ async def frontier(
     """
     tagged, is_whole = await _tags(session, by, filters, limit)
     tagged.reverse()
-    views = [view for _, view in tagged]
-    score = _score(views, quality, split)
-    result = frontier_of(views, metric, score)
+    recipes = await reports.recipes_of(session, [run.id for run, _ in tagged])
+    scored = [ScoredRun(view, recipes[run.id]) for run, view in tagged]
+    all_kinds = kinds(scored)
+    kind = next((each for each, _ in all_kinds if _is_wanted(each, wanted)), None)
+    result = frontier_of(scored, metric, kind)
     points = [
         FrontierPoint(
             run_id=run.id,
@@ -75,25 +80,34 @@ async def frontier(
             status=run.status,
             kind=run.kind,
             tags=run.tags,
-            version=point.tag.document.version,
+            version=point.run.tag.document.version,
             cost=point.cost.as_dict(),
             quality=point.quality,
+            quality_reason=point.reason,
             is_dominated=point.is_dominated,
         )
         for (run, _), point in zip(tagged, result.points, strict=True)
     ]
-    units = {point.cost.unit for point in points if point.cost.value is not None}
+    units = {
+        point.cost.unit
+        for point in result.points
+        if point.is_counted and point.cost.value is not None
+    }
     return FrontierRead(
         metric=metric,
         unit=units.pop() if len(units) == 1 else _unit(metric),
-        score=None if score is None else ScoreName(metric=score[0], split=score[1]),
-        lower_is_better=score is not None and score[0] in LOWER_IS_BETTER,
+        score=None if kind is None else ScoreName(metric=kind.metric, split=kind.split),
+        kind=next((_shown(each, count) for each, count in all_kinds if each == kind), None),
+        kinds=[_shown(each, count) for each, count in all_kinds],
+        lower_is_better=kind is not None and kind.metric in LOWER_IS_BETTER,
         points=points,
         steps=[
             FrontierStep(run_id=view.document.run_id, price=price, is_costlier=is_costlier)
             for view, price, is_costlier in result.steps
         ],
+        reason=result.reason,
         wasted=result.wasted,
+        wasted_reason=result.wasted_reason,
         without_quality=sum(point.quality is None for point in points),
         is_whole=is_whole,
     )
@@ -103,16 +117,13 @@ def _unit(metric: Metric) -> str:
     return {"co2e_kg": "kg", "duration_s": "s", "cost": "money"}.get(metric, "kWh")
 
 
-def _score(views: list[TagView], quality: str | None, split: str | None) -> Score | None:
-    if quality is None and split is None:
-        return common_score(views)
-    wanted = [
-        score
-        for view in views
-        for score in scores_of(view)
-        if quality in (None, score[0]) and split in (None, score[1])
-    ]
-    return max(wanted, key=wanted.count) if wanted else None
+def _is_wanted(kind: Evaluated, wanted: Mapping[str, str | None]) -> bool:
+    return all(value in (None, getattr(kind, name)) for name, value in wanted.items())
+
+
+def _shown(kind: Evaluated, runs: int) -> ScoreKind:
+    reason = NOT_RECORDED if kind.data is None else None
+    return ScoreKind(**asdict(kind), data_reason=reason, runs=runs)
 
 
 async def compressions(

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pricetag.accounting.work.frontier import Outcome, frontier, spent_in_vain
+from pricetag.tag.evaluated import NO_SCORE, Evaluated, ScoredRun, why_not
 from pricetag.tag.figure import Figure
 from pricetag.tag.matches import LOWER_IS_BETTER
 from pricetag.tag.ratios import Metric, figure_of
-from pricetag.tag.variants import SCORES
 from pricetag.tag.view import TagView
 
-Score = tuple[str, str | None]
-"""Metric and split of a score."""
-
-NO_SCORE = "the run has no such score"
+NO_RUN = "no run with this score has a known cost"
+NO_RUNS = "there are no runs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +22,21 @@ class Point:
     """One run.
 
     Attributes:
-        tag: Its price tag.
+        run: The run.
         cost: Its cost.
-        quality: Its score; None without one.
-        is_dominated: Whether another run beats it; None if its cost or score is unknown.
+        quality: Its score; None without one of the ranked kind.
+        reason: Why there is none.
+        is_counted: Whether it is compared with the others: it has the score, or should have got
+            it by its recipe.
+        is_dominated: Whether another run beats it; None if it is not ranked.
     """
 
-    tag: TagView
+    run: ScoredRun
     cost: Figure
     quality: float | None
-    is_dominated: bool | None
+    reason: str | None
+    is_counted: bool
+    is_dominated: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,59 +47,70 @@ class Frontier:
         points: The runs, in the given order.
         steps: Those that nobody beats, from the cheapest to the best: run, price of a further
             unit of quality, and whether the cost differs by more than both intervals.
-        wasted: Cost of the runs that ended after the last improvement; None if some are unknown.
+        wasted: Cost of the runs that ended after the last improvement; None if unknown.
+        reason: Why there are no steps; None if there are.
+        wasted_reason: Why the wasted cost is unknown; None if it is known.
     """
 
     points: Sequence[Point]
     steps: Sequence[tuple[TagView, float | None, bool | None]]
     wasted: float | None
+    reason: str | None
+    wasted_reason: str | None
 
 
-def scores_of(tag: TagView) -> dict[Score, float]:
-    """The last score of a run by metric and split: that of its last model."""
-    return {
-        (item.metric, item.split): item.value
-        for item in tag.document.quality
-        if item.metric in SCORES and item.value is not None
-    }
-
-
-def common_score(tags: Sequence[TagView]) -> Score | None:
-    """The score that most runs have, the best known of them first; None if no run has one."""
-    counts = Counter(score for tag in tags for score in scores_of(tag))
-    ranked = sorted(counts, key=lambda s: (-counts[s], SCORES.index(s[0]), s[1] or ""))
-    return ranked[0] if ranked else None
-
-
-def frontier_of(tags: Sequence[TagView], metric: Metric, score: Score | None) -> Frontier:
-    """The frontier of some runs.
+def frontier_of(runs: Sequence[ScoredRun], metric: Metric, kind: Evaluated | None) -> Frontier:
+    """The frontier of some runs; costs in several units are neither compared nor added.
 
     Args:
-        tags: Price tags of the runs, in the order in which they ended.
+        runs: The runs, in the order in which they ended.
         metric: The cost.
-        score: The quality.
+        kind: The quality; runs that were scored on another task or other data are not ranked.
     """
-    sign = -1.0 if score is not None and score[0] in LOWER_IS_BETTER else 1.0
-    costs = [Figure.of(figure_of(tag, metric)) for tag in tags]
-    scores: list[float | None] = [
-        None if score is None else scores_of(tag).get(score) for tag in tags
-    ]
+    points = _points(runs, metric, kind)
+    units = {p.cost.unit for p in points if p.is_counted and p.cost.value is not None}
+    if len(units) > 1:
+        mixed = f"different units: {', '.join(sorted(units))}"
+        return Frontier(points, [], None, mixed, mixed)
+    sign = -1.0 if kind is not None and kind.metric in LOWER_IS_BETTER else 1.0
     outcomes = [
-        Outcome(number, cost.value, sign * quality, _or(cost.low, cost), _or(cost.high, cost))
-        for number, (cost, quality) in enumerate(zip(costs, scores, strict=True))
-        if cost.value is not None and quality is not None
+        Outcome(
+            n, p.cost.value, sign * p.quality, _or(p.cost.low, p.cost), _or(p.cost.high, p.cost)
+        )
+        for n, p in enumerate(points)
+        if p.cost.value is not None and p.quality is not None
     ]
     steps = frontier(outcomes)
-    known, best = {each.key for each in outcomes}, {step.key for step in steps}
-    points = [
-        Point(tag, cost, quality, number not in best if number in known else None)
-        for number, (tag, cost, quality) in enumerate(zip(tags, costs, scores, strict=True))
-    ]
+    best = {step.key for step in steps}
+    for outcome in outcomes:
+        n = outcome.key
+        points[n] = replace(points[n], is_dominated=n not in best)
+    wasted, wasted_reason = _wasted(points, sign)
     return Frontier(
         points=points,
-        steps=[(tags[step.key], step.price, step.is_costlier) for step in steps],
-        wasted=_wasted(points, sign),
+        steps=[(runs[step.key].tag, step.price, step.is_costlier) for step in steps],
+        wasted=wasted,
+        reason=None if steps else NO_RUN,
+        wasted_reason=wasted_reason,
     )
+
+
+def _points(runs: Sequence[ScoredRun], metric: Metric, kind: Evaluated | None) -> list[Point]:
+    split = None if kind is None else kind.split
+    scores = [None if kind is None else run.scores().get(kind) for run in runs]
+    stated = {
+        run.stated(split) for run, score in zip(runs, scores, strict=True) if score is not None
+    }
+    points = []
+    for run, score in zip(runs, scores, strict=True):
+        reason = why_not(run, kind)
+        # A run that failed before it was scored is one of those that its recipe belongs to.
+        is_counted = score is not None or (
+            reason == NO_SCORE and (kind is None or run.stated(split) in stated)
+        )
+        cost = Figure.of(figure_of(run.tag, metric))
+        points.append(Point(run, cost, score, reason, is_counted))
+    return points
 
 
 def _or(end: float | None, cost: Figure) -> float:
@@ -106,17 +119,17 @@ def _or(end: float | None, cost: Figure) -> float:
     return 0.0 if cost.value is None else cost.value
 
 
-def _wasted(points: Sequence[Point], sign: float) -> float | None:
-    costs = [point.cost.value for point in points]
-    if not points or any(cost is None for cost in costs):
-        return None
-    return spent_in_vain(
-        [
-            (cost, None if point.quality is None else sign * point.quality)
-            for cost, point in zip(costs, points, strict=True)
-            if cost is not None
-        ]
-    )
+def _wasted(points: Sequence[Point], sign: float) -> tuple[float | None, str | None]:
+    """What the runs since the last improvement cost, or why that is unknown."""
+    outcomes: list[tuple[float, float | None]] = []
+    for point in points:
+        if not point.is_counted:
+            continue
+        if point.cost.value is None:
+            return None, f"{point.run.tag.name}: {point.cost.reason}"
+        quality = None if point.quality is None else sign * point.quality
+        outcomes.append((point.cost.value, quality))
+    return (spent_in_vain(outcomes), None) if outcomes else (None, NO_RUNS)
 
 
 def variant_rows(tag: TagView) -> Mapping[str, Any] | None:

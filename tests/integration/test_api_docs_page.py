@@ -28,3 +28,8 @@ async def test_a_path_with_a_slash_at_its_end_is_not_redirected(api: Api) -> Non
     assert response.status_code == 404
     assert "without the trailing slash" in response.json()["detail"]
     assert "location" not in response.headers
+
+
+async def test_a_path_that_still_has_a_proxys_prefix_is_not_a_page(api: Api) -> None:
+    for path in ("/pricetag/", "/pricetag/login", "/pricetag/docs", "/pricetag/v1/runs"):
+        assert (await api.viewer.get(path)).status_code == 404, path

@@ -40,11 +40,52 @@ async def test_runs_are_shown_with_cost_quality_and_frontier(api: Api) -> None:
     assert duration["unit"] == "s"
 
 
+def trained_on(name: str, task: str = "classification") -> dict[str, Any]:
+    data = {"path": name, "validation": "dev.tsv"}
+    return {"task": task, "data": data, "stages": [{"kind": "train"}]}
+
+
+async def test_runs_of_other_tasks_and_data_are_not_ranked_against_each_other(api: Api) -> None:
+    async with api.database.session_scope() as session:
+        for name, task in (("a", "classification"), ("b", "classification"), ("a", "regression")):
+            await finished_run(session, name=f"{name} {task}", recipe=trained_on(name, task))
+        await finished_run(session, name="again", recipe=trained_on("b"))
+    shown = await frontier(api)
+    names = {point["run_id"]: point["name"] for point in shown["points"]}
+    kind = shown["kind"]
+    assert (kind["metric"], kind["task"], kind["runs"]) == ("accuracy", "classification", 2)
+    [step] = shown["steps"]  # both are the same
+    assert names[step["run_id"]] in ("b classification", "again")
+    reasons = {point["name"]: point["quality_reason"] for point in shown["points"]}
+    [other] = {kind["data"] for kind in shown["kinds"]} - {kind["data"]}
+    assert reasons == {
+        "a classification": f"scored on other data: {other}",
+        "a regression": "scored on another task: regression",
+        "b classification": None,
+        "again": None,
+    }
+    assert shown["wasted"] == pytest.approx(TOTAL_KWH)
+    assert (shown["without_quality"], len(shown["kinds"])) == (2, 3)
+    of_task = await frontier(api, task="regression")
+    assert [names[step["run_id"]] for step in of_task["steps"]] == ["a regression"]
+    of_data = await frontier(api, data=other, task="classification")
+    assert [names[step["run_id"]] for step in of_data["steps"]] == ["a classification"]
+
+
+async def test_unknown_data_are_stated(api: Api) -> None:
+    async with api.database.session_scope() as session:
+        await finished_run(session)
+    kind = (await frontier(api))["kind"]
+    assert (kind["data"], kind["task"]) == (None, None)
+    assert kind["data_reason"] == "the data that it was scored on are not recorded"
+
+
 async def test_a_score_that_no_run_has_leaves_the_quality_unknown(api: Api) -> None:
     async with api.database.session_scope() as session:
         await finished_run(session)
     shown = await frontier(api, quality="f1")
     assert (shown["score"], shown["without_quality"], shown["steps"]) == (None, 1, [])
+    assert (shown["kind"], shown["reason"]) == (None, "no run with this score has a known cost")
     answer = await api.viewer.get("/v1/insights/frontier", params={"metric": "loss"})
     assert fields(problem(answer, 422, "invalid-request")) == ["metric"]
 

@@ -58,14 +58,23 @@ async def get_frontier(
     split: Annotated[
         StoredName | None, Query(description="Split of the score; by default the most common.")
     ] = None,
+    task: Annotated[
+        StoredName | None, Query(description="Task of the score; by default the most common.")
+    ] = None,
+    data: Annotated[
+        StoredName | None,
+        Query(description="Fingerprint of the scored data; by default the most common."),
+    ] = None,
     limit: Newest = 100,
 ) -> FrontierRead:
     """Shows the selected runs, failed ones too, with cost and quality; those that no other run
     dominates, with the price of the next point of quality; and the cost of the runs that ended
-    after the last improvement.
+    after the last improvement. Runs that were scored on another task or other data are listed,
+    but not ranked.
     """
+    wanted = {"metric": quality, "split": split, "task": task, "data": data}
     return await insights.frontier(
-        session, caller, filters, metric=metric, quality=quality, split=split, limit=limit
+        session, caller, filters, metric=metric, wanted=wanted, limit=limit
     )
 
 
