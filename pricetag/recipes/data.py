@@ -158,7 +158,8 @@ class Data(TableOptions):
             return self
         task = GLUE[self.glue]
         for option in self.set_table_options():
-            raise _fault(option, "has no effect on GLUE's own files; remove it")
+            if option != "encoding" or self.path is None:
+                raise _fault(option, "has no effect on GLUE's own files; remove it")
         if self.positive_label != task.positive:
             raise _fault("positive_label", f"comes from GLUE's {task.title}; remove it")
         if task.labels is None and self.labels is not None:

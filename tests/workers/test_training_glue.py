@@ -115,6 +115,52 @@ def test_files_with_the_columns_of_the_hub_load(tmp_path: Path, name: str) -> No
     assert examples.labels == (list(task.labels[:2]) if task.labels else [0.5, 5.0])
 
 
+@pytest.mark.parametrize("name", GLUE)
+@pytest.mark.parametrize(
+    ("encoding", "advice"),
+    [
+        ("cp1252", "add encoding: cp1252"),
+        ("latin-1", "add encoding: latin-1"),
+        ("utf-16", "add encoding: utf-16"),
+    ],
+)
+def test_files_saved_in_another_encoding_load_with_the_option_that_the_message_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, encoding: str, advice: str
+) -> None:
+    quoted = "\u201cfin\u00e9\u201d" if encoding == "cp1252" else "fin\u00e9"
+    monkeypatch.setattr(glue, "texts", lambda row: (f"{quoted} {row}", "a caf\u00e9"))
+    folder = glue.write(tmp_path, name)
+    for file in folder.iterdir():
+        text = file.read_text(encoding="utf-8").removeprefix("\ufeff")
+        file.write_bytes(text.replace("\n", "\r\n").encode(encoding))
+    data = {"glue": name, "path": folder.name}
+    error = fault(tmp_path, **data)
+    assert error.code == "unreadable-data"
+    assert advice in error.message
+    examples = load(tmp_path, **data, encoding=encoding)
+    assert (examples.texts, examples.pairs, examples.labels) == expected(name, range(24))
+
+
+def test_a_list_of_development_examples_is_read_in_the_encoding_of_its_corpus(
+    tmp_path: Path,
+) -> None:
+    msr(tmp_path / "MRPC", ids="dev_ids.tsv")
+    for file in (tmp_path / "MRPC").iterdir():
+        text = file.read_text(encoding="utf-8").removeprefix("\ufeff")
+        file.write_bytes(text.encode("utf-16"))
+    data = {"glue": "mrpc", "path": "MRPC", "encoding": "utf-16"}
+    assert len(load(tmp_path, "train", **data)) == 4
+    assert len(load(tmp_path, "validation", **data)) == 2
+
+
+def test_a_line_that_does_not_have_the_layout_is_named_with_its_task(tmp_path: Path) -> None:
+    folder = glue.write(tmp_path, "cola", train=2)
+    with (folder / "train.tsv").open("a") as file:
+        file.write("gj04\t1\t\tTwo parts\tof a sentence.\n")
+    error = fault(tmp_path, glue="cola", path="CoLA")
+    assert error.message == "train.tsv has 5 fields in line 3, but CoLA has 4"
+
+
 def msr(folder: Path, *, ids: str | None) -> None:
     folder.mkdir()
     head = glue.header("mrpc")

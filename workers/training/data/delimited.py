@@ -52,9 +52,9 @@ def read_delimited(path: Path, names: Sequence[str], field: str, reading: Readin
         return _collect(rows, names, header, reading, path, field)
 
 
-def first_row(path: Path, field: str) -> list[str]:
-    """The cells of the first line that is not empty, of tab-separated text in UTF-8."""
-    with open_text(path, "utf-8", line_end(path, "utf-8", field), field) as handle:
+def first_row(path: Path, encoding: str, field: str) -> list[str]:
+    """The cells of the first line that is not empty, of tab-separated text."""
+    with open_text(path, encoding, line_end(path, encoding, field), field) as handle:
         rows = (row for _, row in _split_lines(handle, "\t") if row != [""])
         return next(rows, [])
 
@@ -79,8 +79,10 @@ def _collect(
     path: Path,
     field: str,
 ) -> Table:
-    there = "data.columns" if reading.columns else "its header" if reading.header else "line 1"
-    verb = "names" if reading.columns else "has"
+    there = "its header" if reading.header else "line 1"
+    if reading.columns:
+        there = reading.layout or "data.columns"
+    verb = "names" if there == "data.columns" else "has"
     places = [header.index(name) for name in names]
     columns: Columns = {name: [] for name in names}
     lines = array("Q")

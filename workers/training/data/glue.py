@@ -42,12 +42,13 @@ def read_glue(data: Data, split: str, files: Sequence[Path], field: str) -> Tabl
     """
     assert data.glue is not None
     task, path = GLUE[data.glue], files[0]
-    header = first_row(path, field)
+    header = first_row(path, data.encoding, field)
     columns, reading = _layout(task, path, header, field)
+    reading = replace(reading, encoding=data.encoding)
     ids = MSR_IDS if len(files) > 1 else ()
     table = read_delimited(path, [*columns, *ids], field, reading)
     if len(files) > 1:
-        table = _of_dev_ids(table, files[1], field, wanted=split != "train")
+        table = _of_dev_ids(table, files[1], reading, field, wanted=split != "train")
     elif path.name == MSR_TEST and split == "validation":
         table = _noted(table, f"{MSR_TEST}, since there is no list of development examples")
     elif path.name == MSR_TRAIN:
@@ -106,15 +107,17 @@ def _layout(
             )
             raise JobError("missing-labels", message, field)
     if task.name == "cola" and len(header) == len(COLA_COLUMNS):
-        return ("sentence", "label"), replace(PLAIN, columns=COLA_COLUMNS)
+        return ("sentence", "label"), replace(PLAIN, columns=COLA_COLUMNS, layout=task.title)
     needed = " or ".join(listed(columns) for columns in task.column_sets)
     message = f"{path.name} does not have {task.title}'s columns ({needed}); it has: "
     raise JobError("missing-column", message + listed(header), field)
 
 
-def _of_dev_ids(table: Table, ids_file: Path, field: str, *, wanted: bool) -> Table:
+def _of_dev_ids(
+    table: Table, ids_file: Path, reading: Reading, field: str, *, wanted: bool
+) -> Table:
     """The pairs of sentences that are on the list of development examples, or the others."""
-    ids = read_delimited(ids_file, ["1", "2"], field, replace(PLAIN, header=False))
+    ids = read_delimited(ids_file, ["1", "2"], field, replace(reading, header=False))
     listed_pairs = set(zip(*ids.columns.values(), strict=True))
     pairs = zip(*(table.columns[name] for name in MSR_IDS), strict=True)
     return _kept(table, ((pair in listed_pairs) == wanted for pair in pairs), None)

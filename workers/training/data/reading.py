@@ -40,6 +40,7 @@ class Reading:
 
     Attributes:
         columns: Names of all columns where there is no header line.
+        layout: The data set whose layout the columns are; None where the job names them.
         encoding: Encoding of the text.
         separator: Separator of the cells; None: a comma in .csv, else a tab.
         header: Whether the first line names the columns.
@@ -51,6 +52,7 @@ class Reading:
     """
 
     columns: Sequence[str] | None = None
+    layout: str | None = None
     encoding: str = "utf-8"
     separator: str | None = None
     header: bool = True
