@@ -28,7 +28,8 @@ WRONG: dict[type, tuple[Any, ...]] = {
 
 
 def subclasses(base: type[BaseModel]) -> Iterator[type[BaseModel]]:
-    for child in base.__subclasses__():
+    # Sorted: the test processes import modules in different orders.
+    for child in sorted(base.__subclasses__(), key=lambda c: (c.__module__, c.__qualname__)):
         yield child
         yield from subclasses(child)
 
