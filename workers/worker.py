@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from pricetag.metering.journal import Journal, JournalError, purge_shipped
 from pricetag.metering.nvml_devices import Device
 from workers.attempt.meters import Devices, describe
 from workers.attempt.nursery import Nursery
-from workers.attempt.recovery import adopt_orphans, orphaned_attempts
+from workers.attempt.recovery import end_orphans, let_go, lock_orphans
 from workers.attempt.shipper import Shipper
 from workers.attempt.supervisor import Supervisor
 from workers.job import disk
@@ -93,6 +92,7 @@ class Worker:
         self._capabilities: dict[str, Any] = {}
         self._running: dict[UUID, Supervisor] = {}
         self._shipping: set[asyncio.Task[None]] = set()
+        self._journals: set[Journal] = set()  # those being shipped
         self._queue_worker: QueueWorker | None = None
         self._is_full = False  # whether the disk was full at the last check
         self._is_doubled = False  # whether another node of the same name was seen
@@ -127,6 +127,7 @@ class Worker:
                 await self._queue_worker.drain()
             if self._shipping:
                 await asyncio.wait(self._shipping, timeout=self._config.stop_grace_s)
+            _put_on_disk(self._journals)
             self._nursery.close()
             await end_tasks(side_tasks)
             self._machine.close()
@@ -233,13 +234,16 @@ class Worker:
 
     async def _recover(self) -> None:
         journal_dir = self._config.journal_dir
-        ids = await asyncio.to_thread(orphaned_attempts, journal_dir)
-        ingested = await self._store.ingested(ids) if ids else {}
-        orphans = await asyncio.to_thread(
-            lambda: list(adopt_orphans(journal_dir, ingested=ingested))
-        )
+        orphans = await asyncio.to_thread(lock_orphans, journal_dir)
+        try:
+            ingested = await self._store.ingested([id_ for id_, _ in orphans]) if orphans else {}
+        except BaseException:
+            for _, journal in orphans:
+                let_go(journal)
+            raise
+        ended = await asyncio.to_thread(lambda: list(end_orphans(orphans, ingested)))
         shipping = []
-        for attempt_id, journal in orphans:
+        for attempt_id, journal in ended:
             logger.warning("attempt %s: shipping the journal of a dead worker", attempt_id)
             shipper = Shipper(journal, attempt_id, self._store.ingest)
             shipper.finish()
@@ -297,7 +301,7 @@ class Worker:
         except BaseException:
             # A journal without an end is an orphan: recovery takes it from here.
             await end_tasks([shipping])
-            _let_go(journal)
+            let_go(journal)
             raise
         finally:
             self._running.pop(claim.attempt_id, None)
@@ -326,12 +330,16 @@ class Worker:
 
     def _ship(self, journal: Journal, shipper: Shipper) -> asyncio.Task[None]:
         async def ship() -> None:
-            await shipper.run()
+            self._journals.add(journal)
             try:
-                journal.mark_shipped()
-            except (OSError, JournalError) as error:  # it is shipped again, without effect
-                logger.error("%s could not be set aside: %s", journal.path, error)
-                _let_go(journal)
+                await shipper.run()
+                try:
+                    journal.mark_shipped()
+                except (OSError, JournalError) as error:  # it is shipped again, without effect
+                    logger.error("%s could not be set aside: %s", journal.path, error)
+                    let_go(journal)
+            finally:
+                self._journals.discard(journal)
 
         task = asyncio.create_task(ship())
         self._shipping.add(task)
@@ -358,7 +366,10 @@ def _on_live_power_ended(task: asyncio.Task[None]) -> None:
         logger.error("live power is no longer sent", exc_info=error)
 
 
-def _let_go(journal: Journal) -> None:
-    """Release the lock, even if the journal cannot be synced."""
-    with contextlib.suppress(JournalError):
-        journal.close()
+def _put_on_disk(journals: Iterable[Journal]) -> None:
+    """Write what still waits in memory; it would be lost with this process."""
+    for journal in journals:
+        try:
+            journal.sync()
+        except JournalError as error:
+            logger.error("%s; what is not in the database either is lost", error)

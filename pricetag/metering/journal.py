@@ -4,7 +4,8 @@ One JSON object per line. A line is handed to the operating system before ``appe
 it survives the death of the process; it is on the disk within about a second.
 
 While the disk takes no more, records that must not be lost wait in memory, in order, and are read
-from there like all others; they are written as soon as there is space.
+from there like all others; they are written as soon as there is space. Until then the file is
+marked, so that whoever takes it over knows that records are missing.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from pricetag.metering.journal_mark import PLAIN_MODE, is_marked, mark, unmark
 from pricetag.metering.journal_scan import INDEX_STEP, Index, scan_lines
 
 logger = logging.getLogger(__name__)
@@ -63,12 +65,16 @@ class Journal:
         path: The file.
         attempt_id: The attempt it belongs to.
         dropped_bytes: Length of the torn end that re-opening has set aside after a crash.
+        is_incomplete: Whether an earlier writer died with records in its memory that the file
+            lacks.
     """
 
     def __init__(self, path: Path, descriptor: int, index: Index, dropped_bytes: int) -> None:
         self.path = path
         self.attempt_id = path.name.removesuffix(SUFFIX)
         self.dropped_bytes = dropped_bytes
+        self.is_incomplete = is_marked(descriptor)
+        self._is_marked = self.is_incomplete
         self._descriptor = descriptor
         self._index = index
         self._lock = threading.Lock()
@@ -77,6 +83,7 @@ class Journal:
         self._is_closed = False
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
+        self._unsafe_since_s: float | None = None
         self._torn_bytes = 0  # after the last whole line, to be set aside before the next one
 
     @property
@@ -88,6 +95,17 @@ class Journal:
     def waiting_bytes(self) -> int:
         """Size of the records that wait in memory for the disk; 0 while it takes them."""
         return self._waiting_bytes
+
+    @property
+    def unsafe_s(self) -> float:
+        """Time in s for which there have been records only in memory, and none could be saved."""
+        since_s = self._unsafe_since_s
+        return 0.0 if since_s is None else time.monotonic() - since_s
+
+    def note_shipped(self, count: int) -> None:
+        """Note that the database has the first ``count`` records."""
+        with self._lock:
+            self._note_saved(count)
 
     @classmethod
     def create(cls, directory: Path, attempt_id: UUID | str) -> Journal:
@@ -101,7 +119,7 @@ class Journal:
         directory.mkdir(parents=True, exist_ok=True)
         path = directory / f"{attempt_id}{SUFFIX}"
         unnamed = directory / f"{attempt_id}{NEW_SUFFIX}"
-        descriptor = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        descriptor = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_APPEND, PLAIN_MODE)
         is_named = False
         try:
             _take_lock(descriptor, path)
@@ -259,6 +277,10 @@ class Journal:
         """Let lines wait in memory, in the order of their ``seq``."""
         if not self._waiting:
             logger.error("%s; its records wait in memory until it can be written", error)
+        if not self._is_marked:
+            self._is_marked = mark(self._descriptor, self.path)
+        if self._unsafe_since_s is None:
+            self._unsafe_since_s = time.monotonic()
         for line in lines:
             self._waiting.append(line)
             self._waiting_bytes += len(line)
@@ -283,7 +305,13 @@ class Journal:
             for line in some:
                 self._waiting.popleft()
                 self._waiting_bytes -= len(line)
+            self._note_saved(self._index.count)
         logger.warning("%s: the records that waited in memory are written", self.path)
+
+    def _note_saved(self, count: int) -> None:
+        """Note that the first ``count`` records are on the disk or in the database."""
+        if self._unsafe_since_s is not None:
+            self._unsafe_since_s = None if count >= self.count else time.monotonic()
 
     def _write(self, lines: list[bytes]) -> None:
         """Write whole lines, all or none."""
@@ -347,6 +375,8 @@ class Journal:
             raise kind(f"cannot sync {self.path} to disk: {error}") from error
         self._is_dirty = False
         self._synced_at_s = time.monotonic()
+        if self._is_marked and not self._waiting:
+            self._is_marked = unmark(self._descriptor, self.path)
 
 
 def _line(seq: int, record: Mapping[str, Any]) -> bytes:

@@ -187,6 +187,50 @@ async def test_a_lost_attempt_is_billed_from_the_received_records(session: Sessi
     assert run.status == "queued"
 
 
+async def test_what_a_lost_attempt_used_after_its_stored_readings_is_in_the_interval(
+    session: Session,
+) -> None:
+    run = await make_run(session)
+    claimed_run = await claimed(session, run.id)
+    journal = JournalMaker(claimed_run.attempt_id)
+    journal.whole()
+    cut = next(i for i, r in enumerate(journal.records) if r["t_s"] > 5.0)
+    await execution.ingest(session, claimed_run.attempt_id, journal.records[:cut])
+    attempt = await session.get_one(Attempt, claimed_run.attempt_id)
+    # The meter was opened two hours ago: the job may have run until now.
+    attempt.meter_opened_at = datetime.now(UTC) - timedelta(hours=2)
+    attempt.started_at = attempt.meter_opened_at
+    await execution.close_lost(session, claimed_run.attempt_id)
+    assert attempt.unread_j is not None
+    assert attempt.unread_j[GPU] == pytest.approx(700.0 * 7195, rel=0.01)  # its limit
+    assert attempt.unread_j["cpu"] == pytest.approx(50.0 * 7195, rel=0.01)
+    content = (await issuing.get_price_tag(session, run.id)).content
+    assert content["it_energy_kwh"]["value"] == pytest.approx(750 / 3.6e6)
+    assert content["it_energy_kwh"]["high"] > 750.0 * 7195 / 3.6e6
+    assert "end_unread" in content["flags"]
+    assert (await verification.verify(session, run.id)).outcome == "verified"
+    # The journal has the true end.
+    await execution.ingest(session, journal.attempt_id, journal.records[cut:])
+    assert attempt.unread_j is None
+    content = (await issuing.get_price_tag(session, run.id)).content
+    assert "end_unread" not in content["flags"]
+    assert (await verification.verify(session, run.id)).outcome == "verified"
+
+
+async def test_a_clock_that_is_behind_hides_no_unread_end(session: Session) -> None:
+    run = await make_run(session)
+    claimed_run = await claimed(session, run.id)
+    journal = JournalMaker(claimed_run.attempt_id)
+    journal.start()
+    for t_s in (0.0, 1.0, 2.0):
+        journal.read(t_s)
+    await execution.ingest(session, claimed_run.attempt_id, journal.records)
+    attempt = await session.get_one(Attempt, claimed_run.attempt_id)
+    attempt.meter_opened_at = datetime.now(UTC) + timedelta(hours=2)
+    await execution.close_lost(session, claimed_run.attempt_id)
+    assert attempt.unread_j == pytest.approx({GPU: 150.0, "cpu": 75.0})
+
+
 async def test_a_late_journal_is_added_and_the_tag_gets_a_new_version(session: Session) -> None:
     run = await make_run(session)
     journal, cut = await lost_in_the_middle(session, run)

@@ -22,8 +22,9 @@ from pricetag.accounting.readings.ledger import EnergyLedger
 from pricetag.accounting.readings.reading import Reading
 from pricetag.metering.journal import Journal
 from tests.support.fake_powercap import FakePowercap, fake_powercap
+from tests.support.orphans import adopt_orphans
 from workers.attempt.last_moment import Trace, clock_of_meter
-from workers.attempt.recovery import adopt_orphans, every_record
+from workers.attempt.recovery import every_record
 from workers.node import identity
 
 ROOT = Path(__file__).resolve().parents[2]

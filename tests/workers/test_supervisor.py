@@ -13,12 +13,13 @@ from uuid import UUID, uuid4
 import pytest
 
 from pricetag.metering.journal import Journal, JournalFullError
+from tests.support.orphans import adopt_orphans
 from tests.support.processes import gone
 from workers.attempt import stages
 from workers.attempt import supervisor as module
 from workers.attempt.meters import Devices
 from workers.attempt.processes import FreshInterpreter
-from workers.attempt.recovery import adopt_orphans, every_record
+from workers.attempt.recovery import every_record
 from workers.attempt.supervisor import Supervisor
 from workers.node.identity import NodeConfig
 
@@ -331,7 +332,7 @@ async def test_an_attempt_ends_though_space_never_returns(bench: Bench, disk: Di
     assert [record["value"] for record in bench.records("metric")] == list(range(10))
     bench.journal.mark_shipped()
     assert bench.journal.path.with_suffix(".jsonl.shipped").exists()
-    assert list(adopt_orphans(bench.journal.path.parent)) == []
+    assert adopt_orphans(bench.journal.path.parent) == []
 
 
 async def test_a_job_that_reports_more_than_memory_may_hold_is_stopped(
@@ -347,6 +348,19 @@ async def test_a_job_that_reports_more_than_memory_may_hold_is_stopped(
     assert "disk of the worker was full" in end["reason"]["message"]
 
 
+async def test_a_job_whose_records_reach_neither_disk_nor_database_is_stopped(
+    bench: Bench, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_UNSAFE_S", 0.5)
+    running = asyncio.create_task(bench.supervisor(REPORTS, stop_grace_s=1.0).run())
+    await first_line(bench)
+    disk.is_full = True  # and nothing is shipped
+    await asyncio.wait_for(running, 120)
+    assert bench.end() == ("interrupted", "disk-full")
+    (end,) = bench.records("end")
+    assert "the database was unreachable" in end["reason"]["message"]
+
+
 async def test_recovery_ends_an_attempt_on_a_full_disk(bench: Bench, disk: Disk) -> None:
     running = asyncio.create_task(bench.supervisor(CHATTY + SLEEPS).run())
     await first_line(bench)
@@ -359,7 +373,7 @@ async def test_recovery_ends_an_attempt_on_a_full_disk(bench: Bench, disk: Disk)
     bench.journal._waiting_bytes = 0
     bench.journal.close()
     folder, attempt_id = bench.journal.path.parent, UUID(bench.journal.attempt_id)
-    [(_, bench.journal)] = list(adopt_orphans(folder))
+    [(_, bench.journal)] = adopt_orphans(folder)
     assert bench.end() == ("lost", "worker-lost")
     assert bench.journal.path.read_bytes() == on_disk
     count = len(on_disk.splitlines())
@@ -368,10 +382,10 @@ async def test_recovery_ends_an_attempt_on_a_full_disk(bench: Bench, disk: Disk)
     bench.journal._waiting_bytes = 0
     bench.journal.close()
     # The database has more than the disk: only it shows when the attempt ended.
-    [(_, bench.journal)] = list(adopt_orphans(folder, ingested={attempt_id: count}))
+    [(_, bench.journal)] = adopt_orphans(folder, ingested={attempt_id: count})
     assert bench.records("end") == []
     bench.journal.close()
-    [(_, bench.journal)] = list(adopt_orphans(folder, ingested={attempt_id: count - 1}))
+    [(_, bench.journal)] = adopt_orphans(folder, ingested={attempt_id: count - 1})
     assert bench.end() == ("lost", "worker-lost")
     disk.is_full = False
     bench.journal.sync()

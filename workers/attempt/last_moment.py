@@ -6,28 +6,20 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pricetag.accounting.readings.component import Component
 from pricetag.accounting.readings.reading import Reading
 from pricetag.accounting.readings.step_energy import IMPLAUSIBLE_POWER, RESET
-from pricetag.accounting.readings.unread import unread_bound_j
+from pricetag.accounting.readings.unread import RECENT_S, UNREAD_S, unread_bound_j
 from pricetag.metering.counters import read_on
 from pricetag.metering.journal import FSYNC_INTERVAL_S
 from workers.node.identity import UNKNOWN, boot_id
 
 SILENT_S = 5.0
 """Gap in s after which a meter, which reads every second, counts as stopped."""
-
-UNREAD_S = 1.5
-"""Maximum time from the last reading to the end of a job, in s.
-
-Readings are at most 1.1 s apart, and a job ends as soon as its worker does.
-"""
-
-RECENT_S = 60.0
-"""Duration in s whose highest power bounds the power of the last moment."""
 
 PROMPT_S = 2.5
 """Maximum age of the last record, in s, for a job to have ended just now."""
@@ -48,6 +40,7 @@ class Trace:
         jumped: Components whose readings no longer follow their counter's value.
         read_s: Time of the last reading.
         last_s: Time of the last record.
+        last_at: Time of the last record, UTC, as written; None without records.
         is_ended: Whether the end is recorded.
         clock: The clock of the meter, if recorded.
     """
@@ -57,6 +50,7 @@ class Trace:
     jumped: set[str] = field(default_factory=set)
     read_s: float = 0.0
     last_s: float = 0.0
+    last_at: str | None = None
     is_ended: bool = False
     clock: Mapping[str, Any] | None = None
 
@@ -66,6 +60,7 @@ class Trace:
         trace = cls()
         for record in records:
             trace.last_s = max(trace.last_s, float(record["t_s"]))
+            trace.last_at = record.get("at")
             if record["type"] == "start":
                 trace.clock = record.get("clock")
                 listed = (Component.from_dict(one) for one in record.get("components", ()))
@@ -93,6 +88,14 @@ class Trace:
         if self.clock is None or boot == UNKNOWN or self.clock.get("boot") != boot:
             return None
         return time.monotonic() - float(self.clock["opened_s"])
+
+    def latest_s(self) -> float:
+        """The present time on the meter's clock; by the calendar if that clock was lost."""
+        now_s = self.now_s()
+        if now_s is not None or self.last_at is None:
+            return self.last_s if now_s is None else now_s
+        age_s = (datetime.now(UTC) - datetime.fromisoformat(self.last_at)).total_seconds()
+        return self.last_s + max(0.0, age_s)
 
     def counted(self) -> dict[str, Reading]:
         """The last reading of each component that has a counter."""
@@ -127,7 +130,9 @@ class LastMoment:
     unread_j: dict[str, float]
 
 
-def last_moment(trace: Trace, root: Path, *, saw_end: bool) -> LastMoment:
+def last_moment(
+    trace: Trace, root: Path, *, saw_end: bool, is_incomplete: bool = False
+) -> LastMoment:
     """The end of an attempt from its journal, and from the counters if they still continue it.
 
     Args:
@@ -135,6 +140,8 @@ def last_moment(trace: Trace, root: Path, *, saw_end: bool) -> LastMoment:
         root: Folder of the RAPL zones.
         saw_end: Whether the job ended just now. If it did not, the time of its end is only known
             to follow the last reading: counters then show an upper bound.
+        is_incomplete: Whether records after the last one of the journal are missing. Then the
+            job may have run until now.
     """
     now_s = trace.now_s()
     counted = trace.counted()
@@ -149,6 +156,8 @@ def last_moment(trace: Trace, root: Path, *, saw_end: bool) -> LastMoment:
         until_s += FSYNC_INTERVAL_S  # a crash of the machine may have taken the last records
     else:
         until_s = min(until_s, now_s)
+    if is_incomplete:
+        until_s = max(until_s, trace.latest_s())
     end_s = trace.last_s if is_silent else trace.read_s
     return LastMoment(end_s, (), _bounds(trace, until_s, shown, ()))
 

@@ -45,6 +45,11 @@ class AttemptLog:
         """Size of the records that wait in memory for the disk."""
         return self._journal.waiting_bytes
 
+    @property
+    def unsafe_s(self) -> float:
+        """Time in s for which records have been only in memory, and none could be saved."""
+        return self._journal.unsafe_s
+
     def offer(self, type_: str, **fields: Any) -> None:
         """Append an optional record; skipped on a full disk, and the gap reported later."""
         try:

@@ -8,7 +8,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,53 +23,60 @@ from workers.node.identity import process_start_ticks
 logger = logging.getLogger(__name__)
 
 
-def adopt_orphans(
-    journal_dir: Path,
+Orphan = tuple[UUID, Journal]
+"""An attempt and its journal, whose writer is dead, locked by this process."""
+
+
+def lock_orphans(journal_dir: Path) -> list[Orphan]:
+    """The journals of dead workers, now locked by this process."""
+    return list(_orphans(journal_dir))
+
+
+def end_orphans(
+    orphans: Iterable[Orphan],
+    ingested: Mapping[UUID, int],
     root: Path | None = None,
-    *,
-    ingested: Mapping[UUID, int] | None = None,
-) -> Iterator[tuple[UUID, Journal]]:
-    """Journals of dead workers, now locked by this process and ended.
+) -> Iterator[Orphan]:
+    """Ends the attempts of dead workers; those that cannot be ended now are released.
 
     The child of the dead worker is killed first, since its run may start again as soon as the
     end of its attempt is recorded. On a full disk the end waits in memory.
 
     Args:
-        journal_dir: Folder of the journals.
+        orphans: Their journals.
+        ingested: Number of the last record that the database has of each attempt, read after the
+            journals were locked. A journal with fewer records is not ended: the rest was shipped
+            from the memory of the dead worker, whose disk was full, and only the database can
+            show when it ended.
         root: Folder of the RAPL zones; this machine's by default.
-        ingested: Number of the last record that the database has of each attempt. A journal
-            with fewer records is not ended: the rest was shipped from the memory of the dead
-            worker, whose disk was full, and only the database can show when it ended.
     """
-    for attempt_id, journal in _orphans(journal_dir):
+    for attempt_id, journal in orphans:
         try:
-            was_alive = kill_child(journal_dir / f"{attempt_id}.child.json")
-            if (ingested or {}).get(attempt_id, -1) < journal.count:
+            was_alive = kill_child(journal.path.with_name(f"{attempt_id}.child.json"))
+            if ingested.get(attempt_id, -1) < journal.count:
                 end_if_open(journal, root or powercap_root(), saw_end=was_alive, keep=True)
         except (OSError, JournalError) as error:
             # Released for a retry in the next round.
             logger.error("the attempt %s cannot be ended yet: %s", attempt_id, error)
-            _let_go(journal)
+            let_go(journal)
             continue
         yield attempt_id, journal
-
-
-def orphaned_attempts(journal_dir: Path) -> list[UUID]:
-    """Attempts whose journals have no writer and were not shipped."""
-    ids = []
-    for path in find_orphans(journal_dir):
-        with contextlib.suppress(ValueError):  # a file of another kind
-            ids.append(UUID(path.name.partition(".")[0]))
-    return ids
 
 
 def end_at_once(journal_dir: Path, root: Path) -> None:
     """End the attempts of a worker that has just died with the present values of their counters.
 
     Called where its death is noticed at once, after its jobs were killed. Journals that were left
-    earlier are not touched, nor are those that cannot be ended now: the next worker ends them.
+    earlier are not touched, nor are those that cannot be ended now or in which records are missing,
+    which the database may have: the next worker ends them.
     """
     for attempt_id, journal in _orphans(journal_dir):
+        if journal.is_incomplete:
+            logger.error(
+                "the attempt %s is left to the next worker: records are missing", attempt_id
+            )
+            let_go(journal)
+            continue
         try:
             trace = Trace.of(every_record(journal))
             now_s = trace.now_s()
@@ -79,10 +86,10 @@ def end_at_once(journal_dir: Path, root: Path) -> None:
         except (OSError, JournalError) as error:
             logger.error("the attempt %s cannot be ended yet: %s", attempt_id, error)
         finally:
-            _let_go(journal)
+            let_go(journal)
 
 
-def _orphans(journal_dir: Path) -> Iterator[tuple[UUID, Journal]]:
+def _orphans(journal_dir: Path) -> Iterator[Orphan]:
     """Journals without a writer, locked by this process."""
     for path in find_orphans(journal_dir):
         try:
@@ -93,7 +100,8 @@ def _orphans(journal_dir: Path) -> Iterator[tuple[UUID, Journal]]:
             logger.error("the journal %s cannot be taken over: %s", path, error)
 
 
-def _let_go(journal: Journal) -> None:
+def let_go(journal: Journal) -> None:
+    """Release the lock, even if the journal cannot be synced."""
     with contextlib.suppress(JournalError):
         journal.close()
 
@@ -104,7 +112,8 @@ def end_if_open(journal: Journal, root: Path, *, saw_end: bool, keep: bool = Fal
     It is at the present time if the job ended just now, with a last reading of every counter.
     Otherwise it is at the last reading, with a bound of what may have been used after it. If the
     meter had stopped long before the worker died, the end is at the last record of any type: that
-    time was not metered, and the attempt must show it.
+    time was not metered, and the attempt must show it. If records are missing after the last one,
+    the bound runs until now.
 
     Args:
         journal: Locked by this process.
@@ -118,7 +127,7 @@ def end_if_open(journal: Journal, root: Path, *, saw_end: bool, keep: bool = Fal
     trace = Trace.of(every_record(journal))
     if trace.is_ended:
         return
-    last = last_moment(trace, root, saw_end=saw_end)
+    last = last_moment(trace, root, saw_end=saw_end, is_incomplete=journal.is_incomplete)
     at = datetime.now(UTC).isoformat()
     readings = [{"type": "reading", "at": at, **one.as_record()} for one in last.readings]
     end = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -10,7 +11,7 @@ from uuid import UUID
 
 from app.cancellation import heed_cancellation
 from app.services.execution import PoisonedRecordsError
-from pricetag.metering.journal import Journal
+from pricetag.metering.journal import Journal, JournalError
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +35,8 @@ Ingest = Callable[[UUID, list[dict[str, Any]]], Awaitable[int]]
 class Shipper:
     """Ships one journal; ``run`` returns once ``finish`` was called and all is delivered.
 
-    While the database is away, records wait in the journal on disk.
+    While the database is away, records wait in the journal on disk; those that are in memory, since
+    the disk was full, are tried there again.
     """
 
     def __init__(self, journal: Journal, attempt_id: UUID, ingest: Ingest) -> None:
@@ -66,6 +68,8 @@ class Shipper:
                     str(error).splitlines()[0] if str(error) else "",
                     backoff_s,
                 )
+                with contextlib.suppress(JournalError):  # logged when they began to wait
+                    await asyncio.to_thread(self._journal.sync)
                 await asyncio.sleep(backoff_s)
                 backoff_s = min(2 * backoff_s, MAX_BACKOFF_S)
                 continue
@@ -104,6 +108,7 @@ class Shipper:
                 raise
             await self._ingest(self._attempt_id, [_set_aside(record, error)])
         self._next_seq = records[-1]["seq"] + 1
+        self._journal.note_shipped(self._next_seq)
 
 
 def _set_aside(record: Record, error: PoisonedRecordsError) -> Record:

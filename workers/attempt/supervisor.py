@@ -48,6 +48,8 @@ TICK_S = 1.0
 DRAIN_S = 5.0
 MAX_WAITING_BYTES = 64 << 20
 """Size of the records that wait in memory for a full disk above which the job is stopped."""
+MAX_UNSAFE_S = 600.0
+"""Time in s after which a job is stopped whose records reach neither the disk nor the database."""
 
 
 class Supervisor:
@@ -198,17 +200,27 @@ class Supervisor:
                 now_s, self._stages.innermost(), self._stages.started_s(), self._charged.figures()
             )
             self._log.offer("progress", **record)
-            if self._log.waiting_bytes > MAX_WAITING_BYTES:
-                self.request_stop(
-                    "disk-full",
-                    "the disk of the worker stayed full until there was no memory for further "
-                    "records, so the attempt was stopped; what was measured is booked",
-                )
+            self._stop_if_unsafe()
             if now_s - self._desk.last_sign_s > self._config.heartbeat_timeout_s:
                 self._observed.hung = True
                 self._log.text("no heartbeat: the job is killed", "pricetag")
                 self._kill_group(signal.SIGKILL)
                 return
+
+    def _stop_if_unsafe(self) -> None:
+        """Stops a job with too many records in memory, or records that are nowhere else."""
+        if self._log.waiting_bytes > MAX_WAITING_BYTES:
+            self.request_stop(
+                "disk-full",
+                "the disk of the worker was full until there was no memory for further records, so "
+                "the attempt was stopped; what was measured is booked",
+            )
+        elif self._log.unsafe_s > MAX_UNSAFE_S:
+            self.request_stop(
+                "disk-full",
+                f"for {MAX_UNSAFE_S / 60:.0f} minutes the disk of the worker was full and the "
+                "database was unreachable, so the attempt was stopped; what was measured is booked",
+            )
 
     def _now_s(self) -> float:
         """Seconds since the meter opened; 0 if it never did."""

@@ -12,7 +12,7 @@ from uuid import UUID
 from app.db import Session
 from app.repositories.attempts import attempts, executions
 from app.repositories.readings import readings
-from app.services.attempts import settlement
+from app.services.attempts import settlement, unread
 from app.services.budgets.watch import StopOrder
 
 REAPER_LOCK = 0x70726963_72656170
@@ -154,6 +154,9 @@ async def close_lost(
 ) -> UUID | None:
     """Ends an attempt as lost, and settles it from the stored readings.
 
+    What it may have used after the last of them, until now, is in its interval. If its journal
+    arrives later, that has the true end.
+
     Args:
         session: Committed by the caller.
         attempt_id: The attempt.
@@ -171,13 +174,17 @@ async def close_lost(
     run = await executions.lock_run(session, attempt.run_id)
     if run is None:
         return None
+    at = datetime.now(UTC)
+    last_s = await readings.last_reading_s(session, attempt_id)
+    if last_s is not None:
+        attempt.unread_j = await unread.unread_until_j(session, attempt, last_s, at)
     await settlement.close_attempt(
         session,
         attempt,
         run,
         status="lost",
         reason={"code": "worker-lost", "message": message},
-        end_s=await readings.last_reading_s(session, attempt_id) or 0.0,
-        at=datetime.now(UTC),
+        end_s=last_s or 0.0,
+        at=at,
     )
     return run.id

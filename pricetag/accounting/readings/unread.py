@@ -17,6 +17,15 @@ from pricetag.accounting.readings.reading import Reading
 END_UNREAD = "end_unread"
 """Flag of a window that ends with an attempt whose last moment was not read."""
 
+UNREAD_S = 1.5
+"""Maximum time from the last reading to the end of a job that ends with its worker, in s.
+
+Readings are at most 1.1 s apart, and a job ends as soon as its worker does.
+"""
+
+RECENT_S = 60.0
+"""Duration in s whose highest power bounds the power of the last moment."""
+
 LEAST_STEP_S = 0.5
 """A shorter step between two readings states no power: counters advance in steps."""
 
@@ -30,7 +39,8 @@ def unread_bound_j(
     """The most that is charged to a job after its last reading, in J; None if there is no bound.
 
     The power is taken to be at most the highest between two of the readings, or the device's
-    limit if there are no two; the energy is at most what the counter shows later.
+    limit if there are no two, or if more time passed than the readings can speak for; the energy
+    is at most what the counter shows later.
 
     Args:
         component: The component.
@@ -46,6 +56,8 @@ def unread_bound_j(
         return 0.0
     bounds_j = []
     power_w = _highest_power_w(component, readings, ledger)
+    if until_s - last_s > RECENT_S and component.power_limit_w is not None:
+        power_w = max(power_w or 0.0, component.power_limit_w)
     if power_w is not None:
         bounds_j.append(power_w * (until_s - last_s))
     last_j = next((r.counter_j for r in reversed(readings) if r.counter_j is not None), None)

@@ -31,6 +31,10 @@ FAST = [*SLOW, Reading(5.0, 1300.0, None, None), Reading(5.1, 1300.0, None, None
         (replace(CARD, power_limit_w=None), SLOW[:1], 1.5, None, None),
         (replace(CARD, power_limit_w=None), SLOW[:1], 1.5, 90.0, 90.0),
         (CARD, [], 1.5, None, None),
+        (CARD, SLOW, 64.0, None, 12_000.0),
+        (CARD, SLOW, 104.0, None, 70_000.0),  # too long for the readings: the device's limit
+        (CARD, SLOW, 104.0, 1800.0, 1000.0),
+        (replace(CARD, power_limit_w=None), SLOW, 104.0, None, 20_000.0),
         (HALF, SLOW, 5.5, None, 150.0),  # charged by its reserved half
     ],
 )

@@ -342,3 +342,112 @@ def test_a_journal_in_the_database_is_set_aside_without_space_for_its_end(
     journal.mark_shipped()
     assert find_orphans(tmp_path) == []
     assert (tmp_path / f"{ATTEMPT}.jsonl.shipped").exists()
+
+
+def killed(journal: Journal) -> Path:
+    """The file of a journal whose writer dies now, with what it has in memory."""
+    os.close(journal._descriptor)
+    return journal.path
+
+
+@pytest.mark.parametrize("reason", REASONS, ids=errno.errorcode.get)
+def test_a_journal_shows_that_its_dead_writer_had_records_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reason: int
+) -> None:
+    journal = Journal.create(tmp_path, ATTEMPT)
+    journal.append({"type": "start"})
+    with monkeypatch.context() as full:
+        SmallDisk(full, reason).room_bytes = 0
+        journal.append({"type": "reading"}, keep=True)
+        again = Journal.open_existing(killed(journal))
+        assert again.is_incomplete
+        again.append({"type": "end"}, keep=True)
+        with pytest.raises(JournalError):
+            again.sync()
+        once_more = Journal.open_existing(killed(again))
+        assert once_more.is_incomplete
+        with pytest.raises(JournalError):
+            once_more.append({"type": "end"})
+        once_more.close()  # without an end: it stays marked
+    last = Journal.open_existing(journal.path)
+    assert last.is_incomplete
+    last.append({"type": "end"})
+    last.sync()
+    assert not Journal.open_existing(killed(last)).is_incomplete
+
+
+def test_a_journal_is_complete_only_when_its_records_are_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal.create(tmp_path, ATTEMPT)
+    journal.append({"type": "start"})
+    disk = SmallDisk(monkeypatch, errno.ENOSPC)
+    disk.room_bytes = 0
+    journal.append({"type": "reading"}, keep=True)
+    disk.room_bytes = 10**9
+    with monkeypatch.context() as failing:
+        failing.setattr(os, "fdatasync", _refuse)
+        with pytest.raises(JournalError, match="cannot sync"):
+            journal.sync()
+        assert journal.waiting_bytes == 0
+        again = Journal.open_existing(killed(journal))
+        assert again.is_incomplete  # the machine may crash before they are on the disk
+    again.append({"type": "end"})
+    again.sync()
+    whole = Journal.open_existing(killed(again))
+    assert not whole.is_incomplete
+    assert [record["type"] for record in whole.read_from(0, 9)] == ["start", "reading", "end"]
+    whole.close()
+
+
+def test_a_mark_that_cannot_be_set_costs_no_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal.create(tmp_path, ATTEMPT)
+    with monkeypatch.context() as failing:
+        SmallDisk(failing, errno.EROFS).room_bytes = 0
+        failing.setattr(os, "fchmod", _refuse)
+        failing.setattr(os, "fsync", _refuse)
+        journal.append({"type": "start"}, keep=True)
+        failing.undo()
+        SmallDisk(failing, errno.EROFS).room_bytes = 0
+        failing.setattr(os, "fsync", _refuse)
+        journal.append({"type": "reading"}, keep=True)  # now it can be
+        assert (journal.path.stat().st_mode & 0o777) == 0o700
+    journal.sync()
+    journal.close()
+    whole = Journal.open_existing(journal.path)
+    assert (whole.count, whole.is_incomplete) == (2, False)
+    whole.close()
+
+
+def test_records_are_unsafe_while_they_reach_neither_disk_nor_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = [100.0]
+    monkeypatch.setattr("pricetag.metering.journal.time.monotonic", lambda: now_s[0])
+    journal = Journal.create(tmp_path, ATTEMPT)
+    journal.append({"type": "start"})
+    disk = SmallDisk(monkeypatch, errno.ENOSPC)
+    disk.room_bytes = 0
+    now_s[0] += 50.0
+    assert journal.unsafe_s == 0.0
+    for _ in range(10):
+        journal.append({"type": "reading"}, keep=True)
+        now_s[0] += 10.0
+    assert journal.unsafe_s == 100.0
+    journal.note_shipped(5)  # the database takes records again, but not all are there
+    assert journal.unsafe_s == 0.0
+    now_s[0] += 10.0
+    assert journal.unsafe_s == 10.0
+    journal.note_shipped(11)
+    now_s[0] += 10.0
+    assert journal.unsafe_s == 0.0  # all of them are in the database
+    journal.append({"type": "reading"}, keep=True)
+    now_s[0] += 10.0
+    assert journal.unsafe_s == 10.0
+    disk.room_bytes = 10**9
+    journal.sync()
+    now_s[0] += 10.0
+    assert journal.unsafe_s == 0.0
+    journal.close()

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -147,6 +149,55 @@ async def test_everything_is_shipped_in_order_despite_database_failures(
     await asyncio.wait_for(task, 10)
     assert arrived == list(range(40))
     journal.mark_shipped()
+
+
+async def test_records_in_memory_are_tried_on_the_disk_again_while_the_database_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shipper_module, "INTERVAL_S", 0.005)
+    journal = Journal.create(tmp_path, uuid4())
+    journal.append({"type": "start"})
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", _no_space)
+        journal.append({"type": "end"}, keep=True)
+    assert b"end" not in journal.path.read_bytes()
+
+    async def ingest(_: UUID, records: list[dict[str, Any]]) -> int:
+        raise ConnectionError("the database is away")
+
+    shipper = Shipper(journal, uuid4(), ingest)
+    shipper.finish()
+    shipping = asyncio.create_task(shipper.run())
+    async with asyncio.timeout(60):
+        while b"end" not in journal.path.read_bytes():
+            await asyncio.sleep(0.005)
+    assert journal.waiting_bytes == 0
+    shipping.cancel()
+    await asyncio.wait([shipping])
+    journal.close()
+
+
+async def test_records_that_the_database_has_are_safe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal.create(tmp_path, uuid4())
+    shipped: list[int] = []
+    monkeypatch.setattr(journal, "note_shipped", shipped.append)
+    for number in range(3):
+        journal.append({"type": "log", "number": number})
+
+    async def ingest(_: UUID, records: list[dict[str, Any]]) -> int:
+        return int(records[-1]["seq"])
+
+    shipper = Shipper(journal, uuid4(), ingest)
+    shipper.finish()
+    await asyncio.wait_for(shipper.run(), 60)
+    assert shipped == [3]
+    journal.close()
+
+
+def _no_space(*_: object) -> int:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 @pytest.mark.parametrize("poison", [0, 7, 19])

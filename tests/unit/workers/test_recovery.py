@@ -5,14 +5,18 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from pricetag.metering.journal import Journal
+from pricetag.metering.journal_mark import mark
+from tests.support.orphans import adopt_orphans
+from workers.attempt.last_moment import clock_of_meter
 from workers.attempt.launch import note_child
-from workers.attempt.recovery import adopt_orphans, every_record
+from workers.attempt.recovery import end_at_once, every_record
 from workers.node import identity as node
 from workers.node.identity import process_start_ticks, worker_identity, worker_is_gone
 
@@ -25,10 +29,10 @@ def test_a_dead_workers_journal_is_ended_at_its_last_reading(tmp_path: Path) -> 
     journal = Journal.create(tmp_path, attempt_id)
     journal.append(START)
     journal.append(READING)
-    assert list(adopt_orphans(tmp_path)) == []  # its writer lives: it is ours
+    assert adopt_orphans(tmp_path) == []  # its writer lives: it is ours
     journal.close()
 
-    [(adopted_id, adopted)] = list(adopt_orphans(tmp_path))
+    [(adopted_id, adopted)] = adopt_orphans(tmp_path)
     assert adopted_id == attempt_id
     end = list(every_record(adopted))[-1]
     assert (end["type"], end["status"], end["t_s"]) == ("end", "lost", 12.5)
@@ -36,10 +40,10 @@ def test_a_dead_workers_journal_is_ended_at_its_last_reading(tmp_path: Path) -> 
     adopted.close()
 
     # Ended once: whoever takes over again adds nothing.
-    [(_, again)] = list(adopt_orphans(tmp_path))
+    [(_, again)] = adopt_orphans(tmp_path)
     assert [record["type"] for record in every_record(again)] == ["start", "reading", "end"]
     again.mark_shipped()
-    assert list(adopt_orphans(tmp_path)) == []
+    assert adopt_orphans(tmp_path) == []
 
 
 @pytest.mark.parametrize(("told_s", "end_s"), [(13.4, 12.5), (60.0, 60.0)])
@@ -50,7 +54,7 @@ def test_an_attempt_ends_with_its_meter_unless_that_had_fallen_silent(
     for record in (START, READING, {"type": "log", "t_s": told_s, "text": "still here"}):
         journal.append(record)
     journal.close()
-    [(_, adopted)] = list(adopt_orphans(tmp_path))
+    [(_, adopted)] = adopt_orphans(tmp_path)
     assert list(every_record(adopted))[-1]["t_s"] == end_s
     adopted.close()
 
@@ -121,3 +125,69 @@ def test_a_dead_process_has_no_start() -> None:
     done = subprocess.Popen([sys.executable, "-c", ""])
     done.wait()
     assert process_start_ticks(done.pid) is None
+
+
+def incomplete(folder: Path, *, opened_s_ago: float) -> UUID:
+    """A journal of 100 s at 50 W, whose worker died with later records in its memory."""
+    attempt_id = uuid4()
+    components = [
+        {"id": "gpu", "kind": "gpu", "name": "g", "method": "integrated", "gain_std_ratio": 0.1}
+        | {"power_limit_w": 700.0},
+        {"id": "cpu", "kind": "cpu", "name": "c", "method": "modelled", "gain_std_ratio": 0.4},
+    ]
+    journal = Journal.create(folder, attempt_id)
+    opened_at = datetime.now(UTC) - timedelta(seconds=opened_s_ago)
+    start = {**START, "components": components, "clock": clock_of_meter(opened_s_ago)}
+    journal.append({**start, "at": opened_at.isoformat()})
+    for t_s in range(101):
+        at = (opened_at + timedelta(seconds=t_s)).isoformat()
+        for name in ("gpu", "cpu"):
+            figures = {"integrated_j": 50.0 * t_s, "power_w": 50.0, "flags": []}
+            record = {"type": "reading", "t_s": float(t_s), "component": name, "at": at}
+            journal.append({**record, **figures})
+    journal.sync()
+    mark(journal._descriptor, journal.path)
+    os.close(journal._descriptor)
+    return attempt_id
+
+
+@pytest.mark.parametrize("is_rebooted", [False, True])
+def test_the_bound_of_a_journal_that_lacks_records_reaches_until_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_rebooted: bool
+) -> None:
+    incomplete(tmp_path, opened_s_ago=7300.0)
+    if is_rebooted:
+        monkeypatch.setattr("workers.attempt.last_moment.boot_id", lambda: "another")
+    [(_, journal)] = adopt_orphans(tmp_path)
+    end = list(every_record(journal))[-1]
+    journal.close()
+    assert (end["status"], end["t_s"]) == ("lost", 100.0)
+    # A job may come to use more than it did while it was read: up to the limit, where there is one.
+    assert 700.0 * 7200 <= end["unread_j"]["gpu"] < 700.0 * 7300
+    assert 50.0 * 7200 <= end["unread_j"]["cpu"] < 50.0 * 7300
+
+
+def test_a_journal_that_lacks_records_is_not_ended_without_asking_the_database(
+    tmp_path: Path,
+) -> None:
+    attempt_id = incomplete(tmp_path, opened_s_ago=100.0)
+    before = (tmp_path / f"{attempt_id}.jsonl").read_bytes()
+    end_at_once(tmp_path, tmp_path)
+    assert (tmp_path / f"{attempt_id}.jsonl").read_bytes() == before
+    [(_, journal)] = adopt_orphans(tmp_path, ingested={attempt_id: 203})
+    assert [record["type"] for record in every_record(journal)][-1] == "reading"
+    journal.close()
+    [(_, journal)] = adopt_orphans(tmp_path, ingested={attempt_id: 202})
+    assert [record["type"] for record in every_record(journal)][-1] == "end"
+    journal.close()
+
+
+def test_a_complete_journal_of_a_worker_that_just_died_is_ended_at_once(tmp_path: Path) -> None:
+    attempt_id = uuid4()
+    journal = Journal.create(tmp_path, attempt_id)
+    journal.append({**START, "clock": clock_of_meter(0.0)})
+    journal.close()
+    end_at_once(tmp_path, tmp_path)
+    [(_, journal)] = adopt_orphans(tmp_path)
+    assert [record["type"] for record in every_record(journal)] == ["start", "end"]
+    journal.close()

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID, uuid4
 
+import pytest
+
 from app.services.execution import Demand
 from app.services.waiting import Offer
+from pricetag.metering.journal import Journal, find_orphans
 from tests.unit.workers.test_launch import Claimed, config
+from workers.attempt.shipper import Shipper
 from workers.store import Store
 from workers.worker import Worker
 
@@ -101,3 +108,58 @@ async def test_a_worker_announces_the_jobs_it_accepts_until_it_stops(tmp_path: P
     await worker._withdraw()
     await worker._register()  # housekeeping may come after it
     assert store.offers == [Offer("lab", 0, 1, allows_commands=True), None, None]
+
+
+async def test_the_database_is_asked_about_journals_that_nobody_else_can_write(
+    tmp_path: Path,
+) -> None:
+    journal = Journal.create(tmp_path / "journal", uuid4())
+    journal.append({"type": "start", "t_s": 0.0})
+    journal.close()
+    asked: list[Sequence[UUID]] = []
+
+    class Asked(FakeStore):
+        async def ingested(self, attempt_ids: Sequence[UUID]) -> dict[UUID, int]:
+            asked.append(attempt_ids)
+            assert find_orphans(tmp_path / "journal") == []  # locked
+            raise ConnectionError("the database is away")
+
+    worker = a_worker(tmp_path, Asked())
+    with pytest.raises(ConnectionError):
+        await worker._recover()
+    assert asked == [[UUID(journal.attempt_id)]]
+    [path] = find_orphans(tmp_path / "journal")  # released for the next round
+    assert b"end" not in path.read_bytes()
+
+
+async def test_a_worker_that_ends_tries_the_disk_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = Journal.create(tmp_path / "journal", uuid4())
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", _no_space)
+        journal.append({"type": "end", "t_s": 0.0}, keep=True)
+    assert journal.waiting_bytes > 0
+
+    class NothingRuns(FakeStore):
+        async def renew(self, attempt_ids: list[UUID]) -> dict[UUID, Any]:
+            return {}
+
+    worker = a_worker(tmp_path, NothingRuns(), stop_grace_s=0.01)
+
+    class Stuck:
+        async def run(self) -> None:
+            await asyncio.sleep(600)
+
+    shipping = worker._ship(journal, cast(Shipper, Stuck()))
+    worker.stop()
+    await asyncio.wait_for(worker.run(), 60)
+    assert b"end" in journal.path.read_bytes()
+    assert journal.waiting_bytes == 0
+    shipping.cancel()
+    await asyncio.wait([shipping])
+    journal.close()
+
+
+def _no_space(*_: object) -> int:
+    raise OSError(errno.ENOSPC, "No space left on device")
