@@ -65,8 +65,8 @@ class Journal:
         path: The file.
         attempt_id: The attempt it belongs to.
         dropped_bytes: Length of the torn end that re-opening has set aside after a crash.
-        is_incomplete: Whether an earlier writer died with records in its memory that the file
-            lacks.
+        is_incomplete: Whether an earlier writer died with records in its memory that are missing
+            in the file.
     """
 
     def __init__(self, path: Path, descriptor: int, index: Index, dropped_bytes: int) -> None:

@@ -124,4 +124,5 @@ def test_what_was_measured_on_a_full_disk_survives_the_worker_s_end(
         ("succeeded", None),
     ]
     assert tag["attempts"][1]["duration_s"]["value"] >= measured_s
+    assert "end_unread" in tag["attempts"][1]["flags"]
     assert executed_steps(lab, run_id) == list(range(STEPS))
