@@ -7,7 +7,7 @@ import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +41,12 @@ Rows = psycopg.Connection[tuple[Any, ...]]
 PLANNED_SORTS = ("-created_at", "name")
 UNPLANNED = {"streamRunEvents", "streamLab", "downloadRunArtifact", "renderReport", "getReport"}
 
-_COMPARED = tuple(f"energy, a month by {by}, compared" for by in ("node", "project", "user"))
-NOT_YET: tuple[str, ...] = _COMPARED
-"""Beginnings of titles of requests that still read a large table; who mends one takes it out."""
+MONTHS = tuple(f"energy, a month by {by}, compared" for by in ("node", "project", "user"))
+"""Beginnings of titles of requests for a month, which is most of the small lab: reading all of it
+is right there. They are planned for a shorter span."""
+
+SHARE_OF_A_MONTH = timedelta(hours=14)
+"""As large a share of the small lab as a month is of five years."""
 
 
 @dataclass(frozen=True)
@@ -221,6 +224,15 @@ def is_planned(ask: Ask) -> bool:
     return ask.body is None and sorts <= planned_sorts and ask.operation not in UNPLANNED
 
 
+def query_of(ask: Ask) -> dict[str, Any]:
+    """The query of a request, for a share of the lab as in one of a million runs."""
+    query: dict[str, Any] = dict(ask.queries[0])
+    if ask.title.startswith(MONTHS):
+        begin = datetime.fromisoformat(query["to"]) - SHARE_OF_A_MONTH
+        query["from"] = begin.isoformat()
+    return query
+
+
 @pytest_asyncio.fixture(scope="module")
 async def plans(lab_url: str, tmp_path_factory: pytest.TempPathFactory) -> Plans:
     """What every request would read of large tables, by its title."""
@@ -234,7 +246,7 @@ async def plans(lab_url: str, tmp_path_factory: pytest.TempPathFactory) -> Plans
         async with serving(database, Settings(database_url=lab_url, data_dir=folder)) as api:
             for ask in filter(is_planned, all_asks(facts)):
                 with planned(database) as statements:
-                    response = await api.admin.get(ask.path, params=dict(ask.queries[0]))
+                    response = await api.admin.get(ask.path, params=query_of(ask))
                 expected = MISSING if ask.is_missing else {200}
                 assert response.status_code in expected, (ask.title, response.text)
                 reads[ask.title] = whole_reads(statements, large)
@@ -267,12 +279,10 @@ async def test_readings_of_the_lab_are_packed(lab_url: str) -> None:
 
 
 def test_no_request_reads_a_large_table_from_beginning_to_end(plans: Plans) -> None:
-    for beginning in NOT_YET:
+    for beginning in MONTHS:
         assert any(title.startswith(beginning) for title in plans.reads), beginning
     reading = {
-        title: [str(read) for read in found]
-        for title, found in plans.reads.items()
-        if found and not title.startswith(NOT_YET)
+        title: [str(read) for read in found] for title, found in plans.reads.items() if found
     }
     assert not reading, "\n".join(f"{title}: {found}" for title, found in reading.items())
 
