@@ -80,7 +80,10 @@ class RunResources(Wire):
 
 
 class Headline(Wire):
-    """Totals of the latest price tag, shown in lists."""
+    """Totals of the latest price tag, shown in lists.
+
+    While a run goes on, they are those of its earlier attempts.
+    """
 
     version: TagVersion
     it_energy_kwh: float | None = Field(

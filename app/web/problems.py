@@ -24,6 +24,8 @@ TITLES = {
     503: "The database cannot be reached",
 }
 
+TITLES_BY_CODE = {"sign-in-link-invalid": "This link does not sign in"}
+
 
 def as_page(request: Request, problem: Response) -> Response:
     """The page for an error, if a browser asks for one; otherwise the error as it is.
@@ -37,14 +39,32 @@ def as_page(request: Request, problem: Response) -> Response:
     if problem.status_code == 401 and is_page(request) and request.method == "GET":
         return to_sign_in(request)
     document: dict[str, Any] = json.loads(bytes(problem.body))
-    title = TITLES.get(problem.status_code, "Something went wrong here")
+    title = TITLES_BY_CODE.get(document["code"]) or TITLES.get(
+        problem.status_code, "Something went wrong here"
+    )
     page = render(
-        request, "problem.html", status=problem.status_code, problem=document, title=title
+        request,
+        "problem.html",
+        status=problem.status_code,
+        problem=document,
+        title=title,
+        ways_on=_ways_on(request, problem.status_code, document["code"]),
     )
     for name in ("Retry-After", "Allow"):
         if name in problem.headers:
             page.headers[name] = problem.headers[name]
     return page
+
+
+def _ways_on(request: Request, status: int, code: str) -> list[tuple[str, str]]:
+    """Links that may help after an error, as words and address."""
+    if status == 401 or code in TITLES_BY_CODE:
+        return [("Sign in", links.rel(request, "show_sign_in"))]
+    if status == 503:
+        return [("Try again", "")]
+    if status == 422 and request.method == "GET" and request.url.query:
+        return [("Without filters", links.to(request, request.scope["path"]))]
+    return []
 
 
 def wants_page(request: Request) -> bool:

@@ -18,7 +18,8 @@ def names(page: httpx.Response) -> list[str]:
     """The names of the runs in the table, in order."""
     assert page.status_code == 200, page.text
     return [
-        unescape(name) for name in re.findall(r'<th scope="row">.*?clip">(.*?)</bdi>', page.text)
+        unescape(name)
+        for name in re.findall(r'<th scope="row"[^>]*>.*?class="clip"[^>]*>(.*?)</bdi>', page.text)
     ]
 
 

@@ -42,7 +42,11 @@ class Horizon:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a training. ``loss`` is None where an earlier attempt had finished it."""
+    """The result of a training.
+
+    ``loss`` is the mean over the steps since ``resumed_from_step``; None where an earlier attempt
+    had finished the training.
+    """
 
     steps: int
     epochs: float
@@ -63,6 +67,8 @@ class Outcome:
             "train_loss": self.loss,
             "precision": self.precision,
         }
+        if self.loss is not None and self.resumed_from_step:
+            facts["train_loss_steps"] = self.steps - self.resumed_from_step
         if self.stopped is not None:
             facts["stopped"] = self.stopped
         if self.best_step is not None:
@@ -301,6 +307,8 @@ def report_training(context: StageContext, trained: Sequence[Outcome]) -> None:
     context.reporter.metric("steps", steps)
     context.reporter.metric("epochs", sum(outcome.epochs for outcome in trained))
     loss = "" if last.loss is None else f", mean loss {last.loss:.4f}"
+    if loss and last.resumed_from_step:
+        loss += f" over the last {last.steps - last.resumed_from_step}"
     context.reporter.log(f"trained {steps} steps in {last.precision}{loss}")
     if last.stopped is not None:
         context.reporter.log(f"training ended early: {last.stopped}")

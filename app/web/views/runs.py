@@ -51,7 +51,9 @@ def _cell(
 ) -> FigureView:
     if value is None:
         return unknown(None if run.price_tag else NO_TAG)
-    return figure(Figure(value, None, None, unit, None), shown=shown)
+    # Of a run that goes on, the attempts so far.
+    is_open = run.status in {"queued", "running"}
+    return figure(Figure(value, None, None, unit, None), shown=shown, provisional=is_open)
 
 
 def count(runs: RunCount | None) -> str:

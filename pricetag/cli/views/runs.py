@@ -34,8 +34,8 @@ def runs_view(runs: Sequence[Mapping[str, Any]]) -> ListTable:
                 run["status"],
                 run["name"],
                 str(run["created_at"])[:16].replace("T", " "),
-                _figure(tag.get("it_energy_kwh"), energy),
-                _figure(tag.get("co2e_kg"), co2e),
+                _figure(run, tag.get("it_energy_kwh"), energy),
+                _figure(run, tag.get("co2e_kg"), co2e),
             )
         )
     return ListTable(heads, rows, STYLES)
@@ -79,5 +79,8 @@ def _dropped(attempts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
                 yield f"  and {len(reasons) - MOST_REASONS} more reasons: --json has them"
 
 
-def _figure(value: float | None, shown: Unit) -> str:
-    return "" if value is None else f"{column_number(value / shown[1])} {shown[0]}"
+def _figure(run: Mapping[str, Any], value: float | None, shown: Unit) -> str:
+    if value is None:
+        return ""
+    so_far = " so far" if run["status"] in {"queued", "running"} else ""  # earlier attempts
+    return f"{column_number(value / shown[1])} {shown[0]}{so_far}"

@@ -44,12 +44,12 @@ export function keys(document) {
   });
 }
 
-/** @param {Document} document @param {number} step Focuses the link of another row. */
+/** @param {Document} document @param {number} step Focuses another row: its link, or its name. */
 function moveRow(document, step) {
-  const links = [...document.querySelectorAll("main tbody th[scope=row] a")];
-  const next = links.indexOf(/** @type {Element} */ (document.activeElement)) + step;
-  const link = links[Math.max(0, Math.min(links.length - 1, next))];
-  if (link instanceof HTMLAnchorElement) link.focus();
+  const rows = [...document.querySelectorAll("main tbody th[scope=row]")].map((name) => name.querySelector("a") ?? name);
+  const next = rows.indexOf(/** @type {Element} */ (document.activeElement)) + step;
+  const row = rows[Math.max(0, Math.min(rows.length - 1, next))];
+  if (row instanceof HTMLElement) row.focus();
 }
 
 /** @param {Document} document @param {string} key @returns {string | null} */
