@@ -57,7 +57,8 @@ async def test_a_typed_link_signs_in_once(api: Api, browser: httpx.AsyncClient) 
     assert again.status_code == 404
     assert "was used already" in again.text
     page = await browser.get(link, headers={**TYPED, **HTML})
-    assert "This link does not sign in" in page.text and 'href="../../login"' in page.text
+    assert "This link does not sign in" in page.text
+    assert 'href="../../login"' in page.text
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site", "same-origin", None])
