@@ -63,6 +63,8 @@ _PATTERNS = {
     r"^[a-z0-9-]{1,40}$": "must have 1 to 40 lower-case letters, digits or '-'",
     r"^[\w-]+$": "must have only letters, digits, '_' and '-'",
     r"^(https?://[^\s]+)?$": "must be a web address that begins with http:// or https://",
+    r"^https?://[^\s?#]+$": "must be a web address that begins with http:// or https:// and has no "
+    "'?' or '#'",
     r"^https?://": "must begin with http:// or https://",
     r"^[\x21-\x7e]+$": "must have only visible ASCII characters, without spaces",
     r"^[0-9]{1,18}$": "must be a whole number of up to 18 digits",

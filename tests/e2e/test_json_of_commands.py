@@ -40,7 +40,7 @@ CALLS = (
     *("runs", f"show {'{run}'}", f"logs {'{run}'}", f"reprice {'{run}'}", f"verify {'{run}'}"),
     *(f"report {'{run}'} --format json", f"compare {'{run}'} {'{other}'}", "energy", "audit"),
     *("budget create b --amount 10", "budget list", "budget show b", "budget set b --amount 20"),
-    *("budget alerts", "budget close b"),
+    *("budget burn-down b", "budget alerts", "budget close b", "queue", "sign-in"),
     *("site create berlin --zone DE", "site list", "site show berlin", "site set berlin --zone FR"),
     *(f"factor add {FACTOR}", "factor list", f"price add {PRICE} --from 2026-01-01", "price list"),
     *("price import prices.csv", IMPORTED, FETCHED, "carbon list"),

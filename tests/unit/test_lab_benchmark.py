@@ -29,6 +29,8 @@ UNMEASURED_PARAMETERS = {
     "listFactors": {"cursor", "limit"},
     "listPrices": {"cursor", "limit"},
     "listCarbon": {"cursor", "limit"},
+    # Choose among the runs that were read; no more are read.
+    "getFrontier": {"task", "data"},
     # Places in the data of one run.
     "listRunMetrics": {"attempt", "cursor", "limit"},
     "listRunLogs": {"attempt", "after", "limit"},

@@ -182,7 +182,8 @@ def share(booking: Booking, *, reserved_ratio: float, baseline_w: float | None) 
     _require(reserved_ratio, baseline_w)
     ratios, flags = _activity(booking.readings)
     if reserved_ratio == 1 and not any(ratio is not None for ratio in ratios):
-        return Shares(array("d", booking.energy_j), _idle_parts_j(booking, baseline_w), flags)
+        energy_j = array("d", booking.energy_j)
+        return Shares(energy_j, _idle_parts_j(booking, baseline_w), flags)
     charged_j = array("d", bytes(8 * len(booking.energy_j)))
     baseline_j = None if baseline_w is None else array("d", charged_j)
     for step, (before, after) in enumerate(pairwise(booking.readings)):
