@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query
 from app.api.access import READ
 from app.api.deps import Caller, CurrentSession
 from app.api.v1.responses import problems
+from app.api.v1.run_filters import OfExperiment, OfProject, WithTags
 from app.schemas.common import StoredName
 from app.schemas.insights import CompressionLedger, FrontierRead
 from app.services import insights
@@ -20,16 +21,9 @@ router = APIRouter(prefix="/insights", tags=["insights"])
 
 
 async def _filters(
-    project: Annotated[StoredName | None, Query(description="Only runs of this project.")] = None,
-    experiment: Annotated[
-        StoredName | None, Query(description="Only runs of this experiment.")
-    ] = None,
-    tag: Annotated[
-        list[StoredName] | None,
-        Query(
-            max_length=20, description="Only runs with this tag; repeatable: with all of the tags."
-        ),
-    ] = None,
+    project: OfProject = None,
+    experiment: OfExperiment = None,
+    tag: WithTags = None,
 ) -> RunFilter:
     return RunFilter(project=project, experiment=experiment, tags=tuple(tag or ()), statuses=FINAL)
 

@@ -11,6 +11,7 @@ from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit, RunId
 from app.api.openapi import request_body
 from app.api.v1.examples import COMMAND_RUN, PIPELINE_RUN
 from app.api.v1.responses import BODY, problems
+from app.api.v1.run_filters import OfExperiment, OfProject, WithTags
 from app.repositories.runs.selection import RunFilter
 from app.schemas.common import Moment, RunStatus, StoredName
 from app.schemas.runs import (
@@ -67,19 +68,12 @@ async def create_run(
 async def list_runs(
     session: CurrentSession,
     caller: Caller,
-    project: Annotated[StoredName | None, Query(description="Only runs of this project.")] = None,
-    experiment: Annotated[
-        StoredName | None, Query(description="Only runs of this experiment.")
-    ] = None,
+    project: OfProject = None,
+    experiment: OfExperiment = None,
     user: Annotated[
         StoredName | None, Query(description="Only runs of this user: a name, or `me`.")
     ] = None,
-    tag: Annotated[
-        list[StoredName] | None,
-        Query(
-            max_length=20, description="Only runs with this tag; repeatable: with all of the tags."
-        ),
-    ] = None,
+    tag: WithTags = None,
     status: Annotated[
         list[RunStatus] | None,
         Query(
