@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import update
 
 from app.services import burn_down as burn_down_service
-from app.services import execution, waiting
+from app.services import waiting
 from app.services.waiting import Offer
-from models import Attempt, Project, Run, Spend
+from models import Project, Run, Spend
 from tests.support.api import Api, finished_run, problem
 from tests.support.budgets import J_PER_KWH, PUE, make_budget
-from tests.support.quoted import claimed_journal, trained, training
+from tests.support.quoted import claimed_journal, half_trained, trained, training
 
 pytestmark = pytest.mark.usefixtures("budget_factors")
 GPUS = {"gpus": 1, "pool": "default"}
@@ -101,14 +101,8 @@ async def test_open_runs_with_their_quotes_cross_the_limit_at_a_time_with_an_int
     async with api.database.session_scope() as session:
         journal = await claimed_journal(session, running)
     waits = await api.post_run(recipe=training(), resources=GPUS)
-    journal.begin()
-    journal.tell(1.0, "0", 0, 200)
-    journal.tell(21.0, "0", 100, 200)
     async with api.database.session_scope() as session:
-        await execution.ingest(session, journal.attempt_id, journal.records)
-        started = datetime.now(UTC) - timedelta(seconds=21)
-        change = update(Attempt).where(Attempt.id == journal.attempt_id)
-        await session.execute(change.values(started_at=started))
+        await half_trained(session, journal)
     quote = (await api.viewer.get(f"/v1/runs/{waits}/quote")).json()["quantities"]
     budget = await make_budget(api, amount=1.0)
     before = await burn_down(api, budget["id"])

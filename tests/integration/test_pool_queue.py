@@ -13,11 +13,11 @@ from sqlalchemy import update
 from app.queue import entries
 from app.services import execution, waiting
 from app.services.waiting import Offer
-from models import Attempt, Project
+from models import Project
 from tests.support.api import Api
 from tests.support.budgets import make_budget
 from tests.support.executions import claimed
-from tests.support.quoted import claimed_journal, trained, training
+from tests.support.quoted import claimed_journal, half_trained, trained, training
 
 GPUS = {"gpus": 1, "pool": "default"}
 OFFER = Offer("default", gpus=1, cpu_slots=0, allows_commands=False)
@@ -77,14 +77,8 @@ async def test_an_expected_start_follows_from_progress_and_quotes(api: Api) -> N
         journal = await claimed_journal(session, running)
     first = await api.post_run(recipe=training(), resources=GPUS)
     second = await api.post_run(recipe=training(), resources=GPUS)
-    journal.begin()
-    journal.tell(1.0, "0", 0, 200)
-    journal.tell(21.0, "0", 100, 200)
     async with api.database.session_scope() as session:
-        await execution.ingest(session, journal.attempt_id, journal.records)
-        started = datetime.now(UTC) - timedelta(seconds=21)
-        values = update(Attempt).where(Attempt.id == journal.attempt_id)
-        await session.execute(values.values(started_at=started))
+        started = await half_trained(session, journal)
     own = await pool(api)
     assert (own["gpus"], own["gpus_busy"], own["busy_ratio"]) == (1, 1, 1.0)
     assert [run["run_id"] for run in own["waiting"]] == [first, second]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import update
+
 from app.db import Session
 from app.services import execution
+from models import Attempt
 from tests.support.api import Api
 from tests.support.executions import JournalMaker, claimed
 
@@ -96,3 +100,15 @@ async def trained(
 async def claimed_journal(session: Session, run_id: str) -> TrainingJournal:
     """The journal of an attempt that was taken now."""
     return TrainingJournal((await claimed(session, UUID(run_id))).attempt_id)
+
+
+async def half_trained(session: Session, journal: TrainingJournal) -> datetime:
+    """When an attempt began: 21 s ago. It did half of its training in the last 20 s."""
+    journal.begin()
+    journal.tell(1.0, "0", 0, 200)
+    journal.tell(21.0, "0", 100, 200)
+    await execution.ingest(session, journal.attempt_id, journal.records)
+    started = datetime.now(UTC) - timedelta(seconds=21)
+    attempt = update(Attempt).where(Attempt.id == journal.attempt_id)
+    await session.execute(attempt.values(started_at=started))
+    return started
