@@ -159,7 +159,7 @@ def measure(
         callers: Of ``admin``, ``member`` (of private projects too) and ``outsider``.
         only: Part of the titles to measure.
     """
-    with _server(data_dir, database_url) as (lab, url):
+    with server(data_dir, database_url) as (lab, url):
         with psycopg.connect(url) as connection:
             facts = read_facts(connection)
         facts = _prepared(lab, facts)
@@ -179,7 +179,8 @@ def measure(
 
 
 @contextmanager
-def _server(data_dir: Path | None, database_url: str | None) -> Iterator[tuple[Service, str]]:
+def server(data_dir: Path | None, database_url: str | None) -> Iterator[tuple[Service, str]]:
+    """A server on a filled database, with the database's address."""
     with tempfile.TemporaryDirectory(prefix="pricetag-lab-") as folder:
         place = data_dir or Path(folder)
         settings = {} if database_url is None else {"database_url": database_url}
