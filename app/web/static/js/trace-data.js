@@ -3,6 +3,7 @@
 /** @typedef {import("./trace.js").Options} Options */
 
 const ROWS = 200;
+const EXPAND_NULLS = 2; // of uPlot.join: a gap reaches from value to value, whatever other lines have between
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 const digits = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 3 });
 
@@ -28,7 +29,7 @@ export function dataOf(lines, stacked = false) {
   const tables = lines.map((line) => [line.x, line.y, ...(line.low && line.high ? [line.low, line.high] : [])]);
   if (stacked) return [lines[0].x, ...stack(lines)];
   if (lines.every((line) => line.x === lines[0].x)) return [lines[0].x, ...tables.flatMap((table) => table.slice(1))];
-  return /** @type {any} */ (window).uPlot.join(tables);
+  return /** @type {any} */ (window).uPlot.join(tables, tables.map((table) => table.map(() => EXPAND_NULLS)));
 }
 
 /** @param {Line[]} lines Sums from below; where a line has no value it has a gap. */
