@@ -1,4 +1,4 @@
-"""The trace of power: keys, zoom, announcements, themes, gaps, table, live samples; no violation."""
+"""The trace over time: keys, zoom, announcements, themes, gaps, table, live samples."""
 
 from __future__ import annotations
 
@@ -24,24 +24,32 @@ async () => {
   const x = [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 120];
   const gpu = x.map((time) => (time >= 50 && time < 70 ? null : 100 + time));
   const lines = [
-    {label: "GPU 0", color: "--series-1", x, y: gpu, low: gpu.map((w) => w && w - 20), high: gpu.map((w) => w && w + 20)},
-    {label: "CPU", color: "--series-2", dash: [6, 3], x: x.map((time) => time + 1), y: x.map(() => 60)},
+    {label: "GPU 0", color: "--series-1", x, y: gpu, low: gpu.map((w) => w && w - 20),
+      high: gpu.map((w) => w && w + 20)},
+    {label: "CPU", color: "--series-2", dash: [6, 3], x: x.map((time) => time + 1),
+      y: x.map(() => 60)},
   ];
   const details = Object.assign(document.createElement("details"), {id: "table"});
   details.append(Object.assign(document.createElement("summary"), {textContent: "Data as table"}));
-  const [root, other] = ["trace", "other"].map((id) => Object.assign(document.createElement("div"), {id}));
+  const [root, other] = ["trace", "other"].map(
+    (id) => Object.assign(document.createElement("div"), {id}));
   document.getElementById("content").append(root, details, other);
-  const bands = [{from: 0, to: 60, label: "train"}, {from: 60, to: 120, label: "measure"}, {from: 60, to: 60, label: "attempt 2", isBreak: true}];
+  const bands = [{from: 0, to: 60, label: "train"}, {from: 60, to: 120, label: "measure"},
+    {from: 60, to: 60, label: "attempt 2", isBreak: true}];
   window.zooms = [];
-  window.trace = new Trace(root, lines, {name: "Power", unit: "W", bands, table: details, onZoom: (...zoom) => zooms.push(zoom)});
-  window.second = new Trace(other, [{label: "accuracy", color: "--series-3", x, y: x.map((time) => time / 200)}], {name: "Accuracy", unit: ""});
+  window.trace = new Trace(root, lines, {name: "Power", unit: "W", bands, table: details,
+    onZoom: (...zoom) => zooms.push(zoom)});
+  const accuracy = x.map((time) => time / 200);
+  window.second = new Trace(other, [{label: "accuracy", color: "--series-3", x, y: accuracy}],
+    {name: "Accuracy", unit: ""});
   link(trace, second);
 }
 """
 PIXELS = """
 ([time, value]) => {
   const u = trace.u;
-  const x = Math.round(u.valToPos(time, "x", true)), y = Math.round(u.valToPos(value, "left", true));
+  const x = Math.round(u.valToPos(time, "x", true));
+  const y = Math.round(u.valToPos(value, "left", true));
   const data = u.ctx.getImageData(x - 1, y - 4, 3, 9).data;
   const colors = [];
   for (let at = 0; at < data.length; at += 4) colors.push([...data.slice(at, at + 3)]);
@@ -170,8 +178,9 @@ async def test_live_samples_are_added_and_old_ones_dropped(page: Page) -> None:
           const x = [1000, 1001];
           trace.options.keepS = 3;
           trace.zoom(null, null);
-          trace.set(["GPU 0", "GPU 1"].map((label) => ({label, color: "--series-1", x, y: [1, 2]})));
-          for (const time of [1002, 1003, 1004, 1005]) trace.append([time], [[time - 1000], [null]]);
+          const line = (label) => ({label, color: "--series-1", x, y: [1, 2]});
+          trace.set(["GPU 0", "GPU 1"].map(line));
+          for (const t of [1002, 1003, 1004, 1005]) trace.append([t], [[t - 1000], [null]]);
         }"""
     )
     await until(page, "trace.u.data[0].length === 4")
@@ -187,7 +196,8 @@ async def test_lines_can_lie_on_one_another(page: Page) -> None:
         """() => {
           const x = [0, 1, 2];
           trace.options.stacked = true;
-          trace.set([[1, 2, 3], [10, null, 30]].map((y, index) => ({label: `GPU ${index}`, color: "--series-1", x, y})));
+          trace.set([[1, 2, 3], [10, null, 30]].map(
+            (y, index) => ({label: `GPU ${index}`, color: "--series-1", x, y})));
         }"""
     )
     assert await page.evaluate("trace.u.data.map((row) => [...row])") == [
