@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -35,9 +36,12 @@ from app.services.access import ReportNotFoundError
 from app.services.errors import InvalidError, NotFoundError
 from app.services.names import require_filters
 from app.services.principals import Principal
+from app.services.processes import SharedProcesses
 from models import Report
 from pricetag.accounting.document.canonical import content_sha256
 from pricetag.tag.glue.runs import earlier_run
+
+TYPESETTERS = SharedProcesses(1)
 
 
 class NothingToReportError(InvalidError):
@@ -276,6 +280,14 @@ async def list_page(
     return ReportList(items=items, next_cursor=following)
 
 
-def render_report(report: ReportRead, fmt: ReportFormat) -> Rendered:
-    """Renders the report in one format; call it in a thread, since it uses the CPU."""
-    return render(report.context, fmt)
+async def render_report(report: ReportRead, fmt: ReportFormat) -> Rendered:
+    """The report in one format.
+
+    The typesetter keeps what it has computed, hundreds of megabytes for a report, and never
+    gives them back: a PDF is made in a process that ends afterwards.
+    """
+    if fmt != "pdf":
+        return await asyncio.to_thread(render, report.context, fmt)
+    loop = asyncio.get_running_loop()
+    with TYPESETTERS.lent() as typesetters:
+        return await loop.run_in_executor(typesetters, render, report.context, fmt)

@@ -13,9 +13,9 @@ from app.repositories.attempts import executions, measured
 from app.repositories.price_tags import price_tags
 from app.schemas.price_tags import VerificationRead, VerificationStep
 from app.services.attempts import settlement
-from app.services.attempts.processes import SharedProcesses
 from app.services.billing.inputs import attempts_of
 from app.services.billing.issuing import get_price_tag
+from app.services.processes import SharedProcesses
 from models import Attempt, PriceTag
 from models.packed.codec import DamagedReadingsError
 from pricetag.accounting.bill.inputs import AttemptInput, PriceTagInputs

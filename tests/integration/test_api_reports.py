@@ -10,8 +10,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from app.reports import FORMATS
+from app.services import reports
 from pricetag.recipes import parse_recipe
 from tests.support.api import Api, fields, finished_run, problem
+from tests.support.processes import Noted
 
 STARTS = {
     "html": b"<!doctype html",
@@ -36,7 +38,11 @@ async def make(api: Api, **body: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("profile", ["strubell2019", "site"])
-async def test_a_report_has_six_formats(api: Api, profile: str) -> None:
+async def test_a_report_has_six_formats(
+    api: Api, profile: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typesetters = Noted()
+    monkeypatch.setattr(reports, "TYPESETTERS", typesetters)
     run_id = await tagged(api, name="the model")
     report = await make(api, runs=[str(run_id)], profile=profile)
     assert set(report["formats"]) == set(FORMATS)
@@ -48,6 +54,8 @@ async def test_a_report_has_six_formats(api: Api, profile: str) -> None:
         if fmt != "pdf":
             assert b"the model" in response.content
     assert (await api.viewer.get(report["formats"]["json"])).json()["title"] == "Costs"
+    # The memory that typesetting a PDF takes is that of another process.
+    assert len(typesetters.borrowed) == 1
 
 
 async def test_a_report_stays_as_it_was(api: Api) -> None:

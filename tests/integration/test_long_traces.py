@@ -9,9 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -19,32 +17,17 @@ import pytest
 from sqlalchemy import update
 
 from app.services import verification
-from app.services.attempts.processes import SharedProcesses
 from models import Attempt, Measurement
 from tests.support.api import Api, finished_run
-from tests.support.processes import gone
+from tests.support.processes import Noted, gone
 
 LENDER = """
 import os, time
-from app.services.attempts.processes import SharedProcesses
+from app.services.processes import SharedProcesses
 with SharedProcesses(1).lent() as processes:
     print(processes.submit(os.getpid).result(), flush=True)
     time.sleep(60)
 """
-
-
-class Noted(SharedProcesses):
-    """Notes who borrowed what."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.borrowed: list[Executor] = []
-
-    @contextmanager
-    def lent(self) -> Iterator[Executor]:
-        with super().lent() as pool:
-            self.borrowed.append(pool)
-            yield pool
 
 
 def wait_for(condition: Callable[[], bool]) -> bool:

@@ -1,4 +1,4 @@
-"""Processes that compute long traces, so that the server's own goes on answering."""
+"""Processes for long work, so that the server's own goes on answering, and keeps its memory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 
 PROCESSES = 2
-"""However many traces are verified at once."""
+"""However many requests need some at once."""
 
 
 class SharedProcesses:
