@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo serve test lint unit bench docs vendor chromium clean
+.PHONY: help install demo serve test lint unit bench docs screenshots vendor chromium clean
 
 help:
 	@echo "make demo    set up, then run one pipeline from end to end: train, distill, prune, quantize, price tag, report"
@@ -14,6 +14,7 @@ help:
 	@echo "make unit    the fast tests (tests/unit)"
 	@echo "make bench   training speed and meter overhead, measured side by side"
 	@echo "make docs    write the reference pages that are generated from the code"
+	@echo "make screenshots  pictures of the dashboard for the README, of the demo's data"
 	@echo "make vendor  fetch the files of other projects anew, and compare their hashes"
 	@echo "make clean   remove the environment and the demo's data"
 
@@ -60,6 +61,9 @@ bench: $(READY)
 
 docs: $(READY)
 	$(BIN)/python -m docs.generate
+
+screenshots: $(READY)
+	$(BIN)/python -m docs.screenshots
 
 vendor: $(READY)
 	$(BIN)/python -m app.web.vendoring

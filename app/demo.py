@@ -107,9 +107,9 @@ def demo(
     folder = folder.expanduser().absolute()
     (folder / "data").mkdir(parents=True, exist_ok=True)
     began_s = time.monotonic()
-    environment = _environment(folder)
+    environment = demo_environment(folder)
     say(f"A synthetic data set: sentences with negation and contrast, seed {seed}.")
-    _module(
+    output_of(
         environment,
         "workers.training.data.synthetic",
         str(folder / "reviews"),
@@ -119,11 +119,11 @@ def demo(
         str(seed),
     )
     try:
-        with _service(folder, environment) as url:
+        with running_service(folder, environment) as url:
             say(f"Server and worker are up: {url}")
-            link = _module(environment, "pricetag", "sign-in").strip()
+            link = output_of(environment, "pricetag", "sign-in").strip()
             say(f"See it in a browser while it runs (the link signs in once): {link}")
-            with Client(url, _token(environment)) as client:
+            with Client(url, demo_token(environment)) as client:
                 code = _run_and_report(client, folder)
     finally:
         embedded_postgres.stop(folder / "data")
@@ -148,7 +148,7 @@ def _run_and_report(client: Client, folder: Path) -> int:
     return 0
 
 
-def _environment(folder: Path) -> dict[str, str]:
+def demo_environment(folder: Path) -> dict[str, str]:
     """This process's environment, with the demo's settings instead of the user's."""
     kept = {name: value for name, value in os.environ.items() if _is_kept(name)}
     return kept | {
@@ -166,7 +166,7 @@ def _is_kept(name: str) -> bool:
 
 
 @contextmanager
-def _service(folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
+def running_service(folder: Path, environment: Mapping[str, str]) -> Iterator[str]:
     """Server and worker on a free port, which end with the block in any case."""
     address = folder / "data" / "server.json"
     address.unlink(missing_ok=True)
@@ -207,14 +207,20 @@ def _wait_for_address(process: subprocess.Popen[bytes], address: Path, log: Path
     raise CliError(f"the server was not ready after {START_TIMEOUT_S:g} s; see {log}")
 
 
-def _token(environment: Mapping[str, str]) -> str:
-    made = _module(
+def demo_token(environment: Mapping[str, str]) -> str:
+    """The secret of a new token that may post runs."""
+    made = output_of(
         environment, "pricetag", "token", "create", "--name", "demo", "--role", "member", "--json"
     )
     return str(json.loads(made)["secret"])
 
 
-def _module(environment: Mapping[str, str], module: str, *arguments: str) -> str:
+def output_of(environment: Mapping[str, str], module: str, *arguments: str) -> str:
+    """What a module prints.
+
+    Raises:
+        CliError: If it fails.
+    """
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],
         env=dict(environment),
