@@ -32,6 +32,7 @@ AuditKind = Literal[
     "token",
     "user",
 ]
+AuditAccess = Literal["token", "session", "direct-database", "service"]
 Period = Literal["total", "week", "month", "quarter", "year"]
 BudgetArgument = Annotated[str, typer.Argument(metavar="BUDGET", help="Budget name or ID.")]
 WarnAt = Annotated[
@@ -244,7 +245,7 @@ def audit(
         ),
     ] = None,
     access: Annotated[
-        Literal["token", "session", "direct-database", "service"] | None,
+        AuditAccess | None,
         typer.Option(
             help="Show only changes made with a token, in a browser session, on the database "
             "directly, or by the service itself."

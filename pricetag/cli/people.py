@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pricetag.client import Client
 
 Role = Literal["ingest", "viewer", "member", "admin"]
+ProjectRole = Literal["member", "owner"]
 ROLES = (
     "viewer: read; member: also submit runs; admin: everything; ingest: nothing yet (for clients "
     "that will only post measurements)."
@@ -262,7 +263,7 @@ def add_member(
     named: ProjectArgument,
     member: UserArgument,
     role: Annotated[
-        Literal["member", "owner"],
+        ProjectRole,
         typer.Option(help="Role in the project. owner: also manage members and visibility."),
     ] = "member",
     json: Json = False,
