@@ -12,12 +12,12 @@ from fastapi import Depends, FastAPI
 
 import pricetag
 from app import errors
-from app.api import access, browsers, health, openapi
+from app.api import access, browsers, health, metrics, openapi
 from app.api.deps import Resources, reject_unknown_query
 from app.api.v1.router import router as v1
 from app.cancellation import end_tasks
 from app.db import Database, keep_database_up, resolve_database_url
-from app.edge import bodies, paths, proxies
+from app.edge import bodies, paths, prefixes, proxies
 from app.housekeeping import keep_house, keep_packed, keep_rolled_up
 from app.services.events import EventHub
 from app.settings import Settings, get_settings
@@ -99,12 +99,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,  # a redirect would trust the Host that the client sent
     )
     app.include_router(health.router)
+    app.include_router(metrics.router)
     app.include_router(v1)
     errors.install(app)
     openapi.install(app)
     web.install(app)
     bodies.install(app, config.max_body_bytes)
     paths.install(app)
+    prefixes.install(app, config.trusted_proxies, config.public_url)
     proxies.install(app, config.trusted_proxies)
     access.require_everywhere(app)
     return app

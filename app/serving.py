@@ -22,6 +22,7 @@ import uvicorn
 from app import embedded_postgres, migrate
 from app.db import Database, resolve_database_url
 from app.edge import connections
+from app.edge.addresses import address_of
 from app.main import create_app
 from app.services import sign_in_links, tokens
 from app.settings import Settings
@@ -75,9 +76,7 @@ def _unusable(host: str, port: int, error: OSError) -> str:
 
 def url_of(listener: socket.socket, host: str) -> str:
     """The URL of the server; a wildcard address becomes loopback."""
-    port = listener.getsockname()[1]
-    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
-    return f"http://{name}:{port}"
+    return address_of(host, listener.getsockname()[1])
 
 
 @contextmanager

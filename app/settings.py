@@ -238,7 +238,8 @@ class Settings(BaseSettings):
         Field(
             pattern=r"^https?://[^\s?#]+$",
             description="Address of the dashboard in browsers, for an identity provider's way "
-            "back, e.g. `https://lab.example.org/pricetag`.",
+            "back, e.g. `https://lab.example.org/pricetag`; its path is a prefix that a proxy may "
+            "keep.",
         ),
     ] = None
     trusted_proxies: Annotated[
@@ -246,7 +247,7 @@ class Settings(BaseSettings):
         NoDecode,
         Field(
             description="Comma-separated addresses or networks of proxies whose "
-            "`X-Forwarded-Proto` and `X-Forwarded-For` are believed."
+            "`X-Forwarded-Proto`, `X-Forwarded-For` and `X-Forwarded-Prefix` are believed."
         ),
     ] = ["127.0.0.1", "::1"]
     remote_user_proxies: Annotated[

@@ -91,6 +91,9 @@ TOKENS = rule("admin", "manage tokens")
 USERS = rule("admin", "manage users")
 AUDIT = rule("admin", "read the audit log")
 BUDGETS = rule("admin", "change budgets")
+HEALTH = rule("admin", "see the state of the service")
+ADMIN = rule("admin", "administer the lab")
+SESSIONS = rule("admin", "end the sessions of others")
 
 
 def author(to: str) -> Any:

@@ -114,7 +114,7 @@ async def _of_session(
 def remote_user(request: Request, settings: Settings) -> str | None:
     """The user whom a proxy has signed in, if the request came from a listed one."""
     name = request.headers.get("remote-user")
-    return name if name and came_from(request, settings.remote_user_proxies) else None
+    return name if name and came_from(request.scope, settings.remote_user_proxies) else None
 
 
 async def _note_use(session: Session, principal: Principal) -> None:

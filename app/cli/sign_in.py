@@ -9,10 +9,9 @@ import typer
 
 from app.cli.support import Json, fail, read_settings, show, with_session
 from app.db import Session
+from app.edge.addresses import address_of
 from app.services import sign_in_links, users
 from app.settings import Settings
-
-DEFAULT_URL = "http://127.0.0.1:8000"
 
 
 def sign_in(
@@ -24,15 +23,15 @@ def sign_in(
         str | None,
         typer.Option(
             help="Address of the server in the link. Default: that of the server which runs on "
-            "this data folder."
+            "this data folder; without one, PRICETAG_HOST and PRICETAG_PORT."
         ),
     ] = None,
     json: Json = False,
 ) -> None:
     """Print a link that signs a browser in once, within an hour; needs no token."""
-    settings = read_settings()
+    address = (url or server_address(read_settings())).rstrip("/")
     code, name = with_session(lambda session: _link(session, user))
-    link = f"{(url or _address(settings)).rstrip('/')}/login/link/{code}"
+    link = f"{address}/login/link/{code}"
     show(json, {"user": name, "url": link}, link)
 
 
@@ -41,11 +40,27 @@ async def _link(session: Session, name: str | None) -> tuple[str, str]:
     return await sign_in_links.create(session, user), user.name
 
 
-def _address(settings: Settings) -> str:
+def server_address(settings: Settings) -> str:
     path = settings.data_dir / "server.json"
     try:
         return str(json_module.loads(path.read_text(encoding="utf-8"))["url"])
     except FileNotFoundError:
-        return DEFAULT_URL
+        return _configured(settings)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise fail(f"{path} cannot be read ({error}); name the server with --url") from error
+
+
+def _configured(settings: Settings) -> str:
+    """The address of a server that is started with these settings; it is not running now."""
+    if settings.port == 0:
+        raise fail(
+            "no server runs on this data folder, and the next one picks a free port "
+            "(PRICETAG_PORT=0): start it first, or name it with --url"
+        )
+    url = address_of(settings.host, settings.port)
+    typer.echo(
+        f"pricetag: no server runs on this data folder; the link works once one is started at "
+        f"{url} (another address: --url)",
+        err=True,
+    )
+    return url

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from ipaddress import ip_address, ip_network
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
@@ -31,10 +31,10 @@ class Proxies:
         await self._app(scope, receive, send)  # type: ignore[arg-type]
 
 
-def came_from(request: Request, addresses: Sequence[str]) -> bool:
+def came_from(scope: Scope, addresses: Sequence[str]) -> bool:
     """Whether a request came directly from one of some addresses and networks."""
     try:
-        peer = ip_address(request.scope.get(PEER, ""))
+        peer = ip_address(scope.get(PEER, ""))
     except ValueError:
         return False
     return any(peer in ip_network(address, strict=False) for address in addresses)

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from app.schemas.common import Wire
-from app.schemas.fields import CreatedAt, ObjectId
+from app.schemas.fields import CreatedAt, Items, NextCursor, ObjectId
 
 
 class SessionRead(Wire):
@@ -27,3 +27,10 @@ class SessionRead(Wire):
     last_used_at: datetime = Field(description="Time of the last request (UTC), to the minute.")
     expires_at: datetime = Field(description="Time at which the session ends at the latest (UTC).")
     current: bool = Field(description="Whether it is the session of this request.")
+
+
+class SessionPage(Wire):
+    """A page of signed-in browsers, newest session first."""
+
+    items: Items[SessionRead]
+    next_cursor: NextCursor

@@ -19,6 +19,8 @@ from app.services.similarity import did_you_mean, similar
 from app.services.tokens import TokenNotFoundError
 from app.services.users import UserNotFoundError
 
+__all__ = ["AuditFilter", "AuditedObjectNotFoundError", "list_page"]
+
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 

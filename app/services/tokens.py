@@ -306,6 +306,18 @@ async def list_all(session: Session, user_id: uuid.UUID | None = None) -> TokenL
     return TokenList(items=[_read(row) for row in await tokens.all_tokens(session, user_id)])
 
 
+async def read(session: Session, token_id: uuid.UUID) -> TokenRead:
+    """A token without its secret.
+
+    Raises:
+        TokenNotFoundError: If the token does not exist.
+    """
+    row = await tokens.get(session, token_id)
+    if row is None:
+        raise TokenNotFoundError(f"Token {token_id} not found.", field="token_id")
+    return _read(row)
+
+
 async def revoke(
     session: Session,
     token_id: uuid.UUID,

@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from app.db import Session
 from app.repositories.people import web_sessions
-from app.schemas.sessions import SessionRead
-from app.services import audit, tokens
+from app.schemas.sessions import SessionPage, SessionRead
+from app.services import audit, cursors, tokens
 from app.services.errors import NotFoundError, UnauthenticatedError
+from app.services.factors.entry import place, position
 from app.services.principals import Principal
 from app.services.tokens import secret_sha256
 from models import User, WebSession
@@ -155,8 +156,10 @@ def _principal(row: Any) -> Principal:
     )
 
 
-async def end(session: Session, session_id: uuid.UUID, by: Principal) -> None:
+async def end(session: Session, session_id: uuid.UUID, by: Principal) -> SessionRead:
     """Ends a session at once, at the request of its user or of an administrator.
+
+    Ending it again changes nothing.
 
     Raises:
         SessionNotFoundError: If there is no such session of the user.
@@ -165,23 +168,20 @@ async def end(session: Session, session_id: uuid.UUID, by: Principal) -> None:
     if row is None or not (by.has("admin") or row[0].user_id == by.user_id):
         raise SessionNotFoundError(f"Session {session_id} not found.", field="session_id")
     web_session, user = row
-    if web_session.revoked_at is not None:
-        return
-    web_session.revoked_at = datetime.now(UTC)
-    await session.flush()
-    await audit.record(
-        session,
-        by,
-        action="revoked",
-        object_kind="session",
-        object_id=web_session.id,
-        before={"user": user.name, "method": web_session.method, "revoked_at": None},
-        after={
-            "user": user.name,
-            "method": web_session.method,
-            "revoked_at": web_session.revoked_at,
-        },
-    )
+    if web_session.revoked_at is None:
+        web_session.revoked_at = datetime.now(UTC)
+        await session.flush()
+        about = {"user": user.name, "method": web_session.method}
+        await audit.record(
+            session,
+            by,
+            action="revoked",
+            object_kind="session",
+            object_id=web_session.id,
+            before={**about, "revoked_at": None},
+            after={**about, "revoked_at": web_session.revoked_at},
+        )
+    return _read(web_session, user, by)
 
 
 async def forget_ended(session: Session) -> None:
@@ -192,16 +192,40 @@ async def forget_ended(session: Session) -> None:
 async def list_own(session: Session, principal: Principal) -> Sequence[SessionRead]:
     """The sessions in force of the principal, last used first."""
     rows = await web_sessions.of_user(session, principal.user_id, idle=IDLE)
-    return [
-        SessionRead.model_validate(
-            {
-                **{name: getattr(row, name) for name in _SHOWN},
-                "user": user.name,
-                "current": row.id == principal.session_id,
-            }
-        )
-        for row, user in rows
-    ]
+    return [_read(row, user, principal) for row, user in rows]
+
+
+async def list_page(
+    session: Session, principal: Principal, *, everyone: bool, cursor: str | None, limit: int
+) -> SessionPage:
+    """A page of the sessions in force, newest first.
+
+    Args:
+        session: Database session, only read.
+        principal: The caller.
+        everyone: Whether to list the sessions of all users, for administrators.
+        cursor: End of the previous page.
+        limit: Maximum number of sessions.
+
+    Raises:
+        RoleRequiredError: If the caller is not an administrator, and wants those of everyone.
+        CursorError: If the cursor does not belong to this list.
+    """
+    if everyone:
+        principal.require("admin", "see the sessions of everyone")
+    name = "all sessions" if everyone else "sessions"
+    before = position(cursor, name)
+    user_id = None if everyone else principal.user_id
+    rows = await web_sessions.page(session, user_id, idle=IDLE, before=before, limit=limit + 1)
+    shown, following = cursors.page(rows, limit, lambda row: place(name, row[0]))
+    items = [_read(row, user, principal) for row, user in shown]
+    return SessionPage(items=items, next_cursor=following)
+
+
+def _read(row: WebSession, user: User, principal: Principal) -> SessionRead:
+    values = {name: getattr(row, name) for name in _SHOWN}
+    is_current = row.id == principal.session_id
+    return SessionRead.model_validate({**values, "user": user.name, "current": is_current})
 
 
 _SHOWN = ("id", "user_id", "method", "browser", "created_at", "last_used_at", "expires_at")

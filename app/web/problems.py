@@ -58,13 +58,19 @@ def as_page(request: Request, problem: Response) -> Response:
 
 def _ways_on(request: Request, status: int, code: str) -> list[tuple[str, str]]:
     """Links that may help after an error, as words and address."""
-    if status == 401 or code in TITLES_BY_CODE:
-        return [("Sign in", links.rel(request, "show_sign_in"))]
+    path = getattr(request.state, "next", None)
+    if status == 401 or code in TITLES_BY_CODE or path is not None:
+        return [("Sign in", links.rel(request, "show_sign_in", {"next": path}))]
     if status == 503:
         return [("Try again", "")]
     if status == 422 and request.method == "GET" and request.url.query:
         return [("Without filters", links.to(request, request.scope["path"]))]
     return []
+
+
+def remember_next(request: Request, path: str | None) -> None:
+    """Notes where a sign-in leads, so that the page of an error leads there too."""
+    request.state.next = links.local_path(path)
 
 
 def wants_page(request: Request) -> bool:

@@ -33,6 +33,13 @@ class BookCalls(Connection):
         path = "/v1/factors" if site is None else f"/v1/sites/{quoted(site, safe='')}/factors"
         return self._json("POST", path, factor)
 
+    def preview_factor(
+        self, factor: Mapping[str, Any], *, site: str | None = None
+    ) -> dict[str, Any]:
+        """What a factor would change, without entering it; fields as `enter_factor` has them."""
+        path = "/v1/factors" if site is None else f"/v1/sites/{quoted(site, safe='')}/factors"
+        return self._json("POST", f"{path}/preview", factor)
+
     def factors(
         self, *, site: str | None = None, kind: str | None = None
     ) -> Iterator[dict[str, Any]]:

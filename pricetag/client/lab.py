@@ -150,6 +150,14 @@ class LabCalls(Connection):
         """Responds if the server's process is running."""
         return self._get("/healthz")
 
+    def lab_health(self) -> dict[str, Any]:
+        """The state of the service, with every check; for administrators."""
+        return self._get("/v1/health")
+
+    def lab_metrics(self) -> str:
+        """Metrics in the text format of Prometheus."""
+        return self._send("GET", "/metrics").text
+
     def ready(self) -> dict[str, Any]:
         """Responds if the server is ready."""
         return self._get("/readyz")

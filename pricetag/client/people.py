@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
-from pricetag.client.connection import Connection, path_segment
+from pricetag.client.connection import Connection, as_object, path_segment
 
 
 class PeopleCalls(Connection):
@@ -41,6 +41,14 @@ class PeopleCalls(Connection):
         """Revokes a token of a user at once."""
         path = f"/v1/users/{path_segment(user_id)}/tokens/{path_segment(token_id)}"
         return cast(dict[str, Any], self._send("DELETE", path).json())
+
+    def sessions(self, *, everyone: bool = False) -> Iterator[dict[str, Any]]:
+        """Browsers that the caller is signed in with, or for administrators those of everyone."""
+        return self._pages("/v1/sessions", {"all": "true" if everyone else None, "limit": 200})
+
+    def end_session(self, session_id: str) -> dict[str, Any]:
+        """Signs a browser out at once."""
+        return as_object(self._send("DELETE", f"/v1/sessions/{path_segment(session_id)}"))
 
     def project(self, name: str) -> dict[str, Any]:
         """A project with its visibility."""

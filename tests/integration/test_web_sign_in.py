@@ -82,6 +82,26 @@ async def test_pages_lead_to_the_sign_in_and_back(browser: httpx.AsyncClient) ->
     problem(await browser.get("/runs"), 401, "unauthenticated")  # a program, and not a browser
 
 
+async def test_a_wrong_token_is_an_error_at_its_field_and_the_way_back_stays(
+    browser: httpx.AsyncClient,
+) -> None:
+    form = {"token": "pt_wrong", "next": "/runs?limit=20"}
+    page = await browser.post("/login", headers=OWN, data=form)
+    assert page.status_code == 401
+    assert "revoked or expired" in page.text
+    assert 'aria-invalid="true"' in page.text
+    assert 'name="next" value="/runs?limit=20"' in page.text
+    assert "pt_wrong" not in page.text
+
+
+async def test_a_failed_visit_to_the_provider_leads_back_to_the_same_page(
+    browser: httpx.AsyncClient,
+) -> None:
+    page = await browser.get("/login/oidc?next=/runs", headers=HTML)
+    assert page.status_code == 404  # none is set up
+    assert 'href="../login?next=%2Fruns"' in page.text
+
+
 async def test_each_sign_in_has_a_new_secret(api: Api, browser: httpx.AsyncClient) -> None:
     browser.cookies.set(COOKIE, "fixed", domain="lab.test")
     await signed_in(api, browser)

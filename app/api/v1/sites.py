@@ -13,8 +13,10 @@ from app.api.openapi import request_body
 from app.api.v1.examples import FACTOR, SITE, SITE_CHANGE, TARIFF
 from app.api.v1.responses import BODY, problems
 from app.schemas.common import Moment, StoredName
+from app.schemas.factor_preview import FactorPreview
 from app.schemas.factors import FactorCreate, FactorEntered, FactorPage
 from app.schemas.sites import SiteCreate, SiteFactors, SiteList, SiteRead, SiteUpdate
+from app.services import factor_preview
 from app.services.factors import entry as factor_entry
 from app.services.factors import site_factors, sites
 from pricetag.accounting.bill.factor_kinds import FactorKind
@@ -116,6 +118,40 @@ async def enter_site_factor(
 async def enter_factor(session: CurrentSession, caller: Caller, body: Body) -> FactorEntered:
     """Enters a factor for every site without a factor of its own. Requires the role admin."""
     return await factor_entry.enter(session, None, validated(FactorCreate, body), caller)
+
+
+@router.post(
+    "/sites/{name}/factors/preview",
+    dependencies=[KEEPERS],
+    summary="Preview a factor of a site",
+    responses=problems(403, 404, *BODY),
+    openapi_extra=request_body(
+        FactorCreate, {"PUE": FACTOR, "tariff": TARIFF}, "The factor with its source."
+    ),
+)
+async def preview_site_factor(
+    session: CurrentSession, resources: ServerResources, caller: Caller, name: SiteName, body: Body
+) -> FactorPreview:
+    """What the factor would change: emissions and electricity of this month, and how many runs
+    would get other figures by re-pricing. Nothing is stored. Requires the role admin.
+    """
+    factor = validated(FactorCreate, body)
+    return await factor_preview.preview(session, name, factor, caller, resources.settings)
+
+
+@router.post(
+    "/factors/preview",
+    dependencies=[KEEPERS],
+    summary="Preview a factor of the lab",
+    responses=problems(403, *BODY),
+    openapi_extra=request_body(FactorCreate, {"PUE": FACTOR}, "The factor with its source."),
+)
+async def preview_factor(
+    session: CurrentSession, resources: ServerResources, caller: Caller, body: Body
+) -> FactorPreview:
+    """The same for a factor of the lab, at every site. Requires the role admin."""
+    factor = validated(FactorCreate, body)
+    return await factor_preview.preview(session, None, factor, caller, resources.settings)
 
 
 @router.get(

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models import SignIn, Token, User, WebSession
@@ -94,18 +94,40 @@ async def get(session: AsyncSession, session_id: uuid.UUID) -> tuple[WebSession,
 
 
 async def of_user(
-    session: AsyncSession, user_id: uuid.UUID | None, *, idle: timedelta
+    session: AsyncSession, user_id: uuid.UUID, *, idle: timedelta
 ) -> Sequence[tuple[WebSession, User]]:
-    """The sessions in force of a user, or of all users, last used first."""
+    """The sessions in force of a user, last used first."""
+    query = (
+        select(WebSession, User)
+        .join(User, User.id == WebSession.user_id)
+        .outerjoin(Token, Token.id == WebSession.token_id)
+        .where(_in_force(idle), WebSession.user_id == user_id)
+        .order_by(WebSession.last_used_at.desc(), WebSession.id)
+    )
+    return [(row[0], row[1]) for row in (await session.execute(query)).all()]
+
+
+async def page(
+    session: AsyncSession,
+    user_id: uuid.UUID | None,
+    *,
+    idle: timedelta,
+    before: tuple[datetime, uuid.UUID] | None,
+    limit: int,
+) -> Sequence[tuple[WebSession, User]]:
+    """The sessions in force of a user, or of all users, newest first."""
     query = (
         select(WebSession, User)
         .join(User, User.id == WebSession.user_id)
         .outerjoin(Token, Token.id == WebSession.token_id)
         .where(_in_force(idle))
-        .order_by(WebSession.last_used_at.desc(), WebSession.id)
+        .order_by(WebSession.created_at.desc(), WebSession.id.desc())
+        .limit(limit)
     )
     if user_id is not None:
         query = query.where(WebSession.user_id == user_id)
+    if before is not None:
+        query = query.where(tuple_(WebSession.created_at, WebSession.id) < tuple_(*before))
     return [(row[0], row[1]) for row in (await session.execute(query)).all()]
 
 

@@ -86,3 +86,14 @@ async def finished_since(session: AsyncSession, since: datetime) -> dict[str, in
         .group_by(Run.pool)
     )
     return {pool: count for pool, count in (await session.execute(query)).all()}
+
+
+async def open_counts(session: AsyncSession) -> Sequence[tuple[str, str, int]]:
+    """The number of queued and of running runs of each pool that has any: pool, status, count."""
+    query = (
+        select(Run.pool, Run.status, func.count())
+        .where(Run.status.in_(("queued", "running")))
+        .group_by(Run.pool, Run.status)
+        .order_by(Run.pool)
+    )
+    return [(row[0], row[1], row[2]) for row in (await session.execute(query)).all()]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from app.db import Session
@@ -25,6 +25,7 @@ from app.services.errors import PriceTagNotFoundError, RunNotFoundError
 from app.services.factors import resolution as factors
 from app.services.quoting import scoring
 from app.settings import Settings, get_settings
+from models import Factor as FactorRow
 from models import PriceTag, Run
 from pricetag import catalog
 from pricetag.accounting.bill.inputs import AttemptInput, Factor, Factors, PriceTagInputs
@@ -85,22 +86,7 @@ async def issue(
         RunNotFoundError: If the run does not exist.
         PriceTagNotFoundError: If none of its attempts has ended.
     """
-    run = await executions.get_run(session, run_id)
-    if run is None:
-        raise RunNotFoundError(f"Run {run_id} not found.", field="run_id")
-    attempts = await attempts_of(session, run_id)
-    if not attempts:
-        raise PriceTagNotFoundError("No attempt of the run has ended: there is nothing to bill.")
-    newest = await price_tags.get(session, run_id)
-    resolved = await _factors(session, run_id, attempts, settings or get_settings(), as_of)
-    inputs = PriceTagInputs(
-        run_id=str(run.id),
-        name=run.name,
-        version=1 if newest is None else newest.version + 1,
-        attempts=attempts,
-        factors=resolved,
-        accounting_version=_accounting_version(newest, cause),
-    )
+    run, inputs = await _inputs(session, run_id, settings or get_settings(), cause, as_of)
     tag = await _build(run, inputs)
     tag.cause, tag.as_of = cause, as_of
     await price_tags.add(session, tag)
@@ -110,12 +96,59 @@ async def issue(
     return tag
 
 
+async def draft(
+    session: Session, run_id: UUID, *, settings: Settings, trial: FactorRow | None = None
+) -> Mapping[str, Any]:
+    """The price tag that a re-pricing of a run would issue; nothing is stored.
+
+    Args:
+        session: Database session, only read.
+        run_id: The run.
+        settings: Defaults for factors that the site has not entered.
+        trial: A factor that is not entered, to see what it would change.
+
+    Raises:
+        RunNotFoundError: If the run does not exist.
+        PriceTagNotFoundError: If none of its attempts has ended.
+    """
+    run, inputs = await _inputs(session, run_id, settings, "repriced", None, trial)
+    content: Mapping[str, Any] = (await _build(run, inputs)).content
+    return content
+
+
+async def _inputs(
+    session: Session,
+    run_id: UUID,
+    settings: Settings,
+    cause: Cause,
+    as_of: datetime | None,
+    trial: FactorRow | None = None,
+) -> tuple[Run, PriceTagInputs]:
+    run = await executions.get_run(session, run_id)
+    if run is None:
+        raise RunNotFoundError(f"Run {run_id} not found.", field="run_id")
+    attempts = await attempts_of(session, run_id)
+    if not attempts:
+        raise PriceTagNotFoundError("No attempt of the run has ended: there is nothing to bill.")
+    newest = await price_tags.get(session, run_id)
+    inputs = PriceTagInputs(
+        run_id=str(run.id),
+        name=run.name,
+        version=1 if newest is None else newest.version + 1,
+        attempts=attempts,
+        factors=await _factors(session, run_id, attempts, settings, as_of, trial),
+        accounting_version=_accounting_version(newest, cause),
+    )
+    return run, inputs
+
+
 async def _factors(
     session: Session,
     run_id: UUID,
     attempts: Sequence[AttemptInput],
     settings: Settings,
     as_of: datetime | None,
+    trial: FactorRow | None,
 ) -> Factors:
     accelerators = accelerators_of(attempts)
     resolved = await factors.resolve(
@@ -127,6 +160,7 @@ async def _factors(
         hours=hours_of_use(attempts),
         used_in_year=year_of_use(attempts[-1]),
         as_of=as_of,
+        trial=trial,
     )
     return replace(resolved, peaks=_peaks(accelerators))
 

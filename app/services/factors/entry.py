@@ -37,11 +37,40 @@ async def enter(
         SiteNotFoundError: If the site does not exist.
         InvalidFactorEntryError: If a field is invalid.
     """
+    row = await draft(session, site, request, by)
+    await factors.add(session, row)
+    read = _read(row, site, row.created_at)
+    await audit.record(
+        session,
+        by,
+        action="created",
+        object_kind="factor",
+        object_id=row.id,
+        after=read.model_dump(exclude={"id", "created_at", "planned"}),
+    )
+    return FactorEntered(**read.model_dump(), warnings=await warnings_of(session, row))
+
+
+async def draft(session: Session, site: str | None, request: FactorCreate, by: Principal) -> Factor:
+    """The row of a factor, checked and not stored.
+
+    Args:
+        session: Database session, only read.
+        site: Site of the factor; None for a factor of the lab, which every site uses.
+        request: The factor to enter.
+        by: Who would enter it.
+
+    Raises:
+        RoleRequiredError: If the caller is not an admin.
+        SiteNotFoundError: If the site does not exist.
+        InvalidFactorEntryError: If a field is invalid.
+    """
     by.require("admin", sites.TO)
     place = await sites.require(session, site) if site is not None else None
     now = datetime.now(UTC)
     fit = checked(request, now, currency=place.currency if place else None, site=site)
-    row = Factor(
+    return Factor(
+        id=uuid.uuid4(),
         site_id=place.id if place else None,
         kind=request.kind,
         subject=fit.subject,
@@ -61,20 +90,9 @@ async def enter(
         entered_by=by.user_id,
         created_at=now,
     )
-    await factors.add(session, row)
-    read = _read(row, site, now)
-    await audit.record(
-        session,
-        by,
-        action="created",
-        object_kind="factor",
-        object_id=row.id,
-        after=read.model_dump(exclude={"id", "created_at", "planned"}),
-    )
-    return FactorEntered(**read.model_dump(), warnings=await _warnings(session, row))
 
 
-async def _warnings(session: Session, row: Factor) -> list[str]:
+async def warnings_of(session: Session, row: Factor) -> list[str]:
     """Warns about implausible values, and about a calibration of a device never seen."""
     warnings = list(
         doubts(

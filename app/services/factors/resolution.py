@@ -70,6 +70,7 @@ async def resolve(
     hours: Iterable[str] = (),
     used_in_year: int | None = None,
     as_of: datetime | None = None,
+    trial: FactorRow | None = None,
 ) -> Factors:
     """The factors that apply to energy used at a site.
 
@@ -86,13 +87,15 @@ async def resolve(
         hours: UTC hours in which energy was used (ISO 8601); the current hour if empty.
         used_in_year: Year of use: a factor of another year is less certain.
         as_of: Use only factors entered by then; None for all.
+        trial: A factor that is not entered, to see what it would change.
 
     Raises:
         NotInCatalog: If the site's zone is no longer in the catalog.
         ValueError: If an hour is not a time with a time zone.
     """
     query = FactorQuery(accelerators, devices, _hours(hours), used_in_year)
-    return (await sheet(session, site or DEFAULT_SITE, settings, query, as_of)).factors
+    place = site or DEFAULT_SITE
+    return (await sheet(session, place, settings, query, as_of, trial=trial)).factors
 
 
 async def sheet(
@@ -101,6 +104,8 @@ async def sheet(
     settings: Settings,
     query: FactorQuery,
     as_of: datetime | None = None,
+    *,
+    trial: FactorRow | None = None,
 ) -> Sheet:
     """Same as ``resolve``, with the origin of each factor.
 
@@ -110,10 +115,10 @@ async def sheet(
         settings: Settings of this process.
         query: What the factors are needed for.
         as_of: Use only factors entered by then.
+        trial: A factor that is not entered, to see what it would change.
     """
     state = await sites.state(session, site, as_of)
-    site_id = state.id if state else None
-    book = FactorBook(await factor_rows.known_to(session, site_id, as_of), site_id)
+    book = await book_of(session, state.id if state else None, as_of, trial)
     currency = state.currency if state else settings.currency
     zone = (state.grid_zone if state else None) or _zone_of_settings(settings)
     measured = {}
@@ -160,6 +165,26 @@ async def sheet(
         as_of=as_of.isoformat() if as_of else None,
     )
     return Sheet(_priced(factors, device_rates, currency), sources, state)
+
+
+async def book_of(
+    session: Session,
+    site_id: UUID | None,
+    as_of: datetime | None = None,
+    trial: FactorRow | None = None,
+) -> FactorBook:
+    """The factors that a site may use.
+
+    Args:
+        session: Database session, only read.
+        site_id: The site; None for a site that is not in the database.
+        as_of: Use only factors entered by then.
+        trial: A factor as if it had just been entered, for its site or the lab.
+    """
+    rows = await factor_rows.known_to(session, site_id, as_of)
+    if trial is not None and trial.site_id in (None, site_id):
+        rows = [trial, *rows]
+    return FactorBook(rows, site_id)
 
 
 def _priced(factors: Factors, device_rates: DevicePrices, currency: str) -> Factors:

@@ -15,6 +15,7 @@ from app.services.errors import NotFoundError
 from app.services.oidc import SignInRejectedError
 from app.settings import Settings
 from app.web.pages.sign_in import Next, browser_of, require_private, welcome
+from app.web.problems import remember_next
 from app.web.rendering import page_router
 
 router = page_router()
@@ -44,6 +45,7 @@ async def visit_provider(
     request: Request, session: CurrentSession, resources: ServerResources, next: Next = None
 ) -> Response:
     """Leads to the provider."""
+    remember_next(request, next)
     require_provider(resources.settings)
     require_private(request)
     visit = await oidc.begin(resources.settings)
@@ -73,6 +75,7 @@ async def return_from_provider(
             "This sign-in was not begun in this browser, or took longer than ten minutes; sign in"
             " again."
         )
+    remember_next(request, details.get("next"))
     if code is None:
         raise SignInRejectedError(
             f"The identity provider did not sign you in ({error or 'it sent no code'})."

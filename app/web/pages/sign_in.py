@@ -11,11 +11,13 @@ from app.api import browsers
 from app.api.access import ME, OPEN
 from app.api.deps import Caller, CurrentSession, ServerResources, remote_user
 from app.services import identities, sign_in_links, tokens, users, web_sessions
-from app.services.errors import ForbiddenError
+from app.services.errors import ForbiddenError, PricetagError, UnauthenticatedError
 from app.services.identities import PROXY
 from app.services.oidc import Identity
+from app.settings import Settings
 from app.web import links
 from app.web.forms import Form
+from app.web.problems import remember_next, wants_page
 from app.web.rendering import THEME_COOKIE, THEMES, page_router, render
 
 router = page_router()
@@ -67,6 +69,7 @@ async def show_sign_in(
 ) -> Response:
     """How to sign in here; a proxy's user is signed in at once."""
     settings = resources.settings
+    remember_next(request, next)
     transport = browsers.transport(request)
     name = remote_user(request, settings)
     if name is not None and transport != "plain":
@@ -75,20 +78,44 @@ async def show_sign_in(
         user = await identities.user_for(session, identity, settings)
         begun = await web_sessions.begin(session, user, "proxy", browser=browser_of(request))
         return welcome(request, begun, next)
+    return sign_in_page(request, settings, next)
+
+
+def sign_in_page(
+    request: Request, settings: Settings, path: str | None, problem: PricetagError | None = None
+) -> Response:
+    """The ways to sign in, after which the browser goes on to a path.
+
+    Args:
+        request: The request.
+        settings: Which ways there are.
+        path: Where to go on after the sign-in.
+        problem: What was wrong with a token that was sent.
+    """
     return render(
         request,
         "sign_in.html",
-        next=links.local_path(next),
-        transport=transport,
+        status=200 if problem is None else problem.status,
+        next=links.local_path(path),
+        transport=browsers.transport(request),
         provider=settings.oidc_name if settings.oidc_issuer else None,
+        problem=None if problem is None else problem.message,
     )
 
 
 @router.post("/login", dependencies=[OPEN])
-async def use_token(request: Request, session: CurrentSession, form: Form) -> Response:
+async def use_token(
+    request: Request, session: CurrentSession, resources: ServerResources, form: Form
+) -> Response:
     """Signs in with the rights of an API token, until the token ends."""
+    remember_next(request, form.get("next"))
     require_private(request)
-    principal = await tokens.authenticate(session, form.get("token"))
+    try:
+        principal = await tokens.authenticate(session, form.get("token"))
+    except UnauthenticatedError as error:
+        if not wants_page(request):
+            raise
+        return sign_in_page(request, resources.settings, form.get("next"), error)
     user = await users.get(session, principal.user_id)
     begun = await web_sessions.begin(
         session, user, "token", browser=browser_of(request), token_id=principal.token_id

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from app.schemas.sessions import SessionRead
 from app.schemas.users import Me
+from app.web.views.browsers import browser_name
 
 METHODS = {
     "link": "one-time link",
@@ -35,8 +36,12 @@ class Account:
 
 def account(me: Me, sessions: Sequence[SessionRead]) -> Account:
     """The account's view model."""
-    rows = [
-        SessionRow(session, METHODS[session.method], session.browser or "not stated")
+    return Account(me, session_rows(sessions))
+
+
+def session_rows(sessions: Sequence[SessionRead]) -> Sequence[SessionRow]:
+    """The rows of a table of signed-in browsers."""
+    return [
+        SessionRow(session, METHODS[session.method], browser_name(session.browser))
         for session in sessions
     ]
-    return Account(me, rows)

@@ -4,8 +4,12 @@ const place = document.getElementById("reference");
 // @ts-ignore - a classic script, which ran before this module
 const ui = window.SwaggerUIBundle;
 if (place && ui) {
+  const address = new URL(place.dataset.document ?? "", document.baseURI);
+  const spec = await (await fetch(address)).json();
+  // Operations are beside the document, below whatever prefix a proxy has.
+  spec.servers = [{ url: new URL(".", address).pathname.replace(/\/$/, "") || "/" }];
   ui({
-    url: place.dataset.document,
+    spec,
     domNode: place,
     deepLinking: true,
     validatorUrl: null,

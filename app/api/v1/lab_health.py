@@ -1,0 +1,48 @@
+"""The state of the service, for its administrators."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from app.api.access import HEALTH
+from app.api.deps import Caller, CurrentSession, Resources, ServerResources
+from app.api.v1.responses import problems
+from app.schemas.lab_health import LabHealth, MeterHealth
+from app.services import lab_health
+from app.services.lab_health import ServerState
+
+router = APIRouter(prefix="/health", tags=["health"])
+
+
+@router.get(
+    "",
+    dependencies=[HEALTH],
+    summary="Show the state of the service",
+    responses=problems(403),
+)
+async def get_lab_health(
+    session: CurrentSession, resources: ServerResources, caller: Caller
+) -> LabHealth:
+    """Checks database, migration, workers, queue, meters and disks, each with what to do about
+    it. Requires the role admin.
+    """
+    return await lab_health.examine(session, caller, server_state(resources))
+
+
+def server_state(resources: Resources) -> ServerState:
+    """What this process knows without its database."""
+    meters = [
+        MeterHealth(
+            node=device.node,
+            component=device.component,
+            name=device.name,
+            reporting=device.reporting,
+        )
+        for device in resources.live.board.devices()
+    ]
+    return ServerState(
+        settings=resources.settings,
+        alarms=resources.alarms.messages,
+        notices=resources.notices.messages,
+        meters=meters,
+    )

@@ -1,0 +1,54 @@
+"""Sessions of browsers: everybody sees and ends their own, administrators those of all."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from app.api.access import ME, OWN_SESSION
+from app.api.deps import Caller, CurrentSession, Cursor, Limit
+from app.api.v1.responses import problems
+from app.schemas.sessions import SessionPage, SessionRead
+from app.services import web_sessions
+
+router = APIRouter(prefix="/sessions", tags=["users"])
+
+
+@router.get(
+    "",
+    dependencies=[ME],
+    summary="List signed-in browsers",
+    responses=problems(403),
+)
+async def list_sessions(
+    session: CurrentSession,
+    caller: Caller,
+    everyone: Annotated[
+        bool, Query(alias="all", description="Sessions of all users; requires the role admin.")
+    ] = False,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> SessionPage:
+    """Lists the sessions in force of the caller, or with `all` those of everybody, newest first."""
+    return await web_sessions.list_page(
+        session, caller, everyone=everyone, cursor=cursor, limit=limit
+    )
+
+
+@router.delete(
+    "/{session_id}",
+    dependencies=[OWN_SESSION],
+    summary="End a session",
+    responses=problems(404),
+)
+async def delete_session(
+    session: CurrentSession,
+    caller: Caller,
+    session_id: Annotated[uuid.UUID, Path(description="ID of the session.")],
+) -> SessionRead:
+    """Signs the browser out at once; ending a session again changes nothing. For its user and
+    administrators.
+    """
+    return await web_sessions.end(session, session_id, caller)

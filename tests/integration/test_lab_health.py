@@ -1,0 +1,144 @@
+"""The state of the service, and metrics for Prometheus."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.schemas.lab_health import MeterHealth
+from app.schemas.stream import DeviceState, PowerFrame
+from app.services import lab_health, prometheus, waiting
+from app.services.waiting import Offer
+from tests.support.api import Api, problem, running_run
+
+
+async def health(api: Api) -> dict[str, Any]:
+    response = await api.admin.get("/v1/health")
+    assert response.status_code == 200, response.text
+    result: dict[str, Any] = response.json()
+    return result
+
+
+def check(document: dict[str, Any], name: str) -> dict[str, Any]:
+    (found,) = [one for one in document["checks"] if one["name"] == name]
+    return dict(found)
+
+
+async def with_worker(api: Api, pool: str) -> None:
+    async with api.database.session_scope() as session:
+        await waiting.announce(session, f"w {pool}", "node", Offer(pool, 1, 1, True))
+
+
+async def test_waiting_runs_without_a_worker_are_a_warning_that_says_what_to_do(api: Api) -> None:
+    await api.post_run(resources={"gpus": 0, "pool": "far"})
+    document = await health(api)
+    assert document["state"] == "warning"
+    assert check(document, "workers")["message"].endswith("start one there")
+    await with_worker(api, "near")
+    assert "runs wait in far" in check(await health(api), "workers")["message"]
+    await with_worker(api, "far")
+    document = await health(api)
+    assert check(document, "workers") == {
+        "name": "workers",
+        "state": "ok",
+        "message": "2 live workers on 1 node",
+    }
+    assert document["queue"] == [{"pool": "far", "queued": 1, "running": 0}]
+
+
+async def test_database_migration_and_versions_are_stated(api: Api) -> None:
+    document = await health(api)
+    database = document["database"]
+    assert database["revision"] == database["head"]
+    assert database["size_bytes"] > 1_000_000
+    assert 0 < database["connections"] <= database["max_connections"]
+    assert check(document, "migration")["state"] == "ok"
+    assert document["versions"]["pricetag"]
+    problem(await api.member.get("/v1/health"), 403, "role-required")
+
+
+async def test_alarms_are_failures_and_notices_warnings(api: Api) -> None:
+    resources = api.app.state.resources
+    resources.notices.put("fold", "hours wait to be added up")
+    assert (await health(api))["state"] == "warning"
+    resources.alarms.put("balances", "balances differ from their rows")
+    document = await health(api)
+    assert document["state"] == "failed"
+    assert check(document, "figures")["message"] == "balances differ from their rows"
+
+
+@pytest.mark.parametrize(
+    ("meters", "nodes", "state", "part"),
+    [
+        ([("a", True)], {"a"}, "ok", "1 device reporting"),
+        ([("a", True), ("a", False)], {"a"}, "warning", "stopped within the last hour: H200 of a"),
+        ([], {"b"}, "warning", "nothing heard of b: run `pricetag doctor` there"),
+        ([], set(), "ok", "0 devices reporting"),
+    ],
+)
+def test_meters_that_are_silent_are_named(
+    meters: Sequence[tuple[str, bool]], nodes: set[str], state: str, part: str
+) -> None:
+    devices = [
+        MeterHealth(node=node, component="gpu:1", name="H200", reporting=reporting)
+        for node, reporting in meters
+    ]
+    found = lab_health._of_meters(devices, nodes)
+    assert found.state == state
+    assert part in found.message
+
+
+def test_disks_are_listed_once_and_a_missing_folder_by_its_parent(tmp_path: Path) -> None:
+    (disk,) = lab_health._disks([tmp_path, tmp_path / "missing/artifacts"])
+    assert disk.folder == str(tmp_path)
+    full = disk.model_copy(update={"free_bytes": 1})
+    assert lab_health._of_disk(full).state == "warning"
+    assert "make room" in lab_health._of_disk(full).message
+
+
+def families(text: str) -> dict[str, dict[tuple[str, ...], float]]:
+    """Values by metric and labels."""
+    return {
+        family.name: {tuple(sample.labels.values()): sample.value for sample in family.samples}
+        for family in text_string_to_metric_families(text)
+    }
+
+
+async def test_metrics_are_of_the_lab_without_names(api: Api) -> None:
+    await api.post_run(project="secret project", resources={"gpus": 0, "pool": "far"})
+    await with_worker(api, "near")
+    async with api.database.session_scope() as session:
+        await running_run(session, 2)
+    response = await api.viewer.get("/metrics")
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/plain; version=")
+    assert "secret project" not in response.text
+    found = families(response.text)
+    assert found["pricetag_open_runs"]["far", "queued"] == 1
+    assert found["pricetag_open_runs"]["default", "running"] == 1
+    assert found["pricetag_live_workers"]["near",] == 1
+    assert found["pricetag_alarms"][()] == 0
+    assert "pricetag_power_watts" not in found  # nothing reports, which is not 0 W
+    problem(await api.nobody.get("/metrics"), 401, "unauthenticated")
+
+
+def test_power_is_the_latest_sample_of_devices_that_report() -> None:
+    def device(number: int, *, reporting: bool = True) -> DeviceState:
+        return DeviceState(
+            id=number, node="n", component=f"gpu:{number}", kind="gpu", name="H200", limit_w=None,
+            reporting=reporting,
+        )  # fmt: skip
+
+    frames = [
+        PowerFrame(t0=0, dt_ms=100, ids=[1, 2, 3], w=[[100, 110], [50, None], [7, 8]]),
+        PowerFrame(t0=200, dt_ms=100, ids=[1], w=[[120, None]]),
+    ]
+    devices = [device(1), device(2), device(3, reporting=False), device(4)]
+    assert [(one.component, one.power_w) for one in prometheus.powers(devices, frames)] == [
+        ("gpu:1", 120),
+        ("gpu:2", 50),
+    ]
