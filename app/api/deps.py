@@ -19,6 +19,7 @@ from app.api import browsers
 from app.api.body import read_body
 from app.db import Database, Session
 from app.edge.proxies import came_from
+from app.schemas.common import Moment
 from app.services import tokens, web_sessions
 from app.services.alarms import Alarms
 from app.services.errors import UnauthenticatedError
@@ -196,6 +197,17 @@ Cursor = Annotated[
     str | None,
     Query(
         max_length=1000, description="`next_cursor` of the previous page; omit for the first page."
+    ),
+]
+FromHour = Annotated[
+    Moment | None,
+    Query(alias="from", description="First hour (UTC); by default some days before `to`."),
+]
+ToHour = Annotated[
+    Moment | None,
+    Query(
+        alias="to",
+        description="End, exclusive (UTC hour); by default the end of the current hour.",
     ),
 ]
 Limit = Annotated[int, Query(ge=1, le=200, description="Maximum number of items on the page.")]

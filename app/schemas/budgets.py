@@ -68,7 +68,7 @@ class BudgetCreate(Request):
     project: Name | None = Field(
         default=None,
         validate_default=True,
-        description="Name of the project; created if it does not exist.",
+        description="Name of the project, for the scopes `project` and `experiment`.",
     )
     experiment: Name | None = Field(
         default=None,
@@ -77,6 +77,11 @@ class BudgetCreate(Request):
     )
     user: StoredName | None = Field(
         default=None, validate_default=True, description="Name or ID of the user."
+    )
+    create_missing: StrictBool = Field(
+        default=False,
+        description="Whether to create a project or experiment that does not exist; you then own "
+        "the project. Otherwise an unknown name is an error, with similar names.",
     )
     metric: Metric = Field(
         description="Quantity that the budget limits: energy in kWh, emissions in kg CO2e, or cost."

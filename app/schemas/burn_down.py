@@ -8,7 +8,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from app.schemas.common import Unit, Wire
+from app.schemas.budgets import BudgetRead
+from app.schemas.common import Request, Unit, Wire
+from app.schemas.fields import RunId, StatusOfRun
+from app.schemas.quotes import RunQuoteRead
+from app.schemas.runs import RunCreate
 
 
 class BurnPoint(Wire):
@@ -50,6 +54,23 @@ class BurnCrossing(Wire):
     reason: str | None = Field(description="Why a time is null; null if all are known.")
 
 
+class BurnOpenRun(Wire):
+    """What one open run is expected to use from now on."""
+
+    run_id: RunId
+    name: str | None = Field(description="Name of the run; null where it is far back in a queue.")
+    status: StatusOfRun
+    value: float | None = Field(
+        description="Expected use, in `unit`; null if its use, start or end is unknown."
+    )
+    low: float | None = Field(description="Lower end of the range; null if unknown.")
+    high: float | None = Field(description="Upper end of the range; null if unknown.")
+    starts_at: datetime | None = Field(
+        description="Expected start (UTC); the present time for a running run; null if unknown."
+    )
+    ends_at: datetime | None = Field(description="Expected end (UTC); null if unknown.")
+
+
 class BurnPart(Wire):
     """One user's or project's part of what was spent."""
 
@@ -89,6 +110,10 @@ class BurnDownRead(Wire):
     )
     expected: BurnExpectation = Field(description="Use once the open runs have ended.")
     crossing: BurnCrossing = Field(description="When the open runs reach the limit.")
+    open_runs: list[BurnOpenRun] = Field(
+        description="Up to 50 open runs under the budget that you may see, those with the largest "
+        "expected use first."
+    )
     by: Literal["user", "project"] = Field(description="Whose parts `parts` lists.")
     parts: list[BurnPart] = Field(
         description="Who spent how much, largest first; `(all others)` comes last."
@@ -96,4 +121,57 @@ class BurnDownRead(Wire):
     by_source: dict[str, float] = Field(description="Spent amount by weakest evidence.")
     unknown_runs: int = Field(
         description="Number of runs with unknown use, not included in the amounts."
+    )
+
+
+class WhatIfRuns(Request):
+    """Runs to skip."""
+
+    without: list[uuid.UUID] = Field(
+        default_factory=list, max_length=200, description="IDs of open runs to skip."
+    )
+
+
+class WhatIfCreate(WhatIfRuns):
+    """A change of the open runs to look at; nothing is changed or reserved."""
+
+    run: RunCreate | None = Field(
+        default=None, description="A run to add, as it would be posted; null for none."
+    )
+
+
+class WhatIfRead(Wire):
+    """The burn-down of a budget without some runs, or with one more."""
+
+    burn_down: BurnDownRead = Field(
+        description="The burn-down; its `spent`, `running`, `reserved` and `left` are the present "
+        "ones."
+    )
+    before: BurnExpectation = Field(description="Expected use as it is.")
+    before_crossing: BurnCrossing = Field(description="When the limit is reached as it is.")
+    quote: RunQuoteRead | None = Field(description="Quote of the run; null without one.")
+    is_charged: bool | None = Field(
+        description="Whether the run would be charged to this budget; null without one."
+    )
+    admission: Literal["admitted", "too-much", "exhausted"] | None = Field(
+        description="Whether the budget would admit the run now: `too-much` is more than is left, "
+        "`exhausted` that nothing is; null for a run that is not charged to it."
+    )
+
+
+class BudgetOutlookItem(Wire):
+    """An open budget, and when it is used up."""
+
+    budget: BudgetRead = Field(description="The budget with its present state.")
+    expected: BurnExpectation = Field(description="Use once the open runs have ended.")
+    crossing: BurnCrossing = Field(description="When the open runs reach the limit.")
+
+
+class BudgetOutlook(Wire):
+    """The open budgets in the order in which they are used up."""
+
+    at: datetime = Field(description="Time of these figures (UTC).")
+    items: list[BudgetOutlookItem] = Field(
+        description="Up to 200 budgets: used up ones first, then by the time at which the limit is "
+        "reached, then those that are not expected to reach it by the share that is used."
     )

@@ -10,6 +10,8 @@ from pydantic import ConfigDict, Field
 from app.schemas.common import Quantity, Wire
 from app.schemas.fields import Items
 
+TimeBy = Literal["use", "node", "component", "site", "project", "user"]
+Grain = Literal["hour", "day", "month"]
 EnergyBy = Literal["node", "component", "site", "project", "user", "hour", "day", "month"]
 
 
@@ -146,4 +148,43 @@ class EnergyAccount(Wire):
     )
     failed: FailedWork | None = Field(
         default=None, description="Share of failed work; null if it was not asked for."
+    )
+
+
+class EnergyGroup(Wire):
+    """What a part of each bucket is."""
+
+    name: str = Field(
+        description="Name of the use, node, component, site, project or user; `(private projects)` "
+        "for projects that you may not see, `(all others)` for the smallest of more than 9."
+    )
+    kind: Literal[
+        "use", "node", "component", "site", "project", "user", "others", "not-charged"
+    ] = Field(description="What the name is of; `others` for several or none of them.")
+
+
+class EnergyBucket(Wire):
+    """The energy of one hour, day or month."""
+
+    start: datetime = Field(description="Its beginning (UTC).")
+    total_kwh: Quantity = Field(description="Energy used by the components, as far as known.")
+    parts_kwh: list[Quantity] = Field(description="The part of each group, in their order.")
+    flags: list[str] = Field(description="Flags of the metering.", examples=[["runs_open"]])
+
+
+class EnergyOverTime(Wire):
+    """The energy account bucket by bucket. Parts add up to the total as far as they are known."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    start: datetime = Field(alias="from", description="Beginning of the first hour (UTC).")
+    stop: datetime = Field(alias="to", description="End of the range, exclusive (UTC).")
+    by: TimeBy = Field(description="What the parts are.")
+    grain: Grain = Field(description="Length of the buckets; days and months are in UTC.")
+    node: str | None = Field(description="Name of the node; null for all nodes.")
+    groups: list[EnergyGroup] = Field(
+        description="The groups, largest first: the 8 largest by name."
+    )
+    buckets: list[EnergyBucket] = Field(
+        description="The buckets with any metered energy, in order of time."
     )

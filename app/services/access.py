@@ -70,6 +70,12 @@ async def visible_runs(
     return await visibility.visible_runs(session, principal.viewer, list(run_ids))
 
 
+async def may_see_project(session: Session, principal: Principal, name: str) -> bool:
+    """Whether a project exists and the principal may see it."""
+    project = await projects.by_name(session, name)
+    return project is not None and await projects.is_visible(session, principal.viewer, project.id)
+
+
 def project_not_found(name: str) -> ProjectNotFoundError:
     """The error for a project that does not exist or is hidden."""
     return ProjectNotFoundError(
@@ -140,10 +146,9 @@ async def require_project_to_post(session: Session, principal: Principal, name: 
         NotAMemberError: If the project is private and the principal is not one of its members, or
             the token is limited to another project.
     """
-    project = await projects.by_name(session, name)
-    if project is None and principal.project_id is None:
+    if principal.project_id is None and await projects.by_name(session, name) is None:
         return
-    if project is None or not await projects.is_visible(session, principal.viewer, project.id):
+    if not await may_see_project(session, principal, name):
         raise NotAMemberError(
             f"You cannot use the project '{name}': it is private and you are not a member, or"
             " your token is limited to another project. Ask an owner of the project to add you,"

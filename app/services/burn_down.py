@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,38 +11,37 @@ from uuid import UUID
 from app.db import Session
 from app.repositories.budgets import burn_down as rows
 from app.repositories.budgets import spend as spend_rows
-from app.repositories.quotes import quotes as quote_rows
 from app.schemas.burn_down import (
     BurnCrossing,
     BurnDownRead,
     BurnExpectation,
     BurnFanPoint,
+    BurnOpenRun,
     BurnPart,
     BurnPoint,
 )
-from app.services import pool_queue
-from app.services.budgets import admin
-from app.services.budgets.standing import BudgetState, amount_of, states, unit_of
+from app.services import access
+from app.services.budgets import admin, open_runs
+from app.services.budgets.open_runs import OpenRun, OpenRuns
+from app.services.budgets.standing import BudgetState, states, unit_of
 from app.services.energy.labels import OTHER_PARTS, OTHER_PROJECTS, PRIVATE_PROJECTS
-from app.services.pool_queue import QueueState
 from app.services.principals import Principal
-from app.services.quoting import projection
-from app.services.starts import duration_s
 from models import Budget
-from pricetag.accounting.budgets.burn_down import Fan, OpenUse, Span3, fan
+from pricetag.accounting.budgets.burn_down import Fan, OpenUse, fan
 from pricetag.accounting.budgets.decision import ZERO
 from pricetag.accounting.budgets.pieces import DAY, Days, midnight, pieces_of
-from pricetag.accounting.forecast.projection import Range
 
 MOST_POINTS = 400
 """Number of past points; of a longer period, every n-th day is one."""
 
 FAN_POINTS = 48
 MOST_PARTS = 50
+MOST_RUNS = 50
 CLOSED = "the budget is closed: open runs are not charged to it"
 REACHED = "the limit is reached already"
 NOT_REACHED = "the open runs with a known use do not reach the limit in this period"
-NOTHING_OPEN = "no open run has a known use, start and end"
+NOTHING_OPEN = "no run is queued or running, so that nothing more is expected to be used"
+NOTHING_KNOWN = "no open run has a known use, start and end"
 NOT_SURELY = "the open runs may not reach the limit in this period"
 TOO_FAR = timedelta(days=36_500)
 
@@ -54,9 +53,32 @@ async def read(session: Session, by: Principal, budget_id: UUID) -> BurnDownRead
         BudgetNotFoundError: If there is no such budget that the principal may see.
     """
     budget = await admin.visible(session, by, budget_id)
+    return await of(session, by, budget, await open_runs.read(session))
+
+
+async def of(
+    session: Session,
+    by: Principal,
+    budget: Budget,
+    opened: OpenRuns,
+    *,
+    without: Collection[UUID] = (),
+    unposted: UUID | None = None,
+) -> BurnDownRead:
+    """The burn-down of a budget with these open runs.
+
+    Args:
+        session: Database session.
+        by: The caller, who may see the budget.
+        budget: The budget.
+        opened: The open runs of the lab.
+        without: Those of them to skip.
+        unposted: A run that the caller thinks of posting.
+    """
     now = datetime.now(UTC)
     (state,) = await states(session, [budget], now)
-    uses, unknown = await _open_uses(session, budget, now)
+    under = opened.under(budget, without)
+    uses = [use for _, use in under if use is not None]
     expected = fan(float(state.standing.used), uses)
     return BurnDownRead(
         budget_id=budget.id,
@@ -71,13 +93,43 @@ async def read(session: Session, by: Principal, budget_id: UUID) -> BurnDownRead
         },
         points=await _points(session, state, now),
         projection=_projection(expected, uses, state, now),
-        expected=_expectation(expected, uses, unknown),
-        crossing=_crossing(expected, uses, state, now),
+        expected=expectation(expected, uses, len(under) - len(uses)),
+        crossing=crossing(expected, state, now, known=len(uses), opened=len(under)),
+        open_runs=await _open_runs(session, by, under, now, unposted),
         by=_by(budget),
         parts=await _parts(session, state, by),
         by_source={source: float(used) for source, used in state.by_source.items()},
         unknown_runs=state.unknown_runs,
     )
+
+
+async def _open_runs(
+    session: Session,
+    by: Principal,
+    under: Sequence[tuple[OpenRun, OpenUse | None]],
+    now: datetime,
+    unposted: UUID | None,
+) -> list[BurnOpenRun]:
+    """The open runs that the principal may see, those with the largest expected use first."""
+    first = sorted(under, key=lambda each: -each[1].amount.value if each[1] else 1.0)[:MOST_RUNS]
+    visible = await access.visible_runs(session, by, [run.run_id for run, _ in first])
+    visible |= {unposted} if unposted is not None else set()
+    return [_open_run(run, use, now) for run, use in first if run.run_id in visible]
+
+
+def _open_run(run: OpenRun, use: OpenUse | None, now: datetime) -> BurnOpenRun:
+    known: dict[str, Any] = dict.fromkeys(("value", "low", "high", "starts_at", "ends_at"))
+    if use is not None:
+        starts_s = min(use.start_s.value, TOO_FAR.total_seconds())
+        ends_s = min(starts_s + use.duration_s.value, TOO_FAR.total_seconds())
+        known = {
+            "value": use.amount.value,
+            "low": use.amount.low,
+            "high": use.amount.high,
+            "starts_at": now + timedelta(seconds=starts_s),
+            "ends_at": now + timedelta(seconds=ends_s),
+        }
+    return BurnOpenRun(run_id=run.run_id, name=run.name, status=run.status, **known)
 
 
 def _by(budget: Budget) -> Any:
@@ -115,79 +167,6 @@ def _point(state: BudgetState, at: datetime, spent: Decimal) -> BurnPoint:
     return BurnPoint(at=at, spent=float(spent), left=float(left))
 
 
-async def _open_uses(session: Session, budget: Budget, now: datetime) -> tuple[list[OpenUse], int]:
-    """What open runs are expected to use, and the number of those for which it is unknown."""
-    if budget.closed_at is not None:
-        return [], 0
-    run_ids = await rows.open_runs(session, budget)
-    if not run_ids:
-        return [], 0
-    queue = await pool_queue.look(session)
-    used: dict[UUID, Decimal] = {}
-    for ended in await spend_rows.spent_by_runs(session, run_ids):
-        used[ended.run_id] = used.get(ended.run_id, ZERO) + (amount_of(budget, ended) or ZERO)
-    uses = [
-        *await _running_uses(session, budget, queue, run_ids),
-        *_waiting_uses(budget, queue, run_ids, used),
-    ]
-    return uses, max(0, len(run_ids) - len(uses))
-
-
-async def _running_uses(
-    session: Session, budget: Budget, queue: QueueState, run_ids: set[UUID]
-) -> list[OpenUse]:
-    own = [(run, left) for run, left in queue.running if run.id in run_ids and left is not None]
-    projected = await projection.of_runs(session, [run for run, _ in own])
-    quotes = await quote_rows.of_runs(session, [run.id for run, _ in own])
-    quoted = {quote.run_id: quote.content.get("quantities") for quote in quotes}
-    uses = []
-    for run, left in own:
-        read = projected.get(run.id)
-        quantities = None if read is None else read.quantities.model_dump()
-        if duration_s(quantities) is None or _amount(budget, quantities) is None:
-            quantities = quoted.get(run.id)
-        total, whole_s = _amount(budget, quantities), duration_s(quantities)
-        if total is None or whole_s is None or not whole_s.value > 0:
-            continue
-        # It uses its energy evenly: as much of it is left as of its time.
-        used = total.value * (1 - min(left.value / whole_s.value, 1.0))
-        rest = Span3(*(max(end - used, 0.0) for end in (total.value, total.low, total.high)))
-        uses.append(OpenUse(rest, Span3(0.0, 0.0, 0.0), _span(left)))
-    return uses
-
-
-def _waiting_uses(
-    budget: Budget, queue: QueueState, run_ids: set[UUID], used: Mapping[UUID, Decimal]
-) -> list[OpenUse]:
-    uses = []
-    for pool in queue.pools:
-        for run_id, start in pool.starts.items():
-            quantities = pool.quoted.get(run_id)
-            total, whole_s = _amount(budget, quantities), duration_s(quantities)
-            if run_id not in run_ids or start is None or total is None or whole_s is None:
-                continue
-            before = float(used.get(run_id, ZERO))
-            rest = Span3(*(max(end - before, 0.0) for end in (total.value, total.low, total.high)))
-            uses.append(OpenUse(rest, _span(start), _span(whole_s)))
-    return uses
-
-
-def _span(range_s: Range) -> Span3:
-    return Span3(range_s.value, range_s.low, range_s.high)
-
-
-def _amount(budget: Budget, quantities: Mapping[str, Any] | None) -> Span3 | None:
-    """An expected amount in the budget's unit; None if unknown or in another currency."""
-    quantity = (quantities or {}).get(budget.metric)
-    if quantity is None or quantity.get("value") is None:
-        return None
-    if budget.currency is not None and quantity.get("unit") != budget.currency:
-        return None
-    value = float(quantity["value"])
-    low, high = quantity.get("low"), quantity.get("high")
-    return Span3(value, value if low is None else low, value if high is None else high)
-
-
 def _projection(
     expected: Fan, uses: Sequence[OpenUse], state: BudgetState, now: datetime
 ) -> list[BurnFanPoint]:
@@ -213,7 +192,8 @@ def _left_s(state: BudgetState, now: datetime) -> float:
     return max(0.0, (end - now).total_seconds())
 
 
-def _expectation(expected: Fan, uses: Sequence[OpenUse], unknown: int) -> BurnExpectation:
+def expectation(expected: Fan, uses: Sequence[OpenUse], unknown: int) -> BurnExpectation:
+    """What will be used once the open runs have ended, of which ``unknown`` are in no figure."""
     return BurnExpectation(
         value=expected.value[-1][1],
         low=expected.low[-1][1],
@@ -223,15 +203,25 @@ def _expectation(expected: Fan, uses: Sequence[OpenUse], unknown: int) -> BurnEx
     )
 
 
-def _crossing(
-    expected: Fan, uses: Sequence[OpenUse], state: BudgetState, now: datetime
+def crossing(
+    expected: Fan, state: BudgetState, now: datetime, *, known: int, opened: int
 ) -> BurnCrossing:
+    """When open runs reach the limit of a budget.
+
+    Args:
+        expected: What they are expected to use.
+        state: The budget's state.
+        now: Present time.
+        known: Number of open runs whose use is known.
+        opened: Number of all open runs under the budget.
+    """
     if state.budget.closed_at is not None:
         return BurnCrossing(at=None, low=None, high=None, reason=CLOSED)
     if state.standing.is_spent:
         return BurnCrossing(at=None, low=None, high=None, reason=REACHED)
-    if not uses:
-        return BurnCrossing(at=None, low=None, high=None, reason=NOTHING_OPEN)
+    if not known:
+        why = NOTHING_KNOWN if opened else NOTHING_OPEN
+        return BurnCrossing(at=None, low=None, high=None, reason=why)
     times_s = expected.crossing(float(state.standing.limit), _left_s(state, now))
     at, low, high = (None if t is None else now + timedelta(seconds=t) for t in times_s)
     if low is None:

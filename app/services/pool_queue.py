@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -55,6 +55,43 @@ class PoolState:
 
 
 @dataclass(frozen=True, slots=True)
+class Unposted:
+    """A run that was not posted, to be seen as a row of its pool's queue.
+
+    Attributes:
+        id: ID that it has only here.
+        quantities: What its quote expects.
+        user_id: Who would post it.
+    """
+
+    id: UUID
+    name: str
+    pool: str
+    kind: str
+    gpus: int
+    priority: int
+    project: str
+    experiment: str
+    user: str
+    project_id: UUID | None
+    experiment_id: UUID | None
+    user_id: UUID
+    quantities: Any
+    created_at: datetime
+    not_before: datetime | None
+    position: int = 0
+    waiting: int = 0
+    scheduled_at: datetime | None = None
+    is_taken: bool = False
+
+    def among(self, rows: Sequence[Any]) -> list[Any]:
+        """The queue with this run at its place: behind all of the same priority."""
+        ahead = sum(row.priority >= self.priority for row in rows)
+        own = replace(self, position=ahead + 1, waiting=len(rows) + 1)
+        return [*rows[:ahead], own, *rows[ahead:]]
+
+
+@dataclass(frozen=True, slots=True)
 class QueueState:
     """The queue of every pool, for somebody who may see every run."""
 
@@ -91,18 +128,28 @@ def shown(state: QueueState, visible: Collection[UUID], limit: int) -> QueueRead
     return QueueRead(at=state.at, rule=RULE, pools=pools)
 
 
-async def look(session: Session, *, pool: str | None = None) -> QueueState:
-    """The state of the queue, for somebody who may see every run."""
+async def look(
+    session: Session, *, pool: str | None = None, unposted: Unposted | None = None
+) -> QueueState:
+    """The state of the queue, for somebody who may see every run.
+
+    Args:
+        session: Database session.
+        pool: Only this pool.
+        unposted: A run to treat as if it were queued now.
+    """
     now = datetime.now(UTC)
     rows = await queue_rows.waiting(session, pool, PLANNED)
     running = await queue_rows.running(session, pool)
     ended = await queue_rows.finished_since(session, now - timedelta(hours=1))
     live = await waiting.live(session)
     left_s = await starts.left_s(session, running, now)
-    spent = await _spent_budgets(session, now) if rows else []
+    spent = await _spent_budgets(session, now) if rows or unposted else []
     by_pool: dict[str, list[Any]] = defaultdict(list)
     for row in rows:
         by_pool[row.pool].append(row)
+    if unposted is not None:
+        by_pool[unposted.pool] = unposted.among(by_pool[unposted.pool])
     held: dict[str, list[tuple[Run, Attempt]]] = defaultdict(list)
     for run, attempt in running:
         held[run.pool].append((run, attempt))

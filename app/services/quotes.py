@@ -20,6 +20,7 @@ from app.services.quoting import projection
 from app.services.runs import posting
 from app.services.runs.responses import not_found
 from pricetag.accounting.bill.estimate import InvalidFigures, estimate
+from pricetag.recipes import RunSpec
 
 
 class QuoteNotFoundError(NotFoundError):
@@ -71,8 +72,8 @@ async def quote_run(
 
     Args:
         session: Database session, only read.
-        principal: The caller. The quote is based on the history of the whole lab, but lists only
-            runs that the caller may see.
+        principal: The caller. The quote is based on runs of open projects, and of the run's own
+            project if the caller may see it.
         body: ``{run: ...}``, the run as plain data.
 
     Raises:
@@ -83,8 +84,20 @@ async def quote_run(
         raise InvalidQuoteError(
             {name: f"{name} cannot be combined with `run`; remove it" for name in beside}
         )
+    _, quoted = await quote_description(session, principal, body["run"])
+    return quoted
+
+
+async def quote_description(
+    session: Session, principal: Principal, run: object
+) -> tuple[RunSpec, RunQuoteRead]:
+    """A run's description, and the quote that it would get if it were posted now.
+
+    Raises:
+        InvalidRunError: If the description is invalid; field paths begin with ``run``.
+    """
     try:
-        spec = posting.parse(body["run"])
+        spec = posting.parse(run)
     except posting.InvalidRunError as error:
         raise posting.InvalidRunError(
             [
@@ -92,9 +105,10 @@ async def quote_run(
                 for fault in error.errors
             ]
         ) from error
-    draft = await quoting.quote_for(session, spec)
+    is_seen = await access.may_see_project(session, principal, spec.project)
+    draft = await quoting.quote_for(session, spec, spec.project if is_seen else None)
     content = await _naming_visible_runs(session, principal, draft.as_content())
-    return RunQuoteRead.model_validate(content)
+    return spec, RunQuoteRead.model_validate(content)
 
 
 async def _naming_visible_runs(

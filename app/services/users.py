@@ -149,6 +149,18 @@ async def named(session: Session, name_or_id: str, field: str = "user") -> User:
     return user
 
 
+async def find(session: Session, name_or_id: str) -> User:
+    """The user with an ID or a name, for a request about them.
+
+    Raises:
+        UserNotFoundError: If there is no such user.
+    """
+    try:
+        return await named(session, name_or_id)
+    except UnknownUserError as error:
+        raise UserNotFoundError(f"User '{name_or_id}' not found.", field="user") from error
+
+
 async def first_admin(session: Session) -> User:
     """The administrator who was there first.
 

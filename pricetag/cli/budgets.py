@@ -88,6 +88,13 @@ def create(
     user: Annotated[
         str | None, typer.Option(help="Limit the budget to this user (name or ID).")
     ] = None,
+    create_missing: Annotated[
+        bool,
+        typer.Option(
+            "--create-missing",
+            help="Create the project or experiment if it does not exist; you then own the project.",
+        ),
+    ] = False,
     warn_at: WarnAt = None,
     refuse: Annotated[
         bool, typer.Option(help="Reject new runs that would exceed the budget.")
@@ -117,6 +124,8 @@ def create(
     }
     if warn_at is not None:
         body["thresholds"] = warn_at
+    if create_missing:
+        body["create_missing"] = True
     with open_client(ctx) as client:
         created = client.create_budget(
             {key: value for key, value in body.items() if value is not None}

@@ -93,6 +93,70 @@ class LabCalls(Connection):
         asked = {name: "true" for name, is_asked in flags.items() if is_asked}
         return self._get("/v1/energy", query | asked)
 
+    def energy_over_time(
+        self,
+        *,
+        start: str | None = None,
+        stop: str | None = None,
+        by: str = "use",
+        grain: str | None = None,
+        node: str | None = None,
+    ) -> dict[str, Any]:
+        """The energy account bucket by bucket, with the part of each use, place or owner.
+
+        Args:
+            start: Full UTC hour, ISO 8601; 7 days before `stop` by default.
+            stop: Exclusive; the end of the present hour by default.
+            by: use, node, component, site, project or user.
+            grain: hour, day or month; by default one that gives up to about 100 buckets.
+            node: Only this node.
+        """
+        query: dict[str, Any] = {"from": start, "to": stop, "by": by, "grain": grain, "node": node}
+        return self._get("/v1/energy/over-time", query)
+
+    def emissions(self, *, start: str | None = None, stop: str | None = None) -> dict[str, Any]:
+        """Scope 2 emissions by site and month, location-based and market-based."""
+        return self._get("/v1/energy/emissions", {"from": start, "to": stop})
+
+    def project_account(
+        self, project: str, *, start: str | None = None, stop: str | None = None
+    ) -> dict[str, Any]:
+        """What a project used: totals, trend, failed work, best run; the last 30 days if not said.
+
+        Args:
+            project: Name of the project.
+            start: Full UTC hour, ISO 8601.
+            stop: Exclusive.
+        """
+        path = f"/v1/projects/{path_segment(project)}/account"
+        return self._get(path, {"from": start, "to": stop})
+
+    def user_account(
+        self, user: str, *, start: str | None = None, stop: str | None = None
+    ) -> dict[str, Any]:
+        """The same of a user, over the runs that the caller may see."""
+        path = f"/v1/users/{path_segment(user)}/account"
+        return self._get(path, {"from": start, "to": stop})
+
+    def carbon_hours(
+        self,
+        site: str | None = None,
+        *,
+        start: str | None = None,
+        stop: str | None = None,
+        duration_h: int = 4,
+    ) -> dict[str, Any]:
+        """A site's carbon intensity by hour, its load, and what starting later would have saved.
+
+        Args:
+            site: Name of the site; by default that of nodes without one.
+            start: Full UTC hour, ISO 8601.
+            stop: Exclusive.
+            duration_h: Length of the runs that could start later, in hours.
+        """
+        query = {"site": site, "from": start, "to": stop, "duration_h": duration_h}
+        return self._get("/v1/carbon/hours", query)
+
     def frontier(self, **filters: Any) -> dict[str, Any]:
         """Quality against cost of several runs; filters as ``GET /v1/insights/frontier`` has."""
         return self._get("/v1/insights/frontier", filters)
@@ -117,6 +181,27 @@ class LabCalls(Connection):
     def burn_down(self, budget_id: str) -> dict[str, Any]:
         """Past and expected use of a budget over time, and when it reaches its limit."""
         return self._get(f"/v1/budgets/{path_segment(budget_id)}/burn-down")
+
+    def budget_outlook(self) -> list[dict[str, Any]]:
+        """Open budgets in the order in which they are used up."""
+        return cast(list[dict[str, Any]], self._get("/v1/budget-outlook")["items"])
+
+    def what_if(
+        self,
+        budget_id: str,
+        *,
+        without: Sequence[str] = (),
+        run: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """The burn-down of a budget without some open runs, or with one more.
+
+        Args:
+            budget_id: The budget.
+            without: Open runs to skip.
+            run: A run to add, as ``POST /v1/runs`` has it.
+        """
+        body: dict[str, Any] = {"without": list(without), "run": run}
+        return self._json("POST", f"/v1/budgets/{path_segment(budget_id)}/what-if", body)
 
     def change_budget(self, budget_id: str, changes: Mapping[str, Any]) -> dict[str, Any]:
         """Changes some fields of a budget."""

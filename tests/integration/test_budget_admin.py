@@ -152,8 +152,30 @@ async def test_a_user_is_identified_by_name_or_id(api: Api) -> None:
         assert fields(problem(response, 422, "unknown-user")) == ["user"]
 
 
-async def test_scopes_that_do_not_exist_yet_are_created(api: Api) -> None:
-    made = await make(api, scope="experiment", project="p", experiment="e")
+async def test_an_unknown_scope_is_rejected_with_similar_names(api: Api) -> None:
+    await api.post_run(project="translation", experiment="baselines")
+    for changes, field, similar in (
+        ({"scope": "project", "project": "translatoin"}, "project", "'translation'"),
+        (
+            {"scope": "experiment", "project": "translation", "experiment": "baseline"},
+            "experiment",
+            "'baselines'",
+        ),
+        ({"scope": "project", "project": "x" * 20}, "project", "create_missing"),
+    ):
+        response = await api.admin.post("/v1/budgets", json=BODY | changes)
+        document = problem(response, 422, "unknown-scope")
+        assert fields(document) == [field]
+        assert similar in document["detail"]
+    assert (await api.viewer.get("/v1/budgets")).json()["items"] == []
+    assert len((await api.viewer.get("/v1/projects")).json()["items"]) == 1
+    assert len((await api.viewer.get("/v1/experiments")).json()["items"]) == 1
+
+
+async def test_scopes_that_do_not_exist_yet_are_created_on_request(api: Api) -> None:
+    made = await make(api, scope="experiment", project="p", experiment="e", create_missing=True)
+    members = (await api.viewer.get("/v1/projects/p/members")).json()["items"]
+    assert [(each["user"], each["role"]) for each in members] == [("a admin", "owner")]
     assert (made["scope"], made["project"], made["experiment"]) == ("experiment", "p", "e")
     (project,) = (await api.viewer.get("/v1/projects")).json()["items"]
     (experiment,) = (await api.viewer.get("/v1/experiments")).json()["items"]

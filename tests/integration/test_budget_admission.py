@@ -94,7 +94,7 @@ async def test_no_run_starts_under_a_used_up_budget(session: Session, flag: str)
     assert run.status == "cancelled"
     assert run.status_reason is not None
     assert run.status_reason["code"] == "budget-exceeded"
-    assert "'a budget' is used up: 0.0008 kWh of 0.0001 kWh in all" in run.status_reason["message"]
+    assert "'a budget' is used up: 800 mWh of 100 mWh in all" in run.status_reason["message"]
     assert (run.cancel_requested_at, run.finished_at is not None) == (None, True)
 
 

@@ -46,7 +46,7 @@ async def test_all_running_attempts_are_stopped_when_their_budget_is_used_up(
     orders = await watch.look(session, attempts)
     assert set(orders) == {small, large}
     assert {order.code for order in orders.values()} == {"budget-exceeded"}
-    assert "'a budget' is used up: 0.732 kWh of 0.732 kWh" in orders[small].message
+    assert "'a budget' is used up: 732 Wh of 732 Wh" in orders[small].message
     assert set(await watch.look(session, [large])) == {large}  # another worker's are another's
     budget.stops = False
     await session.flush()

@@ -13,7 +13,7 @@ from app.services import burn_down as burn_down_service
 from app.services import waiting
 from app.services.waiting import Offer
 from models import Project, Run, Spend
-from tests.support.api import Api, finished_run, problem
+from tests.support.api import Api, fields, finished_run, problem, run_body
 from tests.support.budgets import J_PER_KWH, PUE, make_budget
 from tests.support.quoted import claimed_journal, half_trained, trained, training
 
@@ -88,7 +88,10 @@ async def test_without_open_runs_nothing_is_projected(api: Api) -> None:
         "open_runs": 0,
         "unknown_runs": 0,
     }
-    assert shown["crossing"]["reason"] == "no open run has a known use, start and end"
+    assert shown["open_runs"] == []
+    assert shown["crossing"]["reason"] == (
+        "no run is queued or running, so that nothing more is expected to be used"
+    )
 
 
 async def test_open_runs_with_their_quotes_cross_the_limit_at_a_time_with_an_interval(
@@ -139,6 +142,79 @@ async def test_open_runs_of_unknown_use_are_counted(api: Api) -> None:
     budget = await make_budget(api, scope="project", project="text")
     shown = await burn_down(api, budget["id"])
     assert (shown["expected"]["open_runs"], shown["expected"]["unknown_runs"]) == (0, 1)
+    assert shown["crossing"]["reason"] == "no open run has a known use, start and end"
+    [unknown] = shown["open_runs"]
+    assert (unknown["status"], unknown["value"], unknown["ends_at"]) == ("queued", None, None)
+
+
+async def test_what_if_leaves_out_runs_or_adds_one(api: Api) -> None:
+    await trained(api, resources=GPUS)
+    async with api.database.session_scope() as session:
+        await waiting.announce(session, "w1", "node", Offer("default", 1, 0, False))
+    waits = await api.post_run(recipe=training(), resources=GPUS)
+    budget = await make_budget(api, amount=1.0)
+    path = f"/v1/budgets/{budget['id']}/what-if"
+    as_is = await burn_down(api, budget["id"])
+    [waiting_run] = as_is["open_runs"]
+    assert (waiting_run["run_id"], waiting_run["status"]) == (waits, "queued")
+    assert waiting_run["low"] < waiting_run["value"] < waiting_run["high"]
+    without = (await api.viewer.post(path, json={"without": [waits]})).json()
+    assert (without["quote"], without["is_charged"], without["admission"]) == (None, None, None)
+    assert without["before"] == as_is["expected"]
+    assert without["burn_down"]["open_runs"] == []
+    assert without["burn_down"]["expected"]["value"] == pytest.approx(as_is["spent"])
+    body = run_body(recipe=training(), resources=GPUS)
+    added = (await api.member.post(path, json={"run": body})).json()
+    assert (added["is_charged"], added["admission"]) == (True, "admitted")
+    one = added["quote"]["quantities"]["facility_energy_kwh"]["value"]
+    after, before = added["burn_down"]["expected"], added["before"]
+    assert (before["open_runs"], after["open_runs"]) == (1, 2)
+    assert after["value"] - before["value"] == pytest.approx(one)
+    # It starts once the run before it has ended.
+    new = next(run for run in added["burn_down"]["open_runs"] if run["run_id"] != waits)
+    assert new["starts_at"] >= waiting_run["ends_at"][:19]
+    tight = await make_budget(api, name="tight", amount=1.5 * one + as_is["spent"])
+    path = f"/v1/budgets/{tight['id']}/what-if"
+    added = (await api.member.post(path, json={"run": body})).json()
+    assert added["admission"] == "too-much"
+    assert added["before_crossing"]["at"] is None
+    assert added["burn_down"]["crossing"]["at"] is not None
+    elsewhere = await make_budget(api, name="p", scope="project", project="elsewhere")
+    path = f"/v1/budgets/{elsewhere['id']}/what-if"
+    other = (await api.member.post(path, json={"run": body})).json()
+    assert (other["is_charged"], other["admission"]) == (False, None)
+    assert other["burn_down"]["expected"]["open_runs"] == 0
+    wrong = await api.member.post(path, json={"run": {"name": "x"}})
+    assert "run.project" in fields(problem(wrong, 422, "invalid-recipe"))
+    assert fields(problem(await api.member.post(path, json={"with": 1}), 422, "invalid-request"))
+    # Nothing was posted or reserved.
+    again = await burn_down(api, budget["id"])
+    same = ("spent", "running", "reserved", "left", "expected")
+    assert {name: again[name] for name in same} == {name: as_is[name] for name in same}
+
+
+async def test_the_outlook_lists_budgets_in_the_order_in_which_they_are_used_up(api: Api) -> None:
+    await ended(api, 0)
+    await trained(api, resources=GPUS)
+    async with api.database.session_scope() as session:
+        await waiting.announce(session, "w1", "node", Offer("default", 1, 0, False))
+    await api.post_run(recipe=training(), resources=GPUS)
+    large = await make_budget(api, name="large", amount=1000.0)
+    larger = await make_budget(api, name="a larger one", amount=9000.0)
+    spent, expected = large["spent"], (await burn_down(api, large["id"]))["expected"]["value"]
+    later = await make_budget(api, name="later", amount=spent + 0.9 * (expected - spent))
+    soon = await make_budget(api, name="soon", amount=spent + 0.1 * (expected - spent))
+    used_up = await make_budget(api, name="used up", amount=0.5 * spent)
+    closed = await make_budget(api, name="closed")
+    await api.admin.post(f"/v1/budgets/{closed['id']}/close")
+    shown = (await api.viewer.get("/v1/budget-outlook")).json()["items"]
+    order = [used_up, soon, later, large, larger]
+    assert [each["budget"]["name"] for each in shown] == [budget["name"] for budget in order]
+    for each in shown:
+        own = await burn_down(api, each["budget"]["id"])
+        assert each["expected"] == own["expected"]
+        assert each["crossing"]["reason"] == own["crossing"]["reason"]
+        assert (each["crossing"]["at"] is None) == (own["crossing"]["at"] is None)
 
 
 async def test_parts_are_by_user_in_a_project_and_by_project_elsewhere(api: Api) -> None:

@@ -70,6 +70,27 @@ async def test_the_same_recipe_is_quoted_from_its_runs(api: Api) -> None:
     assert {factor["name"] for factor in quote["factors"]} >= {"pue", "carbon_intensity"}
 
 
+async def test_a_private_run_is_the_basis_of_quotes_in_its_own_project_alone(api: Api) -> None:
+    """From a quote with one run behind it, that run's figures could be read."""
+    await trained(api, project="secret")
+    shape = training(seed=7)  # the same recipe
+    for hidden in (False, True):
+        if hidden:
+            private = {"visibility": "private"}
+            assert (await api.admin.patch("/v1/projects/secret", json=private)).is_success
+        for project in ("text", "secret"):
+            quote = await ask(api, recipe=shape, project=project)  # by somebody outside
+            assert (quote["run_count"], quote["method"] == "history") == (
+                (0, False) if hidden else (1, True)
+            )
+            assert hidden == (figure(quote, "it_energy_kwh")["value"] is None)
+    posted = await quote_of(api, await api.post_run(recipe=shape, project="text"))
+    assert posted["run_count"] == 0
+    body = {"run": run_body(recipe=shape, project="secret")}
+    own = (await api.member.post("/v1/quotes", json=body)).json()
+    assert (own["run_count"], own["method"]) == (1, "history")
+
+
 async def test_more_runs_narrow_the_interval(api: Api) -> None:
     widths = []
     for number in range(3):

@@ -60,6 +60,7 @@ async def make_budget(api: Api, **changes: Any) -> dict[str, Any]:
         "scope": "lab",
         "metric": "facility_energy_kwh",
         "amount": 10,
+        "create_missing": "project" in changes,
         **changes,
     }
     response = await api.admin.post("/v1/budgets", json=body)

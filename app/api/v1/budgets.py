@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
@@ -11,13 +12,20 @@ from app.api.access import BUDGETS, READ, SEE_BUDGET
 from app.api.body import validated
 from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit
 from app.api.openapi import request_body
-from app.api.v1.examples import BUDGET, BUDGET_CHANGE
+from app.api.v1.examples import BUDGET, BUDGET_CHANGE, PIPELINE_RUN
 from app.api.v1.responses import BODY, problems
 from app.schemas.budgets import BudgetAlertPage, BudgetChange, BudgetCreate, BudgetPage, BudgetRead
-from app.schemas.burn_down import BurnDownRead
+from app.schemas.burn_down import (
+    BudgetOutlook,
+    BurnDownRead,
+    WhatIfCreate,
+    WhatIfRead,
+    WhatIfRuns,
+)
 from app.schemas.common import StoredName
 from app.services import burn_down
 from app.services.budgets import admin as budget_admin
+from app.services.budgets import outlook, what_if
 
 router = APIRouter(tags=["budgets"])
 
@@ -87,6 +95,40 @@ async def get_budget_burn_down(
     its quote, evenly from its expected start to its end.
     """
     return await burn_down.read(session, caller, budget_id)
+
+
+@router.post(
+    "/budgets/{budget_id}/what-if",
+    dependencies=[SEE_BUDGET],
+    summary="Show a budget without some open runs, or with one more",
+    responses=problems(404, *BODY),
+    openapi_extra=request_body(
+        WhatIfCreate, {"one more run": {"run": PIPELINE_RUN}}, "Runs to skip, and one to add."
+    ),
+)
+async def ask_budget_what_if(
+    session: CurrentSession, caller: Caller, budget_id: BudgetId, body: Body
+) -> WhatIfRead:
+    """Shows the burn-down as if some open runs were not there, or as if a run was posted now, with
+    the quote of that run. Nothing is changed or reserved.
+    """
+    fields = dict(body) if isinstance(body, Mapping) else body
+    run = fields.pop("run", None) if isinstance(fields, dict) else None
+    without = validated(WhatIfRuns, fields).without
+    return await what_if.read(session, caller, budget_id, without=without, run=run)
+
+
+@router.get(
+    "/budget-outlook",
+    dependencies=[READ],
+    summary="List open budgets in the order in which they are used up",
+    responses=problems(),
+)
+async def get_budget_outlook(session: CurrentSession, caller: Caller) -> BudgetOutlook:
+    """Lists each open budget with its state, the use that its open runs are expected to have, and
+    when they reach its limit.
+    """
+    return await outlook.read(session, caller)
 
 
 @router.patch(

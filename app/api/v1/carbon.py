@@ -8,12 +8,24 @@ from fastapi import APIRouter, Query
 
 from app.api.access import READ, rule
 from app.api.body import validated
-from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit, ServerResources
+from app.api.deps import (
+    Body,
+    Caller,
+    CurrentSession,
+    Cursor,
+    FromHour,
+    Limit,
+    ServerResources,
+    ToHour,
+)
 from app.api.openapi import request_body
 from app.api.v1.examples import CARBON_FETCH, CARBON_FILE
 from app.api.v1.responses import BODY, problems
 from app.schemas.carbon import CarbonFetch, CarbonImport, CarbonImported, CarbonSeriesPage
+from app.schemas.carbon_hours import CarbonHoursRead
+from app.schemas.common import StoredName
 from app.schemas.sites import Zone
+from app.services import carbon_hours
 from app.services.factors import carbon_series
 
 KEEPERS = rule("admin", carbon_series.TO)
@@ -72,3 +84,30 @@ async def list_carbon(
 ) -> CarbonSeriesPage:
     """Lists series with their first and last hour, newest first."""
     return await carbon_series.list_page(session, zone=zone, cursor=cursor, limit=limit)
+
+
+@router.get(
+    "/hours",
+    dependencies=[READ],
+    summary="Show a site's carbon intensity by hour with its load",
+    responses=problems(404),
+)
+async def get_carbon_hours(
+    session: CurrentSession,
+    caller: Caller,
+    resources: ServerResources,
+    site: Annotated[
+        StoredName | None, Query(description="Site; by default that of nodes without one.")
+    ] = None,
+    start: FromHour = None,
+    stop: ToHour = None,
+    duration_h: Annotated[
+        int, Query(ge=1, le=72, description="Length of the runs that could start later, in hours.")
+    ] = 4,
+) -> CarbonHoursRead:
+    """Recorded intensities with their sources and gaps, the IT energy metered at the site, and
+    what starting runs later would have saved over the recorded hours. Covers at most 31 days.
+    """
+    return await carbon_hours.read(
+        session, resources.settings, site, start=start, stop=stop, duration_h=duration_h
+    )

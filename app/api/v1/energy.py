@@ -8,13 +8,19 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from app.api.access import READ
-from app.api.deps import Caller, CurrentSession
+from app.api.deps import Caller, CurrentSession, FromHour, ServerResources, ToHour
 from app.api.v1.responses import problems
-from app.schemas.common import Moment, StoredName
-from app.schemas.energy import EnergyAccount, EnergyBy
+from app.schemas.common import StoredName
+from app.schemas.emissions import EmissionsRead
+from app.schemas.energy import EnergyAccount, EnergyBy, EnergyOverTime, Grain, TimeBy
+from app.services import emissions
+from app.services.energy import over_time
 from app.services.energy.account import energy_account
 
 router = APIRouter(prefix="/energy", tags=["measurements"])
+
+
+OnlyNode = Annotated[StoredName | None, Query(description="Only this node.")]
 
 
 @router.get(
@@ -27,19 +33,10 @@ router = APIRouter(prefix="/energy", tags=["measurements"])
 async def get_energy(
     session: CurrentSession,
     caller: Caller,
-    start: Annotated[
-        Moment | None,
-        Query(alias="from", description="First hour (UTC); by default 7 days before `to`."),
-    ] = None,
-    stop: Annotated[
-        Moment | None,
-        Query(
-            alias="to",
-            description="End, exclusive (UTC hour); by default the end of the current hour.",
-        ),
-    ] = None,
+    start: FromHour = None,
+    stop: ToHour = None,
     by: Annotated[EnergyBy, Query(description="Grouping of the items.")] = "node",
-    node: Annotated[StoredName | None, Query(description="Only this node.")] = None,
+    node: OnlyNode = None,
     compare: Annotated[
         bool, Query(description="Add the account of the same length before, and the change.")
     ] = False,
@@ -54,3 +51,50 @@ async def get_energy(
         session, caller, start=start, stop=stop, by=by, node=node, compare=compare, failed=failed
     )
     return Response(account, media_type="application/json")
+
+
+@router.get(
+    "/over-time",
+    dependencies=[READ],
+    summary="Show the energy account over time, stacked by use, node, site, project or user",
+    responses=problems(404),
+)
+async def get_energy_over_time(
+    session: CurrentSession,
+    caller: Caller,
+    start: FromHour = None,
+    stop: ToHour = None,
+    by: Annotated[TimeBy, Query(description="What the parts of each bucket are.")] = "use",
+    grain: Annotated[
+        Grain | None,
+        Query(description="Length of the buckets; by default one that gives up to about 100."),
+    ] = None,
+    node: OnlyNode = None,
+) -> EnergyOverTime:
+    """Energy used in each hour, day or month, with the part of each use (charged, running,
+    unallocated, undecided), node, component, site, project or user. By hour at most 31 days (7
+    with other parts than uses), by day 366 (92), by month 3660.
+    """
+    return await over_time.over_time(
+        session, caller, start=start, stop=stop, by=by, grain=grain, node=node
+    )
+
+
+@router.get(
+    "/emissions",
+    dependencies=[READ],
+    summary="Show scope 2 emissions by site and month, location-based and market-based",
+    responses=problems(),
+)
+async def get_emissions(
+    session: CurrentSession,
+    caller: Caller,
+    resources: ServerResources,
+    start: FromHour = None,
+    stop: ToHour = None,
+) -> EmissionsRead:
+    """Emissions of all metered energy, idle power included, by the factors of each month: IT
+    energy x PUE x carbon intensity. Where a zone has an hourly series, the intensity of a month is
+    the mean of its recorded hours, and the annual figure stands for the others.
+    """
+    return await emissions.read(session, resources.settings, start=start, stop=stop)

@@ -8,14 +8,16 @@ from fastapi import APIRouter, Path
 
 from app.api.access import OWNER, SEE_PROJECT, rule
 from app.api.body import validated
-from app.api.deps import Body, Caller, CurrentSession
+from app.api.deps import Body, Caller, CurrentSession, FromHour, ToHour
 from app.api.openapi import request_body
 from app.api.v1.examples import MEMBER, PROJECT_CHANGE
 from app.api.v1.responses import BODY, problems
 from app.schemas.common import PathName
 from app.schemas.projects import ProjectChange, ProjectRead
 from app.schemas.users import MemberList, MemberPut, MemberRead
+from app.schemas.work import WorkRead
 from app.services import projects
+from app.services.energy import work
 
 router = APIRouter(prefix="/projects/{project}", tags=["projects"])
 
@@ -33,6 +35,26 @@ ProjectName = Annotated[
 async def get_project(session: CurrentSession, caller: Caller, project: ProjectName) -> ProjectRead:
     """A project with its visibility and the numbers of its experiments and runs."""
     return await projects.read(session, project, caller)
+
+
+@router.get(
+    "/account",
+    dependencies=[SEE_PROJECT],
+    summary="Show what a project used",
+    responses=problems(404),
+)
+async def get_project_account(
+    session: CurrentSession,
+    caller: Caller,
+    project: ProjectName,
+    start: FromHour = None,
+    stop: ToHour = None,
+) -> WorkRead:
+    """Energy charged to its runs with the trend and the change against the period before, sums of
+    the price tags of ended attempts, failed work, and the newest run with most quality per kWh.
+    Covers the last 30 days by default.
+    """
+    return await work.of_project(session, caller, project, start=start, stop=stop)
 
 
 @router.patch(

@@ -7,15 +7,18 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from app.api.access import ME, USERS, rule
+from app.api.access import ME, READ, USERS, rule
 from app.api.body import validated
-from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit
+from app.api.deps import Body, Caller, CurrentSession, Cursor, FromHour, Limit, ToHour
 from app.api.openapi import request_body
 from app.api.v1.examples import USER, USER_CHANGE, USER_TOKEN
 from app.api.v1.responses import BODY, problems
+from app.schemas.common import PathName
 from app.schemas.tokens import TokenCreated, TokenList, TokenRead
 from app.schemas.users import Me, UserChange, UserCreate, UserPage, UserRead, UserTokenCreate
+from app.schemas.work import WorkRead
 from app.services import tokens, users
+from app.services.energy import work
 
 router = APIRouter(tags=["users"])
 
@@ -46,6 +49,23 @@ async def get_me(session: CurrentSession, caller: Caller) -> Me:
 async def create_user(session: CurrentSession, caller: Caller, body: Body) -> UserRead:
     """Creates a user, who still needs a token. Requires the role admin."""
     return await users.create(session, validated(UserCreate, body), caller)
+
+
+@router.get(
+    "/users/{user}/account",
+    dependencies=[READ],
+    summary="Show what a user used",
+    responses=problems(404),
+)
+async def get_user_account(
+    session: CurrentSession,
+    caller: Caller,
+    user: Annotated[PathName, Path(description="Name or ID of the user.")],
+    start: FromHour = None,
+    stop: ToHour = None,
+) -> WorkRead:
+    """The same as of a project, over the user's runs in the projects that you may see."""
+    return await work.of_user(session, caller, user, start=start, stop=stop)
 
 
 @router.get(

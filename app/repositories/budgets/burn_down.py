@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
@@ -11,7 +10,7 @@ from typing import Any
 from sqlalchemy import case, func, not_, select, true, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.repositories.budgets.spend import amount_of_row, spent_within, within
+from app.repositories.budgets.spend import amount_of_row, spent_within
 from app.repositories.people.visibility import Viewer, sees_project_id
 from models import Budget, Project, Run, Spend, SpendBalance, User
 from models.balance import LAB
@@ -75,7 +74,9 @@ async def by_owner(
     return sorted(rows, key=lambda row: (-(row[2] or 0), row[1] or ""))
 
 
-async def open_runs(session: AsyncSession, budget: Budget) -> set[uuid.UUID]:
-    """The open runs under a budget."""
-    query = select(Run.id).where(Run.status.in_(("queued", "running")), within(budget))
-    return set(await session.scalars(query))
+async def open_runs(session: AsyncSession) -> Sequence[Any]:
+    """All open runs: rows of id, status, project_id, experiment_id and user_id."""
+    query = select(
+        Run.id, Run.status, Run.project_id, Run.experiment_id, Run.created_by.label("user_id")
+    ).where(Run.status.in_(("queued", "running")))
+    return (await session.execute(query)).all()

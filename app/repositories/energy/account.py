@@ -18,6 +18,7 @@ from app.repositories.energy.judging import CHARGED, JUDGED, MEASURES, PRODUCT
 from app.repositories.energy.rollups import (
     SERIES,
     By,
+    Grain,
     Range,
     bucket,
     negative,
@@ -145,18 +146,75 @@ async def sums_by_owner(
     return (await session.execute(text(statement), values)).all()
 
 
-def _parts(by: By | None, hours: Range, every_hour: bool) -> tuple[str, dict[str, Any]]:
+Grouping = Literal["node", "component", "site"]
+
+
+async def sums_over_time(
+    session: AsyncSession, by: Grouping, over: Grain, hours: Range
+) -> Sequence[Any]:
+    """The account of each node, component or site, by product and bucket of time.
+
+    Returns:
+        Rows of node_name, component, site, start, the fields of an entry in their order, and
+        rest_j, by start.
+    """
+    parts, values = _parts(by, hours, every_hour=False, over=over)
+    about = (*_ABOUT[by], "start")
+    keys = ", ".join(
+        name if name in about else f"CAST(NULL AS {kind}) AS {name}" for name, kind in _KEYS.items()
+    )
+    each = ", ".join((*about, *PRODUCT))
+    statement = f"""
+        WITH {parts}
+        SELECT {keys}, {_PRODUCT}, {_TOTALS}
+        FROM parts GROUP BY {each} HAVING sum(hours) > 0 ORDER BY start, {each}
+    """
+    return (await session.execute(text(statement), values)).all()
+
+
+async def charges_over_time(
+    session: AsyncSession, owner: Owner, viewer: Viewer, over: Grain, hours: Range
+) -> Sequence[Any]:
+    """What the runs of each project or user are charged, by product and bucket of time.
+
+    Returns:
+        Rows of visible, owner, start, the fields of an entry in their order, and rest_j, by
+        start; projects that the viewer may not see are one owner without a name.
+    """
+    pending, values = _parts(None, hours, every_hour=False, over=over)
+    charges, more_values = _charge_parts(hours, every_hour=False, over=over)
+    name = "p.name" if owner == "project" else "u.name"
+    statement = f"""
+        WITH {pending}, {charges}, owned AS (
+          SELECT ({SEES_PROJECT_SQL}) AS visible, {name} AS owner, c.*, 0 AS awaited_hours
+          FROM charge_parts AS c
+          CROSS JOIN LATERAL (SELECT * FROM projects WHERE id = c.project_id OFFSET 0) AS p
+          LEFT JOIN users AS u ON u.id = c.user_id
+        )
+        SELECT visible, CASE WHEN visible THEN owner END AS owner, start, {_PRODUCT}, {_TOTALS}
+        FROM owned GROUP BY 1, 2, 3, {_PRODUCT} HAVING sum(hours) > 0
+        ORDER BY start, visible DESC, owner NULLS LAST, {_PRODUCT}
+    """
+    values = values | more_values | sql_values(viewer)
+    return (await session.execute(text(statement), values)).all()
+
+
+def _parts(
+    by: By | None, hours: Range, every_hour: bool, over: Grain | None = None
+) -> tuple[str, dict[str, Any]]:
     """CTEs up to ``parts``: rolled-up sums, without those of pending hours, and these judged."""
+    bucketed = by if over is None else over
     judged = f"""
-        SELECT node_name, component, site, {bucket(by, "hour")} AS start, {_PRODUCT},
+        SELECT node_name, component, site, {bucket(bucketed, "hour")} AS start, {_PRODUCT},
           {_LIST}, awaited_hours FROM judged
     """
     if every_hour:
         return f"{_EVERY_HOUR}, {JUDGED}, parts AS ({judged})", hours.values
-    sums, values = rolled(hours, by)
+    sums, values = rolled(hours, by, over)
     about = f"s.node_name, s.component, s.site, r.start, {of('s', PRODUCT)}"
+    again = superseded("component", bucket(bucketed, "r.start"))
     statement = f"""
-        {_PENDING}, {JUDGED}, superseded AS ({superseded("component", bucket(by, "r.start"))}),
+        {_PENDING}, {JUDGED}, superseded AS ({again}),
         parts AS (
           SELECT {about}, {of("r", MEASURES)}, 0 AS awaited_hours
           {sums}
@@ -169,15 +227,18 @@ def _parts(by: By | None, hours: Range, every_hour: bool) -> tuple[str, dict[str
     return statement, hours.values | values
 
 
-def _charge_parts(hours: Range, every_hour: bool) -> tuple[str, dict[str, Any]]:
+def _charge_parts(
+    hours: Range, every_hour: bool, over: Grain | None = None
+) -> tuple[str, dict[str, Any]]:
     """CTEs up to ``charge_parts``, likewise."""
-    charged = f"SELECT project_id, user_id, {_PRODUCT}, {_LIST} FROM charged"
+    start = bucket(over, "hour")
+    charged = f"SELECT project_id, user_id, {start} AS start, {_PRODUCT}, {_LIST} FROM charged"
     if every_hour:
         return f"{CHARGED}, charge_parts AS ({charged})", {}
-    sums, values = rolled_charges(hours)
-    about = f"s.project_id, s.user_id, {of('s', PRODUCT)}"
+    sums, values = rolled_charges(hours, over)
+    about = f"s.project_id, s.user_id, r.start, {of('s', PRODUCT)}"
     statement = f"""
-        {CHARGED}, superseded_charges AS ({superseded("charge", "r.start")}),
+        {CHARGED}, superseded_charges AS ({superseded("charge", bucket(over, "r.start"))}),
         charge_parts AS (
           SELECT {about}, {of("r", MEASURES)}
           {sums}

@@ -11,6 +11,7 @@ from app.repositories.energy.calendar import LEVELS, Level, Segment, cover
 from app.repositories.energy.judging import MEASURES, VALUES
 
 By = Literal["node", "component", "site", "hour", "day", "month"]
+Grain = Literal["hour", "day", "month"]
 Scope = Literal["component", "lab", "charge", "lab-charge"]
 
 HOUR = timedelta(hours=1)
@@ -46,25 +47,37 @@ def bucket(by: By | None, hour: str) -> str:
     return "CAST(NULL AS timestamptz)"
 
 
-def rolled(hours: Range, by: By | None) -> tuple[str, dict[str, Any]]:
+def rolled(hours: Range, by: By | None, over: Grain | None = None) -> tuple[str, dict[str, Any]]:
     """Sums of component-hours by series and bucket, with the statement's parameters.
 
     Its rows are ``r``, their series ``s``.
+
+    Args:
+        hours: Which hours.
+        by: What the rows are about.
+        over: Buckets of rows that are about something else than a time; None for one sum.
     """
-    levels = LEVELS if by not in ("hour", "day") else LEVELS[LEVELS.index(by) :]
     is_lab = hours.node is None and by in (None, "hour", "day", "month")
+    bucketed = by if over is None else over
     scopes: dict[Level, Scope] = dict.fromkeys(LEVELS, "lab" if is_lab else "component")
-    sums, values = _sums(hours, by, cover(hours.start, hours.stop, levels), scopes, "r")
+    segments = cover(hours.start, hours.stop, _levels(bucketed))
+    sums, values = _sums(hours, bucketed, segments, scopes, "r")
     scope: Scope = "lab" if is_lab else "component"
     return f"{sums} {_few_series(_whose(scope, hours))}", values
 
 
-def rolled_charges(hours: Range) -> tuple[str, dict[str, Any]]:
-    """Sums of what runs are charged, by series, likewise."""
+def _levels(by: By | None) -> tuple[Level, ...]:
+    """The levels of the roll-ups that are not coarser than the buckets."""
+    return LEVELS if by not in ("hour", "day") else LEVELS[LEVELS.index(by) :]
+
+
+def rolled_charges(hours: Range, over: Grain | None = None) -> tuple[str, dict[str, Any]]:
+    """Sums of what runs are charged, by series and bucket, likewise."""
     lab: Scope = "lab-charge" if hours.node is None else "charge"
     # Hours of all nodes together are not kept.
     scopes: dict[Level, Scope] = {"month": lab, "day": lab, "hour": "charge"}
-    sums, values = _sums(hours, None, cover(hours.start, hours.stop), scopes, "q")
+    segments = cover(hours.start, hours.stop, _levels(over))
+    sums, values = _sums(hours, over, segments, scopes, "q")
     return f"{sums} {_own_series(hours)}", values
 
 

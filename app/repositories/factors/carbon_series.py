@@ -6,8 +6,9 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, insert, select, tuple_
+from sqlalchemy import func, insert, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models import CarbonHour, CarbonSeries
@@ -76,6 +77,63 @@ async def hours_of_zone(
     rows = (await session.execute(query)).all()
     # In the order of import: for each hour, the last value stays.
     return {hour: (value, series) for hour, value, series in rows if hour in requested}
+
+
+@dataclass(frozen=True)
+class MonthMean:
+    """The recorded hours of one month.
+
+    Attributes:
+        g_per_kwh: Their mean intensity.
+        hours: Number of them.
+        relative_std_ratio: Largest relative error of their series.
+        source: Sources of their series.
+        basis: What their intensities include.
+        license: Licenses of their series.
+    """
+
+    g_per_kwh: float
+    hours: int
+    relative_std_ratio: float
+    source: str
+    basis: str
+    license: str
+
+
+_LICENSE = CarbonSeries.licence.key
+_LATEST = f"""
+    SELECT DISTINCT ON (h.hour) h.hour, h.g_per_kwh, s.id AS series_id, s.relative_std_ratio,
+      s.source, s.source_url, s.basis, s.{_LICENSE} AS license
+    FROM carbon_series AS s JOIN carbon_hours AS h ON h.series_id = s.id
+    WHERE s.zone = :zone AND h.hour >= :start AND h.hour < :stop
+    ORDER BY h.hour, s.created_at DESC, s.id DESC
+"""
+"""Each hour from the latest import that contains it."""
+
+_MONTHS = text(f"""
+    SELECT date_trunc('month', hour, 'UTC') AS month, avg(g_per_kwh) AS g_per_kwh,
+      CAST(count(*) AS int) AS hours, max(relative_std_ratio) AS relative_std_ratio,
+      string_agg(DISTINCT source, '; ') AS source, string_agg(DISTINCT basis, '; ') AS basis,
+      string_agg(DISTINCT license, '; ') AS license
+    FROM ({_LATEST}) AS latest GROUP BY 1
+""")
+
+
+async def monthly_means(
+    session: AsyncSession, zone: str, start: datetime, stop: datetime
+) -> dict[datetime, MonthMean]:
+    """The mean of the recorded hours in each UTC month of a range, by the month's beginning."""
+    values = {"zone": zone, "start": start, "stop": stop}
+    rows = (await session.execute(_MONTHS, values)).all()
+    return {row.month: MonthMean(*row[1:]) for row in rows}
+
+
+async def recorded_hours(
+    session: AsyncSession, zone: str, start: datetime, stop: datetime
+) -> Sequence[Any]:
+    """Rows of hour, g_per_kwh, series_id, relative_std_ratio, source, its URL, basis and license."""
+    values = {"zone": zone, "start": start, "stop": stop}
+    return (await session.execute(text(_LATEST), values)).all()
 
 
 async def page(

@@ -42,10 +42,7 @@ async def ensure_project(
 
 async def ensure_experiment(session: AsyncSession, project_id: uuid.UUID, name: str) -> uuid.UUID:
     """Id of the experiment with this name in the project, created if missing."""
-    query = select(Experiment.id).where(
-        Experiment.project_id == project_id, Experiment.name == name
-    )
-    existing = (await session.execute(query)).scalar_one_or_none()
+    existing = await experiment_id(session, project_id, name)
     if existing is not None:
         return existing
     await session.execute(
@@ -53,7 +50,20 @@ async def ensure_experiment(session: AsyncSession, project_id: uuid.UUID, name: 
         .values(id=uuid.uuid4(), project_id=project_id, name=name)
         .on_conflict_do_nothing()
     )
+    query = select(Experiment.id).where(
+        Experiment.project_id == project_id, Experiment.name == name
+    )
     return (await session.execute(query)).scalar_one()
+
+
+async def experiment_id(
+    session: AsyncSession, project_id: uuid.UUID, name: str
+) -> uuid.UUID | None:
+    """Id of the experiment with this name in the project; None if it does not exist."""
+    query = select(Experiment.id).where(
+        Experiment.project_id == project_id, Experiment.name == name
+    )
+    return (await session.execute(query)).scalar_one_or_none()
 
 
 def _runs(scope: str, scope_id: Any) -> Any:

@@ -5,14 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from sqlalchemy import Row, select
+from sqlalchemy import ColumnElement, Row, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from models import Outcome
+from models import Outcome, Project, Run
 
 Alike = Literal["recipe_sha256", "shape_sha256", "family_sha256"]
 Same = Literal["data_sha256", "model_sha256"]
+
+
+def _is_evidence(project: str | None) -> ColumnElement[bool]:
+    """Whether a run may be the basis of a quote: one of an open project, or of ``project``.
+
+    A scalar subquery: it is looked up for each row of the index, whose order stays.
+    """
+    is_seen = or_(Project.visibility == "open", Project.name == project)
+    query = select(is_seen).where(Run.id == Outcome.run_id, Project.id == Run.project_id)
+    return query.scalar_subquery()
 
 
 async def put(session: AsyncSession, values: dict[str, Any]) -> None:
@@ -25,12 +35,20 @@ async def put(session: AsyncSession, values: dict[str, Any]) -> None:
 
 
 async def like(
-    session: AsyncSession, alike: Alike, value: str, *, pool: str, gpus: int, limit: int
+    session: AsyncSession,
+    alike: Alike,
+    value: str,
+    *,
+    project: str | None,
+    pool: str,
+    gpus: int,
+    limit: int,
 ) -> Sequence[Outcome]:
-    """The latest outcomes of similar runs in one pool."""
+    """The latest outcomes of similar runs in one pool, of open projects and of ``project``."""
     query = (
         select(Outcome)
         .where(getattr(Outcome, alike) == value, Outcome.pool == pool, Outcome.gpus == gpus)
+        .where(_is_evidence(project))
         .order_by(Outcome.ended_at.desc())
         .limit(limit)
     )
@@ -38,12 +56,12 @@ async def like(
 
 
 async def like_anywhere(
-    session: AsyncSession, alike: Alike, value: str, *, limit: int
+    session: AsyncSession, alike: Alike, value: str, *, project: str | None, limit: int
 ) -> Sequence[Outcome]:
     """Outcomes of similar runs in any pool, in index order, which needs no sort."""
     query = (
         select(Outcome)
-        .where(getattr(Outcome, alike) == value)
+        .where(getattr(Outcome, alike) == value, _is_evidence(project))
         .order_by(Outcome.pool, Outcome.gpus, Outcome.ended_at)
         .limit(limit)
     )
@@ -51,21 +69,22 @@ async def like_anywhere(
 
 
 async def with_same(
-    session: AsyncSession, same: Same, value: str, *, limit: int
+    session: AsyncSession, same: Same, value: str, *, project: str | None, limit: int
 ) -> Sequence[Outcome]:
     """The latest outcomes on the same data or model."""
-    query = select(Outcome).where(getattr(Outcome, same) == value)
+    query = select(Outcome).where(getattr(Outcome, same) == value, _is_evidence(project))
     newest = query.order_by(Outcome.ended_at.desc()).limit(limit)
     return (await session.execute(newest)).scalars().all()
 
 
 async def counted_in_pool(
-    session: AsyncSession, pool: str, gpus: int, limit: int
+    session: AsyncSession, pool: str, gpus: int, *, project: str | None, limit: int
 ) -> Sequence[Row[float, float | None, float | None, float | None]]:
     """``(flops, duration_s, it_energy_kwh, coverage_ratio)`` of the latest with known FLOPs."""
     query = (
         select(Outcome.flops, Outcome.duration_s, Outcome.it_energy_kwh, Outcome.coverage_ratio)
         .where(Outcome.pool == pool, Outcome.gpus == gpus, Outcome.flops > 0)
+        .where(_is_evidence(project))
         .order_by(Outcome.ended_at.desc())
         .limit(limit)
     )

@@ -9,7 +9,6 @@ from typing import Any
 
 from app.db import Session
 from app.repositories.budgets import budgets as budget_rows
-from app.repositories.people import projects
 from app.schemas.audit import AuditAction
 from app.schemas.budgets import (
     AlertRead,
@@ -20,8 +19,9 @@ from app.schemas.budgets import (
     BudgetPage,
     BudgetRead,
 )
-from app.services import access, audit, cursors, users
+from app.services import access, audit, cursors
 from app.services.access import BudgetNotFoundError
+from app.services.budgets import scopes
 from app.services.budgets.standing import BEGINNING, BudgetState, states, unit_of
 from app.services.errors import ConflictError
 from app.services.principals import Principal
@@ -50,32 +50,23 @@ class BudgetClosedError(ConflictError):
 async def create(session: Session, principal: Principal, request: BudgetCreate) -> BudgetRead:
     """Creates a budget; it also applies to running and queued runs.
 
-    A project or experiment that does not exist yet is created.
+    A project or experiment that does not exist yet is created if that is asked for.
 
     Raises:
         RoleRequiredError: If the caller is not an admin.
+        UnknownScopeError: If there is no such project or experiment.
         UnknownUserError: If there is no such user.
         BudgetExistsError: If a budget with this name exists.
     """
     principal.require("admin", "create budgets")
-    values = request.model_dump(exclude={"project", "experiment", "user"})
-    budget = Budget(id=uuid.uuid4(), **values, scope_id=await _scope_id(session, request))
+    values = request.model_dump(exclude={"project", "experiment", "user", "create_missing"})
+    scope_id = await scopes.id_of(session, principal, request)
+    budget = Budget(id=uuid.uuid4(), **values, scope_id=scope_id)
     if not await budget_rows.add(session, budget):
         raise _exists(request.name)
     stored = await _get(session, budget.id)
     await _record(session, principal, "created", stored, None)
     return await _shown(session, stored)
-
-
-async def _scope_id(session: Session, request: BudgetCreate) -> uuid.UUID | None:
-    if request.scope == "lab":
-        return None
-    if request.scope == "user":
-        return (await users.named(session, request.user or "")).id
-    project_id = await projects.ensure_project(session, request.project or "")
-    if request.scope == "project":
-        return project_id
-    return await projects.ensure_experiment(session, project_id, request.experiment or "")
 
 
 def _exists(name: str) -> BudgetExistsError:
@@ -182,7 +173,7 @@ async def read(session: Session, principal: Principal, budget_id: uuid.UUID) -> 
 
 
 async def _present(session: Session, budget_id: uuid.UUID) -> BudgetRead:
-    (budget,) = await _reads(session, [await _get(session, budget_id)])
+    (budget,) = await reads(session, [await _get(session, budget_id)])
     return budget
 
 
@@ -208,7 +199,7 @@ async def list_page(
     if name is not None and cursor is None and not rows:
         await _require_name(session, principal, name)
     shown, following = cursors.page(rows, limit, lambda budget: (budget.name,))
-    return BudgetPage(items=await _reads(session, shown), next_cursor=following)
+    return BudgetPage(items=await reads(session, shown), next_cursor=following)
 
 
 async def _require_name(session: Session, principal: Principal, name: str) -> None:
@@ -235,7 +226,8 @@ async def _shown(session: Session, budget: Budget) -> BudgetRead:
     return await _present(session, budget.id)
 
 
-async def _reads(session: Session, budgets: Sequence[Budget]) -> list[BudgetRead]:
+async def reads(session: Session, budgets: Sequence[Budget]) -> list[BudgetRead]:
+    """Budgets with their present state."""
     standing = await states(session, budgets, datetime.now(UTC))
     names = await budget_rows.names_of_scopes(session, budgets)
     alerts = await budget_rows.alerts_in(

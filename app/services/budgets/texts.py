@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from app.services.budgets.standing import BudgetState, unit_of
 from models import Budget
+from pricetag.tag.figures import display_unit, number
 
 PERIODS = {
     "total": "in all",
@@ -19,14 +20,24 @@ PERIODS = {
 FIGURES = {"facility_energy_kwh": "energy", "co2e_kg": "emissions", "cost": "cost"}
 
 
-def figure(value: Decimal, unit: str) -> str:
-    """An amount to at most four significant digits, with its unit."""
-    return f"{float(value):.4g} {unit}"
+LEAST_IN_UNIT, MOST_IN_UNIT = 0.01, 10_000.0
+"""Amounts that read well in the unit of the budget's limit; others have a unit of their own."""
+
+
+def figure(value: Decimal, budget: Budget) -> str:
+    """An amount to at most four significant digits, in the unit of the budget's limit."""
+    plain, unit = float(value), unit_of(budget)
+    name, size = display_unit(float(budget.amount) or plain, unit)
+    if plain and not LEAST_IN_UNIT <= abs(plain / size) < MOST_IN_UNIT:
+        name, size = display_unit(plain, unit)
+    shown = plain / size
+    is_short = not shown or LEAST_IN_UNIT <= abs(shown) < MOST_IN_UNIT
+    return f"{f'{shown:.4g}' if is_short else number(shown)} {name}"
 
 
 def amount(budget: Budget) -> str:
     """``5 kg this month``."""
-    return f"{figure(budget.amount, unit_of(budget))} {PERIODS[budget.period]}"
+    return f"{figure(budget.amount, budget)} {PERIODS[budget.period]}"
 
 
 def until(state: BudgetState) -> str:
@@ -41,7 +52,7 @@ def _local(at: datetime, zone: str) -> str:
 
 def spent_text(state: BudgetState) -> str:
     """Reason why runs under the budget are stopped and no more may start."""
-    used = figure(state.standing.used, unit_of(state.budget))
+    used = figure(state.standing.used, state.budget)
     return (
         f"budget '{state.budget.name}' is used up: {used} of {amount(state.budget)}{until(state)}"
     )
@@ -49,9 +60,9 @@ def spent_text(state: BudgetState) -> str:
 
 def left_text(state: BudgetState) -> str:
     """``budget 'x' has 0.1 kg left of 5 kg this month, until ...``."""
-    remaining = figure(state.standing.left, unit_of(state.budget))
+    remaining = figure(state.standing.left, state.budget)
     promised = state.standing.reserved
-    reservation = f", {figure(promised, unit_of(state.budget))} reserved for open runs"
+    reservation = f", {figure(promised, state.budget)} reserved for open runs"
     return (
         f"budget '{state.budget.name}' has {remaining} left of {amount(state.budget)}"
         f"{reservation if promised else ''}{until(state)}"
@@ -63,7 +74,7 @@ def refusal_text(state: BudgetState, quote: Decimal | None, method: str | None) 
     metric = FIGURES[state.budget.metric]
     if quote is None:
         return f"{left_text(state)}; this run's {metric} cannot be estimated"
-    needed = figure(quote, unit_of(state.budget))
+    needed = figure(quote, state.budget)
     basis = f" (by {method})" if method else ""
     return f"{left_text(state)}; this run is expected to need {needed}{basis}"
 

@@ -78,11 +78,8 @@ async def energy_account(
         NodeNotFoundError: If the node does not exist.
     """
     span = hours_of(start, stop, by, now or datetime.now(UTC))
-    if node is not None and not await rows.knows_node(session, node):
-        names = [row.name for row in await list_nodes(session)]
-        raise NodeNotFoundError(
-            f"Node '{node}' not found{did_you_mean(similar(node, names))}", field="node"
-        )
+    if node is not None:
+        await require_node(session, node)
     hours = Range(span.start, span.stop, node, now)
     document, total = await _account(session, principal, by, hours, every_hour=every_hour)
     if compare:
@@ -95,6 +92,19 @@ async def energy_account(
         work = await failed_work(session, principal, by, hours)
         document["failed"] = work.model_dump()
     return to_json(document)
+
+
+async def require_node(session: Session, name: str) -> None:
+    """Requires that a node ever registered or used energy.
+
+    Raises:
+        NodeNotFoundError: If it did not; the message has similar names.
+    """
+    if not await rows.knows_node(session, name):
+        names = [row.name for row in await list_nodes(session)]
+        raise NodeNotFoundError(
+            f"Node '{name}' not found{did_you_mean(similar(name, names))}", field="node"
+        )
 
 
 async def _account(
@@ -126,10 +136,10 @@ async def _account(
 def changes(now: Account, before: Account) -> dict[str, Any]:
     """The totals of two periods of the same length, the later minus the earlier."""
     names = ("total_kwh", "charged_kwh", "unallocated_kwh")
-    return {name: _change(getattr(now, name), getattr(before, name)) for name in names}
+    return {name: change(getattr(now, name), getattr(before, name)) for name in names}
 
 
-def _change(now: Figure, before: Figure) -> dict[str, Any]:
+def change(now: Figure, before: Figure) -> dict[str, Any]:
     """A difference; its ends hold however the errors of the two periods are related."""
     ends = (now.value, now.low, now.high, before.value, before.low, before.high)
     if any(end is None for end in ends):
@@ -142,6 +152,13 @@ def _change(now: Figure, before: Figure) -> dict[str, Any]:
         "high": most,
         "is_larger_than_error": least > 0 or most < 0,
     }
+
+
+def only_total(entry: Entry, total_j: float) -> Entry:
+    """An entry of which only the total is asked for."""
+    return entry._replace(
+        total_j=total_j, charged_j=0.0, running_j=0.0, unallocated_j=0.0, undecided_j=0.0
+    )
 
 
 def _entry(row: Sequence[Any], key: int) -> Entry:
@@ -203,17 +220,18 @@ def _item(about: Mapping[str, Any], sums: Account) -> dict[str, Any]:
 
 def _figures(sums: Account) -> dict[str, Any]:
     return {
-        "total_kwh": _quantity(sums.total_kwh),
-        "charged_kwh": _quantity(sums.charged_kwh),
-        "running_kwh": _quantity(sums.running_kwh),
-        "unallocated_kwh": _quantity(sums.unallocated_kwh),
-        "undecided_kwh": _quantity(sums.undecided_kwh),
+        "total_kwh": quantity(sums.total_kwh),
+        "charged_kwh": quantity(sums.charged_kwh),
+        "running_kwh": quantity(sums.running_kwh),
+        "unallocated_kwh": quantity(sums.unallocated_kwh),
+        "undecided_kwh": quantity(sums.undecided_kwh),
         "overallocated_kwh": sums.overallocated_kwh,
         "flags": sums.flags,
     }
 
 
-def _quantity(figure: Figure) -> dict[str, Any]:
+def quantity(figure: Figure) -> dict[str, Any]:
+    """A figure in the form of the API."""
     return {
         "value": figure.value,
         "low": figure.low,

@@ -37,11 +37,17 @@ async def failed_work(
     if owner is not None:
         for (is_visible, name), group in groupby(found, key=lambda row: (row.visible, row.owner)):
             shown = (name or NO_USER) if is_visible else hidden
-            items.append(FailedItem(name=shown, **_figures(list(group))))
-    return FailedWork(**_figures(found), items=items)
+            items.append(FailedItem(name=shown, **figures_of(list(group))))
+    return FailedWork(**figures_of(found), items=items)
 
 
-def _figures(found: Sequence[Any]) -> dict[str, Any]:
+def figures_of(found: Sequence[Any], unknown: str = "unknown") -> dict[str, Any]:
+    """The figures of attempts by how they ended.
+
+    Args:
+        found: Rows of status, attempts, it_energy_kwh and a number of unknown ones.
+        unknown: Name of the column of that number.
+    """
     by_status: dict[str, float] = {}
     for row in found:
         by_status[row.status] = by_status.get(row.status, 0.0) + row.it_energy_kwh
@@ -51,6 +57,6 @@ def _figures(found: Sequence[Any]) -> dict[str, Any]:
         "it_energy_kwh": lost,
         "share_ratio": lost / total if total else None,
         "attempts": sum(row.attempts for row in found if row.status in FAILED),
-        "unknown_attempts": sum(row.unknown for row in found),
+        "unknown_attempts": sum(getattr(row, unknown) for row in found),
         "by_status": by_status,
     }

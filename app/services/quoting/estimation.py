@@ -39,7 +39,7 @@ NAMED_RUNS = 20
 UNITS = {"duration_s": "s", "cost": "money", "co2e_kg": "kg"}
 
 
-async def quote_for(session: Session, spec: RunSpec) -> QuoteDraft:
+async def quote_for(session: Session, spec: RunSpec, project: str | None) -> QuoteDraft:
     """Predicts a run's energy, emissions and cost.
 
     An error in the estimator never rejects a run: its quote is then unknown, with a reason.
@@ -47,10 +47,13 @@ async def quote_for(session: Session, spec: RunSpec) -> QuoteDraft:
     Args:
         session: Only read; an error leaves the caller's transaction unchanged.
         spec: The run as it was posted.
+        project: The only project whose runs count although it is private: the run's own, if the
+            author may see it. The figures of a few runs can be read from a quote, so that runs of
+            other private projects are not used.
     """
     try:
         async with session.begin_nested():
-            return await _estimate(session, spec)
+            return await _estimate(session, spec, project)
     except OUTAGES:
         raise
     except Exception as error:  # whatever went wrong, an estimate must not reject a run
@@ -65,7 +68,7 @@ def _all_unknown(reason: str) -> dict[str, Quantity]:
     return {name: Quantity.unknown(UNITS.get(name, "kWh"), reason) for name in NAMES}
 
 
-async def _estimate(session: Session, spec: RunSpec) -> QuoteDraft:
+async def _estimate(session: Session, spec: RunSpec, project: str | None) -> QuoteDraft:
     recipe = spec.recipe.model_dump(mode="json")
     pool, gpus = spec.resources.pool, spec.resources.gpus
     fingerprints, planned = likeness(recipe), steps(recipe, gpus)
@@ -75,7 +78,7 @@ async def _estimate(session: Session, spec: RunSpec) -> QuoteDraft:
     cited = tuple(_cited(factors))
     former = former_likeness(recipe)
     similar = await history.find(
-        session, fingerprints, planned, pool=pool, gpus=gpus, former=former
+        session, fingerprints, planned, project=project, pool=pool, gpus=gpus, former=former
     )
     if similar is not None:
         return _by_history(similar, planned, rates, cited, pool=pool, gpus=gpus)
@@ -85,6 +88,7 @@ async def _estimate(session: Session, spec: RunSpec) -> QuoteDraft:
             recipe,
             fingerprints,
             planned,
+            project=project,
             pool=pool,
             gpus=gpus,
             hardware=hardware,

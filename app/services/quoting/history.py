@@ -67,6 +67,7 @@ async def find(
     likeness: Likeness,
     steps: Sequence[Step],
     *,
+    project: str | None,
     pool: str,
     gpus: int,
     former: Likeness | None = None,
@@ -74,8 +75,8 @@ async def find(
     """The most similar runs that succeeded in this pool with this number of accelerators.
 
     Takes the newest runs of the strictest level that has any; their figures are scaled to the
-    planned work unless the recipe is the same. ``former`` are the fingerprints that earlier
-    versions stored for this recipe, if they differ.
+    planned work unless the recipe is the same. Of private projects, only ``project`` counts.
+    ``former`` are the fingerprints that earlier versions stored for this recipe, if they differ.
     """
     for level in levels_of(likeness):
         rows: list[Outcome] = []
@@ -83,7 +84,13 @@ async def find(
             if version is not None:
                 value = getattr(version, level.fingerprint)
                 rows += await outcomes.like(
-                    session, level.fingerprint, value, pool=pool, gpus=gpus, limit=NEWEST
+                    session,
+                    level.fingerprint,
+                    value,
+                    project=project,
+                    pool=pool,
+                    gpus=gpus,
+                    limit=NEWEST,
                 )
         rows = sorted(rows, key=lambda row: row.ended_at, reverse=True)[:NEWEST]
         planned = None if level.name == "same-recipe" else [step.work for step in steps]

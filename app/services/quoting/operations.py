@@ -83,6 +83,7 @@ async def estimate(
     likeness: Likeness,
     steps: Sequence[Step],
     *,
+    project: str | None,
     pool: str,
     gpus: int,
     hardware: Hardware,
@@ -93,8 +94,10 @@ async def estimate(
     Raises:
         NoOperations: If the operations or their cost in this pool are unknown.
     """
-    operations = await _count(session, recipe, likeness, steps, former)
-    rows = await outcomes.counted_in_pool(session, pool, gpus, NEWEST_IN_POOL)
+    operations = await _count(session, recipe, likeness, steps, former, project)
+    rows = await outcomes.counted_in_pool(
+        session, pool, gpus, project=project, limit=NEWEST_IN_POOL
+    )
     times = [Seen(flops, duration_s) for flops, duration_s, _, _ in rows if duration_s]
     energies = [
         Seen(flops, kwh)
@@ -137,6 +140,7 @@ async def _count(
     likeness: Likeness,
     steps: Sequence[Step],
     former: Likeness | None,
+    project: str | None,
 ) -> Operations:
     if likeness.data_sha256 is None:
         raise NoOperations("a program's operations are not counted")
@@ -146,25 +150,31 @@ async def _count(
         for version in (likeness, former):
             if version is not None:
                 value = getattr(version, level.fingerprint)
-                rows += await outcomes.like_anywhere(session, level.fingerprint, value, limit=20)
+                rows += await outcomes.like_anywhere(
+                    session, level.fingerprint, value, project=project, limit=20
+                )
         runs = [history.like_run(row) for row in rows]
         expected = expect(runs, planned, SPREADS[level.name])
         if expected is not None and expected.flops is not None:
             return Operations(
                 expected.flops, f"{counted(len(expected.runs), 'run')} of {level.text}"
             )
-    return await _of_training(session, recipe, likeness, steps)
+    return await _of_training(session, recipe, likeness, steps, project)
 
 
 async def _of_training(
-    session: Session, recipe: Mapping[str, Any], likeness: Likeness, steps: Sequence[Step]
+    session: Session,
+    recipe: Mapping[str, Any],
+    likeness: Likeness,
+    steps: Sequence[Step],
+    project: str | None,
 ) -> Operations:
     """Operations of the training steps alone, by examples."""
     flops: Forecast | None = None
     how = ""
     skipped = dict.fromkeys(step.kind for step in steps if not trains(step.kind))
-    per_epoch = await _examples_per_epoch(session, likeness)
-    rates = await _flops_per_example(session, likeness)
+    per_epoch = await _examples_per_epoch(session, likeness, project)
+    rates = await _flops_per_example(session, likeness, project)
     for step in steps:
         if not trains(step.kind):
             continue
@@ -228,8 +238,11 @@ def _trained_shapes(
     ]
 
 
-async def _examples_per_epoch(session: Session, likeness: Likeness) -> float | None:
-    rows = await outcomes.with_same(session, "data_sha256", str(likeness.data_sha256), limit=20)
+async def _examples_per_epoch(
+    session: Session, likeness: Likeness, project: str | None
+) -> float | None:
+    data = str(likeness.data_sha256)
+    rows = await outcomes.with_same(session, "data_sha256", data, project=project, limit=20)
     for row in rows:
         for step in row.steps:
             examples, epochs = step["work"].get("examples"), step["work"].get("epochs")
@@ -238,9 +251,12 @@ async def _examples_per_epoch(session: Session, likeness: Likeness) -> float | N
     return None
 
 
-async def _flops_per_example(session: Session, likeness: Likeness) -> dict[str, list[float]]:
+async def _flops_per_example(
+    session: Session, likeness: Likeness, project: str | None
+) -> dict[str, list[float]]:
     """Operations per example of training steps on this model, by kind, on any data."""
-    rows = await outcomes.with_same(session, "model_sha256", str(likeness.model_sha256), limit=20)
+    model = str(likeness.model_sha256)
+    rows = await outcomes.with_same(session, "model_sha256", model, project=project, limit=20)
     by_kind: dict[str, list[float]] = {}
     for row in rows:
         for step in row.steps:

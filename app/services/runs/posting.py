@@ -156,7 +156,7 @@ async def _insert(session: Session, principal: Principal, spec: RunSpec) -> tupl
     )
     await runs.add(session, run)
     await lineage.keep(session, run.id, upstream)
-    draft = await quoting.quote_for(session, spec)
+    draft = await quoting.quote_for(session, spec, spec.project)
     warnings = await budgets.admit(session, run, draft)
     await quoting.store(session, run, draft)
     await executions.add_events(

@@ -147,7 +147,7 @@ def _figures(columns: Any) -> list[_Sum | Quantity]:
     if not columns.hours:
         return [Quantity.unknown("kWh", "nothing was metered in this time")] * 5
     methods = columns.method
-    errors = tuple(map(_error, columns.kind, columns.name, methods, columns.gain_std_ratio))
+    errors = tuple(map(error_of, columns.kind, columns.name, methods, columns.gain_std_ratio))
     reason, remark = _reason_and_remark(columns)
     return [
         _sum(methods, errors, columns.total_j),
@@ -258,5 +258,6 @@ def _weakest(methods: tuple[Method, ...]) -> Source:
 
 
 @lru_cache(maxsize=1024)
-def _error(kind: str, name: str, method: Method, gain_std_ratio: float) -> Error:
+def error_of(kind: str, name: str, method: Method, gain_std_ratio: float) -> Error:
+    """The common error of the components of one product."""
     return gain_group(kind, name, method), gain_std_ratio, method == "modelled"

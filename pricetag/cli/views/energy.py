@@ -6,7 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pricetag.cli.views.tables import Figures, FittedTable
-from pricetag.tag.figures import column_number, column_unit, quantity_text, ratio_text, with_unit
+from pricetag.tag.figures import (
+    column_number,
+    column_unit,
+    counted,
+    quantity_text,
+    ratio_text,
+    with_unit,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -68,12 +75,22 @@ def _further(account: Mapping[str, Any]) -> Iterator[str]:
         for name, one in change.items():
             yield f"  {COLUMNS[name]}: {_change(one)}"
     if (failed := account.get("failed")) is not None:
-        share = "n/a" if failed["share_ratio"] is None else ratio_text(failed["share_ratio"])
-        energy = with_unit(failed["it_energy_kwh"], "kWh")
-        yield f"Failed work: {energy} of {failed['attempts']} attempts, {share} of all ended ones"
-        for item in failed["items"]:
-            share = "n/a" if item["share_ratio"] is None else ratio_text(item["share_ratio"])
-            yield f"  {item['name']}: {with_unit(item['it_energy_kwh'], 'kWh')}, {share}"
+        yield from _failed(failed)
+
+
+def _failed(failed: Mapping[str, Any]) -> Iterator[str]:
+    """Failed work: all figures in one unit, so that they can be compared."""
+    every = [failed, *failed["items"]]
+    unit = column_unit((one["it_energy_kwh"] for one in every), "kWh")
+
+    def text(one: Mapping[str, Any], between: str) -> str:
+        share = "n/a" if one["share_ratio"] is None else ratio_text(one["share_ratio"])
+        return f"{column_number(one['it_energy_kwh'] / unit[1])} {unit[0]}{between}{share}"
+
+    attempts = counted(failed["attempts"], "attempt")
+    yield f"Failed work: {text(failed, f' of {attempts}, ')} of all ended ones"
+    for item in failed["items"]:
+        yield f"  {item['name']}: {text(item, ', ')}"
 
 
 def _change(change: Mapping[str, Any]) -> str:

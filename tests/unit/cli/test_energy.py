@@ -154,7 +154,10 @@ def test_the_change_and_failed_work_are_shown_where_asked_for(
             "charged_kwh": large,
             "unallocated_kwh": dict.fromkeys(small),
         },
-        "failed": {**lost, "items": [{**lost, "name": "text"}]},
+        "failed": {
+            **lost,
+            "items": [{**lost, "name": "text"}, {**lost, "name": "vision", "it_energy_kwh": 0.004}],
+        },
     }
     out = shown(api, capsys, compared, "--by", "project", "--compare", "--failed")
     assert "Against 2026-02-28 00:00 to 2026-03-01 00:00 UTC:" in out
@@ -163,5 +166,6 @@ def test_the_change_and_failed_work_are_shown_where_asked_for(
     assert "Unallocated: unknown" in out
     assert "Failed work: 1.50 kWh of 3 attempts, 12.5% of all ended ones" in out
     assert "text: 1.50 kWh, 12.5%" in out
+    assert "vision: 0.00400 kWh, 12.5%" in out  # and not 4.00 Wh
     query = parse_qs(api.asked[-1].query)
     assert (query["compare"], query["failed"]) == (["true"], ["true"])

@@ -1,0 +1,58 @@
+"""SQL of what the ended attempts of one project or user used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.repositories.energy.account import Owner
+from app.repositories.people.visibility import SEES_PROJECT_SQL, Viewer, sql_values
+
+_COLUMNS: dict[Owner, str] = {"project": "s.project_id", "user": "s.user_id"}
+
+_ENDED = """
+    SELECT a.status, s.currency, count(*) AS attempts,
+      count(*) - count(s.it_energy_kwh) AS unknown_it,
+      count(*) - count(s.facility_energy_kwh) AS unknown_facility,
+      count(*) - count(s.co2e_kg) AS unknown_co2e,
+      count(*) - count(s.cost) AS unknown_cost,
+      coalesce(sum(s.it_energy_kwh), 0) AS it_energy_kwh,
+      coalesce(sum(s.facility_energy_kwh), 0) AS facility_energy_kwh,
+      coalesce(sum(s.co2e_kg), 0) AS co2e_kg,
+      CAST(coalesce(sum(s.cost), 0) AS float8) AS cost,
+      array_agg(DISTINCT s.sources ->> 'facility_energy_kwh') AS energy_sources,
+      array_agg(DISTINCT s.sources ->> 'co2e_kg') AS co2e_sources,
+      array_agg(DISTINCT s.sources ->> 'cost') AS cost_sources
+    FROM spend AS s JOIN attempts AS a ON a.id = s.attempt_id
+    JOIN projects AS p ON p.id = s.project_id
+    WHERE {column} = :owner AND s.at >= :start AND s.at < :stop AND {sees}
+    GROUP BY 1, 2
+"""
+
+
+async def ended(
+    session: AsyncSession,
+    owner: Owner,
+    owner_id: UUID,
+    viewer: Viewer,
+    start: datetime,
+    stop: datetime,
+) -> Sequence[Any]:
+    """What the attempts used that ended in a range, by how they ended and by currency.
+
+    Args:
+        session: Database session.
+        owner: Whether ``owner_id`` is a project or a user.
+        owner_id: Its ID.
+        viewer: Who asks; attempts of projects that they may not see are skipped.
+        start: Beginning of the range.
+        stop: Its end, exclusive.
+    """
+    statement = _ENDED.format(column=_COLUMNS[owner], sees=SEES_PROJECT_SQL)
+    values = {"owner": owner_id, "start": start, "stop": stop, **sql_values(viewer)}
+    return (await session.execute(text(statement), values)).all()

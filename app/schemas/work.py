@@ -1,0 +1,70 @@
+"""What one project or user used: totals, trend, failed work, best run."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from app.schemas.common import Quantity, Unit, Wire
+from app.schemas.energy import EnergyChange, FailedFigures, Grain
+from app.schemas.fields import RunId, RunName
+
+
+class WorkPoint(Wire):
+    """The energy of one hour, day or month."""
+
+    start: datetime = Field(description="Its beginning (UTC).")
+    energy_kwh: Quantity = Field(description="IT energy charged to the runs in it.")
+
+
+class WorkSum(Wire):
+    """A sum over the price tags of attempts that ended in the range."""
+
+    value: float = Field(description="Sum of the known values.")
+    unit: Unit
+    source: Literal["counter", "integrated", "modelled", "estimated", "assumed"] | None = Field(
+        description="Weakest evidence behind it; null if no value is known."
+    )
+    unknown_attempts: int = Field(
+        description="Number of ended attempts of unknown value: the sum is at least this."
+    )
+
+
+class BestRun(Wire):
+    """The run with the most quality for its energy."""
+
+    run_id: RunId
+    name: RunName
+    metric: str = Field(description="Name of the score.", examples=["accuracy"])
+    split: str | None = Field(description="Data split of the score; null without one.")
+    quality: float = Field(description="The score.")
+    it_energy_kwh: Quantity = Field(description="IT energy of all its attempts.")
+    quality_per_kwh: float = Field(description="Score / IT energy, per kWh.")
+
+
+class WorkRead(Wire):
+    """What the runs of one project or user used in a range."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    name: str = Field(description="Name of the project or user.")
+    start: datetime = Field(alias="from", description="Beginning of the first hour (UTC).")
+    stop: datetime = Field(alias="to", description="End of the range, exclusive (UTC).")
+    grain: Grain = Field(description="Length of the buckets of `points`, in UTC.")
+    energy_kwh: Quantity = Field(
+        description="IT energy charged in the range, by running runs so far too."
+    )
+    before_kwh: Quantity = Field(description="The same in the period of this length before.")
+    change: EnergyChange = Field(description="The one against the other.")
+    points: list[WorkPoint] = Field(description="The energy over time.")
+    attempts: int = Field(description="Number of attempts that ended in the range.")
+    facility_energy_kwh: WorkSum = Field(description="Facility energy of their price tags.")
+    co2e_kg: WorkSum = Field(description="Location-based emissions of their price tags.")
+    costs: list[WorkSum] = Field(description="Cost of their price tags, one a currency.")
+    failed: FailedFigures = Field(description="Energy of attempts that led to no result.")
+    best: BestRun | None = Field(
+        description="The best one among the newest 50 ended runs; null without one."
+    )
+    best_reason: str | None = Field(description="Why there is none; null if there is one.")

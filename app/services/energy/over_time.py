@@ -1,0 +1,237 @@
+"""The energy account over time: each bucket's total, and its parts by use, place or owner."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from app.db import Session
+from app.repositories.energy import account as rows
+from app.repositories.energy.rollups import Grain, Range
+from app.schemas.common import Quantity
+from app.schemas.energy import EnergyBucket, EnergyGroup, EnergyOverTime, TimeBy
+from app.services.energy.account import only_total, quantity, require_node
+from app.services.energy.intervals import intervals
+from app.services.energy.labels import NO_USER, OTHER_PARTS, OTHER_PROJECTS, PRIVATE_PROJECTS
+from app.services.energy.ranges import Hours, InvalidEnergyRangeError, hours_of
+from app.services.principals import Principal
+from pricetag.accounting.bill.node_account import Account, Entry, accounts
+
+MOST_GROUPS = 8
+"""Number of groups with a name; the smallest of more are one."""
+
+LONGEST: Mapping[bool, Mapping[Grain, timedelta]] = {
+    False: {"hour": timedelta(days=31), "day": timedelta(days=366), "month": timedelta(days=3660)},
+    True: {"hour": timedelta(days=7), "day": timedelta(days=92), "month": timedelta(days=3660)},
+}
+"""Longest range by grain: of uses, and of places and owners, which are many rows."""
+
+USES = {
+    "charged_kwh": "charged to runs",
+    "running_kwh": "running runs so far",
+    "unallocated_kwh": "unallocated",
+    "undecided_kwh": "undecided",
+}
+NOT_CHARGED = "(not charged to runs)"
+NO_SITE = "(no site)"
+
+_Cells = dict[str, dict[datetime, list[Entry]]]
+"""Entries by group and bucket."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """Groups in their order, with the entries of each bucket; those of the lab by bucket."""
+
+    cells: _Cells
+    kinds: Mapping[str, str]
+
+
+async def over_time(
+    session: Session,
+    principal: Principal,
+    *,
+    start: datetime | None,
+    stop: datetime | None,
+    by: TimeBy,
+    grain: Grain | None,
+    node: str | None,
+    now: datetime | None = None,
+) -> EnergyOverTime:
+    """The account of a range, bucket by bucket, from the roll-ups.
+
+    Args:
+        session: Database session, only read.
+        principal: The caller; projects hidden from them are one group without a name.
+        start: Beginning of the first hour; a week before ``stop`` by default.
+        stop: End of the last hour; the end of the current hour by default.
+        by: What the parts of each bucket are.
+        grain: Length of the buckets, in UTC; by default the finest of at most about 100 buckets.
+        node: Only this node.
+        now: Present time; by default of the clocks of the server and of its database.
+
+    Raises:
+        InvalidEnergyRangeError: If the range is invalid, or too long for the grain.
+        NodeNotFoundError: If the node does not exist.
+    """
+    span = hours_of(start, stop, "month", now or datetime.now(UTC))
+    chosen = grain or fitting(span.stop - span.start)
+    _require_short(span, by, chosen)
+    if node is not None:
+        await require_node(session, node)
+    hours = Range(span.start, span.stop, node, now)
+    totals: dict[datetime, list[Entry]] = defaultdict(list)
+    for row in await rows.sums(session, chosen, hours):
+        if not row[0]:
+            totals[row.start].append(Entry._make(row[5:-1]))
+    starts = sorted(totals)
+    if by == "use":
+        whole = accounts([totals[at] for at in starts], intervals=intervals)
+        groups, parts = _by_use(whole)
+    else:
+        table = await _table(session, principal, by, chosen, hours, totals)
+        whole, groups, parts = _by_group(table, totals, starts)
+    return EnergyOverTime(
+        start=span.start,
+        stop=span.stop,
+        by=by,
+        grain=chosen,
+        node=node,
+        groups=groups,
+        buckets=[
+            EnergyBucket(start=at, total_kwh=_read(one.total_kwh), parts_kwh=of, flags=one.flags)
+            for at, one, of in zip(starts, whole, parts, strict=True)
+        ],
+    )
+
+
+def fitting(length: timedelta) -> Grain:
+    """The finest grain with at most about 100 buckets."""
+    if length <= timedelta(days=4):
+        return "hour"
+    return "day" if length <= timedelta(days=92) else "month"
+
+
+def _require_short(span: Hours, by: TimeBy, grain: Grain) -> None:
+    longest = LONGEST[by != "use"][grain]
+    if span.stop - span.start > longest:
+        raise InvalidEnergyRangeError(
+            f"{span.start.isoformat()} to {span.stop.isoformat()} spans"
+            f" {(span.stop - span.start).days} days; by {grain} and {by}, at most {longest.days}"
+            " days can be requested at once: choose a longer grain or a shorter range.",
+            field="grain",
+        )
+
+
+def _by_use(whole: Sequence[Account]) -> tuple[list[EnergyGroup], list[list[Quantity]]]:
+    used = [
+        name
+        for name in USES
+        if any(getattr(one, name).value != 0.0 for one in whole) or name == "charged_kwh"
+    ]
+    groups = [EnergyGroup(name=USES[name], kind="use") for name in used]
+    return groups, [[_read(getattr(one, name)) for name in used] for one in whole]
+
+
+async def _table(
+    session: Session,
+    principal: Principal,
+    by: TimeBy,
+    grain: Grain,
+    hours: Range,
+    totals: Mapping[datetime, Sequence[Entry]],
+) -> _Table:
+    cells: _Cells = defaultdict(lambda: defaultdict(list))
+    kinds: dict[str, str] = {}
+    if by == "project" or by == "user":
+        hidden = PRIVATE_PROJECTS if principal.project_id is None else OTHER_PROJECTS
+        for row in await rows.charges_over_time(session, by, principal.viewer, grain, hours):
+            name = (row.owner or NO_USER) if row.visible else hidden
+            kinds[name] = by if row.visible and row.owner else "others"
+            entry = Entry._make(row[3:-1])
+            used = entry.charged_j + entry.running_j
+            cells[name][row.start].append(only_total(entry, used))
+        merged = _few(cells, kinds)
+        rest = {
+            at: [only_total(one, one.total_j - one.charged_j - one.running_j) for one in entries]
+            for at, entries in totals.items()
+        }
+        merged.cells[NOT_CHARGED] = rest
+        return _Table(merged.cells, {**merged.kinds, NOT_CHARGED: "not-charged"})
+    if by == "node" or by == "component" or by == "site":
+        for row in await rows.sums_over_time(session, by, grain, hours):
+            name = _place(by, row)
+            kinds[name] = by if name != NO_SITE else "others"
+            entry = Entry._make(row[4:-1])
+            cells[name][row.start].append(only_total(entry, entry.total_j))
+    return _few(cells, kinds)
+
+
+def _place(by: TimeBy, row: Any) -> str:
+    if by == "site":
+        return str(row.site or NO_SITE)
+    return str(row.node_name) if by == "node" else f"{row.node_name} {row.component}"
+
+
+def _few(cells: _Cells, kinds: Mapping[str, str]) -> _Table:
+    """The largest groups by name, largest first; the others added up."""
+    sizes = {
+        name: sum(entry.total_j for entries in of.values() for entry in entries)
+        for name, of in cells.items()
+    }
+    ordered = sorted(cells, key=lambda name: (-sizes[name], name))
+    named = ordered if len(ordered) <= MOST_GROUPS + 1 else ordered[:MOST_GROUPS]
+    few: _Cells = {name: cells[name] for name in named}
+    chosen = {name: kinds[name] for name in named}
+    if len(named) < len(ordered):
+        others: dict[datetime, list[Entry]] = defaultdict(list)
+        for name in ordered[MOST_GROUPS:]:
+            for at, entries in cells[name].items():
+                others[at] += entries
+        few[OTHER_PARTS] = {at: _added(entries) for at, entries in others.items()}
+        chosen[OTHER_PARTS] = "others"
+    return _Table(few, chosen)
+
+
+def _added(entries: Sequence[Entry]) -> list[Entry]:
+    """Entries of one product added up, so that their sum is as quick as one."""
+    by_product: dict[tuple[Any, ...], Entry] = {}
+    for entry in entries:
+        product = (entry.kind, entry.name, entry.method, entry.gain_std_ratio)
+        before = by_product.get(product)
+        by_product[product] = (
+            entry
+            if before is None
+            else before._replace(
+                total_j=before.total_j + entry.total_j, hours=before.hours + entry.hours
+            )
+        )
+    return list(by_product.values())
+
+
+def _by_group(
+    table: _Table, totals: Mapping[datetime, list[Entry]], starts: Sequence[datetime]
+) -> tuple[list[Account], list[EnergyGroup], list[list[Quantity]]]:
+    names = list(table.cells)
+    wanted = [
+        _added(table.cells[name][at])
+        for at in starts
+        for name in names
+        if table.cells[name].get(at)
+    ]
+    figures = accounts([*(totals[at] for at in starts), *wanted], intervals=intervals)
+    whole, rest = figures[: len(starts)], iter(figures[len(starts) :])
+    nothing = Quantity(value=0.0, low=0.0, high=0.0, unit="kWh", source=None, reason=None)
+    parts = [
+        [_read(next(rest).total_kwh) if table.cells[name].get(at) else nothing for name in names]
+        for at in starts
+    ]
+    groups = [EnergyGroup(name=name, kind=table.kinds[name]) for name in names]
+    return whole, groups, parts
+
+
+def _read(figure: Any) -> Quantity:
+    return Quantity.model_construct(**quantity(figure))

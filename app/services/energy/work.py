@@ -1,0 +1,186 @@
+"""What one project or user used in a range: totals, trend, failed work, best run."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from app.db import Session
+from app.repositories.energy import account as rows
+from app.repositories.energy import work as work_rows
+from app.repositories.energy.account import Owner
+from app.repositories.energy.rollups import Range
+from app.schemas.common import Quantity
+from app.schemas.energy import EnergyChange, FailedFigures
+from app.schemas.work import BestRun, WorkPoint, WorkRead, WorkSum
+from app.services import access, insights, users
+from app.services.energy.account import change, only_total, quantity
+from app.services.energy.failed import figures_of
+from app.services.energy.intervals import intervals
+from app.services.energy.over_time import fitting
+from app.services.energy.ranges import hours_of
+from app.services.principals import Principal
+from app.services.runs.listing import RunFilter
+from pricetag.accounting.bill.node_account import Entry, accounts
+from pricetag.accounting.quantity.quantity import SOURCES, weakest
+from pricetag.accounting.quantity.quantity import Quantity as Figure
+
+DEFAULT_SPAN = timedelta(days=30)
+NEWEST = 50
+"""Number of ended runs among which the best one is looked for."""
+
+NO_SCORE = "none of the newest 50 ended runs has a score and a known energy"
+SMALLER_IS_BETTER = "of {metric}, less is better: a ratio to energy has no meaning"
+
+
+async def of_project(
+    session: Session, by: Principal, name: str, *, start: datetime | None, stop: datetime | None
+) -> WorkRead:
+    """What the runs of a project used.
+
+    Raises:
+        ProjectNotFoundError: If there is no such project, or it is a private one of others.
+        InvalidEnergyRangeError: If the range is invalid.
+    """
+    project = await access.require_project(session, by, name)
+    selected = RunFilter(project=name)
+    return await _read(session, by, "project", project.id, project.name, selected, start, stop)
+
+
+async def of_user(
+    session: Session, by: Principal, name: str, *, start: datetime | None, stop: datetime | None
+) -> WorkRead:
+    """What the runs of a user used, in the projects that the caller may see.
+
+    Raises:
+        UserNotFoundError: If there is no such user.
+        InvalidEnergyRangeError: If the range is invalid.
+    """
+    user = await users.find(session, name)
+    selected = RunFilter(user=user.name)
+    return await _read(session, by, "user", user.id, user.name, selected, start, stop)
+
+
+async def _read(
+    session: Session,
+    by: Principal,
+    owner: Owner,
+    owner_id: UUID,
+    name: str,
+    selected: RunFilter,
+    start: datetime | None,
+    stop: datetime | None,
+) -> WorkRead:
+    now = datetime.now(UTC)
+    if start is None and stop is None:
+        start = now.replace(minute=0, second=0, microsecond=0) - DEFAULT_SPAN
+    span = hours_of(start, stop, "month", now)
+    length = span.stop - span.start
+    grain = fitting(length)
+    hours = Range(span.start, span.stop)
+    own: dict[datetime, list[Entry]] = defaultdict(list)
+    for row in await rows.charges_over_time(session, owner, by.viewer, grain, hours):
+        if row.visible and row.owner == name:
+            own[row.start].append(_used(Entry._make(row[3:-1])))
+    before: list[Entry] = []
+    earlier = Range(span.start - length, span.start)
+    for row in await rows.sums_by_owner(session, owner, by.viewer, earlier):
+        if not row[0] and row.visible and row.owner == name:
+            before.append(_used(Entry._make(row[3:-1])))
+    everything = [entry for entries in own.values() for entry in entries]
+    starts = sorted(own)
+    figures = [
+        each.total_kwh
+        for each in accounts([everything, before, *(own[at] for at in starts)], intervals=intervals)
+    ]
+    total, total_before = (_or_nothing(figure) for figure in figures[:2])
+    ended = await work_rows.ended(session, owner, owner_id, by.viewer, span.start, span.stop)
+    best, reason = await _best(session, by, selected)
+    return WorkRead(
+        name=name,
+        start=span.start,
+        stop=span.stop,
+        grain=grain,
+        energy_kwh=_quantity(total),
+        before_kwh=_quantity(total_before),
+        change=EnergyChange(**change(total, total_before)),
+        points=[
+            WorkPoint(start=at, energy_kwh=_quantity(figure))
+            for at, figure in zip(starts, figures[2:], strict=True)
+        ],
+        attempts=sum(row.attempts for row in ended),
+        facility_energy_kwh=_sum(ended, "facility_energy_kwh", "facility", "energy_sources", "kWh"),
+        co2e_kg=_sum(ended, "co2e_kg", "co2e", "co2e_sources", "kg"),
+        costs=_costs(ended),
+        failed=FailedFigures(**figures_of(ended, unknown="unknown_it")),
+        best=best,
+        best_reason=reason,
+    )
+
+
+def _used(entry: Entry) -> Entry:
+    return only_total(entry, entry.charged_j + entry.running_j)
+
+
+def _or_nothing(figure: Figure) -> Figure:
+    """Zero for an owner without runs: that nothing was used is known."""
+    return Figure.exact(0.0, "kWh", "counter") if figure.value is None else figure
+
+
+def _quantity(figure: Figure) -> Quantity:
+    return Quantity(**quantity(figure))
+
+
+def _sum(ended: Sequence[Any], name: str, unknown: str, sources: str, unit: str) -> WorkSum:
+    known = {source for row in ended for source in getattr(row, sources) if source in SOURCES}
+    return WorkSum(
+        value=sum(getattr(row, name) for row in ended),
+        unit=unit,
+        source=weakest(*known) if known else None,
+        unknown_attempts=sum(getattr(row, f"unknown_{unknown}") for row in ended),
+    )
+
+
+def _costs(ended: Iterable[Any]) -> list[WorkSum]:
+    by_currency: dict[str, list[Any]] = defaultdict(list)
+    for row in ended:
+        if row.currency is not None:
+            by_currency[row.currency].append(row)
+    return [
+        _sum(of, "cost", "cost", "cost_sources", currency)
+        for currency, of in sorted(by_currency.items())
+    ]
+
+
+async def _best(
+    session: Session, by: Principal, selected: RunFilter
+) -> tuple[BestRun | None, str | None]:
+    """The run with the most quality per kWh among the newest, or why there is none."""
+    nothing = dict.fromkeys(("metric", "split", "task", "data"))
+    read = await insights.frontier(
+        session, by, selected, metric="it_energy_kwh", wanted=nothing, limit=NEWEST
+    )
+    if read.score is None:
+        return None, NO_SCORE
+    if read.lower_is_better:
+        return None, SMALLER_IS_BETTER.format(metric=read.score.metric)
+    ranked = [
+        (point.quality / point.cost.value, point.quality, point)
+        for point in read.points
+        if point.status == "succeeded" and point.quality is not None and point.cost.value
+    ]
+    if not ranked:
+        return None, NO_SCORE
+    ratio, quality, best = max(ranked, key=lambda each: each[0])
+    return BestRun(
+        run_id=best.run_id,
+        name=best.name,
+        metric=read.score.metric,
+        split=read.score.split,
+        quality=quality,
+        it_energy_kwh=best.cost,
+        quality_per_kwh=ratio,
+    ), None

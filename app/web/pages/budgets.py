@@ -1,0 +1,177 @@
+"""Budgets: the list in the order in which they are used up, and each one's burn-down."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import Path, Query, Request, Response
+from fastapi.responses import RedirectResponse
+
+from app.api.access import BUDGETS, READ, SEE_BUDGET
+from app.api.deps import Caller, CurrentSession
+from app.db import Session
+from app.schemas.budgets import BudgetChange, BudgetCreate, BudgetRead
+from app.schemas.burn_down import WhatIfRead
+from app.services import burn_down
+from app.services.budgets import admin, outlook, what_if
+from app.services.errors import PricetagError
+from app.services.principals import Principal
+from app.web.forms import Form
+from app.web.links import rel
+from app.web.rendering import page_router, render, section
+from app.web.views import budget_form
+from app.web.views import budgets as budget_views
+from app.web.views import burn_down as burn_down_views
+from app.web.views.budget_form import BudgetForm, FormError
+from pricetag.recipes.yaml_text import YamlError, parse_yaml
+
+router = page_router()
+BudgetId = Annotated[uuid.UUID, Path(description="ID of the budget.")]
+OF_BUDGETS = section("show_budgets")
+LONGEST_RECIPE = 20_000
+
+
+@router.get("/budgets", dependencies=[READ])
+async def show_budgets(
+    request: Request, session: CurrentSession, caller: Caller, closed: bool = False
+) -> Response:
+    """The open budgets, those that are used up soonest first."""
+    read = await outlook.read(session, caller)
+    ended = []
+    if closed:
+        page = await admin.list_page(
+            session, caller, name=None, closed=True, cursor=None, limit=200
+        )
+        ended = budget_views.closed_rows(page.items)
+    return render(
+        request,
+        "budgets.html",
+        rows=budget_views.outlook(read.items),
+        at=read.at,
+        closed=ended,
+        shows_closed=closed,
+    )
+
+
+@router.get("/budgets/new", dependencies=[BUDGETS], openapi_extra=OF_BUDGETS)
+async def show_new_budget(request: Request) -> Response:
+    """The form of a new budget; its fields can be filled by the address."""
+    values = {**budget_form.NEW, **dict(request.query_params)}
+    return render(request, "budget_form.html", form=BudgetForm(values), budget=None)
+
+
+@router.post("/budgets/new", dependencies=[BUDGETS], openapi_extra=OF_BUDGETS)
+async def create_budget(
+    request: Request, session: CurrentSession, caller: Caller, fields: Form
+) -> Response:
+    """Makes a budget, or shows what is wrong with the form."""
+    try:
+        wanted = budget_form.checked(BudgetCreate, budget_form.create_body(fields))
+        async with session.begin_nested():
+            made = await admin.create(session, caller, wanted)
+    except (FormError, PricetagError) as error:
+        return _again(request, fields, error, None)
+    return RedirectResponse(rel(request, "show_budget", budget_id=made.id), 303)
+
+
+@router.get("/budgets/{budget_id}", dependencies=[SEE_BUDGET], openapi_extra=OF_BUDGETS)
+async def show_budget(
+    request: Request,
+    session: CurrentSession,
+    caller: Caller,
+    budget_id: BudgetId,
+    without: Annotated[list[uuid.UUID] | None, Query(max_length=200)] = None,
+    run: Annotated[str, Query(max_length=LONGEST_RECIPE)] = "",
+) -> Response:
+    """A budget's burn-down, and its state after a change of the open runs."""
+    read = await admin.read(session, caller, budget_id)
+    burn = await burn_down.read(session, caller, budget_id)
+    skipped = frozenset(without or ())
+    asked, problems = await _what_if(session, caller, read, skipped, run)
+    return render(
+        request,
+        "budget.html",
+        status=422 if problems else 200,
+        page=burn_down_views.burn_down(read, burn, skipped),
+        what_if=None if asked is None else burn_down_views.what_if(read, asked),
+        problems=problems,
+        run=run,
+        now=datetime.now(UTC),
+    )
+
+
+async def _what_if(
+    session: Session, caller: Principal, read: BudgetRead, without: frozenset[uuid.UUID], run: str
+) -> tuple[WhatIfRead | None, list[str]]:
+    """The budget after a change, or what is wrong with the change."""
+    if not without and not run.strip():
+        return None, []
+    try:
+        described = _described(run) if run.strip() else None
+        asked = await what_if.read(session, caller, read.id, without=without, run=described)
+    except YamlError as error:
+        return None, [f"The description is not YAML or JSON: {error}."]
+    except PricetagError as error:
+        several = [
+            f"{each.field}: {each.message}" if each.field else each.message
+            for each in getattr(error, "errors", ())
+        ]
+        return None, several or [error.message]
+    return asked, []
+
+
+def _described(text: str) -> object:
+    described = parse_yaml(text)
+    return described["run"] if isinstance(described, Mapping) and "run" in described else described
+
+
+@router.get("/budgets/{budget_id}/edit", dependencies=[BUDGETS], openapi_extra=OF_BUDGETS)
+async def edit_budget(
+    request: Request, session: CurrentSession, caller: Caller, budget_id: BudgetId
+) -> Response:
+    """The form to change a budget."""
+    read = await admin.read(session, caller, budget_id)
+    return render(request, "budget_form.html", form=budget_form.of_budget(read), budget=read)
+
+
+@router.post("/budgets/{budget_id}/edit", dependencies=[BUDGETS], openapi_extra=OF_BUDGETS)
+async def change_budget(
+    request: Request, session: CurrentSession, caller: Caller, budget_id: BudgetId, fields: Form
+) -> Response:
+    """Changes a budget, or shows what is wrong with the form."""
+    read = await admin.read(session, caller, budget_id)
+    try:
+        wanted = budget_form.checked(BudgetChange, budget_form.change_body(fields))
+        async with session.begin_nested():
+            await admin.change(session, caller, budget_id, wanted)
+    except (FormError, PricetagError) as error:
+        return _again(request, fields, error, read)
+    return RedirectResponse(rel(request, "show_budget", budget_id=budget_id), 303)
+
+
+@router.post("/budgets/{budget_id}/close", dependencies=[BUDGETS], openapi_extra=OF_BUDGETS)
+async def close_budget(
+    request: Request, session: CurrentSession, caller: Caller, budget_id: BudgetId
+) -> Response:
+    """Closes a budget."""
+    await admin.close(session, caller, budget_id)
+    return RedirectResponse(rel(request, "show_budget", budget_id=budget_id), 303)
+
+
+def _again(
+    request: Request,
+    fields: Mapping[str, str],
+    error: FormError | PricetagError,
+    read: BudgetRead | None,
+) -> Response:
+    """The form with what was typed, and what is wrong with it."""
+    status, code = 422, ""
+    if isinstance(error, PricetagError):
+        status, code = error.status, error.code
+        several: Any = getattr(error, "errors", ())
+        error = budget_form.rejected(several, error.field, error.message)
+    form = BudgetForm(fields, error.errors, is_unknown_scope=code == "unknown-scope")
+    return render(request, "budget_form.html", status=status, form=form, budget=read)

@@ -1,0 +1,220 @@
+"""Budgets as rows, with their state in words and their crossing dates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from app.schemas.budgets import BudgetRead
+from app.schemas.burn_down import BudgetOutlookItem, BurnCrossing
+from app.web.views.figures import FigureView, figure, money
+from pricetag.tag.figure import Figure
+from pricetag.tag.figures import Unit, counted, display_unit, ratio_text
+
+METRICS = {"facility_energy_kwh": "energy", "co2e_kg": "emissions", "cost": "cost"}
+WHAT = {
+    "facility_energy_kwh": "Facility energy",
+    "co2e_kg": "Emissions (CO2e, location-based)",
+    "cost": "Cost",
+}
+PERIODS = {
+    "total": "in total",
+    "week": "a week",
+    "month": "a month",
+    "quarter": "a quarter",
+    "year": "a year",
+}
+PARTS = ("limit", "spent", "running", "reserved", "left")
+SUM = "sum of price tags, whose intervals are on each run"
+
+Tone = Literal["bad", "near", "calm"]
+
+
+@dataclass(frozen=True, slots=True)
+class CrossingView:
+    """When a limit is reached, in words and times.
+
+    Attributes:
+        tone: `bad` if it is used up, `near` if it will or may be.
+        text: What happens, to be followed by the times.
+        at: Expected time.
+        low: Earliest time.
+        high: Latest time.
+        note: What else to know.
+    """
+
+    tone: Tone
+    text: str
+    at: datetime | None = None
+    low: datetime | None = None
+    high: datetime | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetView:
+    """A budget with its amounts in one unit.
+
+    Attributes:
+        budget: As the API returns it.
+        about: What it limits, in words.
+        repeats: Its period, in words.
+        amounts: `limit`, `spent`, `running`, `reserved` and `left`.
+        used_text: Share of the limit that is used.
+        used_ratio: The same as a number; None if the limit is 0.
+        does: What it does when it is used up.
+        evidence: The spent amount by evidence.
+        alerts: Crossed thresholds and their times.
+        thresholds: All thresholds.
+    """
+
+    budget: BudgetRead
+    about: str
+    repeats: str
+    amounts: Mapping[str, FigureView]
+    used_text: str
+    used_ratio: float | None
+    does: str
+    evidence: Sequence[tuple[str, FigureView]]
+    alerts: Sequence[tuple[str, datetime]]
+    thresholds: str
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the limit is used up."""
+        return self.budget.spent + self.budget.running >= self.budget.limit
+
+
+@dataclass(frozen=True, slots=True)
+class OutlookRow:
+    """A budget of the list."""
+
+    view: BudgetView
+    crossing: CrossingView
+    expected: FigureView
+
+
+def unit_of(budget: BudgetRead) -> Unit:
+    """The one unit of all of a budget's amounts."""
+    largest = max(getattr(budget, part) for part in PARTS)
+    return display_unit(budget.limit or largest, budget.unit)
+
+
+def amount(
+    value: float,
+    budget: BudgetRead,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    source: str | None = None,
+    provisional: bool = False,
+) -> FigureView:
+    """An amount in the unit of its budget."""
+    shape = Figure(value, low, high, budget.unit, source)
+    if budget.metric == "cost":
+        return money(shape, provisional=provisional)
+    return figure(shape, shown=unit_of(budget), provisional=provisional)
+
+
+def budget(read: BudgetRead) -> BudgetView:
+    """The view of a budget."""
+    weakest = _weakest(read.by_source)
+    amounts = {
+        "limit": amount(read.limit, read),
+        "spent": amount(read.spent, read, source=weakest),
+        "running": amount(read.running, read, provisional=read.running > 0),
+        "reserved": amount(read.reserved, read, source="estimated" if read.reserved else None),
+        "left": amount(read.left, read),
+    }
+    return BudgetView(
+        budget=read,
+        about=f"{METRICS[read.metric].capitalize()} of {scope(read)}",
+        repeats=PERIODS[read.period],
+        amounts=amounts,
+        used_text="" if read.used_ratio is None else ratio_text(read.used_ratio),
+        used_ratio=read.used_ratio,
+        does=_does(read),
+        evidence=[
+            (source, amount(value, read, source=source))
+            for source, value in sorted(read.by_source.items(), key=lambda item: -item[1])
+        ],
+        alerts=[(_percent(alert.threshold_ratio), alert.at) for alert in read.alerts],
+        thresholds=", ".join(_percent(ratio) for ratio in read.thresholds),
+    )
+
+
+def _percent(ratio: float) -> str:
+    return f"{100 * ratio:.10g}%"
+
+
+def _weakest(by_source: Mapping[str, float]) -> str | None:
+    order = ("counter", "integrated", "modelled", "estimated", "assumed")
+    found = [source for source in order if by_source.get(source)]
+    return found[-1] if found else None
+
+
+def scope(read: BudgetRead) -> str:
+    """What a budget covers, in words."""
+    if read.scope == "lab":
+        return "the lab"
+    if read.scope == "experiment":
+        return f"experiment {read.experiment} of {read.project}"
+    return f"{read.scope} {read.project or read.user or 'unknown'}"
+
+
+def _does(read: BudgetRead) -> str:
+    does = ["rejects runs that would exceed it"] if read.refuses else []
+    does += ["stops running jobs once it is used up"] if read.stops else []
+    return " and ".join(does) if does else "only warns"
+
+
+def crossing(read: BurnCrossing, *, is_over: bool) -> CrossingView:
+    """When a budget is used up, in words."""
+    if is_over:
+        return CrossingView("bad", "used up")
+    if read.low is None:
+        return CrossingView("calm", "not expected to be used up", note=_sentence(read.reason))
+    if read.at is None:
+        return CrossingView(
+            "near", "may be used up from", low=read.low, note=_sentence(read.reason)
+        )
+    return CrossingView("near", "expected to be used up", at=read.at, low=read.low, high=read.high)
+
+
+def _sentence(text: str | None) -> str:
+    return "" if not text else f"{text[0].upper()}{text[1:]}."
+
+
+def outlook(items: Sequence[BudgetOutlookItem]) -> list[OutlookRow]:
+    """The rows of the list, in its order."""
+    rows = []
+    for item in items:
+        view = budget(item.budget)
+        expected = item.expected
+        rows.append(
+            OutlookRow(
+                view,
+                crossing(item.crossing, is_over=view.is_over),
+                amount(
+                    expected.value,
+                    item.budget,
+                    low=expected.low,
+                    high=expected.high,
+                    source="estimated" if expected.open_runs else None,
+                ),
+            )
+        )
+    return rows
+
+
+def closed_rows(budgets: Sequence[BudgetRead]) -> list[BudgetView]:
+    """Closed budgets."""
+    return [budget(read) for read in budgets if read.closed_at is not None]
+
+
+def open_runs_text(known: int, unknown: int) -> str:
+    """How many open runs an expectation has, in words."""
+    text = counted(known, "open run")
+    return text if not unknown else f"{text}, and {unknown:,} of unknown use that are not in it"
