@@ -131,7 +131,7 @@ async def monthly_means(
 async def recorded_hours(
     session: AsyncSession, zone: str, start: datetime, stop: datetime
 ) -> Sequence[Any]:
-    """Rows of hour, g_per_kwh, series_id, relative_std_ratio, source, its URL, basis and license."""
+    """Rows of each recorded hour: its value, and its series with source, basis and license."""
     values = {"zone": zone, "start": start, "stop": stop}
     return (await session.execute(text(_LATEST), values)).all()
 
