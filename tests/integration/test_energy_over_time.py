@@ -186,7 +186,7 @@ async def test_a_site_is_shown_hour_by_hour_with_gaps_load_and_later_starts(api:
     await posted(api, "/v1/carbon/import", series("DE", hours_csv(*rows)))
     async with api.database.session_scope() as session:
         await fill(session)
-    query = {**RANGE, "site": "hall", "duration_h": 1}
+    query: dict[str, Any] = {**RANGE, "site": "hall", "duration_h": 1}
     shown = (await api.viewer.get("/v1/carbon/hours", params=query)).json()
     assert (shown["zone"], len(shown["hours"])) == ("DEU", 72)
     assert shown["gaps"] == [{"first": (NOON + 30 * HOUR).isoformat()[:19] + "Z", "hours": 2}]
