@@ -15,7 +15,7 @@ from app.cancellation import heed_cancellation
 from app.db import Database
 from app.queue import entries
 from app.repositories.outage import OUTAGES
-from app.services import events, execution, waiting, web_sessions
+from app.services import charts, events, execution, waiting, web_sessions
 from app.services.alarms import Alarms
 from app.services.attempts import block_checks, packing
 from app.services.budgets.upkeep import BalanceUpkeep
@@ -91,6 +91,7 @@ async def tidy(database: Database) -> None:
         dropped = await events.forget_passing(session)
         await waiting.forget_the_dead(session)
         await web_sessions.forget_ended(session)
+        await charts.forget_unused(session)
     log.debug("deleted %d progress and power events of finished runs", dropped)
 
 

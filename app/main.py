@@ -83,6 +83,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             ("database", lambda: keep_database_up(config)),
         ):
             yield
+        await resources.charts.close()
         await database.dispose()
 
     app = FastAPI(

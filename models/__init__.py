@@ -4,6 +4,7 @@ from models.attempt import Artifact, Attempt, RejectedRecord, Stage
 from models.balance import Reserve, ReserveBalance, RunCount, SpendBalance, SpendRepeat
 from models.base import Base
 from models.budget import AuditEntry, Budget, BudgetAlert, Quote, Spend
+from models.chart import Chart
 from models.energy import Baseline, EnergyHour
 from models.energy_rollup import (
     EnergyPending,
@@ -36,6 +37,7 @@ __all__ = [
     "BudgetAlert",
     "CarbonHour",
     "CarbonSeries",
+    "Chart",
     "EnergyHour",
     "EnergyPending",
     "EnergyRollupDay",

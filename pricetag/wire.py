@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NotRequired, TypedDict
 
 ReportFormat = Literal["html", "pdf", "tex", "md", "csv", "json"]
+ChartFormat = Literal["svg", "png", "pdf", "json", "csv"]
 ReportTable = Literal["glue"]
 
 

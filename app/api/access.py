@@ -20,7 +20,9 @@ from app.api.deps import Caller
 from app.schemas.common import Role
 from app.services.principals import RoleRequiredError
 
-About = Literal["lab", "run", "report", "budget", "project", "posted-project", "user", "session"]
+About = Literal[
+    "lab", "run", "report", "chart", "budget", "project", "posted-project", "user", "session"
+]
 Need = Literal["author", "owner", "self"]
 
 
@@ -35,7 +37,7 @@ class Access:
     Attributes:
         role: Lowest role of the token; None if no token is needed.
         to: Purpose of the operation, for the error message.
-        about: Object of the operation. A run, report, budget or project does not exist (404)
+        about: Object of the operation. A run, report, chart, budget or project does not exist (404)
             for callers who may not see its project; posting to such a project is forbidden
             (403). A session does not exist for others than its user. Lists skip hidden objects.
         need: Requirement in addition to the role, except for administrators: to have posted the
@@ -82,6 +84,7 @@ OWN_SESSION = rule("ingest", "end a session", "session")
 READ = rule("viewer")
 SEE_RUN = rule("viewer", about="run")
 SEE_REPORT = rule("viewer", about="report")
+SEE_CHART = rule("viewer", about="chart")
 SEE_BUDGET = rule("viewer", about="budget")
 SEE_PROJECT = rule("viewer", about="project")
 POST_RUN = rule("member", "post runs", "posted-project")

@@ -17,6 +17,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.api import browsers
 from app.api.body import read_body
+from app.charts.drawing import Drawing
 from app.db import Database, Session
 from app.edge.proxies import came_from
 from app.schemas.common import Moment
@@ -44,6 +45,7 @@ class Resources:
     hub: EventHub
     artifact_root: Path = field(init=False)
     live: LiveHub = field(init=False)
+    charts: Drawing = field(default_factory=Drawing)
     alarms: Alarms = field(default_factory=Alarms)
     notices: Alarms = field(default_factory=Alarms)
 

@@ -62,6 +62,10 @@ class FrontierStep(Wire):
         description="Additional cost for each additional unit of quality, against the step "
         "before; null for the first."
     )
+    marginal_price: Quantity = Field(
+        description="The same with its interval, from the lowest to the highest difference of both "
+        "costs; unknown for the first."
+    )
     is_costlier: bool | None = Field(
         description="Whether the cost is larger than that of the step before by more than both "
         "intervals; null for the first."
@@ -94,6 +98,7 @@ class FrontierRead(Wire):
         "`unit`, without runs that were scored on another task or other data; null if unknown."
     )
     wasted_reason: str | None = Field(description="Why it is unknown; null if it is known.")
+    wasted_cost: Quantity = Field(description="The same with its interval and its evidence.")
     without_quality: int = Field(description="Number of runs without this score.")
     is_whole: bool = Field(
         description="Whether these are all selected runs; if not, the newest ones."
@@ -136,4 +141,65 @@ class CompressionLedger(Wire):
     items: Items[CompressionRead]
     is_whole: bool = Field(
         description="Whether all selected runs were looked through; if not, the newest ones."
+    )
+
+
+class BestOfTrials(Wire):
+    """The expected best score of some trials of a method."""
+
+    trials: int = Field(description="Number of trials.", ge=1)
+    cost: float = Field(description="Their cost, in `unit`: their number times the mean cost.")
+    expected: float = Field(description="Expected best score.")
+    low: float = Field(
+        description="Lower end of the range in which the best score is in 95% of searches."
+    )
+    high: float = Field(description="Upper end of this range.")
+
+
+class MethodCurve(Wire):
+    """The trials of one method."""
+
+    name: str = Field(description="The method: a tag, or stage kinds joined by `+`.")
+    trials: int = Field(description="Number of its runs with the score.")
+    unscored: int = Field(
+        description="Number of its runs without the score, such as failed ones; their cost counts."
+    )
+    mean_cost: Quantity = Field(
+        description="Cost of all its runs, divided by the number of those with the score."
+    )
+    points: list[BestOfTrials] = Field(
+        description="The curve, up to the number of trials that were made; empty with a `reason`."
+    )
+    reason: str | None = Field(description="Why there is no curve; null if there is.")
+
+
+class CurveCrossing(Wire):
+    """Where the better of two methods changes."""
+
+    first: str = Field(description="One method.")
+    second: str = Field(description="The other method.")
+    cost: float = Field(description="Cost at which their curves cross, in `unit`.")
+
+
+class ExpectedValidationRead(Wire):
+    """Expected best score against cost, by method."""
+
+    metric: str = Field(description="The cost: a figure of the price tag.")
+    unit: Unit
+    kind: ScoreKind | None = Field(
+        description="The score, with the task and the data of the runs; null if no run has one."
+    )
+    kinds: list[ScoreKind] = Field(
+        description="All kinds of scores that the selected runs have, that of most runs first; "
+        "choose one by `quality`, `split`, `task` and `data`."
+    )
+    lower_is_better: bool = Field(description="Whether a smaller score is better.")
+    with_replacement: bool = Field(
+        description="Whether the estimator draws with replacement, which is biased downwards."
+    )
+    methods: list[MethodCurve] = Field(description="The methods, that of most trials first.")
+    crossings: list[CurveCrossing] = Field(description="Where curves cross, by cost.")
+    projects: list[str] = Field(description="Projects of the runs.")
+    is_whole: bool = Field(
+        description="Whether these are all selected runs; if not, the newest ones."
     )

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from app.db import Session
 from app.repositories.price_tags import reports
 from app.schemas.insights import (
+    BestOfTrials,
     CompressionLedger,
     CompressionRead,
+    CurveCrossing,
+    ExpectedValidationRead,
     FrontierPoint,
     FrontierRead,
     FrontierStep,
+    MethodCurve,
     ScoreKind,
     ScoreName,
 )
@@ -21,8 +25,10 @@ from app.schemas.runs import RunSummary
 from app.services.principals import Principal
 from app.services.runs import listing
 from app.services.runs.listing import RunFilter
+from pricetag.tag import best_of_k
+from pricetag.tag.best_of_k import Method
 from pricetag.tag.evaluated import NOT_RECORDED, Evaluated, ScoredRun, kinds
-from pricetag.tag.frontier import frontier_of, variant_rows
+from pricetag.tag.frontier import frontier_of, marginal_prices, variant_rows, wasted_cost
 from pricetag.tag.matches import LOWER_IS_BETTER
 from pricetag.tag.ratios import Metric
 from pricetag.tag.view import TagView
@@ -88,6 +94,7 @@ async def frontier(
         )
         for (run, _), point in zip(tagged, result.points, strict=True)
     ]
+    is_lower = kind is not None and kind.metric in LOWER_IS_BETTER
     units = {
         point.cost.unit
         for point in result.points
@@ -99,15 +106,23 @@ async def frontier(
         score=None if kind is None else ScoreName(metric=kind.metric, split=kind.split),
         kind=next((_shown(each, count) for each, count in all_kinds if each == kind), None),
         kinds=[_shown(each, count) for each, count in all_kinds],
-        lower_is_better=kind is not None and kind.metric in LOWER_IS_BETTER,
+        lower_is_better=is_lower,
         points=points,
         steps=[
-            FrontierStep(run_id=view.document.run_id, price=price, is_costlier=is_costlier)
-            for view, price, is_costlier in result.steps
+            FrontierStep(
+                run_id=view.document.run_id,
+                price=price,
+                marginal_price=marginal.as_dict(),
+                is_costlier=is_costlier,
+            )
+            for (view, price, is_costlier), marginal in zip(
+                result.steps, marginal_prices(result), strict=True
+            )
         ],
         reason=result.reason,
         wasted=result.wasted,
         wasted_reason=result.wasted_reason,
+        wasted_cost=wasted_cost(result, lower_is_better=is_lower).as_dict(),
         without_quality=sum(point.quality is None for point in points),
         is_whole=is_whole,
     )
@@ -149,3 +164,90 @@ async def compressions(
                 )
             )
     return CompressionLedger(items=items, is_whole=is_whole)
+
+
+async def expected_validation(
+    session: Session,
+    by: Principal,
+    filters: RunFilter,
+    *,
+    metric: Metric,
+    wanted: Mapping[str, str | None],
+    methods: Sequence[str],
+    with_replacement: bool,
+    limit: int,
+) -> ExpectedValidationRead:
+    """Expected best score of k trials against their cost, by method.
+
+    Args:
+        session: Database session, only read.
+        by: The caller.
+        filters: Filters of the runs.
+        metric: The cost.
+        wanted: Wanted metric, split, task and data of the score; where None, those that most
+            runs have.
+        methods: Tags; each is a method, whose trials are the runs with the tag. Without any, runs
+            with the same stage kinds are one method.
+        with_replacement: Whether to use the estimator with replacement.
+        limit: Maximum number of runs.
+
+    Raises:
+        NotFoundError: If the project or experiment does not exist, or is hidden from the caller.
+    """
+    tagged, is_whole = await _tags(session, by, filters, limit)
+    recipes = await reports.recipes_of(session, [run.id for run, _ in tagged])
+    runs: dict[str, list[ScoredRun]] = {name: [] for name in methods}
+    scored = []
+    projects = set()
+    for run, view in tagged:
+        names = [name for name in methods if name in run.tags] if methods else [run.kind]
+        if not names:
+            continue
+        trial = ScoredRun(view, recipes[run.id])
+        scored.append(trial)
+        projects.add(run.project)
+        for name in names:
+            runs.setdefault(name, []).append(trial)
+    all_kinds = kinds(scored)
+    kind = next((each for each, _ in all_kinds if _is_wanted(each, wanted)), None)
+    curves = best_of_k.methods(runs, metric, kind, with_replacement=with_replacement)
+    curves.sort(key=lambda method: (-method.trials, method.name))
+    units = {method.cost.unit for method in curves if method.cost.value is not None}
+    is_one = len(units) <= 1  # curves over different currencies cross nowhere
+    return ExpectedValidationRead(
+        metric=metric,
+        unit=min(units) if len(units) == 1 else _unit(metric),
+        kind=next((_shown(each, count) for each, count in all_kinds if each == kind), None),
+        kinds=[_shown(each, count) for each, count in all_kinds],
+        lower_is_better=kind is not None and kind.metric in LOWER_IS_BETTER,
+        with_replacement=with_replacement,
+        methods=[_method_curve(method) for method in curves],
+        crossings=[
+            CurveCrossing(first=each.first, second=each.second, cost=each.cost)
+            for each in (best_of_k.crossings(curves) if is_one else [])
+        ],
+        projects=sorted(projects),
+        is_whole=is_whole,
+    )
+
+
+def _method_curve(method: Method) -> MethodCurve:
+    mean = method.cost.value
+    points = [] if mean is None else method.best
+    return MethodCurve(
+        name=method.name,
+        trials=method.trials,
+        unscored=method.unscored,
+        mean_cost=method.cost.as_dict(),
+        points=[
+            BestOfTrials(
+                trials=best.k,
+                cost=best.k * (mean or 0.0),
+                expected=best.expected,
+                low=best.low,
+                high=best.high,
+            )
+            for best in points
+        ],
+        reason=method.reason,
+    )

@@ -76,6 +76,7 @@ def render(
         "version": pricetag.__version__,
         "here": here(request),
         "rel": partial(links.rel, request),
+        "to": partial(links.to, request),
         "asset": partial(links.asset, request),
         "has_page": partial(links.has_page, request),
         **view,

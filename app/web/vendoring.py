@@ -14,6 +14,7 @@ import tarfile
 import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ class VendoringError(RuntimeError):
 
 
 def manifest() -> Mapping[str, Any]:
-    """The manifest: `file`, one for each committed file, and `icons`."""
+    """The manifest: `file`, one for each committed file, `bundle` and `icons`."""
     return tomllib.loads(MANIFEST.read_text(encoding="utf-8"))
 
 
@@ -88,6 +89,23 @@ def sprite(glyphs: Mapping[str, bytes], version: str) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
+def bundle() -> bytes:
+    """Vega as a module of its own, made anew from the installed package.
+
+    Raises:
+        VendoringError: If another version of the package is installed.
+    """
+    import vl_convert
+
+    listed = manifest()["bundle"]
+    installed = metadata.version(listed["package"])
+    if installed != listed["version"]:
+        raise VendoringError(
+            f"{listed['package']} {installed} is installed, and {listed['version']} in the manifest"
+        )
+    return vl_convert.javascript_bundle(listed["exports"]).encode()
+
+
 def contents() -> Iterator[tuple[str, str, bytes]]:
     """``(path, hash in the manifest, content)`` of each file, fetched anew."""
     listed = manifest()
@@ -97,6 +115,7 @@ def contents() -> Iterator[tuple[str, str, bytes]]:
             file["sha256"],
             package(file["package"], file["version"])[file["inside"]],
         )
+    yield listed["bundle"]["path"], listed["bundle"]["sha256"], bundle()
     icons = listed["icons"]
     drawings = package(icons["package"], icons["version"])
     glyphs = {name: drawings[f"icons/{glyph}.svg"] for name, glyph in icons["glyphs"].items()}

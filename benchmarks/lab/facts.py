@@ -37,6 +37,7 @@ QUERIES = {
     "token": "SELECT id FROM tokens WHERE name = 'laptop' ORDER BY id LIMIT 1",
     "budget": "SELECT id FROM budgets ORDER BY name LIMIT 1",
     "object": "SELECT object_id FROM audit_log WHERE object_kind = 'budget' ORDER BY id LIMIT 1",
+    "chart": "SELECT sha256 FROM charts ORDER BY used_at DESC LIMIT 1",
     "middle": """
         SELECT id, name, created_at, finished_at FROM runs WHERE finished_at IS NOT NULL
         AND created_at < (SELECT min(created_at) + (max(created_at) - min(created_at)) / 2

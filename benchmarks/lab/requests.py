@@ -26,6 +26,7 @@ SORTS: tuple[str, ...] = get_args(RunSort)
 GROUPINGS: tuple[str, ...] = get_args(EnergyBy)
 FORMATS: tuple[str, ...] = get_args(ReportFormat)
 UNKNOWN = "nowhere"
+CHART_LOOKS = (("light", "wide"), ("dark", "narrow"))
 NEVER = "prune+prune"
 """A kind that nobody has."""
 
@@ -407,6 +408,20 @@ def insights(facts: Facts) -> Iterator[Ask]:
         yield Ask("getFrontier", f"frontier, {title}", "/v1/insights/frontier", queries=frontier)
         path = "/v1/insights/compressions"
         yield Ask("listCompressions", f"compressions, {title}", path, queries=ledger)
+        path = "/v1/insights/expected-validation"
+        curves = [{**query, **score}, {**query, "method": "baseline", "with_replacement": "true"}]
+        title = f"expected validation, {title}"
+        yield Ask("getExpectedValidation", title, path, queries=curves)
+    chart = facts["chart"] or "0" * 64  # stored once somebody opens a page with a chart
+    for fmt in ("svg", "png", "pdf", "json", "csv"):
+        yield Ask(
+            "getChart",
+            f"a chart as {fmt}",
+            f"/v1/charts/{chart}.{fmt}",
+            queries=[{"theme": theme, "size": size} for theme, size in CHART_LOOKS],
+            callers=ADMIN,
+            is_missing=facts["chart"] is None,
+        )
 
 
 def people(facts: Facts) -> Iterator[Ask]:

@@ -165,6 +165,10 @@ class LabCalls(Connection):
         """What compression cost and saves; filters as ``GET /v1/insights/compressions`` has."""
         return self._get("/v1/insights/compressions", filters)
 
+    def expected_validation(self, **filters: Any) -> dict[str, Any]:
+        """Expected best score by cost, as ``GET /v1/insights/expected-validation`` has it."""
+        return self._get("/v1/insights/expected-validation", filters)
+
     def create_budget(self, budget: Mapping[str, Any]) -> dict[str, Any]:
         """Creates a budget; fields as ``POST /v1/budgets`` has them."""
         return self._json("POST", "/v1/budgets", budget)

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from pricetag.accounting.document.records import PriceTag
 from pricetag.client.connection import Connection, path_segment
-from pricetag.wire import ReportFormat, ReportTable
+from pricetag.wire import ChartFormat, ReportFormat, ReportTable
 
 
 class PriceCalls(Connection):
@@ -74,6 +74,20 @@ class PriceCalls(Connection):
         if seeds is not None:
             query["seeds"] = seeds
         return self._get("/v1/comparisons", query)
+
+    def chart(
+        self, sha256: str, fmt: ChartFormat, *, theme: str = "light", size: str = "wide"
+    ) -> bytes:
+        """A chart of a page in one format, ready to write to a file.
+
+        Args:
+            sha256: Hash of the chart, from its page.
+            fmt: svg, png, pdf, json (Vega-Lite) or csv.
+            theme: light, dark or print.
+            size: wide or narrow.
+        """
+        path = f"/v1/charts/{path_segment(sha256)}.{fmt}"
+        return self._send("GET", path, params={"theme": theme, "size": size}).content
 
     def create_report(
         self,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pricetag.accounting.quantity.quantity import weakest
 from pricetag.accounting.work.frontier import Outcome, frontier, spent_in_vain
 from pricetag.tag.evaluated import NO_SCORE, Evaluated, ScoredRun, why_not
 from pricetag.tag.figure import Figure
@@ -67,7 +69,7 @@ def frontier_of(runs: Sequence[ScoredRun], metric: Metric, kind: Evaluated | Non
         metric: The cost.
         kind: The quality; runs that were scored on another task or other data are not ranked.
     """
-    points = _points(runs, metric, kind)
+    points = points_of(runs, metric, kind)
     units = {p.cost.unit for p in points if p.is_counted and p.cost.value is not None}
     if len(units) > 1:
         mixed = f"different units: {', '.join(sorted(units))}"
@@ -95,7 +97,14 @@ def frontier_of(runs: Sequence[ScoredRun], metric: Metric, kind: Evaluated | Non
     )
 
 
-def _points(runs: Sequence[ScoredRun], metric: Metric, kind: Evaluated | None) -> list[Point]:
+def points_of(runs: Sequence[ScoredRun], metric: Metric, kind: Evaluated | None) -> list[Point]:
+    """Cost and quality of some runs.
+
+    Args:
+        runs: The runs.
+        metric: The cost.
+        kind: The quality.
+    """
     split = None if kind is None else kind.split
     scores = [None if kind is None else run.scores().get(kind) for run in runs]
     stated = {
@@ -130,6 +139,55 @@ def _wasted(points: Sequence[Point], sign: float) -> tuple[float | None, str | N
         quality = None if point.quality is None else sign * point.quality
         outcomes.append((point.cost.value, quality))
     return (spent_in_vain(outcomes), None) if outcomes else (None, NO_RUNS)
+
+
+def marginal_prices(result: Frontier) -> list[Figure]:
+    """The price of a further unit of quality at each step, with its interval.
+
+    The interval goes from the lowest to the highest difference of both costs; of the first step
+    there is no price.
+    """
+    by_run = {point.run.tag.document.run_id: point for point in result.points}
+    steps = [by_run[view.document.run_id] for view, _, _ in result.steps]
+    prices = [Figure.unknown("the cheapest run of the frontier")] if steps else []
+    for before, after in itertools.pairwise(steps):
+        prices.append(_price(before, after))
+    return prices
+
+
+def _price(before: Point, after: Point) -> Figure:
+    more = abs((after.quality or 0.0) - (before.quality or 0.0))
+    first, last = before.cost, after.cost
+    if first.value is None or last.value is None or not more:
+        return Figure.unknown(str(first.reason or last.reason), last.unit)
+    low = (_or(last.low, last) - _or(first.high, first)) / more
+    high = (_or(last.high, last) - _or(first.low, first)) / more
+    value = (last.value - first.value) / more
+    return Figure(value, low, high, last.unit, _weakest([first, last]))
+
+
+def wasted_cost(result: Frontier, *, lower_is_better: bool) -> Figure:
+    """Cost of the runs that ended after the last improvement, with the ends of all intervals."""
+    if result.wasted is None:
+        return Figure.unknown(str(result.wasted_reason))
+    sign = -1.0 if lower_is_better else 1.0
+    best, since = float("-inf"), list[Figure]()
+    counted = [point for point in result.points if point.is_counted]
+    for point in counted:
+        if point.quality is not None and sign * point.quality > best:
+            best, since = sign * point.quality, []
+        else:
+            since.append(point.cost)
+    unit = counted[0].cost.unit
+    if not since:
+        return Figure.exact(0.0, unit, _weakest([point.cost for point in counted]))
+    low, high = (sum(_or(getattr(cost, end), cost) for cost in since) for end in ("low", "high"))
+    return Figure(result.wasted, low, high, unit, _weakest(since))
+
+
+def _weakest(costs: Sequence[Figure]) -> str | None:
+    sources = [cost.source for cost in costs if cost.source is not None]
+    return weakest(*sources) if sources else None  # type: ignore[arg-type]
 
 
 def variant_rows(tag: TagView) -> Mapping[str, Any] | None:

@@ -73,6 +73,8 @@ REQUESTS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "getQueue": ({}, {}),
     "getFrontier": ({}, {}),
     "listCompressions": ({}, {}),
+    "getExpectedValidation": ({}, {}),
+    "getChart": ({"sha256": "{chart}", "fmt": "json"}, {}),
     "streamLab": ({}, {"params": {"follow": "false"}}),
     "getRunPriceTag": ({"run_id": "{finished}"}, {}),
     "listRunPriceTags": ({"run_id": "{finished}"}, {}),
@@ -203,7 +205,7 @@ def expected(operation_id: str, access: Access, caller: Caller, target: Target) 
     visible = sees(caller, target)
     if access.about == "posted-project" and not visible:
         return 403
-    if access.about in ("run", "report", "budget", "project") and not visible:
+    if access.about in ("run", "report", "chart", "budget", "project") and not visible:
         return 404
     if access.need == "author" and caller not in ("member", "admin"):
         return 403

@@ -19,6 +19,7 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from app.api.deps import Resources
+from app.charts.chart import Chart
 from app.db import Database, Session
 from app.main import create_app
 from app.repositories.people import projects as project_rows
@@ -28,7 +29,7 @@ from app.schemas.reports import ReportCreate
 from app.schemas.sites import SiteCreate
 from app.schemas.tokens import TokenCreate
 from app.schemas.users import UserCreate, UserTokenCreate
-from app.services import reports, series, sign_in_links, tokens, users, web_sessions
+from app.services import charts, reports, series, sign_in_links, tokens, users, web_sessions
 from app.services.budgets import admin as budget_admin
 from app.services.events import EventHub
 from app.services.factors import sites
@@ -168,6 +169,8 @@ async def _things(session: Session, people: Mapping[Caller, Principal], target: 
             }
         )
         budgets[scope] = (await budget_admin.create(session, admin, wanted_budget)).id
+    chart = Chart("test", "t", f"of {target}", [], [], {}, frozenset({target}))
+    await charts.keep(session, [chart])
     artifacts = (await series.artifacts(session, finished)).items
     user = await users.get(session, member.user_id)
     begun = await web_sessions.begin(session, user, "link")
@@ -186,6 +189,7 @@ async def _things(session: Session, people: Mapping[Caller, Principal], target: 
         "report": report.id,
         "budget": budgets["project"],
         "experiment_budget": budgets["experiment"],
+        "chart": chart.sha256,
         "artifact": artifacts[0].id,
         "member": member.user_id,
         "token": member.token_id,

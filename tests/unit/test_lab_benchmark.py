@@ -31,6 +31,7 @@ UNMEASURED_PARAMETERS = {
     "listCarbon": {"cursor", "limit"},
     # Choose among the runs that were read; no more are read.
     "getFrontier": {"task", "data"},
+    "getExpectedValidation": {"task", "data"},
     # Places in the data of one run.
     "listRunMetrics": {"attempt", "cursor", "limit"},
     "listRunLogs": {"attempt", "after", "limit"},

@@ -11,7 +11,7 @@ from app.api.deps import Caller, CurrentSession
 from app.api.v1.responses import problems
 from app.api.v1.run_filters import OfExperiment, OfProject, WithTags
 from app.schemas.common import StoredName
-from app.schemas.insights import CompressionLedger, FrontierRead
+from app.schemas.insights import CompressionLedger, ExpectedValidationRead, FrontierRead
 from app.services import insights
 from app.services.insights import FINAL
 from app.services.runs.listing import RunFilter
@@ -32,6 +32,21 @@ Filters = Annotated[RunFilter, Depends(_filters)]
 Newest = Annotated[
     int, Query(ge=1, le=200, description="Maximum number of runs: the newest ended ones.")
 ]
+Quality = Annotated[
+    StoredName | None,
+    Query(description="Metric of the score, e.g. `accuracy`; by default the most common."),
+]
+Split = Annotated[
+    StoredName | None, Query(description="Split of the score; by default the most common.")
+]
+Task = Annotated[
+    StoredName | None, Query(description="Task of the score; by default the most common.")
+]
+Data = Annotated[
+    StoredName | None,
+    Query(description="Fingerprint of the scored data; by default the most common."),
+]
+MOST_METHODS = 8
 
 
 @router.get(
@@ -45,20 +60,10 @@ async def get_frontier(
     caller: Caller,
     filters: Filters,
     metric: Annotated[Metric, Query(description="The cost.")] = "it_energy_kwh",
-    quality: Annotated[
-        StoredName | None,
-        Query(description="Metric of the score, e.g. `accuracy`; by default the most common."),
-    ] = None,
-    split: Annotated[
-        StoredName | None, Query(description="Split of the score; by default the most common.")
-    ] = None,
-    task: Annotated[
-        StoredName | None, Query(description="Task of the score; by default the most common.")
-    ] = None,
-    data: Annotated[
-        StoredName | None,
-        Query(description="Fingerprint of the scored data; by default the most common."),
-    ] = None,
+    quality: Quality = None,
+    split: Split = None,
+    task: Task = None,
+    data: Data = None,
     limit: Newest = 100,
 ) -> FrontierRead:
     """Shows the selected runs, failed ones too, with cost and quality; those that no other run
@@ -86,3 +91,52 @@ async def list_compressions(
     inferences after which it has paid back its making.
     """
     return await insights.compressions(session, caller, filters, limit=limit)
+
+
+@router.get(
+    "/expected-validation",
+    dependencies=[READ],
+    summary="Show the expected best score against cost",
+    responses=problems(404),
+)
+async def get_expected_validation(
+    session: CurrentSession,
+    caller: Caller,
+    filters: Filters,
+    metric: Annotated[Metric, Query(description="The cost.")] = "it_energy_kwh",
+    quality: Quality = None,
+    split: Split = None,
+    task: Task = None,
+    data: Data = None,
+    method: Annotated[
+        list[StoredName] | None,
+        Query(
+            max_length=MOST_METHODS,
+            description="Tag of the runs of a method; repeatable, one for each method. By default "
+            "runs with the same stage kinds are a method.",
+        ),
+    ] = None,
+    with_replacement: Annotated[
+        bool,
+        Query(
+            description="Whether to use the estimator that draws with replacement (Dodge et al. "
+            "2019), which is biased downwards; by default the unbiased one (Tang et al. 2020)."
+        ),
+    ] = False,
+    limit: Newest = 100,
+) -> ExpectedValidationRead:
+    """Shows for each method the expected best score of 1 to n trials of a random search against
+    their cost, and where methods cross. Nothing is extrapolated beyond the trials that were made;
+    a method needs five. Runs of a method that failed count with their cost.
+    """
+    wanted = {"metric": quality, "split": split, "task": task, "data": data}
+    return await insights.expected_validation(
+        session,
+        caller,
+        filters,
+        metric=metric,
+        wanted=wanted,
+        methods=method or (),
+        with_replacement=with_replacement,
+        limit=limit,
+    )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select, true
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models import Project, ProjectMember, ReportProject, Run
@@ -86,3 +87,15 @@ async def visible_runs(
     """The subset of the runs that exist and that the viewer may see."""
     query = select(Run.id).where(Run.id.in_(run_ids), sees_project_id(viewer, Run.project_id))
     return set((await session.execute(query)).scalars())
+
+
+async def sees_all_projects(
+    session: AsyncSession, viewer: Viewer, project_ids: Collection[uuid.UUID]
+) -> bool:
+    """Whether all these projects exist and the viewer may see them."""
+    wanted = set(project_ids)
+    if not wanted:
+        return True
+    query = select(func.count()).select_from(Project)
+    query = query.where(Project.id.in_(wanted), sees_project(viewer))
+    return (await session.execute(query)).scalar_one() == len(wanted)

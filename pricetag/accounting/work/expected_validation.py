@@ -12,6 +12,9 @@ from pricetag.accounting.quantity.checks import InvalidFactor, require_count, re
 MIN_TRIALS = 5
 """Minimum number of trials: with fewer, list their scores instead of a curve."""
 
+CENTRAL_95 = (0.025, 0.975)
+_ROUNDING = 1e-12
+
 
 @dataclass(frozen=True, slots=True)
 class ExpectedBest:
@@ -20,6 +23,16 @@ class ExpectedBest:
     k: int
     expected: float
     score_std: float
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """Expected best score of k trials, and between which scores the best is in 95% of searches."""
+
+    k: int
+    expected: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +95,45 @@ def expected_best(
     mean = sum(weight * score for weight, score in pairs)
     variance = sum(weight * (score - mean) ** 2 for weight, score in pairs)
     return ExpectedBest(k, mean, math.sqrt(max(variance, 0.0)))
+
+
+def best_of(
+    scores: Sequence[float], *, lower_is_better: bool = False, with_replacement: bool = False
+) -> list[Best]:
+    """Expected best scores of k = 1 .. n trials, with the central 95% of the best score.
+
+    The band is that of the estimator's own weights: it says how much the best of k trials depends
+    on which trials are drawn, and closes at k = n without replacement, where all are.
+
+    Args:
+        scores: Scores of the trials.
+        lower_is_better: Whether the best score is the smallest.
+        with_replacement: Whether to use the estimator with replacement; the default is unbiased.
+
+    Raises:
+        InvalidFactor: Like :func:`expected_best`.
+    """
+    sign = -1.0 if lower_is_better else 1.0
+    signed = [sign * score for score in scores]
+    ordered = sorted(signed)
+    weigh = weights_with_replacement if with_replacement else weights_without_replacement
+    curve = []
+    for k in range(1, len(scores) + 1):
+        best = expected_best(signed, k, with_replacement=with_replacement)
+        weights = weigh(len(scores), k)
+        ends = sorted(sign * _quantile(ordered, weights, share) for share in CENTRAL_95)
+        curve.append(Best(k, sign * best.expected, ends[0], ends[1]))
+    return curve
+
+
+def _quantile(ordered: Sequence[float], weights: Sequence[float], share: float) -> float:
+    """The smallest score up to which the weights add up to a share."""
+    total = 0.0
+    for score, weight in zip(ordered, weights, strict=True):
+        total += weight
+        if total >= share - _ROUNDING:
+            return score
+    return ordered[-1]
 
 
 def budget_curve(

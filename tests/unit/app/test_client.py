@@ -313,3 +313,11 @@ def test_the_labs_stream_resumes_after_its_last_event(slept: list[float]) -> Non
 def test_the_present_state_of_the_lab_ends_by_itself() -> None:
     with speaking(stream_events("b-1")) as client:
         assert len(list(client.stream(("power",), follow=False))) == 1
+
+
+def test_a_chart_is_downloaded_by_its_hash() -> None:
+    seen: list[httpx.Request] = []
+    with speaking(httpx.Response(200, content=b"<svg>"), seen=seen) as client:
+        assert client.chart("f" * 64, "svg", theme="dark") == b"<svg>"
+    assert seen[0].url.path == f"/v1/charts/{'f' * 64}.svg"
+    assert dict(seen[0].url.params) == {"theme": "dark", "size": "wide"}

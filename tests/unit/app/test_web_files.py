@@ -52,6 +52,7 @@ def test_files_of_others_are_unchanged_and_all_are_listed() -> None:
     listed = vendoring.manifest()
     hashes = {file["path"]: file["sha256"] for file in listed["file"]}
     hashes[listed["icons"]["path"]] = listed["icons"]["sha256"]
+    hashes[listed["bundle"]["path"]] = listed["bundle"]["sha256"]
     for path, expected in hashes.items():
         assert vendoring.sha256((ROOT / path).read_bytes()) == expected, path
     folders = (VENDORED, ROOT / "tests/browser/vendor")
@@ -63,11 +64,20 @@ def test_files_of_others_are_unchanged_and_all_are_listed() -> None:
     }
 
 
+def test_the_vega_bundle_is_that_of_the_pinned_package_byte_for_byte() -> None:
+    listed = vendoring.manifest()["bundle"]
+    assert vendoring.bundle() == (ROOT / listed["path"]).read_bytes()
+    pinned = f"{listed['package']}=={listed['version']}"
+    assert pinned in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert f'"{pinned}"' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+
+
 def test_every_project_of_the_files_has_its_notice() -> None:
     notices = (ROOT / "THIRD_PARTY.md").read_text(encoding="utf-8")
     listed = vendoring.manifest()
     names = {"htmx.org": "htmx", "uplot": "uPlot", "swagger-ui-dist": "Swagger UI"}
-    for file in (*listed["file"], listed["icons"]):
+    names["vl-convert-python"] = "Vega (bundle)"
+    for file in (*listed["file"], listed["icons"], listed["bundle"]):
         package, version = file["package"], file["version"]
         title = names.get(package, "Lucide (icons)" if package == "lucide-static" else package)
         assert f"## {title} {version}" in notices, package

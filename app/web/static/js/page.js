@@ -1,8 +1,10 @@
-// What every page does: times in the reader's zone, theme without a reload, keys.
+// What every page does: times in the reader's zone, theme without a reload, keys, charts.
 import { localTimes } from "./times.js";
 import { themes } from "./theme.js";
 import { keys } from "./keys.js";
+import { explorers } from "./explore.js";
 
 localTimes(document);
 themes(document);
 keys(document);
+explorers(document);

@@ -18,7 +18,17 @@ export function themes(document) {
 function show(document, theme) {
   if (theme === "system") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = theme;
+  for (const source of document.querySelectorAll("picture source[data-theme]")) {
+    if (source instanceof HTMLSourceElement) source.media = media(source.dataset, theme);
+  }
   for (const button of document.querySelectorAll("form.themes button")) {
     button.setAttribute("aria-pressed", String(button.getAttribute("value") === theme));
   }
+}
+
+/** @param {DOMStringMap} picture @param {string} theme @returns {string} As `Picture.media` on the server. */
+function media({ theme: own, screen }, theme) {
+  if (theme !== "system") return theme === own ? screen || "all" : "not all";
+  const scheme = `(prefers-color-scheme: ${own})`;
+  return screen ? `${screen} and ${scheme}` : scheme;
 }

@@ -1,0 +1,1 @@
+"""Charts of pages and reports: pure functions from figures to Vega-Lite, and their drawing."""

@@ -1,0 +1,38 @@
+"""Thins long series to what the eye can see; extremes stay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+Point = tuple[float, float | None]
+
+
+def thinned(points: Sequence[Point], most: int) -> list[Point]:
+    """At most this many points: of each stretch its lowest and its highest one, in order.
+
+    A stretch with a gap (None) keeps the gap.
+
+    Args:
+        points: ``(x, y)`` in the order of x; y is None in a gap.
+        most: Maximum number of points, at least 4.
+    """
+    if len(points) <= most:
+        return list(points)
+    stretches = max(1, most // 3)
+    kept: list[Point] = []
+    for n in range(stretches):
+        part = points[n * len(points) // stretches : (n + 1) * len(points) // stretches]
+        kept += _extremes(part)
+    return kept
+
+
+def _extremes(part: Sequence[Point]) -> list[Point]:
+    numbers = [n for n, (_, y) in enumerate(part) if y is not None]
+    gap = next((n for n, (_, y) in enumerate(part) if y is None), None)
+    chosen = set() if gap is None else {gap}
+    if numbers:
+        chosen |= {
+            min(numbers, key=lambda n: part[n][1] or 0.0),
+            max(numbers, key=lambda n: part[n][1] or 0.0),
+        }
+    return [part[n] for n in sorted(chosen)]

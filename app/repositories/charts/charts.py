@@ -1,0 +1,70 @@
+"""SQL of the store of charts, by the hash of their content."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from models import Chart, Project
+
+
+async def project_ids(session: AsyncSession, names: Collection[str]) -> dict[str, uuid.UUID]:
+    """IDs of projects by name; without those that do not exist."""
+    if not names:
+        return {}
+    query = select(Project.name, Project.id).where(Project.name.in_(names))
+    return {name: project_id for name, project_id in (await session.execute(query)).all()}
+
+
+async def put(
+    session: AsyncSession, rows: Sequence[Mapping[str, Any]], *, now: datetime, again: timedelta
+) -> None:
+    """Stores charts; of those that are there, notes the use, unless it was noted recently.
+
+    Args:
+        session: Committed by the caller.
+        rows: `sha256`, `content` and `projects` of each chart.
+        now: Current time.
+        again: Time after which a use is noted again.
+    """
+    values = [{**row, "created_at": now, "used_at": now} for row in rows]
+    statement = insert(Chart).values(values)
+    statement = statement.on_conflict_do_update(
+        index_elements=[Chart.sha256],
+        set_={"used_at": now},
+        where=Chart.used_at < now - again,
+    )
+    await session.execute(statement)
+
+
+async def get(session: AsyncSession, sha256: str) -> Chart | None:
+    """A chart by its hash."""
+    return await session.get(Chart, sha256)
+
+
+async def mark_used(session: AsyncSession, sha256: str, *, now: datetime, again: timedelta) -> None:
+    """Notes the use of a chart, unless it was noted recently."""
+    statement = update(Chart).where(Chart.sha256 == sha256, Chart.used_at < now - again)
+    await session.execute(
+        statement.values(used_at=now).execution_options(synchronize_session=False)
+    )
+
+
+async def forget(session: AsyncSession, *, unused_since: datetime, most: int) -> int:
+    """Deletes charts that nobody has used since a time, and all but the last used ones.
+
+    Returns:
+        Number of deleted charts.
+    """
+    too_many = select(Chart.used_at).order_by(Chart.used_at.desc()).offset(most).limit(1)
+    statement = delete(Chart).where(
+        or_(Chart.used_at < unused_since, Chart.used_at <= too_many.scalar_subquery())
+    )
+    deleted = await session.execute(statement.returning(func.length(Chart.sha256)))
+    return len(deleted.all())

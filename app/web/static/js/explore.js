@@ -1,0 +1,74 @@
+// "Explore": draws a chart's own document in the page. The Vega bundle is loaded when asked for.
+
+const BUNDLE = "../vendor/vega.js";
+
+/** Settings without which Vega would need inline styles and evaluated code, which the policy forbids. */
+const SETTINGS = {
+  ast: true,
+  renderer: "svg",
+  actions: false,
+  defaultStyle: false,
+  tooltip: { disableDefaultStyle: true },
+};
+
+/** @param {ParentNode} root Adds "Explore" to the charts of a page or a part of one. */
+export function explorers(root) {
+  for (const figure of root.querySelectorAll("figure[data-chart]")) {
+    const button = figure.querySelector("button.explore");
+    if (!(figure instanceof HTMLElement) || !(button instanceof HTMLButtonElement)) continue;
+    button.hidden = false;
+    button.addEventListener("click", () => toggle(figure, button));
+  }
+}
+
+/** @param {HTMLElement} figure @param {HTMLButtonElement} button */
+async function toggle(figure, button) {
+  const picture = figure.querySelector("picture");
+  if (!picture || button.getAttribute("aria-busy") === "true") return;
+  const place = figure.querySelector(".explored");
+  if (place) {
+    place.remove();
+    picture.hidden = false;
+    button.setAttribute("aria-pressed", "false");
+    return;
+  }
+  button.setAttribute("aria-busy", "true");
+  try {
+    const made = await drawn(figure, picture);
+    picture.after(made);
+    picture.hidden = true;
+    button.setAttribute("aria-pressed", "true");
+    announce("The chart can be zoomed with the wheel and dragged; values are shown at the pointer. Its table has the same values.");
+  } catch (error) {
+    announce(`The chart cannot be explored: ${error instanceof Error ? error.message : error}`);
+  } finally {
+    button.removeAttribute("aria-busy");
+  }
+}
+
+/** @param {HTMLElement} figure @param {HTMLElement} picture @returns {Promise<HTMLElement>} */
+async function drawn(figure, picture) {
+  const width = picture.getBoundingClientRect().width;
+  const look = `theme=${isDark() ? "dark" : "light"}&size=${width < 500 ? "narrow" : "wide"}`;
+  const [{ embed }, response] = await Promise.all([import(BUNDLE), fetch(`${figure.dataset.chart}.json?${look}`)]);
+  if (!response.ok) throw new Error(`the server answered ${response.status}`);
+  const place = document.createElement("div");
+  place.className = "explored";
+  await embed(place, await response.json(), SETTINGS);
+  for (const group of place.querySelectorAll("[class$='_brush'], [class$='_brush_bg']")) {
+    group.setAttribute("aria-hidden", "true");
+  }
+  return place;
+}
+
+/** @returns {boolean} Whether the page is dark now. */
+function isDark() {
+  const theme = document.documentElement.dataset.theme;
+  return theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+}
+
+/** @param {string} text */
+function announce(text) {
+  const place = document.getElementById("announcements");
+  if (place) place.textContent = text;
+}

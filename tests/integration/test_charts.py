@@ -1,0 +1,176 @@
+"""The store of charts: files of each kind drawn for real, and who gets them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import select, update
+
+from app.api.deps import Resources
+from app.charts.chart import LAB, Chart, Column
+from app.charts.drawing import Drawing
+from app.db import Session
+from app.services import charts
+from models import Chart as StoredChart
+from models import Project
+from tests.support.api import Api, problem
+from tests.support.charts import ALL
+
+MAX_SVG_BYTES = 200_000
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def lab_chart(number: int = 0, projects: frozenset[str] = LAB) -> Chart:
+    form = {"data": {"name": "drawn"}, "mark": "point", "encoding": {"x": {"field": "x"}}}
+    columns = [Column("x", "Energy", "kWh")]
+    return Chart("test", "Title", "Summary.", columns, [{"x": number}], form, projects)
+
+
+async def kept(api: Api, *shown: Chart) -> None:
+    async with api.database.session_scope() as session:
+        await charts.keep(session, shown)
+
+
+async def project(api: Api, name: str = "a project") -> None:
+    await api.post_run(project=name)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def drawing() -> AsyncIterator[Drawing]:
+    """One process for all tests of this module."""
+    made = Drawing()
+    yield made
+    await made.close()
+
+
+@pytest.mark.parametrize("kind", ALL)
+async def test_each_kind_is_drawn_in_every_format(api: Api, kind: str, drawing: Drawing) -> None:
+    await project(api)
+    chart = ALL[kind]()
+    await kept(api, chart)
+    resources: Resources = api.app.state.resources
+    resources.charts = drawing
+    base = f"/v1/charts/{chart.sha256}"
+    svg = await api.viewer.get(f"{base}.svg", params={"theme": "dark", "size": "narrow"})
+    assert svg.status_code == 200, svg.text
+    assert svg.headers["content-type"] == "image/svg+xml"
+    assert svg.headers["cache-control"] == "private, max-age=31536000, immutable"
+    assert len(svg.content) < MAX_SVG_BYTES
+    root = svg.text[: svg.text.index("<desc")]
+    assert 'role="img"' in root
+    assert 'width="340"' in root
+    assert "<title" in root
+    assert chart.summary in svg.text
+    assert "<script" not in svg.text
+    wide = await api.viewer.get(f"{base}.svg")
+    assert len(wide.content) < MAX_SVG_BYTES
+    assert f'width="{chart.wide[0]}" height="{chart.wide[1]}"' in wide.text
+    png = await api.viewer.get(f"{base}.png", params={"theme": "print"})
+    assert png.content.startswith(PNG)
+    assert int.from_bytes(png.content[16:20]) == 2 * chart.wide[0]
+    pdf = await api.viewer.get(f"{base}.pdf")
+    assert pdf.content.startswith(b"%PDF-")
+    spec = (await api.viewer.get(f"{base}.json", params={"theme": "dark"})).json()
+    assert spec["datasets"]["drawn"] == [dict(row) for row in chart.rows]
+    assert spec["config"]["background"] == "#181d1b"
+    table = await api.viewer.get(f"{base}.csv")
+    assert table.text.splitlines()[0].startswith(chart.columns[0].heading)
+
+
+async def test_a_chart_is_stored_once_by_its_hash(api: Api) -> None:
+    one, other = lab_chart(1), lab_chart(2)
+    await kept(api, one, other, one)
+    await kept(api, other, one)
+    async with api.database.session_scope() as session:
+        stored = (await session.execute(select(StoredChart.sha256))).scalars().all()
+        assert sorted(stored) == sorted([one.sha256, other.sha256])
+    response = await api.viewer.get(f"/v1/charts/{one.sha256}.csv")
+    assert response.text == "Energy [kWh]\r\n1\r\n"
+
+
+async def test_a_chart_of_a_private_project_is_not_there_for_others(api: Api) -> None:
+    await project(api, "open")
+    await project(api, "secret")
+    chart = lab_chart(projects=frozenset({"open", "secret"}))
+    await kept(api, chart)
+    path = f"/v1/charts/{chart.sha256}.csv"
+    assert (await api.viewer.get(path)).status_code == 200
+    async with api.database.session_scope() as session:
+        await session.execute(
+            update(Project).where(Project.name == "secret").values(visibility="private")
+        )
+    hidden = problem(await api.viewer.get(path), 404, "chart-not-found")
+    assert hidden["errors"][0]["field"] == "sha256"
+    assert "secret" not in json.dumps(hidden)
+    assert (await api.member.get(path)).status_code == 200  # posted the run, so owns the project
+    assert (await api.admin.get(path)).status_code == 200
+
+
+async def test_a_chart_that_names_no_project_of_the_lab_is_a_defect(api: Api) -> None:
+    with pytest.raises(ValueError, match="nowhere"):
+        await kept(api, lab_chart(projects=frozenset({"nowhere"})))
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [
+        (f"{'0' * 64}.svg", 404, "chart-not-found"),
+        ("x.svg", 422, "invalid-request"),
+        (f"{'0' * 64}.gif", 422, "invalid-request"),
+        (f"{'0' * 64}.svg?theme=pink", 422, "invalid-request"),
+    ],
+)
+async def test_errors_are_problems(api: Api, path: str, status: int, code: str) -> None:
+    problem(await api.viewer.get(f"/v1/charts/{path}"), status, code)
+
+
+async def test_a_chart_that_cannot_be_drawn_says_so_and_has_its_data(api: Api) -> None:
+    chart = lab_chart()
+    await kept(api, chart)
+    resources: Resources = api.app.state.resources
+    resources.charts = Drawing(("false",))
+    path = f"/v1/charts/{chart.sha256}"
+    failed = problem(await api.viewer.get(f"{path}.svg"), 500, "chart-not-drawn")
+    assert "CSV" in failed["detail"]
+    assert (await api.viewer.get(f"{path}.csv")).status_code == 200
+    resources.charts = Drawing(("false",), most_waiting=0)
+    busy = await api.viewer.get(f"{path}.svg")
+    problem(busy, 503, "charts-busy")
+    assert busy.headers["retry-after"]
+
+
+async def age(session: Session, chart: Chart, days: int) -> None:
+    moment = datetime.now(UTC) - timedelta(days=days)
+    await session.execute(
+        update(StoredChart).where(StoredChart.sha256 == chart.sha256).values(used_at=moment)
+    )
+
+
+async def stored(session: Session) -> set[str]:
+    return set((await session.execute(select(StoredChart.sha256))).scalars())
+
+
+async def test_charts_that_nobody_uses_are_deleted_and_their_number_is_bounded(
+    api: Api, monkeypatch: Any
+) -> None:
+    shown = [lab_chart(number) for number in range(6)]
+    await kept(api, *shown)
+    async with api.database.session_scope() as session:
+        for days, chart in zip((100, 91, 89, 50, 2, 1), shown, strict=True):
+            await age(session, chart, days)
+    # A picture of the first, and the page of the second, were opened again.
+    await api.viewer.get(f"/v1/charts/{shown[0].sha256}.csv")
+    async with api.database.session_scope() as session:
+        assert await charts.forget_unused(session) == 1
+        assert shown[1].sha256 not in await stored(session)
+    await kept(api, shown[1])
+    monkeypatch.setattr(charts, "MOST", 3)
+    async with api.database.session_scope() as session:
+        await charts.forget_unused(session)
+        left = await stored(session)
+    assert left == {shown[0].sha256, shown[1].sha256, shown[5].sha256}
