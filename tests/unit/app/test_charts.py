@@ -97,7 +97,7 @@ def test_a_waterfall_adds_up_and_its_totals_start_at_zero() -> None:
     chart = ALL["waterfall"]()
     gpu, cpu, total, losses, facility = chart.rows
     assert (gpu["start"], gpu["end"]) == (0.0, 1.2)
-    assert (cpu["start"], cpu["end"]) == (1.2, pytest.approx(1.5))
+    assert [cpu["start"], cpu["end"]] == pytest.approx([1.2, 1.5])
     assert (total["start"], total["end"], total["is_total"]) == (0.0, 1.5, True)
     assert (losses["start"], losses["end"]) == (1.5, 2.0)
     assert (losses["from"], losses["until"]) == (1.8, 2.2)
