@@ -167,13 +167,16 @@ def _calls(dependant: Any) -> Iterator[Any]:
 
 
 FOREIGN_QUERY = {"x-foreign-query": True}
-"""`openapi_extra` of an operation whose query another server composes."""
+"""`openapi_extra` of an operation whose query another server composes, or that reads it itself."""
 
 
 async def reject_unknown_query(request: Request) -> None:
     """Rejects unknown query parameters: a misspelled filter must not select everything."""
     route = request.scope.get("route")
-    if not isinstance(route, APIRoute) or route.openapi_extra == FOREIGN_QUERY:
+    if (
+        not isinstance(route, APIRoute)
+        or FOREIGN_QUERY.items() <= (route.openapi_extra or {}).items()
+    ):
         return
     known_names = _query_names(route.dependant)
     unknown = sorted(set(request.query_params) - known_names)

@@ -148,7 +148,7 @@ def _of_database(database: DatabaseFacts) -> Iterator[HealthCheck]:
         message=f"{database.head} is the newest, and applied"
         if is_current
         else f"the database is at {database.revision or 'none'}, this version needs"
-        f" {database.head}: run `pricetag migrate`",
+        f" {database.head}: run 'pricetag migrate'",
     )
 
 
@@ -160,7 +160,7 @@ def _of_workers(workers: Sequence[WorkerProcess], queue: Sequence[OpenRuns]) -> 
     if stranded:
         message += f"; runs wait in {', '.join(stranded)}, where no worker is: start one there"
     elif not workers:
-        message = "no live worker; start one with `pricetag worker`"
+        message = "no live worker; start one with 'pricetag worker'"
     state: HealthState = "ok" if workers and not stranded else "warning"
     return HealthCheck(name="workers", state=state, message=message)
 
@@ -178,7 +178,7 @@ def _of_meters(meters: Sequence[MeterHealth], nodes: set[str]) -> HealthCheck:
     if silent:
         message += f"; stopped within the last hour: {', '.join(silent)}"
     if unheard:
-        message += f"; nothing heard of {', '.join(unheard)}: run `pricetag doctor` there"
+        message += f"; nothing heard of {', '.join(unheard)}: run 'pricetag doctor' there"
     return HealthCheck(
         name="meters", state="warning" if silent or unheard else "ok", message=message
     )

@@ -33,6 +33,7 @@ from tests.support.access_lab import (
     access_lab,
 )
 from tests.support.api import run_body
+from tests.support.site_admin import FACTOR, PRICE
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -41,6 +42,9 @@ async def lab(
 ) -> AsyncIterator[Lab]:
     async with access_lab(engine_database, tmp_path_factory.mktemp("matrix")) as opened:
         yield opened
+
+
+FILE = {"content": ("file.csv", b"a,b\n1,2\n", "text/csv")}
 
 
 # A request of each operation that succeeds for whoever may make it: path parameters, then what
@@ -161,6 +165,42 @@ PAGES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "show_account": ({}, {}),
     "show_keys": ({}, {}),
     "end_session": ({"session_id": "{session}"}, {}),
+    "show_admin": ({}, {}),
+    "show_sites": ({}, {}),
+    "show_new_site": ({}, {}),
+    "add_site": ({}, {"data": {"name": "new"}}),
+    "show_site": ({"site": "berlin"}, {}),
+    "save_site": ({"site": "berlin"}, {"data": {"grid_zone": "FR"}}),
+    "show_factors": ({}, {}),
+    "show_new_factor": ({}, {"params": {**FACTOR, "value": "1.3"}}),
+    "add_factor": ({}, {"data": FACTOR}),
+    "show_prices": ({}, {}),
+    "show_new_price": ({}, {}),
+    "add_price": ({}, {"data": PRICE}),
+    "show_price_import": ({}, {}),
+    "add_prices": ({}, {"files": FILE, "data": {"format": "csv"}}),
+    "show_carbon_series": ({}, {}),
+    "show_carbon_import": ({}, {}),
+    "add_carbon_series": ({}, {"files": FILE, "data": {"zone": "DE"}}),
+    "show_carbon_fetch": ({}, {}),
+    "add_fetched_series": ({}, {"data": examples.CARBON_FETCH}),
+    "show_users": ({}, {}),
+    "show_new_user": ({}, {}),
+    "add_user": ({}, {"data": {"name": "new"}}),
+    "show_admin_user": ({"user_id": "{member}"}, {}),
+    "save_user": ({"user_id": "{member}"}, {"data": {"role": "viewer"}}),
+    "confirm_disable_user": ({"user_id": "{member}"}, {}),
+    "disable_user": ({"user_id": "{member}"}, {}),
+    "enable_user": ({"user_id": "{member}"}, {}),
+    "show_tokens": ({}, {}),
+    "show_new_token": ({}, {}),
+    "add_token": ({}, {"data": {"name": "new", "role": "viewer"}}),
+    "confirm_revoke_token": ({"token_id": "{token}"}, {}),
+    "end_token": ({"token_id": "{token}"}, {}),
+    "show_sessions": ({}, {}),
+    "end_any_session": ({"session_id": "{session}"}, {}),
+    "show_audit": ({}, {}),
+    "show_health": ({}, {}),
 }
 # Whoever may call these gets another response than 2xx, for reasons of their own.
 ALLOWED_BUT: dict[str, int] = {
@@ -168,6 +208,9 @@ ALLOWED_BUT: dict[str, int] = {
     "use_token": 401,  # not a token
     "visit_provider": 404,  # no identity provider is set up
     "return_from_provider": 404,
+    "add_fetched_series": 409,
+    "add_prices": 422,  # the file is not one of prices
+    "add_carbon_series": 422,
 }
 # Operations of the lab whose request names runs: a hidden run is one that is not there.
 NAMES_RUNS: dict[str, int] = {"compareRuns": 422, "createReport": 422}

@@ -22,6 +22,7 @@ from app.serving import bind, url_of
 from app.settings import Settings
 from models import Run
 from tests.support.api import finished_run, make_token, running_run
+from tests.support.site_admin import ADMIN_PAGES, fill_admin
 
 Result = TypeVar("Result")
 
@@ -31,6 +32,7 @@ PAGES = (
     "/runs?status=failed&sort=name&created_after=2026-03-01T00:00Z",
     "/account",
     "/help/keys",
+    *ADMIN_PAGES,
     "/no-such-page",
 )
 """Paths as an administrator opens them; `{run}` is the ID of a finished run."""
@@ -100,6 +102,7 @@ async def _fill(session: Session) -> tuple[str, str]:
         first = first or run_id
         await session.execute(update(Run).where(Run.id == run_id).values(name=name.strip()))
     await running_run(session, 5, created_by=admin.id)
+    await fill_admin(session, admin.name, NAMES)
     begun = await web_sessions.begin(session, admin, "link", browser="Chromium")
     return str(first), begun.secret
 

@@ -1,0 +1,118 @@
+"""Series of hourly carbon intensities: imported from a file, or fetched from a provider."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Query, Request, Response
+from fastapi.responses import RedirectResponse
+
+from app.api.access import ADMIN
+from app.api.deps import Caller, CurrentSession, Cursor, Limit, ServerResources
+from app.schemas.carbon import CarbonFetch, CarbonImport, CarbonImported
+from app.schemas.sites import Zone
+from app.services.factors import carbon_series
+from app.web.forms import Filled, Form
+from app.web.links import rel
+from app.web.rendering import page_router, render, section
+from app.web.submitting import Refused, read_model, submit
+from app.web.uploads import Upload
+from app.web.views.admin import carbon as carbon_views
+from app.web.views.forms import FormView
+
+router = page_router()
+IN_ADMIN = section("show_admin")
+DATES = ("start", "end")
+
+
+@router.get("/admin/carbon", dependencies=[ADMIN], openapi_extra=IN_ADMIN)
+async def show_carbon_series(
+    request: Request,
+    session: CurrentSession,
+    caller: Caller,
+    zone: Annotated[Filled[Zone], Query()] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Response:
+    """A page of the series, newest first."""
+    page = await carbon_series.list_page(session, zone=zone, cursor=cursor, limit=limit)
+    return render(
+        request,
+        "admin/carbon_series.html",
+        tab="show_carbon_series",
+        series=carbon_views.rows(page.items),
+        next_cursor=page.next_cursor,
+        limit=limit,
+        zone=zone,
+    )
+
+
+@router.get("/admin/carbon/import", dependencies=[ADMIN], openapi_extra=IN_ADMIN)
+async def show_carbon_import(request: Request, caller: Caller) -> Response:
+    """The form that imports a file of hours."""
+    return _import(request, FormView({"relative_std_ratio": "0.1"}))
+
+
+def _import(request: Request, form: FormView, status: int = 200) -> Response:
+    return render(
+        request, "admin/carbon_import.html", status=status, tab="show_carbon_series", form=form
+    )
+
+
+@router.post("/admin/carbon/import", dependencies=[ADMIN], openapi_extra=IN_ADMIN)
+async def add_carbon_series(
+    request: Request, session: CurrentSession, caller: Caller, form: Upload
+) -> Response:
+    """Imports all hours of a file, or none."""
+
+    async def enter() -> CarbonImported:
+        return await carbon_series.import_file(session, read_model(CarbonImport, form), caller)
+
+    made = await submit(session, form, enter)
+    if isinstance(made, Refused):
+        return _import(request, made.form, made.status)
+    return _to_series(request, made)
+
+
+def _to_series(request: Request, made: CarbonImported) -> Response:
+    return RedirectResponse(rel(request, "show_carbon_series", {"zone": made.zone}), 303)
+
+
+@router.get("/admin/carbon/fetch", dependencies=[ADMIN], openapi_extra=IN_ADMIN)
+async def show_carbon_fetch(
+    request: Request, resources: ServerResources, caller: Caller
+) -> Response:
+    """The form that fetches hours from a provider."""
+    return _fetch(request, resources, FormView({"provider": "electricitymaps"}))
+
+
+def _fetch(
+    request: Request, resources: ServerResources, form: FormView, status: int = 200
+) -> Response:
+    return render(
+        request,
+        "admin/carbon_fetch.html",
+        status=status,
+        tab="show_carbon_series",
+        form=form,
+        is_on=resources.settings.electricity_maps_token is not None,
+    )
+
+
+@router.post("/admin/carbon/fetch", dependencies=[ADMIN], openapi_extra=IN_ADMIN)
+async def add_fetched_series(
+    request: Request, resources: ServerResources, caller: Caller, form: Form
+) -> Response:
+    """Fetches hours from a provider, and stores them; no transaction is open meanwhile."""
+
+    async def fetch() -> CarbonImported:
+        wanted = read_model(CarbonFetch, form, dates=DATES)
+        fetched = await carbon_series.ask(wanted, resources.settings, caller)
+        zone = carbon_series.grid_zone(wanted.zone)
+        async with resources.database.session_scope() as session:
+            return await carbon_series.store(session, zone, fetched, caller, action="fetched")
+
+    made = await submit(None, form, fetch)
+    if isinstance(made, Refused):
+        return _fetch(request, resources, made.form, made.status)
+    return _to_series(request, made)

@@ -1,0 +1,124 @@
+"""Factors as they were entered, and new ones with a preview of what they would change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, get_args
+
+from fastapi import Query, Request, Response
+from fastapi.responses import RedirectResponse
+
+from app.api.access import ADMIN
+from app.api.deps import FOREIGN_QUERY, Caller, CurrentSession, Cursor, Limit, ServerResources
+from app.schemas.common import StoredName
+from app.schemas.factor_preview import FactorPreview
+from app.schemas.factors import FactorCreate, FactorEntered
+from app.services import factor_preview
+from app.services.factors import entry, sites
+from app.services.factors.kinds import KINDS as RULES
+from app.web.forms import Filled, Form
+from app.web.links import rel
+from app.web.rendering import page_router, render, section
+from app.web.submitting import Refused, read_model, submit
+from app.web.views.admin import factors as factor_views
+from app.web.views.forms import FormView
+from pricetag.accounting.bill.factor_kinds import FactorKind
+from pricetag.accounting.quantity.quantity import SOURCES
+
+router = page_router()
+IN_ADMIN = section("show_admin")
+DATES = ("valid_from", "valid_to")
+EVIDENCE = tuple((source, source) for source in SOURCES)
+KINDS = tuple(factor_views.KINDS.items())
+NEW = {"kind": "pue", "evidence": "estimated", "licence": "the lab's own figure"}
+
+
+@router.get("/admin/factors", dependencies=[ADMIN], openapi_extra=IN_ADMIN)
+async def show_factors(
+    request: Request,
+    session: CurrentSession,
+    caller: Caller,
+    site: Annotated[Filled[StoredName], Query()] = None,
+    kind: Annotated[Filled[FactorKind], Query()] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Response:
+    """A page of the factors as they were entered, newest first."""
+    page = await entry.list_page(session, site=site, kind=kind, cursor=cursor, limit=limit)
+    return render(
+        request,
+        "admin/factors.html",
+        tab="show_factors",
+        factors=factor_views.rows_entered(page.items),
+        next_cursor=page.next_cursor,
+        limit=limit,
+        site=site,
+        kind=kind,
+        kinds=[(value, factor_views.KINDS[value]) for value in get_args(FactorKind)],
+        sites=[each.name for each in (await sites.list_all(session)).items],
+    )
+
+
+@router.get("/admin/factors/new", dependencies=[ADMIN], openapi_extra={**IN_ADMIN, **FOREIGN_QUERY})
+async def show_new_factor(
+    request: Request, session: CurrentSession, resources: ServerResources, caller: Caller
+) -> Response:
+    """The form of a new factor; with a value, also what it would change."""
+    typed = {name: text.strip() for name, text in request.query_params.items()}
+    fields = NEW | typed
+    if not (typed.get("value") or typed.get("source")):
+        return await _new_factor(request, session, FormView(fields))
+
+    async def look() -> FactorPreview:
+        factor = read_model(FactorCreate, _of_factor(fields), dates=DATES)
+        site = fields.get("site") or None
+        return await factor_preview.preview(session, site, factor, caller, resources.settings)
+
+    result = await submit(session, fields, look)
+    if isinstance(result, Refused):
+        return await _new_factor(request, session, result.form, result.status)
+    is_factor = RULES[result.kind].multiplicative
+    preview = factor_views.preview(
+        result, fields.get("evidence") or "estimated", multiplicative=is_factor
+    )
+    return await _new_factor(request, session, FormView(fields), preview=preview)
+
+
+def _of_factor(fields: Mapping[str, str]) -> Mapping[str, str]:
+    return {name: text for name, text in fields.items() if name != "site"}
+
+
+async def _new_factor(
+    request: Request, session: CurrentSession, form: FormView, status: int = 200, **more: Any
+) -> Response:
+    names = [each.name for each in (await sites.list_all(session)).items]
+    return render(
+        request,
+        "admin/factor_new.html",
+        status=status,
+        tab="show_factors",
+        form=form,
+        kinds=KINDS,
+        evidence=EVIDENCE,
+        sites=(("", "the whole lab"), *((name, name) for name in names)),
+        **{"preview": None, **more},
+    )
+
+
+@router.post("/admin/factors", dependencies=[ADMIN], openapi_extra=IN_ADMIN)
+async def add_factor(
+    request: Request, session: CurrentSession, caller: Caller, form: Form
+) -> Response:
+    """Enters a factor."""
+    site = form.get("site") or None
+
+    async def enter() -> FactorEntered:
+        factor = read_model(FactorCreate, _of_factor(form), dates=DATES)
+        return await entry.enter(session, site, factor, caller)
+
+    made = await submit(session, form, enter)
+    if isinstance(made, Refused):
+        return await _new_factor(request, session, made.form, made.status)
+    if site is not None:
+        return RedirectResponse(rel(request, "show_site", site=site), 303)
+    return RedirectResponse(rel(request, "show_factors"), 303)
