@@ -179,6 +179,20 @@ def test_training_stages_count_their_operations(lives: Path, kind: str) -> None:
     assert all(count["dense"] > 0 for count in counts)
 
 
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if entry_of(kind).traits.trains])
+def test_the_operations_of_training_are_those_carried_out(lives: Path, kind: str) -> None:
+    """Beside PyTorch's own counter, which watches the training.
+
+    It does not see the fused attention of passes without gradients, a teacher's for example. The
+    bill takes a backward pass for two forward ones, although none enters frozen weights.
+    """
+    whole = life_of(lives, kind)["whole"]
+    (key,) = [event["key"] for event in of(whole, "stage_start") if event["kind"] == kind]
+    billed = [event["dense"] for event in of(whole, "flops") if event["key"] == key][-1]
+    seen = sum(e["operations"] for e in of(whole, "carried_out") if e["key"] == key)
+    assert 0.93 * seen <= billed <= 1.08 * seen
+
+
 # ---- tasks ----
 
 

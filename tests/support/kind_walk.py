@@ -17,7 +17,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -35,6 +35,7 @@ from workers.job.pipeline import run
 from workers.job.reporter import SilentReporter, StageHandle
 
 if TYPE_CHECKING:
+    from torch.utils.flop_counter import FlopCounterMode
     from transformers import PreTrainedConfig
 
 DATA_ROOT: list[Path] = []
@@ -74,12 +75,18 @@ WITHOUT_CHECKPOINTS: dict[str, Any] = {"checkpoint_after_s": 3600, "checkpoint_e
 
 
 class Recorder(RecordingReporter):
-    """Records to a file; a doomed one kills its own process in the middle of the work."""
+    """Records to a file; a doomed one kills its own process in the middle of the work.
 
-    def __init__(self, place: Path, *, dies_at: str | None = None) -> None:
+    One with a counter records the operations that PyTorch carried out in each stage.
+    """
+
+    def __init__(
+        self, place: Path, *, dies_at: str | None = None, counter: FlopCounterMode | None = None
+    ) -> None:
         super().__init__()
         self.place = place
         self.dies_at = dies_at
+        self.counter = counter
         self.questions = 0
 
     @contextmanager
@@ -87,7 +94,10 @@ class Recorder(RecordingReporter):
         with super().stage(kind, name, recipe_index) as handle:
             if self.dies_at == "edge":
                 self.die()
+            before = self.counter.get_total_flops() if self.counter else 0
             yield handle
+            if self.counter:
+                self._event("carried_out", operations=self.counter.get_total_flops() - before)
 
     def stop_requested(self) -> str | None:
         self.questions += 1
@@ -104,7 +114,13 @@ class Recorder(RecordingReporter):
 
 
 def carry_out(
-    root: Path, described: dict[str, Any], attempt: int, ranks: int = 1, dies_at: str | None = None
+    root: Path,
+    described: dict[str, Any],
+    attempt: int,
+    ranks: int = 1,
+    dies_at: str | None = None,
+    *,
+    counted: bool = False,
 ) -> dict[str, Any]:
     """One attempt in processes of its own: exit codes, and the events of rank 0."""
     root.mkdir(parents=True, exist_ok=True)
@@ -120,15 +136,22 @@ def carry_out(
                 os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
                 os.environ |= {"WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks)}
                 os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-            _be_the_job(root, described, attempt, rank, place, dies_at)
+            recorder = Recorder(place, dies_at=dies_at, counter=_counter() if counted else None)
+            _be_the_job(root, described, attempt, recorder if rank == 0 else None)
         pids.append(pid)
     codes = _wait(pids)
     events = json.loads(place.read_text()) if place.exists() else []
     return {"codes": codes, "events": events}
 
 
+def _counter() -> FlopCounterMode:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    return FlopCounterMode(display=False)
+
+
 def _be_the_job(
-    root: Path, described: dict[str, Any], attempt: int, rank: int, place: Path, dies_at: str | None
+    root: Path, described: dict[str, Any], attempt: int, recorder: Recorder | None
 ) -> None:
     code = 1
     try:
@@ -140,14 +163,14 @@ def _be_the_job(
             artifacts_dir=root / "artifacts" / str(attempt),
             allow_commands=True,
         )
-        if rank == 0:
-            reporter = Recorder(place, dies_at=dies_at)
-            try:
-                run(one, reporter)
-            finally:
-                reporter.write()
-        else:
+        if recorder is None:
             run(one, SilentReporter())
+        else:
+            try:
+                with recorder.counter or nullcontext():
+                    run(one, recorder)
+            finally:
+                recorder.write()
         code = 0
     except BaseException:
         traceback.print_exc()
@@ -216,7 +239,7 @@ def walk(entry: RecipeEntry[Any], root: Path, ranks: int) -> dict[str, Any]:
     described = described_run(entry)
     folder = root / f"{entry.kind}-{ranks}"
     undisturbed = described_run(entry, **WITHOUT_CHECKPOINTS)
-    whole = carry_out(folder / "whole", undisturbed, 1, ranks)
+    whole = carry_out(folder / "whole", undisturbed, 1, ranks, counted=ranks == 1)
     life: dict[str, Any] = {"whole": whole}
     if ranks == 1 or entry.traits.all_ranks:
         dies_at = "step" if entry.traits.trains else "edge"
