@@ -23,6 +23,7 @@ from app import embedded_postgres, migrate
 from app.db import Database, resolve_database_url
 from app.edge import connections
 from app.edge.addresses import address_of
+from app.edge.draining import DrainingServer
 from app.main import create_app
 from app.services import sign_in_links, tokens
 from app.settings import Settings
@@ -187,7 +188,7 @@ def serve(
             proxy_headers=False,  # app.edge.proxies
             **connections.options(connections.raise_descriptor_limit()),
         )
-        run_server(uvicorn.Server(config), listener)
+        run_server(DrainingServer(config), listener)
 
 
 def run_server(server: uvicorn.Server, listener: socket.socket) -> None:

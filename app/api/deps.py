@@ -26,6 +26,7 @@ from app.services.alarms import Alarms
 from app.services.errors import UnauthenticatedError
 from app.services.events import EventHub
 from app.services.live.hub import LiveHub
+from app.services.overview.board import OverviewBoard
 from app.services.principals import Principal
 from app.settings import Settings
 
@@ -46,12 +47,14 @@ class Resources:
     artifact_root: Path = field(init=False)
     live: LiveHub = field(init=False)
     charts: Drawing = field(default_factory=Drawing)
+    overview: OverviewBoard = field(init=False)
     alarms: Alarms = field(default_factory=Alarms)
     notices: Alarms = field(default_factory=Alarms)
 
     def __post_init__(self) -> None:
         self.artifact_root = self.settings.artifacts_root
         self.live = LiveHub(self.database, self.hub)
+        self.overview = OverviewBoard(self.database, self.settings)
 
 
 # Coroutines even where nothing is awaited: FastAPI sends plain functions to threads.

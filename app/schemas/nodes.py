@@ -38,6 +38,9 @@ class WorkerRead(Wire):
         description="Whether the worker runs stages of the kind `command`."
     )
     last_seen_at: datetime = Field(description="Time of the latest sign of life (UTC).")
+    late: bool = Field(
+        description="Whether it has missed two reports, which come every 10 s: it may have died."
+    )
 
 
 class NodeRead(Wire):

@@ -85,11 +85,28 @@ class WaitingRun(Wire):
     )
 
 
+class PoolWorker(Wire):
+    """A worker of a pool."""
+
+    node: str = Field(description="Name of the node.")
+    last_seen_at: datetime = Field(description="Time of the latest sign of life (UTC).")
+    late: bool = Field(
+        description="Whether it has missed two reports, which come every 10 s: it may have died, "
+        "and counts as live for 35 s."
+    )
+
+
 class PoolQueue(Wire):
     """The queue of one pool."""
 
     pool: PoolName
     workers: int = Field(description="Number of live workers.")
+    workers_late: int = Field(
+        description="Number of these that have missed two reports: they may have died."
+    )
+    heard: list[PoolWorker] = Field(
+        description="Live workers, longest silent first; not in the event `queue`."
+    )
     gpus: int = Field(description="Number of accelerators of the live workers.")
     gpus_busy: int = Field(description="Number of these accelerators that runs use now.")
     cpu_slots: int = Field(description="Number of places for runs without accelerators.")

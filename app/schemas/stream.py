@@ -21,6 +21,9 @@ class PowerOfComponent(BaseModel):
     kind: str = Field(max_length=50, description="Kind of the component.")
     name: str = Field(max_length=200, description="Product name.")
     limit_w: int | None = Field(description="Power limit, in W; null if unknown.")
+    method: str | None = Field(
+        default=None, max_length=50, description="How its power is obtained; null if not stated."
+    )
     w: Watts = Field(max_length=100, description="Samples, in W; null where there is none.")
 
 
@@ -53,6 +56,11 @@ class DeviceState(Wire):
     kind: str = Field(description="Kind of the component: gpu, cpu or ram.")
     name: str = Field(description="Product name.")
     limit_w: int | None = Field(description="Power limit, in W; null if unknown.")
+    method: str | None = Field(
+        default=None,
+        description="How its power is obtained: counter, integrated or modelled; null if the "
+        "worker does not state it.",
+    )
     reporting: bool = Field(description="Whether the device reports; if not, it has no samples.")
 
 
@@ -70,6 +78,9 @@ class LiveRun(Wire):
     gpus: int = Field(description="Number of accelerators.")
     node: str | None = Field(description="Node of the open attempt; null without one.")
     components: list[str] = Field(description="Components that its meter reads on this node.")
+    reserved_ratios: list[float] = Field(
+        description="Share of each of these components that is reserved for the run."
+    )
     progress: dict[str, Any] | None = Field(description="Latest progress; null before the first.")
     started_at: datetime | None = Field(description="Start of the run (UTC).")
     finished_at: datetime | None = Field(description="End of the run (UTC).")

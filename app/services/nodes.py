@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from app.db import Session
 from app.repositories.nodes import nodes
 from app.schemas.nodes import IdlePowerRead, NodeList, NodeRead, WorkerRead
 from app.services import access, waiting
 from app.services.energy import baselines
 from app.services.principals import Principal
+from models import WorkerProcess
 
 
 async def list_nodes(session: Session, by: Principal) -> NodeList:
@@ -20,6 +23,7 @@ async def list_nodes(session: Session, by: Principal) -> NodeList:
     visible = await access.visible_runs(session, by, everything)
     idle = await baselines.newest(session)
     live = await waiting.live(session)
+    now = datetime.now(UTC)
     return NodeList(
         items=[
             NodeRead(
@@ -30,7 +34,7 @@ async def list_nodes(session: Session, by: Principal) -> NodeList:
                 capabilities=node.capabilities,
                 created_at=node.created_at,
                 last_seen_at=node.last_seen_at,
-                workers=[WorkerRead.model_validate(w) for w in live if w.node_name == node.name],
+                workers=[_worker(each, now) for each in live if each.node_name == node.name],
                 running=[run_id for run_id in running.get(node.name, []) if run_id in visible],
                 running_hidden=sum(run_id not in visible for run_id in running.get(node.name, [])),
                 baselines=[
@@ -40,4 +44,15 @@ async def list_nodes(session: Session, by: Principal) -> NodeList:
             )
             for node in await nodes.list_nodes(session)
         ]
+    )
+
+
+def _worker(worker: WorkerProcess, now: datetime) -> WorkerRead:
+    return WorkerRead(
+        pool=worker.pool,
+        gpus=worker.gpus,
+        cpu_slots=worker.cpu_slots,
+        allows_commands=worker.allows_commands,
+        last_seen_at=worker.last_seen_at,
+        late=waiting.is_late(worker, now),
     )

@@ -20,6 +20,7 @@ from app.schemas.queue import (
     BlockingBudget,
     ExpectedStart,
     PoolQueue,
+    PoolWorker,
     QueueRead,
     QueueReason,
     WaitingRun,
@@ -206,6 +207,15 @@ async def _pool(
         queue=PoolQueue(
             pool=name,
             workers=len(workers),
+            workers_late=sum(waiting.is_late(worker, now) for worker in workers),
+            heard=[
+                PoolWorker(
+                    node=worker.node_name,
+                    last_seen_at=worker.last_seen_at,
+                    late=waiting.is_late(worker, now),
+                )
+                for worker in sorted(workers, key=lambda worker: worker.last_seen_at)
+            ],
             gpus=use.gpus,
             gpus_busy=use.gpus_busy,
             cpu_slots=use.cpu_slots,
@@ -278,7 +288,7 @@ def _expected(reason: QueueReason, start: Range | None, now: datetime) -> Expect
         texts = {"budget-exceeded": BLOCKED}
         unknown = NO_WORKER if reason.code.startswith("no-worker") else OPEN_END
         return ExpectedStart(at=None, low=None, high=None, reason=texts.get(reason.code, unknown))
-    at, low, high = (_after(now, s) for s in (start.value, start.low, start.high))
+    at, low, high = (after(now, s) for s in (start.value, start.low, start.high))
     if at is None or low is None or high is None:
         return ExpectedStart(at=None, low=None, high=None, reason="it is more than 100 years off")
     return ExpectedStart(at=at, low=low, high=high, reason=None)
@@ -287,5 +297,6 @@ def _expected(reason: QueueReason, start: Range | None, now: datetime) -> Expect
 FARTHEST_S = 100 * 365 * 86400.0
 
 
-def _after(now: datetime, seconds: float) -> datetime | None:
+def after(now: datetime, seconds: float) -> datetime | None:
+    """A time from now; None if it is too far off."""
     return None if seconds > FARTHEST_S else now + timedelta(seconds=seconds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from app.db import Session
@@ -14,6 +15,9 @@ from pricetag.recipes import runs_program
 
 SILENT_S = 35.0
 """A worker that was not heard of for longer is not live; workers report every 10 s."""
+
+LATE_S = 22.0
+"""A worker that was not heard of for longer has missed two reports: it may have died."""
 
 DEFAULT_POOL = "default"
 FORGOTTEN_S = 24 * 3600.0
@@ -84,6 +88,16 @@ async def of_run(session: Session, run: Run) -> WaitingRead | None:
 async def live(session: Session) -> Sequence[WorkerProcess]:
     """The workers that are live, by pool."""
     return await worker_processes.live(session, SILENT_S)
+
+
+def is_late(worker: WorkerProcess, now: datetime) -> bool:
+    """Whether a live worker has missed reports.
+
+    Args:
+        worker: The worker.
+        now: Present time.
+    """
+    return (now - worker.last_seen_at).total_seconds() > LATE_S
 
 
 def why(pool: str, gpus: int, *, is_program: bool, live: Sequence[Serving]) -> WaitingRead | None:

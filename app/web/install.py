@@ -6,9 +6,20 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
 from app.web import assets, headers, problems
-from app.web.pages import account, admin, budgets, docs, help, overview, provider, runs, sign_in
+from app.web.pages import (
+    account,
+    admin,
+    budgets,
+    docs,
+    help,
+    overview,
+    power,
+    provider,
+    runs,
+    sign_in,
+)
 
-PAGES = (sign_in, provider, overview, runs, budgets, account, admin, help, docs)
+PAGES = (sign_in, provider, overview, power, runs, budgets, account, admin, help, docs)
 """Modules of pages, each with its `router`; a new one is added here."""
 
 

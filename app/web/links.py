@@ -68,6 +68,11 @@ def to(request: Request, path: str) -> str:
     return ("../" * depth or "./") + path.removeprefix("/")
 
 
+def stream_url(request: Request) -> str:
+    """The relative link to the live stream, for scripts: all pages read the same one."""
+    return to(request, "/v1/stream?history=ten-minutes")
+
+
 def asset(request: Request, name: str) -> str:
     """The relative link to a file of ours, with the hash of all of them."""
     assets: Any = request.app.state.assets

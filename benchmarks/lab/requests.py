@@ -366,6 +366,8 @@ def lab(facts: Facts) -> Iterator[Ask]:
         yield Ask("streamLab", f"the lab's {topic} now", "/v1/stream", queries=queries)
     yield Ask("getQueue", "the queue", "/v1/queue", queries=[{"limit": 200}])
     yield Ask("getQueue", "the queue of a pool", "/v1/queue", queries=[{"pool": "default"}])
+    yield Ask("getOverview", "the lab at a glance", "/v1/overview")
+    yield Ask("getPower", "power of every device", "/v1/power")
     yield Ask("listRecipes", "recipes", "/v1/recipes")
     yield Ask("listSites", "sites", "/v1/sites")
     yield Ask("getSite", "a site", "/v1/sites/berlin")

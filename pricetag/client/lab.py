@@ -40,6 +40,14 @@ class LabCalls(Connection):
         """
         return self._get("/v1/queue", {"pool": pool, "limit": limit})
 
+    def power_now(self) -> dict[str, Any]:
+        """Power of every metered device now, with the running runs on it."""
+        return self._get("/v1/power")
+
+    def overview(self) -> dict[str, Any]:
+        """The lab at a glance: power, use, budgets, running runs, failures, idle devices."""
+        return self._get("/v1/overview")
+
     def stream(
         self, topics: Sequence[str] = ("power", "runs", "queue", "budgets"), *, follow: bool = True
     ) -> Iterator[StreamEvent]:

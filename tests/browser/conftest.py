@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,14 @@ from typing import Any
 import psycopg
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, async_playwright
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    Request,
+    Response,
+    async_playwright,
+)
 from sqlalchemy import make_url
 
 from app.db import libpq_url
@@ -27,7 +36,35 @@ FLAGS = [
     "--disable-sync",
 ]
 
+STREAMS = ("/v1/stream", "/events")
+"""Ends of addresses whose requests last as long as a page is open."""
+QUIET_S = 0.3
+
 NewContext = Callable[..., Awaitable[BrowserContext]]
+
+
+async def visit(page: Page, path: str) -> Response:
+    """Opens a page, and waits until all its requests have ended, except streams."""
+    under_way: set[Request] = set()
+
+    def begun(request: Request) -> None:
+        if not request.url.partition("?")[0].endswith(STREAMS):
+            under_way.add(request)
+
+    def ended(request: Request) -> None:
+        under_way.discard(request)
+
+    page.on("request", begun)
+    page.on("requestfinished", ended)
+    page.on("requestfailed", ended)
+    response = await page.goto(path, wait_until="load")
+    assert response is not None
+    quiet_since = time.monotonic()
+    while time.monotonic() < quiet_since + QUIET_S:
+        if under_way:
+            quiet_since = time.monotonic()
+        await asyncio.sleep(0.02)
+    return response
 
 
 @pytest.fixture(scope="session")

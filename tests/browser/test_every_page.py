@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page
 
-from tests.browser.conftest import NewContext
+from tests.browser.conftest import NewContext, visit
 from tests.support.site import OPEN_PAGES, PAGES, Site
 
 AXE = (Path(__file__).parent / "vendor/axe.js").read_text(encoding="utf-8")
@@ -30,7 +30,7 @@ async def opened(context: NewContext, site: Site, path: str, **options: Any) -> 
     window = await context(signed_in=path not in OPEN_PAGES, **options)
     await window.add_init_script(LISTEN)
     page = await window.new_page()
-    await page.goto(path.format(run=site.run), wait_until="networkidle")
+    await visit(page, path.format(run=site.run))
     return page
 
 
@@ -75,8 +75,7 @@ async def test_nothing_comes_from_elsewhere_or_breaks_the_policy(
     errors: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
     page.on("pageerror", lambda error: errors.append(str(error)))
-    response = await page.goto(path.format(run=site.run), wait_until="networkidle")
-    assert response is not None
+    response = await visit(page, path.format(run=site.run))
     elsewhere = [url for url in requests if not url.startswith((site.url, "data:", "blob:"))]
     assert not elsewhere
     assert len(requests) > 1

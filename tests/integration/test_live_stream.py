@@ -21,7 +21,8 @@ from app.services import live_power, pool_queue, tokens, waiting
 from app.services.events import EventHub
 from app.services.live import hub as live_hub
 from app.services.live import state
-from app.services.live.hub import PIECE_BYTES, LiveHub
+from app.services.live.hub import LiveHub
+from app.services.live.messages import PIECE_BYTES
 from app.services.principals import Principal
 from app.services.waiting import Offer
 from models import Project

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -12,22 +13,28 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
+import httpx
 import uvicorn
 from sqlalchemy import update
 
 from app.db import Database, Session
+from app.edge.draining import DrainingServer
 from app.main import create_app
-from app.services import sign_in_links, users, web_sessions
+from app.services import live_power, sign_in_links, users, web_sessions
 from app.serving import bind, url_of
 from app.settings import Settings
 from models import Run
 from tests.support.api import finished_run, make_token, running_run
+from tests.support.executions import GPU
 from tests.support.site_admin import ADMIN_PAGES, fill_admin
 
 Result = TypeVar("Result")
 
 PAGES = (
     "/",
+    "/?by=node",
+    "/power",
+    "/power?sort=watts&use=idle&q=h200",
     "/runs",
     "/runs?status=failed&sort=name&created_after=2026-03-01T00:00Z",
     "/account",
@@ -107,6 +114,40 @@ async def _fill(session: Session) -> tuple[str, str]:
     return str(first), begun.secret
 
 
+POWER_NODE = "node"
+"""The node of the running run, which `report_power` sends samples of."""
+
+
+def power_batch(second: int, watts: int = 300) -> str:
+    """What a worker sends: a second of a GPU in use, an idle one, and a CPU."""
+    described = (
+        (GPU, "gpu", "NVIDIA H200", 700, "counter", watts),
+        ("gpu:GPU-idle", "gpu", NAMES[1], 700, "counter", 70),
+        ("cpu", "cpu", "host model", None, "modelled", 40),
+    )
+    rows = [
+        {"id": id_, "kind": kind, "name": name, "limit_w": limit_w, "method": method}
+        | {"w": [power_w + sample % 3 for sample in range(10)]}
+        for id_, kind, name, limit_w, method, power_w in described
+    ]
+    head = {"node": POWER_NODE, "t0": second * 1000, "dt_ms": 100}
+    return json.dumps({**head, "components": rows})
+
+
+async def report_power(site: Site) -> None:
+    """Sends samples until the server has them; it may not listen yet."""
+    cookie = f"{site.cookie['name']}={site.secret}"
+    headers = {"Cookie": cookie, "Sec-Fetch-Site": "same-origin"}
+    async with httpx.AsyncClient(base_url=site.url, headers=headers) as client:
+        while not (await client.get("/v1/power")).json()["devices"]:
+
+            async def send(session: Session) -> None:
+                await live_power.send(session, power_batch(int(time.time()) - 1))
+
+            await on_database(site.database_url, send)
+            await asyncio.sleep(0.05)
+
+
 @asynccontextmanager
 async def running_site(database_url: str, data_dir: Path) -> AsyncIterator[Site]:
     """A server in a thread of this process, on a database that it fills.
@@ -118,7 +159,7 @@ async def running_site(database_url: str, data_dir: Path) -> AsyncIterator[Site]
     settings = Settings(database_url=database_url, data_dir=data_dir)
     listener = bind("127.0.0.1", 0)
     config = uvicorn.Config(create_app(settings), log_config=None, lifespan="on")
-    server = uvicorn.Server(config)
+    server = DrainingServer(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     deadline_s = time.monotonic() + START_S
@@ -127,7 +168,9 @@ async def running_site(database_url: str, data_dir: Path) -> AsyncIterator[Site]
             raise RuntimeError("the server did not start")
         await asyncio.sleep(0.05)
     try:
-        yield Site(url_of(listener, "127.0.0.1"), database_url, run, secret)
+        site = Site(url_of(listener, "127.0.0.1"), database_url, run, secret)
+        await report_power(site)
+        yield site
     finally:
         server.should_exit = True
         await asyncio.to_thread(thread.join, START_S)

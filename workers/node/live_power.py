@@ -167,6 +167,7 @@ class LivePower:
                     "kind": component.kind,
                     "name": component.name,
                     "limit_w": _whole(component.power_limit_w),
+                    "method": component.method,
                     "w": [_whole(power_w) for power_w in powers_w],
                 }
             )

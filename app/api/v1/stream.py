@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, cast, get_args
+from typing import Annotated, Literal, cast, get_args
 
 from fastapi import APIRouter, Header, Query
 from fastapi.exceptions import RequestValidationError
-from sse_starlette import EventSourceResponse
 
 from app.api.access import READ
 from app.api.deps import Caller, ServerResources
-from app.api.v1.events import HEARTBEAT_S, SEND_TIMEOUT_S
+from app.api.live_response import LiveResponse
 from app.api.v1.responses import problems
 from app.schemas.stream import Topic
 
@@ -23,12 +22,12 @@ TOPICS: tuple[Topic, ...] = get_args(Topic)
     "/stream",
     dependencies=[READ],
     summary="Follow the lab",
-    response_class=EventSourceResponse,
+    response_class=LiveResponse,
     responses={
         **problems(),
         200: {
-            "description": "Events `devices`, `power`, `runs`, `queue`, `budgets` and `resync`; "
-            "the data of each is JSON.",
+            "description": "Events `devices`, `power`, `runs`, `queue`, `budgets`, `resync` and "
+            "`database` (whether the server reaches it); the data of each is JSON.",
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
         },
     },
@@ -46,6 +45,13 @@ async def stream_lab(
     follow: Annotated[
         bool, Query(description="Whether to stay connected after the present state.")
     ] = True,
+    history: Annotated[
+        Literal["minute", "ten-minutes"],
+        Query(
+            description="Power in the present state: the samples of the last minute, or before "
+            "them also means of 5 seconds, for ten minutes in all."
+        ),
+    ] = "minute",
     last_event_id: Annotated[
         str | None,
         Header(
@@ -55,17 +61,18 @@ async def stream_lab(
             "`resync` and begins again.",
         ),
     ] = None,
-) -> EventSourceResponse:
+) -> LiveResponse:
     """Streams the present state of each topic, then its changes. Power comes as frames of whole
     watts with all samples since the last frame; a device that stops reporting is marked, and its
     last value is not repeated. A slow reader gets means of a second. A comment every 15 seconds
     keeps the connection open. Power of devices is shown to everybody; runs and budgets of
     projects that you may not see are not. Ends when the token is no longer valid.
     """
-    return EventSourceResponse(
-        resources.live.stream(caller, _topics(topics), last_event_id, follow=follow),
-        ping=HEARTBEAT_S,
-        send_timeout=SEND_TIMEOUT_S,
+    is_patient = history == "ten-minutes"
+    return LiveResponse(
+        resources.live.stream(
+            caller, _topics(topics), last_event_id, follow=follow, is_patient=is_patient
+        )
     )
 
 

@@ -43,6 +43,27 @@ async def by_day(
     return [(row[0], row[1]) for row in rows]
 
 
+async def currencies(session: AsyncSession, span: Span) -> list[str]:
+    """Currencies in which the lab has spent in a period of whole UTC days, in order."""
+    query = (
+        select(SpendBalance.currency)
+        .distinct()
+        .where(
+            SpendBalance.scope == "lab",
+            SpendBalance.scope_id == LAB,
+            SpendBalance.grain == "day",
+            SpendBalance.day >= span.start.date() if span.start else true(),
+            SpendBalance.day < span.end.date() if span.end else true(),
+            SpendBalance.currency.is_not(None),
+        )
+    )
+    lines = union_all(
+        query.where(SpendBalance.folded), query.where(not_(SpendBalance.folded))
+    ).subquery()
+    found = select(lines.c.currency).distinct().order_by(lines.c.currency)
+    return list(await session.scalars(found))
+
+
 async def by_owner(
     session: AsyncSession, budget: Budget, span: Span, viewer: Viewer
 ) -> Sequence[Any]:

@@ -9,6 +9,7 @@ from app.repositories.budgets import budgets as budget_rows
 from app.schemas.burn_down import BudgetOutlook, BudgetOutlookItem
 from app.services import burn_down
 from app.services.budgets import admin, open_runs
+from app.services.budgets.open_runs import OpenRuns
 from app.services.budgets.standing import states
 from app.services.principals import Principal
 from pricetag.accounting.budgets.burn_down import fan
@@ -17,13 +18,19 @@ MOST = 200
 """Maximum number of budgets."""
 
 
-async def read(session: Session, by: Principal) -> BudgetOutlook:
-    """The open budgets that the principal may see, those that are used up soonest first."""
+async def read(session: Session, by: Principal, opened: OpenRuns | None = None) -> BudgetOutlook:
+    """The open budgets that the principal may see, those that are used up soonest first.
+
+    Args:
+        session: Database session.
+        by: The caller.
+        opened: The open runs of the lab, if already read.
+    """
     now = datetime.now(UTC)
     budgets = await budget_rows.page(
         session, by.viewer, name=None, closed=False, after=None, limit=MOST
     )
-    opened = await open_runs.read(session)
+    opened = opened or await open_runs.read(session)
     shown = await admin.reads(session, budgets)
     items = []
     for state, read_of in zip(await states(session, budgets, now), shown, strict=True):

@@ -54,14 +54,17 @@ async def show(
         **read,
         at=now,
         factors=[
-            _now(kind, subject, source, sheet.factors, hour_key(now))
+            factor_now(kind, subject, source, sheet.factors, hour_key(now))
             for (kind, subject), source in sorted(sheet.sources.items())
         ],
         unknown=_unknown(sheet.factors, sheet.sources),
     )
 
 
-def _now(kind: str, subject: str, source: SourcedFactor, in_force: Factors, hour: str) -> FactorNow:
+def factor_now(
+    kind: str, subject: str, source: SourcedFactor, in_force: Factors, hour: str
+) -> FactorNow:
+    """A factor with its origin, and its value of an hour if it changes by the hour."""
     factor = source.factor
     hours: HourlyFactor | None = getattr(in_force, HOURLY[kind]) if kind in HOURLY else None
     by_the_hour = hours is not None and hour in hours.by_hour

@@ -2,6 +2,7 @@
 
 A reader holds no queue: it remembers the last tick that it got, and takes the newer ones when it
 can send again. One that is slow gets fewer, coalesced frames; one that is too slow starts over.
+What several readers get is made once.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import aclosing
+from itertools import islice
 from uuid import UUID
 
 from app.cancellation import heed_cancellation
@@ -20,7 +22,7 @@ from app.db import Database, Session
 from app.repositories.outage import OUTAGES
 from app.repositories.runs.events import notifications
 from app.repositories.runs.live import POWER_CHANNEL, POWER_LISTENER
-from app.schemas.stream import PowerFrame, Topic
+from app.schemas.stream import Topic
 from app.services import pool_queue
 from app.services.event_news import Gathered
 from app.services.events import RECONNECT_S, EventHub
@@ -29,13 +31,16 @@ from app.services.live.access import Audience, audiences
 from app.services.live.messages import (
     Tick,
     budgets_text,
+    coalesced_events,
+    database_event,
     event,
+    pieces,
     power_events,
     queue_text,
     resync,
     run_events,
 )
-from app.services.live.power import PowerBoard, coalesced
+from app.services.live.power import PowerBoard
 from app.services.live.state import OwnedBudget, OwnedRun
 from app.services.pool_queue import QueueState
 from app.services.principals import Principal
@@ -58,8 +63,10 @@ STATES: tuple[Topic, ...] = ("queue", "budgets")
 FRESH_S = 1.0
 """How long queue and budgets that were read for somebody else are good for a new reader, in s."""
 
-PIECE_BYTES = 16_384
-"""Most that is handed to a connection at once."""
+BEAT_TICKS = 30
+"""Ticks after which a reader that got nothing meanwhile gets a comment."""
+
+BEAT = b": connected\n\n"
 
 
 class Reader:
@@ -69,15 +76,24 @@ class Reader:
         principal: Who reads.
         topics: What is read.
         audience: What may be seen; None once nothing may be seen any more.
+        is_patient: Whether its snapshot begins with means of the last ten minutes.
+        heard: The tick after which it got something.
         sent: For the topics that are sent as a whole, what was sent last.
     """
 
     def __init__(
-        self, principal: Principal, topics: frozenset[Topic], audience: Audience | None
+        self,
+        principal: Principal,
+        topics: frozenset[Topic],
+        audience: Audience | None,
+        *,
+        is_patient: bool = False,
     ) -> None:
         self.principal = principal
         self.topics = topics
         self.audience = audience
+        self.is_patient = is_patient
+        self.heard = 0
         self.sent: dict[Topic, bytes] = {}
 
 
@@ -104,6 +120,10 @@ class LiveHub:
         self._budgets: Sequence[OwnedBudget] | None = None
         self._states_read_s: dict[Topic, float] = {}
         self._state_texts: dict[tuple[Topic, Audience], bytes] = {}
+        self._coalesced: dict[tuple[int, frozenset[Topic], Audience], list[bytes]] = {}
+        self._power_snapshots: dict[bool, tuple[int, list[bytes]]] = {}
+        self._is_reachable = self._was_reachable = True
+        self._is_closed = False
         self._audiences = Gathered(database, audiences)
         self._open_runs = Gathered(database, _read_open_runs)
         self._new_states = Gathered(database, self._read_stale_states)
@@ -125,11 +145,22 @@ class LiveHub:
                 source = notifications(self._database.url, POWER_CHANNEL, POWER_LISTENER)
                 async with aclosing(source) as messages:
                     async for message in messages:
+                        self._is_reachable = True
                         if message is not None:
                             self.board.receive(message, time.monotonic())
             except OUTAGES as error:
                 log.info("live power lost the database: %s", error)
+                self._is_reachable = False
             await asyncio.sleep(RECONNECT_S)
+
+    def close(self) -> None:
+        """Ends all streams, since the server stops."""
+        self._is_closed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        self._ticked.set()
+        self._ticked = asyncio.Event()
 
     async def keep_ticking(self) -> None:
         """Cuts a tick twice a second until canceled."""
@@ -147,32 +178,48 @@ class LiveHub:
             await asyncio.sleep(max(0.05, TICK_S - (time.monotonic() - started_s)))
 
     async def tick(self) -> None:
-        """Cuts one tick and wakes the readers."""
+        """Cuts one tick, and wakes the readers if it has anything for them."""
         devices, frames = self.board.cut(time.monotonic())
         tick = Tick(self._number + 1, self._boot, devices, frames)
+        if self._is_reachable is not self._was_reachable:
+            tick.is_reachable = self._was_reachable = self._is_reachable
+        is_for_all = tick.number % BEAT_TICKS == 0
         try:
-            await self._read(tick)
+            is_for_all |= await self._read(tick)
+        except BaseException:
+            is_for_all = True
+            raise
         finally:
             self._ticks.append(tick)
             self._number = tick.number
-            self._ticked.set()
-            self._ticked = asyncio.Event()
+            self._coalesced.clear()
+            if is_for_all or not tick.is_empty:
+                self._wake()
 
-    async def _read(self, tick: Tick) -> None:
-        """Reads what the readers follow, each thing once for all of them."""
+    async def _read(self, tick: Tick) -> bool:
+        """Reads what the readers follow, each thing once for all of them.
+
+        Returns:
+            Whether readers have to look at what was read besides the tick.
+        """
+        is_read = False
         if tick.number % ACCESS_EVERY == 0 and self.readers:
             await self._renew_audiences()
+            is_read = True
         if not self._has_readers("runs"):
             self._changed_runs.clear()
             self._are_runs_lost = False
             self._runs_since = tick.number
         elif tick.number % RUNS_EVERY == 0:
+            is_read |= self._are_runs_lost
             await self._read_runs(tick)
         if tick.number % STATES_EVERY == 0:
             topics = {topic for reader in self.readers for topic in reader.topics}
             if topics.intersection(STATES):
                 async with self._database.session_scope() as session:
                     await self._read_states(session, topics)
+                is_read = True
+        return is_read
 
     async def _read_runs(self, tick: Tick) -> None:
         if self._are_runs_lost:
@@ -219,6 +266,7 @@ class LiveHub:
         last_id: str | None = None,
         *,
         follow: bool = True,
+        is_patient: bool = False,
     ) -> AsyncGenerator[bytes]:
         """Server-sent events: a snapshot, then changes; ends once nothing may be seen any more.
 
@@ -227,8 +275,10 @@ class LiveHub:
             topics: What to follow.
             last_id: ID of the last event that the client received.
             follow: Whether to continue after the snapshot.
+            is_patient: Whether the snapshot has means of the last ten minutes, too.
         """
-        reader = Reader(principal, topics, await self._audiences.ask(principal))
+        audience = await self._audiences.ask(principal)
+        reader = Reader(principal, topics, audience, is_patient=is_patient)
         self.readers.add(reader)
         try:
             cursor = self._resumed(last_id, topics)
@@ -238,7 +288,8 @@ class LiveHub:
                     yield resync(self._id(cursor))
                 async for piece in self._snapshot(reader, cursor):
                     yield piece
-            while follow and reader.audience is not None:
+            reader.heard = cursor
+            while follow and reader.audience is not None and not self._is_closed:
                 ticked = self._ticked
                 if self._number == cursor:
                     await ticked.wait()
@@ -249,6 +300,10 @@ class LiveHub:
                         yield piece
                     continue
                 parts, cursor = self._since(reader, cursor), self._number
+                if not parts and cursor >= reader.heard + BEAT_TICKS:
+                    parts = [BEAT]
+                if parts:
+                    reader.heard = cursor
                 for part in parts:
                     yield part
         finally:
@@ -274,9 +329,10 @@ class LiveHub:
         id_, audience = self._id(cursor), reader.audience
         if audience is None:
             return
+        if not self._was_reachable:
+            yield database_event(id_, is_reachable=False)
         if "power" in reader.topics:
-            parts = power_events(id_, self.board.devices(), self.board.history(), whole=True)
-            for piece in pieces(parts):
+            for piece in self._power_snapshot(cursor, is_long=reader.is_patient):
                 yield piece
         if "runs" in reader.topics:
             running = await self._open_runs.ask(None)
@@ -287,17 +343,36 @@ class LiveHub:
         for part in self._states(reader, id_):
             yield part
 
+    def _power_snapshot(self, cursor: int, *, is_long: bool) -> list[bytes]:
+        """All devices and their samples, in pieces; made once for all who ask at one tick."""
+        number, parts = self._power_snapshots.get(is_long, (-1, []))
+        if number != cursor:
+            frames = [*(self.board.long_history() if is_long else ()), *self.board.history()]
+            events = power_events(self._id(cursor), self.board.devices(), frames, whole=True)
+            parts = pieces(events)
+            self._power_snapshots[is_long] = (cursor, parts)
+        return parts
+
     def _since(self, reader: Reader, cursor: int) -> list[bytes]:
         """What a reader gets after a tick, in pieces."""
         audience = reader.audience
-        missed = [tick for tick in self._ticks if tick.number > cursor]
-        if not missed or audience is None:
+        if audience is None:
             return []
-        if len(missed) <= COALESCE_TICKS:
-            parts = [part for tick in missed for part in tick.encoded(reader.topics, audience)]
+        count = min(self._number - cursor, len(self._ticks))
+        newest = islice(reversed(self._ticks), count)
+        missed = [tick for tick in newest if not tick.is_empty][::-1]
+        id_ = self._id(self._number)
+        if len(missed) > COALESCE_TICKS:
+            key = (cursor, reader.topics, audience)
+            if key not in self._coalesced:
+                events = coalesced_events(id_, missed, reader.topics, audience)
+                self._coalesced[key] = pieces(events)
+            parts = self._coalesced[key]
+        elif len(missed) == 1:
+            parts = missed[0].pieces(reader.topics, audience)
         else:
-            parts = _coalesced(self._id(self._number), missed, reader.topics, audience)
-        return [*pieces(parts), *self._states(reader, self._id(self._number))]
+            parts = pieces([e for tick in missed for e in tick.encoded(reader.topics, audience)])
+        return [*parts, *self._states(reader, id_)]
 
     def _states(self, reader: Reader, id_: str) -> list[bytes]:
         """The queue and the budgets, where they are not what was sent last."""
@@ -325,32 +400,3 @@ class LiveHub:
 
 async def _read_open_runs(session: object, asked: Collection[None]) -> dict[None, list[OwnedRun]]:
     return {None: await state.runs(session, None)}  # type: ignore[arg-type]
-
-
-def _coalesced(
-    id_: str, missed: Sequence[Tick], topics: Collection[Topic], audience: Audience
-) -> list[bytes]:
-    """Several ticks as one: a mean of each second, and the last state of each run."""
-    parts: list[bytes] = []
-    if "power" in topics:
-        devices = {device.id: device for tick in missed for device in tick.devices}
-        frames: list[PowerFrame] = coalesced(frame for tick in missed for frame in tick.frames)
-        parts += power_events(id_, list(devices.values()), frames)
-    if "runs" in topics:
-        runs = {owned.run.id: owned for tick in missed for owned in tick.runs}
-        parts += run_events(id_, list(runs.values()), audience)
-    return parts
-
-
-def pieces(parts: Sequence[bytes]) -> list[bytes]:
-    """Events joined to pieces that are not much larger than ``PIECE_BYTES``."""
-    joined: list[bytes] = []
-    size = PIECE_BYTES
-    for part in parts:
-        if size + len(part) > PIECE_BYTES:
-            joined.append(part)
-            size = len(part)
-        else:
-            joined[-1] += part
-            size += len(part)
-    return joined

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from app.schemas.stream import DeviceState, PowerFrame, Topic
 from app.services.live.access import Audience
+from app.services.live.power import coalesced
 from app.services.live.state import OwnedBudget, OwnedRun, seen_budgets
 from app.services.pool_queue import QueueState, shown
 
@@ -16,6 +17,9 @@ QUEUE_LIMIT = 50
 
 RUNS_OF_EVENT = 20
 """Runs in one event, so that no event is long."""
+
+PIECE_BYTES = 16_384
+"""Most that is handed to a connection at once."""
 
 
 def event(name: str, id_: str, data: bytes) -> bytes:
@@ -26,6 +30,11 @@ def event(name: str, id_: str, data: bytes) -> bytes:
 def resync(id_: str) -> bytes:
     """The event after which a client forgets what it has: a snapshot follows."""
     return event("resync", id_, b'{"reason":"changes since the last event are no longer kept"}')
+
+
+def database_event(id_: str, *, is_reachable: bool) -> bytes:
+    """Whether the server reaches its database: until it does, nothing new is known."""
+    return event("database", id_, b'{"reachable":%s}' % (b"true" if is_reachable else b"false"))
 
 
 def power_events(
@@ -67,7 +76,9 @@ def queue_text(queue: QueueState, audience: Audience) -> bytes:
         for run_id, project_id in pool.project_ids.items()
         if audience.sees(project_id)
     }
-    return shown(queue, visible, QUEUE_LIMIT).model_dump_json(exclude={"at"}).encode()
+    # Without what changes with every report of a worker.
+    read = shown(queue, visible, QUEUE_LIMIT)
+    return read.model_dump_json(exclude={"at": True, "pools": {"__all__": {"heard"}}}).encode()
 
 
 def budgets_text(owned: Sequence[OwnedBudget], audience: Audience) -> bytes:
@@ -86,6 +97,7 @@ class Tick:
         devices: Devices that are new or changed.
         frames: Power samples.
         runs: Runs that changed.
+        is_reachable: Whether the database is reached from now on; None if that did not change.
     """
 
     number: int
@@ -93,12 +105,28 @@ class Tick:
     devices: list[DeviceState]
     frames: list[PowerFrame]
     runs: list[OwnedRun] = field(default_factory=list)
+    is_reachable: bool | None = None
     _power: list[bytes] | None = None
     _runs: dict[Audience, list[bytes]] = field(default_factory=dict)
+    _pieces: dict[tuple[frozenset[Topic], Audience], list[bytes]] = field(default_factory=dict)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has nothing for anybody."""
+        return not (self.devices or self.frames or self.runs) and self.is_reachable is None
+
+    def pieces(self, topics: frozenset[Topic], audience: Audience) -> list[bytes]:
+        """Its events for an audience, joined to pieces; made once for all who get them."""
+        key = (topics, audience)
+        if key not in self._pieces:
+            self._pieces[key] = pieces(self.encoded(topics, audience))
+        return self._pieces[key]
 
     def encoded(self, topics: Collection[Topic], audience: Audience) -> list[bytes]:
         """Its events for an audience."""
         id_, parts = f"{self.boot}-{self.number}", list[bytes]()
+        if self.is_reachable is not None:
+            parts.append(database_event(id_, is_reachable=self.is_reachable))
         if "power" in topics:
             if self._power is None:
                 self._power = power_events(id_, self.devices, self.frames)
@@ -108,6 +136,38 @@ class Tick:
                 self._runs[audience] = run_events(id_, self.runs, audience)
             parts += self._runs[audience]
         return parts
+
+
+def coalesced_events(
+    id_: str, missed: Sequence[Tick], topics: Collection[Topic], audience: Audience
+) -> list[bytes]:
+    """Several ticks as one: a mean of each second, and the last state of each run."""
+    parts: list[bytes] = []
+    reached = [tick.is_reachable for tick in missed if tick.is_reachable is not None]
+    if reached:
+        parts.append(database_event(id_, is_reachable=reached[-1]))
+    if "power" in topics:
+        devices = {device.id: device for tick in missed for device in tick.devices}
+        frames = coalesced(frame for tick in missed for frame in tick.frames)
+        parts += power_events(id_, list(devices.values()), frames)
+    if "runs" in topics:
+        runs = {owned.run.id: owned for tick in missed for owned in tick.runs}
+        parts += run_events(id_, list(runs.values()), audience)
+    return parts
+
+
+def pieces(parts: Sequence[bytes]) -> list[bytes]:
+    """Events joined to pieces that are not much larger than ``PIECE_BYTES``."""
+    joined: list[bytes] = []
+    size = PIECE_BYTES
+    for part in parts:
+        if size + len(part) > PIECE_BYTES:
+            joined.append(part)
+            size = len(part)
+        else:
+            joined[-1] += part
+            size += len(part)
+    return joined
 
 
 def _json(value: object) -> bytes:

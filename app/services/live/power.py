@@ -6,7 +6,6 @@ is repeated: a device that stops reporting is marked, and its samples end.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -19,6 +18,12 @@ log = logging.getLogger("pricetag.server")
 
 HISTORY_S = 60
 """Seconds of samples that a new reader gets."""
+
+LONG_HISTORY_S = 600
+"""Seconds of means that a new reader can get beside them."""
+
+MEAN_MS = 5000
+"""Period of these means, in ms."""
 
 SILENT_S = 4.0
 """A device whose last samples came longer ago has stopped reporting."""
@@ -42,6 +47,30 @@ class _Device:
     fine_s: float = float("-inf")
     newest: dict[int, int] = field(default_factory=dict)
     history: deque[tuple[int, int, Samples]] = field(default_factory=deque)
+    means: deque[tuple[int, list[int]]] = field(default_factory=deque)
+
+    def remember(self, t0: int, dt_ms: int, samples: Samples) -> None:
+        """Keeps new samples for readers to come."""
+        self.history.append((t0, dt_ms, samples))
+        while self.history[0][0] < t0 - 1000 * HISTORY_S:
+            self.history.popleft()
+        begin = t0 - t0 % MEAN_MS
+        if not self.means or self.means[-1][0] != begin:
+            self.means.append((begin, []))
+        self.means[-1][1].extend(power_w for power_w in samples if power_w is not None)
+        if len(self.means) > 1 and len(self.means[-2][1]) > 1:
+            self.means[-2][1][:] = [_mean_of(self.means[-2][1])]
+        while self.means[0][0] < t0 - 1000 * LONG_HISTORY_S:
+            self.means.popleft()
+
+    def forget(self) -> None:
+        """Drops the samples, after which no line may be drawn to later ones."""
+        self.history.clear()
+        self.means.clear()
+
+    def present_w(self) -> int | None:
+        """Mean of the newest second; None where nothing is known of it."""
+        return _mean(self.history[-1][2]) if self.history else None
 
 
 class PowerBoard:
@@ -72,23 +101,26 @@ class PowerBoard:
             newest = device.newest.get(batch.dt_ms, -1)
             if newest - batch.t0 > BACK_MS:  # the node's clock was ahead, and was set back
                 device.newest.clear()
-                device.history.clear()
+                device.forget()
             elif batch.t0 <= newest:
                 continue  # another worker of the machine has sent the same second
             if batch.dt_ms < 1000:
                 device.fine_s = now_s
             device.newest[batch.dt_ms] = batch.t0
             samples = list(component.w)
-            device.history.append((batch.t0, batch.dt_ms, samples))
-            while device.history[0][0] < batch.t0 - 1000 * HISTORY_S:
-                device.history.popleft()
+            device.remember(batch.t0, batch.dt_ms, samples)
             frame = self._new.setdefault((batch.t0, batch.dt_ms), {})
             frame[device.state.id] = samples
 
     def _device(self, node: str, component: Any, now_s: float) -> _Device:
         key = (node, component.id)
         device = self._devices.get(key)
-        described = {"kind": component.kind, "name": component.name, "limit_w": component.limit_w}
+        described = {
+            "kind": component.kind,
+            "name": component.name,
+            "limit_w": component.limit_w,
+            "method": component.method,
+        }
         if device is None:
             self._numbers += 1
             state = DeviceState(
@@ -109,7 +141,7 @@ class PowerBoard:
             if silent_s > SILENT_S and device.state.reporting:
                 device.state = device.state.model_copy(update={"reporting": False})
                 self._changed[device.state.id] = device.state
-                device.history.clear()
+                device.history.clear()  # the means stay: they end where the device went silent
             if silent_s > FORGOTTEN_S:
                 del self._devices[key]
         frames = [
@@ -124,6 +156,31 @@ class PowerBoard:
         """All devices, by node and component."""
         ordered = sorted(self._devices.items())
         return [device.state for _, device in ordered]
+
+    def present(self) -> list[tuple[DeviceState, int | None, int | None]]:
+        """Each device with the begin of its newest second, in ms since 1970, and its mean power.
+
+        Both are None for a device that does not report.
+        """
+        return [
+            (device.state, device.history[-1][0], device.present_w())
+            if device.state.reporting and device.history
+            else (device.state, None, None)
+            for _, device in sorted(self._devices.items())
+        ]
+
+    def long_history(self) -> list[PowerFrame]:
+        """Means of the last ten minutes, of what is older than the samples of `history`."""
+        rows: dict[int, dict[int, Samples]] = {}
+        for device in self._devices.values():
+            begin = device.history[0][0] if device.history else None
+            for t0, powers_w in device.means:
+                if powers_w and (begin is None or t0 + MEAN_MS <= begin):
+                    rows.setdefault(t0, {})[device.state.id] = [_mean_of(powers_w)]
+        return [
+            PowerFrame(t0=t0, dt_ms=MEAN_MS, ids=list(own), w=list(own.values()))
+            for t0, own in sorted(rows.items())
+        ]
 
     def history(self) -> list[PowerFrame]:
         """The samples of the last minute, one frame for each second and period."""
@@ -155,10 +212,9 @@ def coalesced(frames: Iterable[PowerFrame]) -> list[PowerFrame]:
 
 
 def _mean(samples: Sequence[int | None]) -> int | None:
-    known = [power_w for power_w in samples if power_w is not None]
-    return round(sum(known) / len(known)) if known else None
+    present = [power_w for power_w in samples if power_w is not None]
+    return _mean_of(present) if present else None
 
 
-def encoded(frames: Sequence[PowerFrame]) -> list[str]:
-    """Frames as compact JSON."""
-    return [json.dumps(frame.model_dump(), separators=(",", ":")) for frame in frames]
+def _mean_of(powers_w: Sequence[int]) -> int:
+    return round(sum(powers_w) / len(powers_w))

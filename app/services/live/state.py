@@ -45,6 +45,7 @@ def _run(row: Any) -> LiveRun:
         gpus=row.gpus,
         node=row.node_name,
         components=[str(each["id"]) for each in row.components or ()],
+        reserved_ratios=[float(each.get("reserved_ratio", 1)) for each in row.components or ()],
         progress={name: progress[name] for name in SHOWN_PROGRESS if name in progress} or None,
         started_at=row.started_at,
         finished_at=row.finished_at,

@@ -1,37 +1,35 @@
-"""The overview: what the lab does now."""
+"""The overview: what the lab draws, uses and wastes, and what breaks a budget."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from fastapi import Request, Response
 
 from app.api.access import READ
-from app.api.deps import Caller, CurrentSession
-from app.services.runs import listing
+from app.api.deps import Caller, CurrentSession, ServerResources
+from app.services.overview import reading
+from app.web.links import stream_url
 from app.web.rendering import page_router, render
-from app.web.views import runs as run_views
+from app.web.views import overview as overview_views
 
 router = page_router()
 
 
 @router.get("/", dependencies=[READ])
-async def show_overview(request: Request, session: CurrentSession, caller: Caller) -> Response:
-    """Running and newest runs."""
-    running = await listing.list_page(
-        session,
-        caller,
-        listing.RunFilter(statuses=("running",)),
-        sort="-created_at",
-        cursor=None,
-        limit=20,
-        count=True,
-    )
-    newest = await listing.list_page(
-        session, caller, listing.RunFilter(), sort="-created_at", cursor=None, limit=10
-    )
+async def show_overview(
+    request: Request,
+    session: CurrentSession,
+    resources: ServerResources,
+    caller: Caller,
+    by: Literal["use", "node"] = "use",
+) -> Response:
+    """The lab at a glance."""
+    read = await reading.read(session, caller, resources.overview, resources.live)
     return render(
         request,
         "overview.html",
-        running=run_views.rows(running.items),
-        running_count=run_views.count(running.count),
-        newest=run_views.rows(newest.items),
+        lab=overview_views.overview(read),
+        stream=stream_url(request),
+        by=by,
     )

@@ -15,7 +15,7 @@ export function turnOff(off) {
 }
 
 /** @param {EventTarget | null} target @returns {boolean} Whether keys are typed into it. */
-function takesText(target) {
+export function takesText(target) {
   return target instanceof HTMLElement &&
     (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
 }

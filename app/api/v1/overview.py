@@ -1,0 +1,41 @@
+"""The lab at a glance."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from app.api.access import READ
+from app.api.deps import Caller, CurrentSession, ServerResources
+from app.api.v1.responses import problems
+from app.schemas.overview import OverviewRead, PowerRead
+from app.services.overview import power, reading
+
+router = APIRouter(tags=["measurements"])
+
+
+@router.get(
+    "/power",
+    dependencies=[READ],
+    summary="Show the power of every device now",
+    responses=problems(),
+)
+async def get_power(
+    session: CurrentSession, resources: ServerResources, caller: Caller
+) -> PowerRead:
+    """Shows the power of every metered device in the newest second that it reported, and the
+    running runs on it. `GET /v1/stream` follows it.
+    """
+    return await power.read(session, caller, resources.live.board)
+
+
+@router.get(
+    "/overview", dependencies=[READ], summary="Show the lab at a glance", responses=problems()
+)
+async def get_overview(
+    session: CurrentSession, resources: ServerResources, caller: Caller
+) -> OverviewRead:
+    """Shows what the lab draws now, what it has used today and this month, which budget is used
+    up next, what runs, what failed, and which accelerators idle. Runs and budgets of projects
+    that you may not see are not listed; sums include them.
+    """
+    return await reading.read(session, caller, resources.overview, resources.live)

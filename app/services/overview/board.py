@@ -1,0 +1,101 @@
+"""What everybody sees of the lab at a glance, read at most every few seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from app.db import Database, Session
+from app.schemas.overview import ExpectedEnd, IdleDevice, PeriodUse, SiteNow
+from app.services import pool_queue
+from app.services.budgets import open_runs
+from app.services.budgets.open_runs import OpenRuns
+from app.services.overview import idle, sites, use
+from app.services.principals import Principal
+from app.settings import Settings
+from pricetag.accounting.budgets.burn_down import Span3
+
+FRESH_S = 5.0
+"""How long figures that were read for somebody else are good, in s."""
+
+NO_END = "the run has no projection, and no quote"
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """The lab for somebody who may see every run.
+
+    Attributes:
+        at: Time of these figures.
+        periods: Use of today and this month.
+        opened: All open runs.
+        sites: All sites.
+        idle: Idle accelerators.
+        ends: Expected end of each running run.
+    """
+
+    at: datetime
+    periods: list[PeriodUse]
+    opened: OpenRuns
+    sites: list[SiteNow]
+    idle: list[IdleDevice]
+    ends: Mapping[UUID, ExpectedEnd]
+
+
+class OverviewBoard:
+    """Reads the lab's figures, once for all who look within some seconds.
+
+    Args:
+        database: Database to read.
+        settings: Settings of the server.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self, database: Database, settings: Settings, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._clock = clock
+        self._reading = asyncio.Lock()
+        self._shared: Shared | None = None
+        self._read_s = float("-inf")
+
+    async def shared(self, by: Principal) -> Shared:
+        """The figures, at most `FRESH_S` old.
+
+        Args:
+            by: Somebody who may read the energy account.
+        """
+        async with self._reading:
+            if self._shared is None or self._clock() - self._read_s > FRESH_S:
+                async with self._database.session_scope() as session:
+                    self._shared = await self._read(session, by)
+                self._read_s = self._clock()
+            return self._shared
+
+    async def _read(self, session: Session, by: Principal) -> Shared:
+        now = datetime.now(UTC)
+        opened = await open_runs.read(session)
+        now_of_sites = await sites.now_of_all(session, self._settings, now)
+        return Shared(
+            at=now,
+            periods=await use.periods(session, by, self._settings, opened, now),
+            opened=opened,
+            sites=now_of_sites,
+            idle=await idle.devices(session, now_of_sites, now),
+            ends={run.run_id: _end(run.rest_s, now) for run in opened.runs},
+        )
+
+
+def _end(left: Span3 | None, now: datetime) -> ExpectedEnd:
+    if left is None:
+        return ExpectedEnd(at=None, low=None, high=None, reason=NO_END)
+    at, low, high = (pool_queue.after(now, s) for s in (left.value, left.low, left.high))
+    if at is None or low is None or high is None:
+        return ExpectedEnd(at=None, low=None, high=None, reason="it is more than 100 years off")
+    return ExpectedEnd(at=at, low=low, high=high, reason=None)

@@ -1,0 +1,115 @@
+"""Accelerators that no run uses, and what they cost a day."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import cast
+
+from app.db import Session
+from app.repositories.nodes import nodes as node_rows
+from app.schemas.common import Quantity
+from app.schemas.overview import IdleDevice, SiteNow
+from app.schemas.sites import FactorNow
+from app.services import waiting
+from app.services.energy import baselines
+from app.services.energy.baselines import IdlePower
+from pricetag.accounting import units
+from pricetag.accounting.quantity.quantity import Source, weakest
+
+DAY_S = 86_400.0
+TWO_SIGMA = 1.96
+NO_BASELINE = "its idle power was not measured yet"
+
+
+async def devices(session: Session, sites: Sequence[SiteNow], now: datetime) -> list[IdleDevice]:
+    """The idle accelerators of the nodes with a live worker, by node.
+
+    Args:
+        session: Database session.
+        sites: Factors of the sites now.
+        now: Present time.
+    """
+    live = {worker.node_name for worker in await waiting.live(session)}
+    in_use = await node_rows.devices_in_use(session)
+    at_site = await node_rows.sites_since(session, now - timedelta(hours=2))
+    measured = await baselines.newest(session)
+    factors = {site.site: site for site in sites}
+    fallback = sites[0] if len(sites) == 1 else None
+    idle = []
+    for node in await node_rows.list_nodes(session):
+        if node.name not in live:
+            continue
+        site = factors.get(at_site.get(node.name) or "", fallback)
+        for device in node.devices:
+            uuid = str(device.get("uuid"))
+            if "gpu" in device.get("kind", "gpu") and (node.name, uuid) not in in_use:
+                newest = _newest(measured.get(node.name, ()), uuid)
+                idle.append(_device(node.name, device, newest, site))
+    return idle
+
+
+def _newest(measured: Sequence[IdlePower], uuid: str) -> IdlePower | None:
+    own = [each for each in measured if each.component.removeprefix("gpu:") == uuid]
+    return max(own, key=lambda each: each.measured_at, default=None)
+
+
+def _device(
+    node: str, device: Mapping[str, object], power: IdlePower | None, site: SiteNow | None
+) -> IdleDevice:
+    idle_w = _unknown("W", NO_BASELINE) if power is None else _measured(power)
+    energy = _times(idle_w, units.joules_to_kwh(DAY_S), "kWh", [site.pue] if site else [])
+    if site is None:
+        energy = _unknown("kWh", "the site of the node is unknown")
+    return IdleDevice(
+        node=node,
+        component=f"gpu:{device.get('uuid')}",
+        name=str(device.get("name") or "accelerator"),
+        site=site.site if site else None,
+        idle_w=idle_w,
+        energy_per_day=energy,
+        cost_per_day=_cost(energy, site),
+    )
+
+
+def _measured(power: IdlePower) -> Quantity:
+    return Quantity(
+        value=power.power_w,
+        low=None,
+        high=None,
+        unit="W",
+        source=cast(Source, power.source),
+    )
+
+
+def _cost(energy: Quantity, site: SiteNow | None) -> Quantity:
+    if energy.value is None:
+        return _unknown("", str(energy.reason))
+    if site is None or site.tariff is None:
+        return _unknown("", (site.tariff_reason if site else None) or "no tariff is known")
+    currency = site.tariff.unit.partition("/")[0]
+    return _times(energy, 1.0, currency, [site.tariff])
+
+
+def _times(quantity: Quantity, factor: float, unit: str, factors: Sequence[FactorNow]) -> Quantity:
+    """A quantity times some factors; the ends of their intervals are multiplied."""
+    if quantity.value is None:
+        return _unknown(unit, str(quantity.reason))
+    value = low = high = quantity.value * factor
+    if quantity.low is not None and quantity.high is not None:
+        low, high = quantity.low * factor, quantity.high * factor
+    source = cast(Source, quantity.source)
+    for each in factors:
+        spread = TWO_SIGMA * each.relative_std_ratio
+        least = each.value / (1 + spread) if each.multiplicative else each.value * (1 - spread)
+        value, low, high = (
+            value * each.value,
+            low * max(least, 0.0),
+            high * each.value * (1 + spread),
+        )
+        source = weakest(source, cast(Source, each.evidence))
+    return Quantity(value=value, low=low, high=high, unit=unit, source=source)
+
+
+def _unknown(unit: str, reason: str) -> Quantity:
+    return Quantity(value=None, low=None, high=None, unit=unit, source=None, reason=reason)

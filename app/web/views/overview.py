@@ -1,0 +1,325 @@
+"""The lab at a glance as a view model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from app.schemas.burn_down import BudgetOutlookItem
+from app.schemas.common import Quantity
+from app.schemas.overview import (
+    FailedRun,
+    IdleDevice,
+    OverviewRead,
+    PeriodUse,
+    RunNow,
+    SiteNow,
+)
+from app.schemas.runs import RunSummary
+from app.schemas.sites import FactorNow
+from app.web.views.figures import FigureView, figure, money, unknown
+from app.web.views.power import SumView, power_sum
+from pricetag.tag.figure import Figure
+from pricetag.tag.figures import column_unit, counted, percent, short_count
+
+UNMETERED = "no hour of a node was metered in this period"
+LABELS = {
+    "facility_energy_kwh": "Facility energy of runs",
+    "co2e_kg": "Emissions of runs",
+    "cost": "Cost of runs",
+}
+TWO_SIGMA = 1.96
+
+
+@dataclass(frozen=True, slots=True)
+class UseRow:
+    """A quantity that the lab uses: today, in this month, and by its end.
+
+    Attributes:
+        label: Its name.
+        today: Use of today.
+        month: Use of this month so far.
+        expected: Expected use by the end of the month; None where nothing is projected.
+        unit: Unit of all three.
+    """
+
+    label: str
+    today: FigureView
+    month: FigureView
+    expected: FigureView | None
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetRow:
+    """A budget and when it is used up.
+
+    Attributes:
+        used: Spent and used by running attempts.
+        limit: Its limit.
+        ratio: Used share, from 0 to 1, for a meter.
+        share: The same in words; empty where the limit is 0.
+        is_spent: Whether it is used up.
+        crossing: When open runs use it up; None where they do not, or it is unknown.
+        between: Earliest and latest time.
+        reason: Why there is no time.
+    """
+
+    outlook: BudgetOutlookItem
+    used: FigureView
+    limit: FigureView
+    ratio: float
+    share: str
+    is_spent: bool
+    crossing: datetime | None
+    between: tuple[datetime | None, datetime | None]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunningRow:
+    """A running run."""
+
+    run: RunSummary
+    progress: float | None
+    steps: str
+    power: FigureView
+    end: datetime | None
+    between: tuple[datetime | None, datetime | None]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailedRow:
+    """A run that failed, and what it cost."""
+
+    run: RunSummary
+    reason: str
+    energy: FigureView
+    cost: FigureView
+
+
+@dataclass(frozen=True, slots=True)
+class IdleRow:
+    """An idle accelerator."""
+
+    device: IdleDevice
+    power: FigureView
+    energy: FigureView
+    cost: FigureView
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRow:
+    """A site with the intensity of its grid now."""
+
+    site: SiteNow
+    carbon: FigureView
+    basis: str
+    tariff: FigureView
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The whole page."""
+
+    read: OverviewRead
+    power: SumView
+    nodes: Sequence[tuple[str, SumView]]
+    use: Sequence[UseRow]
+    month: UseRow
+    budgets: Sequence[BudgetRow]
+    running: Sequence[RunningRow]
+    failures: Sequence[FailedRow]
+    idle: Sequence[IdleRow]
+    idle_total: FigureView
+    idle_count: str
+    sites: Sequence[SiteRow]
+
+
+def overview(read: OverviewRead) -> Overview:
+    """The view of the lab."""
+    use = use_rows(read.periods)
+    idle = [_idle(device) for device in read.idle]
+    return Overview(
+        read=read,
+        power=power_sum(read.power),
+        nodes=[(node.node, power_sum(node)) for node in read.power.nodes],
+        use=use,
+        month=_headline(use),
+        budgets=[_budget(outlook) for outlook in read.budgets],
+        running=[_running(run) for run in read.running],
+        failures=[_failed(run) for run in read.failures],
+        idle=idle,
+        idle_total=idle_cost(read.idle),
+        idle_count=counted(len(idle), "accelerator"),
+        sites=[_site(site) for site in read.sites],
+    )
+
+
+def _headline(rows: Sequence[UseRow]) -> UseRow:
+    """The cost of this month; its energy where no cost is known."""
+    costs = [row for row in rows if row.label.startswith(LABELS["cost"])]
+    known = [row for row in costs if row.month.value is not None]
+    return known[0] if known else rows[2]
+
+
+def use_rows(periods: Sequence[PeriodUse]) -> list[UseRow]:
+    """Energy of the nodes, then what runs use, each with one unit for day and month."""
+    today, month = periods
+    rows = [
+        _energy("IT energy of all nodes", "total_kwh", today, month),
+        _energy("of it unallocated", "unallocated_kwh", today, month),
+    ]
+    for of_day, of_month in zip(today.runs, month.runs, strict=True):
+        quantities = [of_day.used, of_month.used, of_month.expected]
+        label = LABELS[of_day.metric]
+        if of_day.metric == "cost":
+            views = [money(q, provisional=True) if q else None for q in quantities]
+            label += f" in {of_day.used.unit}"
+        else:
+            values = [q.value for q in quantities if q is not None]
+            unit = column_unit(values, of_day.used.unit)
+            views = [
+                figure(q, shown=unit, provisional=True) if q is not None else None
+                for q in quantities
+            ]
+        is_known = of_month.used.value is not None
+        note = (of_month.used.reason or "") if is_known else ""
+        rows.append(UseRow(label, _or_none(views[0]), _or_none(views[1]), views[2], note))
+    return rows
+
+
+def _or_none(view: FigureView | None) -> FigureView:
+    return view or unknown(None)
+
+
+def _energy(label: str, name: str, today: PeriodUse, month: PeriodUse) -> UseRow:
+    quantities: list[Quantity | None] = [
+        getattr(period.energy, name) if period.energy else None for period in (today, month)
+    ]
+    unit = column_unit([q.value for q in quantities if q is not None], "kWh")
+    views = [
+        figure(q, shown=unit, provisional=True) if q is not None else unknown(UNMETERED)
+        for q in quantities
+    ]
+    return UseRow(label, views[0], views[1], None, "")
+
+
+def _budget(outlook: BudgetOutlookItem) -> BudgetRow:
+    budget, crossing = outlook.budget, outlook.crossing
+    unit = budget.unit
+    used = Figure(budget.spent + budget.running, None, None, unit, _weakest(budget.by_source))
+    limit = Figure(budget.limit, None, None, unit, None)
+    is_money = unit not in ("kWh", "kg")
+    shown = None if is_money else column_unit([used.value, budget.limit], unit)
+    views = [money(each) if is_money else figure(each, shown=shown) for each in (used, limit)]
+    ratio = budget.used_ratio
+    return BudgetRow(
+        outlook=outlook,
+        used=views[0],
+        limit=views[1],
+        ratio=min(1.0, ratio or 0.0),
+        share="" if ratio is None else percent(ratio),
+        is_spent=budget.spent + budget.running >= budget.limit,
+        crossing=crossing.at or crossing.low,
+        between=(crossing.low, crossing.high),
+        reason=crossing.reason or "",
+    )
+
+
+def _running(now: RunNow) -> RunningRow:
+    progress: Mapping[str, Any] = now.run.progress or {}
+    done, total = progress.get("done"), progress.get("total")
+    ratio, steps = None, "not stated"
+    if isinstance(done, int | float) and isinstance(total, int | float) and total > 0:
+        ratio = min(1.0, done / total)
+        steps = f"{short_count(done)} of {short_count(total)} {progress.get('unit') or 'steps'}"
+    end = now.expected_end
+    return RunningRow(
+        run=now.run,
+        progress=ratio,
+        steps=steps,
+        power=figure(now.power_w, provisional=now.power_w.value is not None),
+        end=end.at,
+        between=(end.low, end.high),
+        reason=end.reason or "",
+    )
+
+
+def _failed(failed: FailedRun) -> FailedRow:
+    tag = failed.run.price_tag
+    energy = (
+        unknown("no price tag was issued yet")
+        if tag is None
+        else figure({"value": tag.it_energy_kwh, "unit": "kWh", "reason": "its energy is unknown"})
+    )
+    reason = failed.run.status_reason
+    return FailedRow(
+        run=failed.run,
+        reason=reason.message if reason else "no reason was recorded",
+        energy=energy,
+        cost=money(failed.cost),
+    )
+
+
+def _idle(device: IdleDevice) -> IdleRow:
+    return IdleRow(
+        device, figure(device.idle_w), figure(device.energy_per_day), money(device.cost_per_day)
+    )
+
+
+def idle_cost(devices: Sequence[IdleDevice]) -> FigureView:
+    """What all idle accelerators cost a day; at least, where that of some is unknown."""
+    costs = [device.cost_per_day for device in devices]
+    known = [cost for cost in costs if cost.value is not None]
+    if not devices:
+        return unknown("no accelerator of a live node is idle")
+    if not known or len({cost.unit for cost in known}) != 1:
+        return unknown(next((cost.reason for cost in costs if cost.reason), None))
+    ends = [(cost.value or 0, cost.low, cost.high) for cost in known]
+    low = [low for _, low, _ in ends if low is not None]
+    high = [high for _, _, high in ends if high is not None]
+    has_ends = len(low) == len(high) == len(known)
+    return money(
+        Figure(
+            sum(value for value, _, _ in ends),
+            sum(low) if has_ends else None,
+            sum(high) if has_ends else None,
+            known[0].unit,
+            max((str(cost.source) for cost in known), key=_strength),
+        )
+    )
+
+
+def _weakest(by_source: Mapping[str, float]) -> str:
+    """The evidence of what is spent; of running attempts alone, it is estimated yet."""
+    return max(by_source, key=_strength, default="estimated")
+
+
+def _strength(source: str) -> int:
+    return ("counter", "integrated", "modelled", "estimated", "assumed").index(source)
+
+
+def _site(site: SiteNow) -> SiteRow:
+    return SiteRow(
+        site=site,
+        carbon=figure(_of_factor(site.carbon)),
+        basis=site.carbon.basis or "basis not stated",
+        tariff=unknown(site.tariff_reason) if site.tariff is None else _price(site.tariff),
+    )
+
+
+def _price(factor: FactorNow) -> FigureView:
+    return money(_of_factor(factor))
+
+
+def _of_factor(factor: FactorNow) -> Figure:
+    """A factor with its 95% interval."""
+    spread = TWO_SIGMA * factor.relative_std_ratio
+    low = factor.value / (1 + spread) if factor.multiplicative else factor.value * (1 - spread)
+    return Figure(
+        factor.value, max(low, 0.0), factor.value * (1 + spread), factor.unit, factor.evidence
+    )
