@@ -10,16 +10,33 @@ from app.web.pages import (
     account,
     admin,
     budgets,
+    carbon,
     docs,
+    energy,
     help,
     overview,
     power,
     provider,
     runs,
     sign_in,
+    work,
 )
 
-PAGES = (sign_in, provider, overview, power, runs, budgets, account, admin, help, docs)
+PAGES = (
+    sign_in,
+    provider,
+    overview,
+    power,
+    runs,
+    energy,
+    work,
+    budgets,
+    carbon,
+    account,
+    admin,
+    help,
+    docs,
+)
 """Modules of pages, each with its `router`; a new one is added here."""
 
 

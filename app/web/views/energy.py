@@ -1,0 +1,438 @@
+"""The energy account: totals with their change, the chart over time, and its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from app.schemas.emissions import EmissionFactor, EmissionFigures, EmissionsRead
+from app.schemas.energy import EnergyOverTime
+from app.web.views import plots
+from app.web.views.figures import FigureView, figure, unknown
+from app.web.views.plots import Plot
+from pricetag.tag.figure import Figure
+from pricetag.tag.figures import Unit, column_number, column_unit, ratio_text
+
+BY_TITLES = {
+    "use": "Use",
+    "node": "Node",
+    "component": "Component",
+    "site": "Site",
+    "project": "Project",
+    "user": "User",
+}
+GRAINS = {"hour": "Hour", "day": "Day", "month": "Month"}
+NO_DIFFERENCE = "no difference that these measurements could show"
+NO_BEFORE = "the period before is unknown"
+NOBODY = {"project": "(no project)", "user": "(no run)", "site": "(no site)"}
+REMARKS = {
+    "node_not_metered": "In some hours a node's own meter did not run throughout: its use outside "
+    "of runs is unknown.",
+    "node_total_awaited": "A node's own total of the present hour is not in yet: its use outside "
+    "of runs is unknown until then.",
+    "runs_open": "Some runs are in progress: their charges, and the unallocated energy of their "
+    "hours, are provisional until they end.",
+}
+TOTALS = {
+    "total_kwh": "Used",
+    "charged_kwh": "Charged to runs",
+    "unallocated_kwh": "Unallocated",
+    "running_kwh": "Running runs",
+    "undecided_kwh": "Undecided",
+}
+PASSING = ("running_kwh", "undecided_kwh")
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeView:
+    """A change against the period before.
+
+    Attributes:
+        text: In words.
+        interval: Its interval.
+        exact: Unrounded.
+    """
+
+    text: str
+    interval: str = ""
+    exact: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A total with its change."""
+
+    title: str
+    figure: FigureView
+    change: ChangeView | None
+
+
+@dataclass(frozen=True, slots=True)
+class CellRow:
+    """A row of the chart's table."""
+
+    label: str
+    total: FigureView
+    parts: Sequence[FigureView]
+
+
+@dataclass(frozen=True, slots=True)
+class OverTimeView:
+    """The chart with its legend and its table."""
+
+    summary: str
+    plot: Plot
+    groups: Sequence[str]
+    rows: Sequence[CellRow]
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRow:
+    """A node, component, site, project or user."""
+
+    name: str
+    about: str
+    figures: Mapping[str, FigureView]
+    share_ratio: float
+    share_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """The account: totals, items, failed work."""
+
+    tiles: Sequence[Tile]
+    before_text: str
+    columns: Sequence[tuple[str, str]]
+    unit: str
+    items: Sequence[ItemRow]
+    failed: FigureView
+    failed_text: str
+    failed_items: Sequence[tuple[str, FigureView, str]]
+    remarks: Sequence[str]
+
+
+def change(one: Mapping[str, Any] | None, unit: str = "kWh") -> ChangeView:
+    """A change in words: with its sign and interval, or that none could be shown."""
+    if one is None or one["difference_kwh"] is None:
+        return ChangeView(NO_BEFORE)
+    if not one["is_larger_than_error"]:
+        return ChangeView(NO_DIFFERENCE)
+    value, low, high = (one[name] for name in ("difference_kwh", "low", "high"))
+    name, size = column_unit([value], unit)
+    text, least, most = (_signed(end / size) for end in (value, low, high))
+    return ChangeView(f"{text} {name}", f"{least} to {most}", f"{value!r} {unit}")
+
+
+def _signed(value: float) -> str:
+    return f"{'+' if value > 0 else ''}{column_number(value)}"
+
+
+def account(read: Mapping[str, Any]) -> AccountView:
+    """The view of an account as the API returns it, with the period before and failed work."""
+    total, items, by = read["total"], read["items"], str(read["by"])
+    before, changed, failed = read["before"], read["change"] or {}, read["failed"]
+    names = [
+        name for name in TOTALS if name not in PASSING or total[name]["value"] not in (None, 0.0)
+    ]
+    unit = column_unit((total[name]["value"] for name in names), "kWh")
+    tiles = [
+        Tile(
+            TOTALS[name],
+            _part(total[name], unit, provisional=_is_provisional(name, total)),
+            change(changed[name]) if name in changed else None,
+        )
+        for name in names
+    ]
+    columns = [(name, TOTALS[name]) for name in names]
+    every = [item[name]["value"] for item in items for name in names]
+    column = column_unit(every, "kWh")
+    whole = total["total_kwh"]["value"]
+    shares = column_unit((one["it_energy_kwh"] for one in [failed, *failed["items"]]), "kWh")
+    return AccountView(
+        tiles=tiles,
+        before_text=f"{_hour(before['from'])} to {_hour(before['to'])} UTC",
+        columns=columns,
+        unit=column[0],
+        items=[_item(by, item, names, column, whole) for item in items],
+        failed=_lost(failed, shares),
+        failed_text=_share(failed),
+        failed_items=[
+            (item["name"], _lost(item, shares), _share(item)) for item in failed["items"]
+        ],
+        remarks=_remarks(total),
+    )
+
+
+def _is_provisional(name: str, total: Mapping[str, Any]) -> bool:
+    return name in PASSING or (name == "unallocated_kwh" and "runs_open" in total["flags"])
+
+
+def _part(quantity: Mapping[str, Any], unit: Unit, *, provisional: bool = False) -> FigureView:
+    return figure(quantity, shown=unit, provisional=provisional)
+
+
+def _item(
+    by: str, item: Mapping[str, Any], names: Sequence[str], unit: Unit, whole: float | None
+) -> ItemRow:
+    value = item["total_kwh"]["value"]
+    ratio = value / whole if value and whole else 0.0
+    return ItemRow(
+        name=_name(by, item),
+        about=str(item.get("name") or ""),
+        figures={
+            name: _part(item[name], unit, provisional=_is_provisional(name, item)) for name in names
+        },
+        share_ratio=min(max(ratio, 0.0), 1.0),
+        share_text=ratio_text(ratio),
+    )
+
+
+def _name(by: str, item: Mapping[str, Any]) -> str:
+    if by == "component":
+        return f"{item['node']} {item['component']}"
+    name = item[by]
+    return NOBODY.get(by, "unknown") if name is None else str(name)
+
+
+def _lost(failed: Mapping[str, Any], unit: Unit) -> FigureView:
+    return figure(Figure(failed["it_energy_kwh"], None, None, "kWh", None), shown=unit)
+
+
+def _share(failed: Mapping[str, Any]) -> str:
+    return "n/a" if failed["share_ratio"] is None else ratio_text(failed["share_ratio"])
+
+
+def _hour(text: Any) -> str:
+    return str(text)[:16].replace("T", " ")
+
+
+def _remarks(total: Mapping[str, Any]) -> list[str]:
+    remarks = []
+    if total["overallocated_kwh"] > 0:
+        over = figure(Figure(total["overallocated_kwh"], None, None, "kWh", None))
+        remarks.append(f"Runs were charged {over.text} {over.unit} more than their devices used.")
+    return [*remarks, *(remark for flag, remark in REMARKS.items() if flag in total["flags"])]
+
+
+def over_time(read: EnergyOverTime) -> OverTimeView:
+    """The chart of an account over time, stacked by group."""
+    totals = [bucket.total_kwh.value for bucket in read.buckets]
+    unit = column_unit(totals, "kWh")
+    name, size = unit
+    columns = [[part.value or 0.0 for part in bucket.parts_kwh] for bucket in read.buckets]
+    labels = [label(bucket.start, read.grain) for bucket in read.buckets]
+    groups = [group.name for group in read.groups]
+    titles = [
+        [
+            f"{at}: {group} {column_number(value / size)} {name}"
+            for group, value in zip(groups, values, strict=True)
+        ]
+        for at, values in zip(labels, columns, strict=True)
+    ]
+    largest = max((sum(max(value, 0.0) for value in values) for values in columns), default=0.0)
+    top = plots.top_of(largest / size) * size
+    rows = [
+        CellRow(
+            at,
+            figure(bucket.total_kwh.model_dump(), shown=unit),
+            [figure(part.model_dump(), shown=unit) for part in bucket.parts_kwh],
+        )
+        for at, bucket in zip(labels, read.buckets, strict=True)
+    ]
+    return OverTimeView(
+        summary=_summary(read, labels, unit),
+        plot=Plot(
+            plots.stacked(columns, titles, top),
+            [],
+            plots.ticks(top / size),
+            plots.spread(labels, 5),
+            name,
+        ),
+        groups=groups,
+        rows=rows,
+        unit=name,
+    )
+
+
+def label(start: datetime, grain: str) -> str:
+    """The name of an hour, day or month (UTC)."""
+    pattern = {"hour": "%m-%d %H:%M", "day": "%Y-%m-%d", "month": "%Y-%m"}[grain]
+    return start.strftime(pattern)
+
+
+def _summary(read: EnergyOverTime, labels: Sequence[str], unit: Unit) -> str:
+    known = [
+        (bucket.total_kwh.value, at)
+        for bucket, at in zip(read.buckets, labels, strict=True)
+        if bucket.total_kwh.value is not None
+    ]
+    if not known:
+        return "Nothing was metered in this time."
+    name, size = unit
+    most, least = max(known), min(known)
+    text = (
+        f"The {read.grain} of most energy is {most[1]} with {column_number(most[0] / size)} {name}"
+    )
+    if len(known) > 1:
+        text += f", that of least {least[1]} with {column_number(least[0] / size)} {name}"
+    sums = [
+        (sum(bucket.parts_kwh[number].value or 0.0 for bucket in read.buckets), group.name)
+        for number, group in enumerate(read.groups)
+    ]
+    whole = sum(value for value, _ in known)
+    if sums and whole > 0:
+        largest = max(sums)
+        text += f"; {largest[1]}: {ratio_text(largest[0] / whole)} of all"
+    return f"{text}."
+
+
+@dataclass(frozen=True, slots=True)
+class EmissionRow:
+    """A site, or one of its months.
+
+    Attributes:
+        name: Site or month.
+        is_site: Whether it is the sum of a site.
+        intensity: Its intensity in words, of a month.
+        basis: Sources of its factors.
+    """
+
+    name: str
+    is_site: bool
+    energy: FigureView
+    location: FigureView
+    market: FigureView
+    pue: FigureView
+    intensity: FigureView
+    contract: FigureView
+    recorded: str
+    basis: str
+
+
+@dataclass(frozen=True, slots=True)
+class EmissionsView:
+    """Scope 2 emissions by site and month."""
+
+    total: EmissionRow
+    rows: Sequence[EmissionRow]
+    units: Mapping[str, str]
+
+
+OF_MONTHS = "each month has its own"
+
+
+def emissions(read: EmissionsRead) -> EmissionsView:
+    """The view of scope 2 emissions."""
+    figures: list[EmissionFigures] = [read.total]
+    for site in read.items:
+        figures += [site, *site.months]
+    energy = column_unit((one.facility_energy_kwh.value for one in figures), "kWh")
+    masses = [one.co2e_location_kg.value for one in figures]
+    mass = column_unit([*masses, *(one.co2e_market_kg.value for one in figures)], "kg")
+
+    def row(name: str, one: EmissionFigures, **more: Any) -> EmissionRow:
+        nothing = unknown(OF_MONTHS)
+        about: dict[str, Any] = {
+            "is_site": True,
+            "pue": nothing,
+            "intensity": nothing,
+            "contract": nothing,
+            "recorded": "",
+            "basis": "",
+        }
+        return EmissionRow(
+            name=name,
+            energy=figure(one.facility_energy_kwh.model_dump(), shown=energy),
+            location=figure(one.co2e_location_kg.model_dump(), shown=mass),
+            market=figure(one.co2e_market_kg.model_dump(), shown=mass),
+            **(about | more),
+        )
+
+    rows = []
+    for site in read.items:
+        rows.append(row(site.site or NOBODY["site"], site))
+        for month in site.months:
+            market = month.carbon_market
+            rows.append(
+                row(
+                    month.month,
+                    month,
+                    is_site=False,
+                    pue=_factor(month.pue),
+                    intensity=_factor(month.carbon_location),
+                    contract=unknown(month.co2e_market_kg.reason)
+                    if market is None
+                    else _factor(market),
+                    recorded=f"{month.recorded_hours:,} of {month.hours:,} h",
+                    basis=f"{month.carbon_location.citation}; PUE: {month.pue.citation}",
+                )
+            )
+    return EmissionsView(
+        total=row("All sites", read.total), rows=rows, units={"energy": energy[0], "mass": mass[0]}
+    )
+
+
+def _factor(factor: EmissionFactor) -> FigureView:
+    unit = "" if factor.unit == "1" else factor.unit
+    return figure(Figure(factor.value, None, None, unit, factor.source))
+
+
+GHG_COLUMNS = (
+    "site",
+    "month",
+    "scope",
+    *(
+        f"{name}{end}"
+        for name in (
+            "it_energy_kwh",
+            "facility_energy_kwh",
+            "co2e_location_kg",
+            "co2e_market_kg",
+        )
+        for end in ("", "_low", "_high", "_source", "_reason")
+    ),
+    "pue",
+    "pue_source",
+    "carbon_location_g_per_kwh",
+    "carbon_location_citation",
+    "carbon_location_basis",
+    "carbon_market_g_per_kwh",
+    "carbon_market_citation",
+    "recorded_hours",
+    "hours",
+)
+
+
+def ghg_rows(read: EmissionsRead) -> list[dict[str, Any]]:
+    """The lines of the GHG inventory: one a site and month, unrounded, in stored units."""
+    lines = []
+    for site in read.items:
+        for month in site.months:
+            line: dict[str, Any] = {
+                "site": site.site or "",
+                "month": month.month,
+                "scope": 2,
+                "pue": month.pue.value,
+                "pue_source": month.pue.citation,
+                "carbon_location_g_per_kwh": month.carbon_location.value,
+                "carbon_location_citation": month.carbon_location.citation,
+                "carbon_location_basis": month.carbon_location.basis or "",
+                "recorded_hours": month.recorded_hours,
+                "hours": month.hours,
+            }
+            market = month.carbon_market
+            line["carbon_market_g_per_kwh"] = "" if market is None else market.value
+            line["carbon_market_citation"] = "" if market is None else market.citation
+            for name in EmissionFigures.model_fields:
+                quantity = getattr(month, name)
+                ends = {"": "value", "_low": "low", "_high": "high", "_source": "source"}
+                for end, attribute in ends.items():
+                    value = getattr(quantity, attribute)
+                    line[f"{name}{end}"] = "" if value is None else value
+                line[f"{name}_reason"] = quantity.reason or ""
+            lines.append(line)
+    return lines

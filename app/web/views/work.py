@@ -1,0 +1,146 @@
+"""What a project or user used: totals, trend, failed work, best run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.schemas.projects import ProjectRead
+from app.schemas.work import BestRun, WorkRead, WorkSum
+from app.web.views import plots
+from app.web.views.energy import CellRow, ChangeView, change, label
+from app.web.views.figures import FigureView, figure, money, unknown
+from app.web.views.plots import Plot
+from pricetag.tag.figure import Figure
+from pricetag.tag.figures import column_number, column_unit, counted, number, ratio_text
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The run with the most quality for its energy."""
+
+    run: BestRun
+    score: str
+    energy: FigureView
+    ratio: FigureView
+
+
+@dataclass(frozen=True, slots=True)
+class WorkView:
+    """The account of a project or user.
+
+    Attributes:
+        energy: Its IT energy in the period, by running runs so far too.
+        change: Against the period before.
+        sums: Sums of price tags, by title, each with a note on unknown ones.
+        failed: Energy of failed work.
+        failed_text: Its share.
+        ended: Number of ended attempts, in words.
+        plot: The trend.
+        rows: The trend's table.
+        best: The best run.
+        best_reason: Why there is none.
+    """
+
+    energy: FigureView
+    change: ChangeView
+    sums: Sequence[tuple[str, FigureView, str]]
+    failed: FigureView
+    failed_text: str
+    ended: str
+    summary: str
+    plot: Plot
+    rows: Sequence[CellRow]
+    unit: str
+    grain: str
+    best: Best | None
+    best_reason: str
+
+
+def work(read: WorkRead) -> WorkView:
+    """The view of an account."""
+    values = [point.energy_kwh.value for point in read.points]
+    unit = column_unit(values, "kWh")
+    name, size = unit
+    labels = [label(point.start, read.grain) for point in read.points]
+    columns = [[value or 0.0] for value in values]
+    top = plots.top_of(max((value or 0.0 for value in values), default=0.0) / size) * size
+    titles = [
+        [f"{at}: {column_number(column[0] / size)} {name}"]
+        for at, column in zip(labels, columns, strict=True)
+    ]
+    sums = [("Facility energy", read.facility_energy_kwh), ("Emissions (CO2e)", read.co2e_kg)]
+    sums += [("Cost", cost) for cost in read.costs]
+    return WorkView(
+        energy=figure(read.energy_kwh.model_dump()),
+        change=change(read.change.model_dump()),
+        sums=[(title, _sum(one), _unknown(one)) for title, one in sums],
+        failed=figure(Figure(read.failed.it_energy_kwh, None, None, "kWh", None)),
+        failed_text="n/a"
+        if read.failed.share_ratio is None
+        else f"{ratio_text(read.failed.share_ratio)} of all ended attempts",
+        ended=counted(read.attempts, "ended attempt"),
+        summary=_summary(read, labels),
+        plot=Plot(
+            plots.stacked(columns, titles, top),
+            [],
+            plots.ticks(top / size),
+            plots.spread(labels, 5),
+            name,
+        ),
+        rows=[
+            CellRow(at, figure(point.energy_kwh.model_dump(), shown=unit), [])
+            for at, point in zip(labels, read.points, strict=True)
+        ],
+        unit=name,
+        grain=read.grain,
+        best=None if read.best is None else _best(read.best),
+        best_reason=read.best_reason or "",
+    )
+
+
+def _sum(one: WorkSum) -> FigureView:
+    shape = Figure(one.value, None, None, one.unit, one.source)
+    return money(shape) if one.unit.isupper() else figure(shape)
+
+
+def _unknown(one: WorkSum) -> str:
+    if not one.unknown_attempts:
+        return ""
+    return f"at least: without {counted(one.unknown_attempts, 'attempt')} of unknown value"
+
+
+def _summary(read: WorkRead, labels: Sequence[str]) -> str:
+    known = [
+        (point.energy_kwh.value, at)
+        for point, at in zip(read.points, labels, strict=True)
+        if point.energy_kwh.value
+    ]
+    if not known:
+        return "No energy was charged to its runs in this time."
+    largest, at = max(known)
+    shown = figure(Figure(largest, None, None, "kWh", None))
+    return f"The {read.grain} of most energy is {at} with {shown.text} {shown.unit}."
+
+
+def _best(best: BestRun) -> Best:
+    split = f" ({best.split})" if best.split else ""
+    energy = best.it_energy_kwh
+    low = best.quality / energy.high if energy.high else None
+    high = best.quality / energy.low if energy.low else None
+    ratio = Figure(best.quality_per_kwh, low, high, f"{best.metric}/kWh", energy.source)
+    return Best(
+        run=best,
+        score=f"{best.metric}{split} {number(best.quality)}",
+        energy=figure(energy.model_dump()),
+        ratio=figure(ratio) if energy.value else unknown(energy.reason),
+    )
+
+
+def facts(read: ProjectRead) -> Sequence[tuple[str, str]]:
+    """What a project is, in words."""
+    return [
+        ("Visibility", "private" if read.visibility == "private" else "open to the lab"),
+        ("Experiments", f"{read.experiments:,}"),
+        ("Runs", f"{read.runs:,}"),
+    ]
