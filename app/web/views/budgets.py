@@ -11,7 +11,7 @@ from app.schemas.budgets import BudgetRead
 from app.schemas.burn_down import BudgetOutlookItem, BurnCrossing
 from app.web.views.figures import FigureView, figure, money
 from pricetag.tag.figure import Figure
-from pricetag.tag.figures import Unit, counted, display_unit, ratio_text
+from pricetag.tag.figures import Unit, column_unit, counted, ratio_text
 
 METRICS = {"facility_energy_kwh": "energy", "co2e_kg": "emissions", "cost": "cost"}
 WHAT = {
@@ -98,8 +98,7 @@ class OutlookRow:
 
 def unit_of(budget: BudgetRead) -> Unit:
     """The one unit of all of a budget's amounts."""
-    largest = max(getattr(budget, part) for part in PARTS)
-    return display_unit(budget.limit or largest, budget.unit)
+    return column_unit((getattr(budget, part) for part in PARTS), budget.unit)
 
 
 def amount(
@@ -137,7 +136,7 @@ def budget(read: BudgetRead) -> BudgetView:
         used_ratio=read.used_ratio,
         does=_does(read),
         evidence=[
-            (source, amount(value, read, source=source))
+            (source, amount(value, read))
             for source, value in sorted(read.by_source.items(), key=lambda item: -item[1])
         ],
         alerts=[(_percent(alert.threshold_ratio), alert.at) for alert in read.alerts],

@@ -10,13 +10,12 @@ from app.schemas.carbon_hours import CarbonHoursRead, CarbonSource, LaterStart
 from app.web.views import plots
 from app.web.views.figures import FigureView, figure, unknown
 from app.web.views.plots import Path, Plot
-from pricetag.tag.figure import Figure
+from pricetag.tag.figure import Figure, scaled
 from pricetag.tag.figures import column_unit, counted, difference
 
 HOUR = timedelta(hours=1)
 NOT_RECORDED = "not recorded: the annual figure stands for this hour"
 NOT_METERED = "nothing was metered in this hour"
-TOO_FEW = "fewer than 24 recorded starts in this range"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +94,7 @@ def carbon(read: CarbonHoursRead) -> CarbonView:
         ],
         load_unit=unit[0],
         sources=[(source, counted(source.hours, "hour")) for source in read.sources],
-        later=[_later(one) for one in read.later],
+        later=[_later(one) for one in read.later if one.saving_ratio is not None],
         best=_best(read),
     )
 
@@ -117,6 +116,7 @@ def _intensity(values: Sequence[float | None], annual: float, labels: Sequence[s
     """One line for each unbroken row of hours; gaps are marked, and the annual figure is a line."""
     top = plots.top_of(max([annual, *(value for value in values if value is not None)]))
     count = len(values) or 1
+    has_hours = any(value is not None for value in values)
     paths: list[Path] = []
     line: list[tuple[float, float]] = []
     gap_from: int | None = None
@@ -129,7 +129,7 @@ def _intensity(values: Sequence[float | None], annual: float, labels: Sequence[s
             line = []
         if value is None and not is_end and gap_from is None:
             gap_from = number
-        if gap_from is not None and (value is not None or is_end):
+        if gap_from is not None and has_hours and (value is not None or is_end):
             ends = [(gap_from / count, 0.0, top), (number / count, 0.0, top)]
             paths.insert(0, plots.band("gap", ends, top))
             gap_from = None
@@ -146,11 +146,8 @@ def _load(values: Sequence[float | None], unit: tuple[str, float], labels: Seque
 
 
 def _later(one: LaterStart) -> LaterRow:
-    delay = counted(one.delay_h, "hour")
-    if one.saving_ratio is None or one.low is None or one.high is None:
-        return LaterRow(delay, unknown(TOO_FEW), f"{one.starts:,}")
-    percent = Figure(100 * one.saving_ratio, 100 * one.low, 100 * one.high, "%", "estimated")
-    return LaterRow(delay, figure(percent), f"{one.starts:,}")
+    percent = scaled(Figure(one.saving_ratio, one.low, one.high, "1", "estimated"), 100, "%")
+    return LaterRow(counted(one.delay_h, "hour"), figure(percent), f"{one.starts:,}")
 
 
 def _best(read: CarbonHoursRead) -> str:

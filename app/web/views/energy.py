@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from app.schemas.emissions import EmissionFactor, EmissionFigures, EmissionsRead
-from app.schemas.energy import EnergyOverTime
+from app.schemas.energy import EnergyGroup, EnergyOverTime
 from app.web.views import plots
 from app.web.views.figures import FigureView, figure, unknown
 from app.web.views.plots import Plot
@@ -43,6 +43,12 @@ TOTALS = {
     "undecided_kwh": "Undecided",
 }
 PASSING = ("running_kwh", "undecided_kwh")
+OWNED = ("total_kwh", "charged_kwh", "running_kwh")
+"""What a project or user has; the rest of the energy belongs to nodes."""
+
+USE_COLORS = {"charged to runs": 0, "running runs so far": 1, "unallocated": 9, "undecided": 3}
+OTHERS, NOT_CHARGED = 8, 9
+"""Colors of groups that stand for several or none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +90,7 @@ class OverTimeView:
 
     summary: str
     plot: Plot
-    groups: Sequence[str]
+    groups: Sequence[tuple[int, str]]
     rows: Sequence[CellRow]
     unit: str
 
@@ -98,6 +104,8 @@ class ItemRow:
     figures: Mapping[str, FigureView]
     share_ratio: float
     share_text: str
+    failed: FigureView | None
+    failed_text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +119,7 @@ class AccountView:
     items: Sequence[ItemRow]
     failed: FigureView
     failed_text: str
-    failed_items: Sequence[tuple[str, FigureView, str]]
+    has_owners: bool
     remarks: Sequence[str]
 
 
@@ -147,27 +155,37 @@ def account(read: Mapping[str, Any]) -> AccountView:
         )
         for name in names
     ]
-    columns = [(name, TOTALS[name]) for name in names]
-    every = [item[name]["value"] for item in items for name in names]
+    has_owners = by in ("project", "user")
+    shown = [name for name in names if not has_owners or name in OWNED]
+    every = [item[name]["value"] for item in items for name in shown]
     column = column_unit(every, "kWh")
     whole = total["total_kwh"]["value"]
+    lost = {item["name"]: item for item in failed["items"]}
     shares = column_unit((one["it_energy_kwh"] for one in [failed, *failed["items"]]), "kWh")
     return AccountView(
         tiles=tiles,
         before_text=f"{_hour(before['from'])} to {_hour(before['to'])} UTC",
-        columns=columns,
+        columns=[(name, TOTALS[name]) for name in shown],
         unit=column[0],
-        items=[_item(by, item, names, column, whole) for item in items],
+        items=[
+            _item(by, item, shown, column, whole, lost.get(item.get(by)), shares)
+            for item in sorted(items, key=_size)
+        ],
         failed=_lost(failed, shares),
         failed_text=_share(failed),
-        failed_items=[
-            (item["name"], _lost(item, shares), _share(item)) for item in failed["items"]
-        ],
+        has_owners=has_owners,
         remarks=_remarks(total),
     )
 
 
+def _size(item: Mapping[str, Any]) -> float:
+    """Largest first; what is unknown comes last."""
+    return -(item["total_kwh"]["value"] or 0.0)
+
+
 def _is_provisional(name: str, total: Mapping[str, Any]) -> bool:
+    if not total[name]["value"]:
+        return False
     return name in PASSING or (name == "unallocated_kwh" and "runs_open" in total["flags"])
 
 
@@ -176,7 +194,13 @@ def _part(quantity: Mapping[str, Any], unit: Unit, *, provisional: bool = False)
 
 
 def _item(
-    by: str, item: Mapping[str, Any], names: Sequence[str], unit: Unit, whole: float | None
+    by: str,
+    item: Mapping[str, Any],
+    names: Sequence[str],
+    unit: Unit,
+    whole: float | None,
+    lost: Mapping[str, Any] | None,
+    unit_lost: Unit,
 ) -> ItemRow:
     value = item["total_kwh"]["value"]
     ratio = value / whole if value and whole else 0.0
@@ -188,6 +212,8 @@ def _item(
         },
         share_ratio=min(max(ratio, 0.0), 1.0),
         share_text=ratio_text(ratio),
+        failed=None if lost is None else _lost(lost, unit_lost),
+        failed_text="" if lost is None else _share(lost),
     )
 
 
@@ -226,6 +252,7 @@ def over_time(read: EnergyOverTime) -> OverTimeView:
     columns = [[part.value or 0.0 for part in bucket.parts_kwh] for bucket in read.buckets]
     labels = [label(bucket.start, read.grain) for bucket in read.buckets]
     groups = [group.name for group in read.groups]
+    colors = [_color(number, group) for number, group in enumerate(read.groups)]
     titles = [
         [
             f"{at}: {group} {column_number(value / size)} {name}"
@@ -246,16 +273,22 @@ def over_time(read: EnergyOverTime) -> OverTimeView:
     return OverTimeView(
         summary=_summary(read, labels, unit),
         plot=Plot(
-            plots.stacked(columns, titles, top),
+            plots.stacked(columns, titles, top, colors),
             [],
             plots.ticks(top / size),
             plots.spread(labels, 5),
             name,
         ),
-        groups=groups,
+        groups=[(color + 1, group) for color, group in zip(colors, groups, strict=True)],
         rows=rows,
         unit=name,
     )
+
+
+def _color(number: int, group: EnergyGroup) -> int:
+    if group.kind == "use":
+        return USE_COLORS.get(group.name, number)
+    return {"others": OTHERS, "not-charged": NOT_CHARGED}.get(group.kind, number)
 
 
 def label(start: datetime, grain: str) -> str:

@@ -83,11 +83,14 @@ def ticks(top: float) -> list[Tick]:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.10g}" if value < 1e15 else f"{value:.3g}"
+    return f"{value:,.0f}" if value >= 1e4 else f"{value:.6g}"
 
 
 def stacked(
-    columns: Sequence[Sequence[float]], titles: Sequence[Sequence[str]], top: float
+    columns: Sequence[Sequence[float]],
+    titles: Sequence[Sequence[str]],
+    top: float,
+    series: Sequence[int] | None = None,
 ) -> list[Bar]:
     """Bars on top of each other, one column after another.
 
@@ -95,20 +98,22 @@ def stacked(
         columns: Values of the series in each column; negative ones are not drawn.
         titles: Text of each bar.
         top: End of the vertical axis.
+        series: Color of each series; that of its place by default.
     """
     if not columns:
         return []
+    colors = range(len(columns[0])) if series is None else series
     step = WIDTH / len(columns)
     gap = step * 0.12 if len(columns) <= 120 else 0.0
     bars = []
     for number, (values, texts) in enumerate(zip(columns, titles, strict=True)):
         base = HEIGHT
-        for series, (value, text) in enumerate(zip(values, texts, strict=True)):
+        for color, value, text in zip(colors, values, texts, strict=True):
             height = max(value, 0.0) / top * HEIGHT
             base -= height
             if height > 0:
                 x = number * step + gap / 2
-                bars.append(Bar(series, _2(x), _2(base), _2(step - gap), _2(height), text))
+                bars.append(Bar(color, _2(x), _2(base), _2(step - gap), _2(height), text))
     return bars
 
 
