@@ -27,6 +27,7 @@ from models import Run
 from tests.support.api import finished_run, make_token, running_run
 from tests.support.executions import GPU
 from tests.support.site_admin import ADMIN_PAGES, fill_admin
+from tests.support.site_energy import ENERGY_PAGES, fill_energy
 
 Result = TypeVar("Result")
 
@@ -39,6 +40,7 @@ PAGES = (
     "/runs?status=failed&sort=name&created_after=2026-03-01T00:00Z",
     "/account",
     "/help/keys",
+    *ENERGY_PAGES,
     *ADMIN_PAGES,
     "/no-such-page",
 )
@@ -110,6 +112,7 @@ async def _fill(session: Session) -> tuple[str, str]:
         await session.execute(update(Run).where(Run.id == run_id).values(name=name.strip()))
     await running_run(session, 5, created_by=admin.id)
     await fill_admin(session, admin.name, NAMES)
+    await fill_energy(session, admin.name, NAMES)
     begun = await web_sessions.begin(session, admin, "link", browser="Chromium")
     return str(first), begun.secret
 
