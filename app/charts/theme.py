@@ -111,6 +111,7 @@ def config(theme: Theme) -> Mapping[str, Any]:
         "legend": {
             "labelColor": token["ink"],
             "labelFontSize": FONT_SIZE,
+            "columnPadding": 16,
             "labelLimit": 220,
             "symbolStrokeWidth": 2,
             "titleColor": token["muted"],

@@ -13,6 +13,7 @@ from app.web.pages import (
     carbon,
     docs,
     energy,
+    frontier,
     help,
     overview,
     power,
@@ -36,6 +37,7 @@ PAGES = (
     admin,
     help,
     docs,
+    frontier,
 )
 """Modules of pages, each with its `router`; a new one is added here."""
 

@@ -171,6 +171,7 @@ PAGES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "edit_budget": ({"budget_id": "{budget}"}, {}),
     "change_budget": ({"budget_id": "{budget}"}, {"data": {"name": "renamed", "amount": "1"}}),
     "close_budget": ({"budget_id": "{budget}"}, {}),
+    "show_frontier": ({}, {}),
     "show_account": ({}, {}),
     "show_keys": ({}, {}),
     "end_session": ({"session_id": "{session}"}, {}),

@@ -24,6 +24,7 @@ from app.services import live_power, sign_in_links, users, web_sessions
 from app.serving import bind, url_of
 from app.settings import Settings
 from models import Run
+from tests.support import insights
 from tests.support.api import finished_run, make_token, running_run
 from tests.support.executions import GPU
 from tests.support.site_admin import ADMIN_PAGES, fill_admin
@@ -38,6 +39,8 @@ PAGES = (
     "/power?sort=watts&use=idle&q=h200",
     "/runs",
     "/runs?status=failed&sort=name&created_after=2026-03-01T00:00Z",
+    "/insights/frontier",
+    "/insights/frontier?by=tag:method&log=cost&project=sweep",
     "/account",
     "/help/keys",
     *ENERGY_PAGES,
@@ -110,6 +113,10 @@ async def _fill(session: Session) -> tuple[str, str]:
         run_id = await finished_run(session, created_by=admin.id)
         first = first or run_id
         await session.execute(update(Run).where(Run.id == run_id).values(name=name.strip()))
+    await insights.sweep(session, created_by=admin.id)
+    await insights.moved(
+        session, [await insights.compressed_run(session, created_by=admin.id)], "sweep"
+    )
     await running_run(session, 5, created_by=admin.id)
     await fill_admin(session, admin.name, NAMES)
     await fill_energy(session, admin.name, NAMES)

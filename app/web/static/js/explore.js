@@ -16,7 +16,7 @@ export function explorers(root) {
   for (const figure of root.querySelectorAll("figure[data-chart]")) {
     const button = figure.querySelector("button.explore");
     if (!(figure instanceof HTMLElement) || !(button instanceof HTMLButtonElement)) continue;
-    button.hidden = false;
+    button.classList.remove("waiting");
     button.addEventListener("click", () => toggle(figure, button));
   }
 }
@@ -52,13 +52,26 @@ async function drawn(figure, picture) {
   const look = `theme=${isDark() ? "dark" : "light"}&size=${width < 500 ? "narrow" : "wide"}`;
   const [{ embed }, response] = await Promise.all([import(BUNDLE), fetch(`${figure.dataset.chart}.json?${look}`)]);
   if (!response.ok) throw new Error(`the server answered ${response.status}`);
+  tooltip();
   const place = document.createElement("div");
   place.className = "explored";
+  place.tabIndex = 0; // it scrolls sideways where the screen is narrower
+  place.setAttribute("role", "region");
+  place.setAttribute("aria-label", figure.querySelector("figcaption :first-child")?.textContent ?? "Chart");
   await embed(place, await response.json(), SETTINGS);
   for (const group of place.querySelectorAll("[class$='_brush'], [class$='_brush_bg']")) {
     group.setAttribute("aria-hidden", "true");
   }
   return place;
+}
+
+/** Values at the pointer, which Vega fills; the table has them for those who do not see it. */
+function tooltip() {
+  if (document.getElementById("vg-tooltip-element")) return;
+  const element = document.createElement("div");
+  element.id = "vg-tooltip-element";
+  element.setAttribute("aria-hidden", "true");
+  document.body.append(element);
 }
 
 /** @returns {boolean} Whether the page is dark now. */
