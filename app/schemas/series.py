@@ -36,6 +36,12 @@ class PowerSeries(Wire):
         examples=["gpu"], description="Kind of component: `gpu`, `cpu` or `ram`."
     )
     name: str | None = Field(description="Product name of the device; null if unknown.")
+    method: str | None = Field(
+        default=None,
+        examples=["counter"],
+        description="How its energy was measured: `counter`, `integrated` or `modelled`; null if "
+        "unknown.",
+    )
     downsampled: bool = Field(description="Whether each point sums up several readings.")
     energy_kwh: float | None = Field(description="Energy over all points; null if unknown.")
     t_s: list[float] = Field(description="Seconds since the attempt's meter opened.")

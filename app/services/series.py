@@ -18,8 +18,8 @@ from app.schemas.series import (
 )
 from app.services import cursors
 from app.services.energy.power import select_attempts
-from app.services.errors import NotFoundError
-from models import Artifact, Attempt, LogLine, Metric
+from app.services.errors import InvalidError, NotFoundError
+from models import Artifact, Attempt, Metric
 
 
 class ArtifactNotFoundError(NotFoundError):
@@ -38,6 +38,12 @@ class ArtifactNotHereError(NotFoundError):
     """The artifact is registered, but its file is not on the server's machine."""
 
     code = "artifact-not-here"
+
+
+class AfterTheNewestError(InvalidError):
+    """Lines after a position are the oldest of them, not the newest."""
+
+    code = "after-the-newest"
 
 
 def _position(cursor: str | None, field: str) -> series.Position | None:
@@ -115,17 +121,39 @@ async def _require_metrics(session: Session, run_id: uuid.UUID, **equal: str) ->
 
 
 async def logs(
-    session: Session, run_id: uuid.UUID, *, attempt: int | None, after: str | None, limit: int
+    session: Session,
+    run_id: uuid.UUID,
+    *,
+    attempt: int | None,
+    after: str | None,
+    limit: int,
+    search: str | None = None,
+    newest: bool = False,
 ) -> LogPage:
     """Log lines after a position; the response contains the position to continue from.
+
+    Args:
+        session: Database session, only read.
+        run_id: ID of the run.
+        attempt: Number of one attempt; None for all.
+        after: Position after which to start.
+        limit: Maximum number of lines.
+        search: Only lines that contain this text, in any case.
+        newest: The last lines instead of the first.
 
     Raises:
         AttemptNotFoundError: If the run has no such attempt.
         CursorError: If `after` does not belong to this list.
+        AfterTheNewestError: If `after` is combined with `newest`.
     """
+    if newest and after is not None:
+        raise AfterTheNewestError("Use either after or newest.", field="after")
     attempts = select_attempts(await attempt_rows.of_run(session, run_id), attempt)
-    start = _position(after, "after")
-    rows = await series.lines(session, LogLine, attempts, after=start, limit=limit)
+    if newest:
+        rows = await series.last_log_lines(session, attempts, limit=limit, contains=search)
+    else:
+        start = _position(after, "after")
+        rows = await series.log_lines(session, attempts, after=start, limit=limit, contains=search)
     return LogPage(
         items=[
             LogRead(attempt=number, seq=line.seq, at=line.at, stream=line.stream, text=line.text)

@@ -338,6 +338,10 @@ def _series(facts: Facts) -> Iterator[Ask]:
         queries=[{"name": "accuracy", "split": "validation"}],
     )
     yield Ask("listRunLogs", "log", f"{run}/logs")
+    yield Ask("listRunLogs", "newest lines", f"{run}/logs", queries=[{"newest": "true"}])
+    yield Ask("listRunLogs", "lines with a text", f"{run}/logs", queries=[{"q": "epoch"}])
+    window = {"from_s": 0, "to_s": 0.5, "attempt": 1}
+    yield Ask("getRunEnergy", "energy of a window", f"{run}/energy", queries=[window])
     yield Ask("listRunArtifacts", "artifacts", f"{run}/artifacts")
     artifact_id, _, run_id = facts["artifact"]
     path = f"/v1/runs/{run_id}/artifacts/{artifact_id}/content"

@@ -132,11 +132,34 @@ class RunCalls(Connection):
         """All metrics of a run; filters: attempt, name, split."""
         return self._pages(f"/v1/runs/{path_segment(run_id)}/metrics", {**filters, "limit": 5000})
 
-    def logs(
-        self, run_id: str, *, after: str | None = None, attempt: int | None = None, limit: int = 500
+    def energy_between(
+        self, run_id: str, from_s: float, to_s: float, *, attempt: int = 1
     ) -> dict[str, Any]:
-        """Log lines: `items`, and `next_after` to read on from, now or later."""
-        query = {"after": after, "attempt": attempt, "limit": limit}
+        """Energy of a part of an attempt with its interval; times since its meter opened."""
+        query = {"from_s": repr(from_s), "to_s": repr(to_s), "attempt": str(attempt)}
+        return self._get(f"/v1/runs/{path_segment(run_id)}/energy", query)
+
+    def logs(
+        self,
+        run_id: str,
+        *,
+        after: str | None = None,
+        attempt: int | None = None,
+        limit: int = 500,
+        newest: bool | None = None,
+        q: str | None = None,
+    ) -> dict[str, Any]:
+        """Log lines: `items`, and `next_after` to read on from, now or later.
+
+        Args:
+            run_id: The run.
+            after: Only lines after this position.
+            attempt: Only lines of this attempt.
+            limit: Maximum number of lines.
+            newest: The last lines instead of the first.
+            q: Only lines that contain this text, in any case.
+        """
+        query = {"after": after, "attempt": attempt, "limit": limit, "newest": newest, "q": q}
         return self._get(f"/v1/runs/{path_segment(run_id)}/logs", query)
 
     def iter_logs(self, run_id: str, *, follow: bool = False) -> Iterator[dict[str, Any]]:

@@ -15,7 +15,6 @@ from uuid import UUID
 
 import httpx
 import uvicorn
-from sqlalchemy import update
 
 from app.db import Database, Session
 from app.edge.draining import DrainingServer
@@ -23,7 +22,6 @@ from app.main import create_app
 from app.services import live_power, sign_in_links, users, web_sessions
 from app.serving import bind, url_of
 from app.settings import Settings
-from models import Run
 from tests.support import insights
 from tests.support.api import finished_run, make_token, running_run
 from tests.support.executions import GPU
@@ -41,6 +39,10 @@ PAGES = (
     "/runs?status=failed&sort=name&created_after=2026-03-01T00:00Z",
     "/insights/frontier",
     "/insights/frontier?by=tag:method&log=cost&project=sweep",
+    "/runs/{run}",
+    "/runs/{run}?version=1&from_s=2&to_s=9#power",
+    "/runs/{run}/log",
+    "/runs/{run}/verification",
     "/account",
     "/help/keys",
     *ENERGY_PAGES,
@@ -110,9 +112,8 @@ async def _fill(session: Session) -> tuple[str, str]:
     admin = await users.named(session, "a admin")
     first: UUID | None = None
     for name in NAMES:
-        run_id = await finished_run(session, created_by=admin.id)
+        run_id = await finished_run(session, created_by=admin.id, name=name.strip())
         first = first or run_id
-        await session.execute(update(Run).where(Run.id == run_id).values(name=name.strip()))
     await insights.sweep(session, created_by=admin.id)
     await insights.moved(
         session, [await insights.compressed_run(session, created_by=admin.id)], "sweep"

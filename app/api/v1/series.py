@@ -8,18 +8,22 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import FileResponse, Response
+from pydantic import Field
 
 from app.api.access import SEE_RUN
 from app.api.deps import AttemptNumber, Caller, CurrentSession, Cursor, RunId, ServerResources
 from app.api.v1.responses import problems
 from app.schemas.common import StoredName
+from app.schemas.runs import SearchText
 from app.schemas.series import ArtifactList, LogPage, MetricPage, RunPower
-from app.services import access, series
+from app.schemas.windows import WindowRead
+from app.services import access, series, windows
 from app.services.energy import power
 from app.services.events import FINAL
 
 router = APIRouter(prefix="/runs/{run_id}")
 
+Finite = Annotated[float, Field(allow_inf_nan=False, le=1e12)]
 Lines = Annotated[int, Query(ge=1, le=5000, description="Maximum number of lines.")]
 
 
@@ -51,6 +55,33 @@ async def get_run_power(
     series = await power.run_power(session, run_id, attempt, points)
     # Ten thousands of numbers: written once, not validated and copied before.
     return Response(series.model_dump_json(), media_type="application/json")
+
+
+@router.get(
+    "/energy",
+    tags=["measurements"],
+    dependencies=[SEE_RUN],
+    summary="Show the energy of a part of an attempt",
+    responses=problems(404, 409),
+)
+async def get_run_energy(
+    session: CurrentSession,
+    caller: Caller,
+    run_id: RunId,
+    from_s: Annotated[
+        Finite,
+        Query(ge=0, description="Start, in seconds since the attempt's meter opened (`t_s`)."),
+    ],
+    to_s: Annotated[
+        Finite, Query(ge=0, description="End, in seconds since the attempt's meter opened.")
+    ],
+    attempt: Annotated[int, Query(ge=1, le=2**31 - 1, description="Number of the attempt.")] = 1,
+) -> WindowRead:
+    """Computes the energy between two times from the stored readings, with its interval, as for
+    a stage of that length. Windows that adjoin add up. The attempt must have ended.
+    """
+    await access.require_run(session, caller, run_id)
+    return await windows.energy_between(session, run_id, attempt=attempt, from_s=from_s, to_s=to_s)
 
 
 @router.get(
@@ -106,11 +137,19 @@ async def list_run_logs(
     after: Annotated[
         str | None, Query(max_length=1000, description="`next_after` of the previous response.")
     ] = None,
+    newest: Annotated[
+        bool, Query(description="The last `limit` lines instead of the first; not with `after`.")
+    ] = False,
+    q: Annotated[
+        SearchText | None, Query(description="Only lines that contain this text, in any case.")
+    ] = None,
     limit: Lines = 500,
 ) -> LogPage:
     """Lists log lines in order. Repeat with `next_after` to follow a run."""
     await access.require_run(session, caller, run_id)
-    return await series.logs(session, run_id, attempt=attempt, after=after, limit=limit)
+    return await series.logs(
+        session, run_id, attempt=attempt, after=after, limit=limit, search=q, newest=newest
+    )
 
 
 @router.get(

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from typing import TypeVar
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models import Artifact, Attempt, LogLine, Metric
@@ -36,6 +36,18 @@ async def lines(
         limit: Maximum number of lines.
         **equal: Required values of columns.
     """
+    wanted = [getattr(table, column) == value for column, value in equal.items()]
+    return await _lines_where(session, table, attempts, after, limit, wanted)
+
+
+async def _lines_where(
+    session: AsyncSession,
+    table: type[Line],
+    attempts: Sequence[Attempt],
+    after: Position | None,
+    limit: int,
+    wanted: Sequence[ColumnElement[bool]],
+) -> list[tuple[int, Line]]:
     number, seq = after or (0, -1)
     numbered: list[tuple[int, Line]] = []
     for attempt in attempts:
@@ -44,14 +56,48 @@ async def lines(
         start = seq if attempt.number == number else -1
         query = (
             select(table)
-            .where(table.attempt_id == attempt.id, table.seq > start)
-            .filter_by(**equal)
+            .where(table.attempt_id == attempt.id, table.seq > start, *wanted)
             .order_by(table.seq)
             .limit(limit - len(numbered))
         )
         rows = (await session.execute(query)).scalars().all()
         numbered.extend((attempt.number, row) for row in rows)
     return numbered
+
+
+async def log_lines(
+    session: AsyncSession,
+    attempts: Sequence[Attempt],
+    *,
+    after: Position | None,
+    limit: int,
+    contains: str | None,
+) -> list[tuple[int, LogLine]]:
+    """The first log lines after a position, of those that contain a text in any case."""
+    return await _lines_where(session, LogLine, attempts, after, limit, _containing(contains))
+
+
+async def last_log_lines(
+    session: AsyncSession, attempts: Sequence[Attempt], *, limit: int, contains: str | None
+) -> list[tuple[int, LogLine]]:
+    """The last log lines of those that contain a text in any case, oldest first."""
+    newest: list[tuple[int, LogLine]] = []
+    for attempt in reversed(attempts):
+        if len(newest) >= limit:
+            break
+        query = (
+            select(LogLine)
+            .where(LogLine.attempt_id == attempt.id, *_containing(contains))
+            .order_by(LogLine.seq.desc())
+            .limit(limit - len(newest))
+        )
+        rows = (await session.execute(query)).scalars().all()
+        newest.extend((attempt.number, row) for row in rows)
+    return newest[::-1]
+
+
+def _containing(text: str | None) -> list[ColumnElement[bool]]:
+    return [] if text is None else [LogLine.text.icontains(text, autoescape=True)]
 
 
 async def values_of_metrics(session: AsyncSession, run_id: uuid.UUID, column: str) -> list[str]:

@@ -79,14 +79,21 @@ async def attempts_of(session: Session, run_id: UUID) -> tuple[AttemptInput, ...
             until_s = ended[stage.attempt_id].duration_s
             stages[stage.attempt_id].append(_stage(stage, windows[key], quality[key], until_s))
     return tuple(
-        _attempt(attempt, windows[attempt.id, WHOLE_ATTEMPT], stages[attempt.id])
+        attempt_input(attempt, windows[attempt.id, WHOLE_ATTEMPT], stages[attempt.id])
         for attempt in ended.values()
     )
 
 
-def _attempt(
-    attempt: Attempt, windows: list[Measurement], stages: list[StageInput]
+def attempt_input(
+    attempt: Attempt, windows: Iterable[Measurement], stages: Iterable[StageInput]
 ) -> AttemptInput:
+    """An attempt with its energy and its stages.
+
+    Args:
+        attempt: The attempt, as stored.
+        windows: Energy of each component over the attempt.
+        stages: Its stages.
+    """
     return AttemptInput(
         number=attempt.number,
         status=attempt.status,

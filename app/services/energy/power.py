@@ -98,6 +98,7 @@ def _series(component: str, described: dict[str, Any], segments: Segments) -> Po
         component=component,
         kind=described.get("kind"),
         name=described.get("name"),
+        method=described.get("method"),
         downsampled=bool((segments.steps > 1).any()),
         energy_kwh=sum(metered_kwh) if metered_kwh else None,
         t_s=segments.t_s.tolist(),

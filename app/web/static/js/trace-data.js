@@ -49,6 +49,11 @@ export function valueAt(line, x) {
   return low ? line.y[low - 1] : null;
 }
 
+/** @param {Line[]} lines @returns {number} The last time at which one of them has a value. */
+export function lastTime(lines) {
+  return Math.max(0, ...lines.map((line) => line.x[line.y.findLastIndex((value) => value !== null)] ?? 0));
+}
+
 /** The visible part as a table, built with the document's own elements.
  * @param {HTMLElement} place @param {Line[]} lines @param {Options} options @param {number[]} window */
 export function fillTable(place, lines, options, [from, to]) {

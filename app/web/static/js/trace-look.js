@@ -6,6 +6,7 @@ import { number, span } from "./trace-data.js";
 
 const FONT = "12px system-ui, sans-serif";
 const LINE_PX = 14;
+const RIGHT_AXIS = 64;
 const INCREMENTS_S = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400, 172800];
 
 /** @param {HTMLElement} place @param {Line[]} lines @returns {Colors} What the tokens are in the theme of now. */
@@ -29,17 +30,18 @@ export function settings(trace) {
   const axis = { font: FONT, stroke: () => trace.colors.muted, grid: { width: 1, stroke: () => trace.colors.grid },
     ticks: { width: 1, size: 4, stroke: () => trace.colors.grid } };
   const upright = { ...axis, size: 46, labelSize: 18, labelFont: FONT, values };
+  const room = options.room ? options.room - RIGHT_AXIS : roomFor(lines, trace.plot.clientWidth);
   const hasRight = lines.some((line) => line.side === "right");
   const range = (/** @type {any} */ _u, /** @type {number} */ low, /** @type {number} */ high) => [Math.min(0, low ?? 0), (high || 1) * 1.06];
   return {
-    ...rows(trace), legend: { show: false }, padding: [8, roomFor(lines), 0, 0],
+    ...rows(trace), legend: { show: false }, padding: [8, options.room ? options.room - (hasRight ? RIGHT_AXIS : 0) : room, 0, 0],
     cursor: { y: false, drag: { x: true, y: false, setScale: false } },
     scales: { x: { time: Boolean(options.clock) }, left: { range }, right: { range } },
-    axes: [{ ...axis, values: times, space: 80, ...(options.clock ? {} : { incrs: INCREMENTS_S }) },
+    axes: [{ ...axis, values: times, size: 30, space: 80, ...(options.clock ? {} : { incrs: INCREMENTS_S }) },
       { ...upright, scale: "left", side: 3, label: options.unit },
       ...(hasRight ? [{ ...upright, scale: "right", side: 1, label: options.rightUnit, grid: { show: false } }] : [])],
     hooks: { drawClear: [(/** @type {any} */ u) => drawBands(u, trace.bands, trace.colors)],
-      draw: [(/** @type {any} */ u) => drawLabels(u, lines, trace.colors)],
+      draw: [(/** @type {any} */ u) => drawLabels(u, lines, trace.colors, room - 10)],
       setSelect: [(/** @type {any} */ u) => trace.select(u)] },
   };
 }
@@ -63,10 +65,10 @@ function rows(trace) {
   return { series, bands };
 }
 
-/** @param {Line[]} lines @returns {number} Pixels right of the plot for the longest name. */
-function roomFor(lines) {
+/** @param {Line[]} lines @param {number} width @returns {number} Pixels right of the plot for the longest name. */
+function roomFor(lines, width) {
   const letters = Math.max(0, ...lines.map((line) => line.label.length));
-  return Math.min(120, 14 + 7 * letters);
+  return Math.min(150, width * 0.22, 14 + 7 * letters);
 }
 
 /** @param {any} u @param {Band[]} bands @param {Colors} colors Stages shaded in turn, attempts as dashed lines. */
@@ -103,8 +105,8 @@ function shortened(ctx, text, room) {
   return letters.length > 2 ? `${letters.join("")}…` : "";
 }
 
-/** @param {any} u @param {Line[]} lines @param {Colors} colors Each name where its line ends, moved apart where they meet. */
-function drawLabels(u, lines, colors) {
+/** @param {any} u @param {Line[]} lines @param {Colors} colors @param {number} room Each name where its line ends, moved apart where they meet. */
+function drawLabels(u, lines, colors, room) {
   const { ctx, bbox } = u;
   const ratio = devicePixelRatio;
   const { max } = u.scales.x;
@@ -122,7 +124,7 @@ function drawLabels(u, lines, colors) {
   Object.assign(ctx, { font: `${12 * ratio}px system-ui, sans-serif`, textBaseline: "middle", textAlign: "end" });
   for (const { line, index, y } of ends) {
     ctx.fillStyle = colors.lines[index];
-    ctx.fillText(shortened(ctx, line.label, 112 * ratio), ctx.canvas.width - 2 * ratio, y);
+    ctx.fillText(shortened(ctx, line.label, room * ratio), ctx.canvas.width - 2 * ratio, y);
   }
   ctx.restore();
 }

@@ -1,6 +1,6 @@
 // A trace over time: uPlot with keys, themes, a table and announcements. Gaps stay gaps.
 // The page loads vendor/uplot.css, and vendor/uplot.js before this module (`defer`).
-import { dataOf, fillTable, number, span, valueAt } from "./trace-data.js";
+import { dataOf, fillTable, lastTime, number, span, valueAt } from "./trace-data.js";
 import { HINT, press } from "./trace-keys.js";
 import { colorsOf, settings } from "./trace-look.js";
 
@@ -25,6 +25,8 @@ import { colorsOf, settings } from "./trace-look.js";
  * @property {boolean} [stacked]  Whether lines lie on one another.
  * @property {number} [height]  In pixels.
  * @property {number} [keepS]  Seconds that `append` keeps; all without.
+ * @property {[number, number]} [span]  The whole time, where it is not that of the lines.
+ * @property {number} [room]  Pixels right of the plot, where charts below one another need the same.
  * @property {Band[]} [bands]
  * @property {HTMLElement | null} [table]  A `<details>` that gets the data as a table when it is opened.
  * @property {(from: number, to: number, isWhole: boolean) => void} [onZoom]
@@ -49,6 +51,7 @@ export class Trace {
     this.plot = document.createElement("div");
     this.plot.className = "trace-plot";
     this.plot.tabIndex = 0;
+    this.plot.style.minHeight = `${this.#size().height}px`;
     for (const [name, value] of Object.entries({ role: "application", "aria-roledescription": "chart",
       "aria-label": options.name, "aria-describedby": hint.id })) this.plot.setAttribute(name, value);
     root.replaceChildren(this.plot, this.readout, hint);
@@ -70,7 +73,7 @@ export class Trace {
     const u = this.u = new /** @type {any} */ (window).uPlot(look, dataOf(lines, this.options.stacked), this.plot);
     u.over.addEventListener("dblclick", () => this.zoom(null, null));
     u.over.addEventListener("pointermove", (/** @type {PointerEvent} */ event) => this.moveTo(u.posToVal(event.offsetX, "x")));
-    if (this.window) this.zoom(this.window[0], this.window[1], false);
+    if (this.window || this.options.span) this.zoom(this.window?.[0] ?? null, this.window?.[1] ?? null, false);
     this.#read();
   }
 
@@ -122,7 +125,7 @@ export class Trace {
   /** @returns {[number, number]} First and last time. */
   ends() {
     const x = this.u.data[0];
-    return [x[0] ?? 0, x.at(-1) ?? 1];
+    return this.options.span ?? [x[0] ?? 0, x.at(-1) ?? 1];
   }
 
   #size() {
@@ -147,9 +150,8 @@ export class Trace {
 
   /** Shows the values at the cursor, or the last ones. */
   #read() {
-    const [first, last] = this.ends();
-    if (this.at !== null && this.at < first) this.at = null;
-    const x = this.at ?? last;
+    if (this.at !== null && this.at < this.ends()[0]) this.at = null;
+    const x = this.at ?? lastTime(this.lines);
     const stage = this.bands.findLast((band) => !band.isBreak && band.from <= x && x <= band.to)?.label;
     const values = this.lines.slice(0, MOST).map((line) => {
       const value = valueAt(line, x);
