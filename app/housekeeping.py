@@ -18,6 +18,7 @@ from app.repositories.outage import OUTAGES
 from app.services import charts, events, execution, waiting, web_sessions
 from app.services.alarms import Alarms
 from app.services.attempts import block_checks, packing
+from app.services.billing import headlines
 from app.services.budgets.upkeep import BalanceUpkeep
 from app.services.energy import rollups
 from app.services.energy.backlog import LONG, Backlog, Progress
@@ -35,6 +36,9 @@ CHECK_ROLLUPS_EVERY_S = 3600.0
 
 PACK_EVERY_S = 600.0
 """Pause after all readings that no longer change are packed."""
+
+HEADLINES_EVERY_S = 600.0
+"""Pause after all price tags have a headline."""
 
 LOOKS_PER_LEASE = 8
 """Minimum number of checks during the shortest lease."""
@@ -161,6 +165,23 @@ async def keep_packed(database: Database, alarms: Alarms) -> None:
             await check_blocks(database, alarms)
         heed_cancellation()
         await asyncio.sleep(PACK_EVERY_S)
+
+
+async def keep_headlines(database: Database) -> None:
+    """Gives price tags of earlier versions the headline that lists show, for ever.
+
+    It rests as long as it works.
+    """
+    while True:
+        with _kept_going("making headlines of price tags", HEADLINES_EVERY_S):
+            filled = 1
+            while filled:
+                began_s = time.monotonic()
+                filled = await headlines.fill_some(database)
+                heed_cancellation()
+                await asyncio.sleep(time.monotonic() - began_s)
+        heed_cancellation()
+        await asyncio.sleep(HEADLINES_EVERY_S)
 
 
 async def check_blocks(database: Database, alarms: Alarms) -> None:

@@ -18,7 +18,7 @@ from app.api.v1.router import router as v1
 from app.cancellation import end_tasks
 from app.db import Database, keep_database_up, resolve_database_url
 from app.edge import bodies, paths, prefixes, proxies
-from app.housekeeping import keep_house, keep_packed, keep_rolled_up
+from app.housekeeping import keep_headlines, keep_house, keep_packed, keep_rolled_up
 from app.services.events import EventHub
 from app.settings import Settings, get_settings
 from app.web import install as web
@@ -80,6 +80,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             ("housekeeping", lambda: keep_house(config, database, resources.alarms)),
             ("roll-ups", lambda: keep_rolled_up(database, resources.alarms, resources.notices)),
             ("packing", lambda: keep_packed(database, resources.alarms)),
+            ("headlines", lambda: keep_headlines(database)),
             ("database", lambda: keep_database_up(config)),
         ):
             yield

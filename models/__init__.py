@@ -21,6 +21,7 @@ from models.project import Experiment, Project, ProjectMember
 from models.quote_score import QuoteScore
 from models.reading_block import ReadingBlock
 from models.run import Run, RunEvent, RunLabel
+from models.saved_view import SavedView
 from models.series import LogLine, Measurement, Metric, Reading
 from models.token import IdempotencyKey, Token
 from models.upstream import RunUpstream
@@ -70,6 +71,7 @@ __all__ = [
     "RunEvent",
     "RunLabel",
     "RunUpstream",
+    "SavedView",
     "SignIn",
     "Site",
     "Spend",

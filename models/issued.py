@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, validates
 
 from models.base import Base, HasCreatedAt, HasId
 from models.documents.column import Document
+from pricetag.tag.headline import headline_of
 
 TOTALS = ("duration_s", "it_energy_kwh", "facility_energy_kwh", "co2e_kg")
 """Totals of a price tag that have a column, besides its cost."""
@@ -27,10 +28,19 @@ def totals_of(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class PriceTag(HasId, HasCreatedAt, Base):
-    """A version of a run's price tag. The totals in its content are also kept in columns."""
+    """A version of a run's price tag. Its totals and its headline are also kept in columns."""
 
     __tablename__ = "price_tags"
-    __table_args__ = (UniqueConstraint("run_id", "version"),)
+    __table_args__ = (
+        UniqueConstraint("run_id", "version"),
+        Index("ix_price_tags_content_sha256", "content_sha256"),
+        # Those of earlier versions, until housekeeping has given them a headline.
+        Index(
+            "ix_price_tags_without_headline",
+            "created_at",
+            postgresql_where=text("headline IS NULL"),
+        ),
+    )
 
     run_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
     version: Mapped[int]
@@ -44,17 +54,20 @@ class PriceTag(HasId, HasCreatedAt, Base):
     cost: Mapped[float | None]
     currency: Mapped[str | None]
     content: Mapped[dict[str, Any]] = mapped_column(Document)
+    headline: Mapped[dict[str, Any] | None] = mapped_column(Document, deferred=True)  # for lists
     content_sha256: Mapped[str]
 
     @validates("content")
     def _repeat_totals(self, _name: str, content: dict[str, Any]) -> dict[str, Any]:
         for name, value in totals_of(content).items():
             setattr(self, name, value)
+        self.headline = headline_of(content)
         return content
 
 
 class Report(HasId, HasCreatedAt, Base):
     __tablename__ = "reports"
+    __table_args__ = (Index("ix_reports_content_sha256", "content_sha256"),)
 
     title: Mapped[str]
     profile: Mapped[str]

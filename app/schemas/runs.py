@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from app.schemas.common import AttemptStatus, Reason, Wire
+from app.schemas.common import AttemptStatus, Quantity, Reason, Wire
 from app.schemas.fields import (
     AttemptNumber,
     CreatedAt,
@@ -79,6 +79,46 @@ class RunResources(Wire):
     pool: PoolName
 
 
+class HeadlineFigures(Wire):
+    """Totals of the latest price tag, each with its interval and its evidence."""
+
+    duration_s: Quantity = Field(description="Run time of all attempts, in seconds.")
+    it_energy_kwh: Quantity = Field(description="Energy charged by the meters, in kWh.")
+    facility_energy_kwh: Quantity = Field(description="IT energy x PUE, in kWh.")
+    co2e_kg: Quantity = Field(description="Location-based emissions, in kg CO2e.")
+    co2e_market_kg: Quantity = Field(
+        description="Market-based emissions by the site's contracts, in kg CO2e."
+    )
+    cost: Quantity = Field(description="Cost of the run, in the currency of its `unit`.")
+    flops_dense: Quantity = Field(description="Operations of the dense network.")
+    kwh_per_score: Quantity = Field(
+        description="IT energy divided by the score, in kWh for a score of 1; unknown where a "
+        "smaller score is better."
+    )
+
+
+class HeadlineScore(Wire):
+    """The score that stands for a run: of its best known metric, as its last model reached it."""
+
+    metric: str = Field(examples=["accuracy"], description="Name of the metric.")
+    split: str | None = Field(
+        examples=["validation"],
+        description="Data split: validation, or else test, none or train; null without one.",
+    )
+    value: float = Field(description="The score.")
+
+
+class HeadlineOpinion(Wire):
+    """How far another tool's figure of the energy is from ours."""
+
+    tool: str = Field(examples=["codecarbon"], description="Name of the other tool.")
+    compared_with: Literal["gross", "charged"] = Field(
+        description="Our figure: that of whole devices (`gross`) where it is known, since the "
+        "other tool sees whole machines, or the charged energy."
+    )
+    difference_ratio: Quantity = Field(description="(theirs - ours) / ours.")
+
+
 class Headline(Wire):
     """Totals of the latest price tag, shown in lists.
 
@@ -95,6 +135,18 @@ class Headline(Wire):
     co2e_kg: float | None = Field(description="Emissions, in kg CO2e; null if unknown.")
     duration_s: float | None = Field(
         description="Run time of all attempts, in seconds; null if unknown."
+    )
+    figures: HeadlineFigures = Field(description="The totals with intervals and evidence.")
+    score: HeadlineScore | None = Field(
+        description="The score that stands for the run; null if none was reported."
+    )
+    hardware: str | None = Field(
+        examples=["2x NVIDIA H100"],
+        description="Accelerators of the run, or its processor without any; null if unknown.",
+    )
+    flags: list[str] = Field(description="Flags that reduce trust in a figure.")
+    second_opinion: HeadlineOpinion | None = Field(
+        description="Another tool's figure beside ours; null if none ran."
     )
 
 
@@ -277,4 +329,8 @@ class RunPage(Wire):
 
     items: Items[RunSummary]
     next_cursor: str | None = Field(description="Pass as `cursor` for the next page.")
+    previous_cursor: str | None = Field(
+        default=None,
+        description="Pass as `cursor` for the previous page; null on the first one.",
+    )
     count: RunCount | None = Field(default=None, description="With `count=true`.")

@@ -19,7 +19,7 @@ from app.db import Database, Session
 from app.repositories.people.visibility import Viewer
 from app.repositories.runs import labels, pages, runs
 from app.repositories.runs.orders import Position
-from app.repositories.runs.selection import RunFilter, resolve
+from app.repositories.runs.selection import RunFilter, Selection, resolve
 from models import Run
 from tests.support.api import Api, fields, problem
 from tests.support.plans import Plan, planned
@@ -82,6 +82,19 @@ def only(wanted: RunFilter, names: set[str]) -> RunFilter:
     return RunFilter(**{name: getattr(wanted, name) for name in names})
 
 
+async def listed_before(
+    lab: Lab, selection: Selection, sort: str, run_id: uuid.UUID, limit: int
+) -> list[uuid.UUID]:
+    """Ids of the runs of the page that ends before a run."""
+    (run,) = [run for run in lab.runs if run["id"] == run_id]
+    key = run[sort.removeprefix("-")]
+    shown = "infinity" if key is None else key if isinstance(key, str) else key.isoformat()
+    rows = await runs.list_runs(
+        lab.session, selection, sort=sort, after=(shown, run_id), limit=limit, backwards=True
+    )
+    return [row.run.id for row in rows]
+
+
 @settings(max_examples=150)
 @given(
     wanted=FILTERS,
@@ -112,6 +125,10 @@ async def test_pages_equal_those_of_a_plain_list(
         patch.setattr(labels, "RUNS_AHEAD", look_ahead)
         assert await listed(lab.session, viewer, chosen, sort, limit) == expected
         selection = await resolve(lab.session, viewer, chosen)
+        if expected:
+            place = len(expected) // 2
+            before = await listed_before(lab, selection, sort, expected[place], limit)
+            assert before == expected[max(0, place - limit) : place]
         for most in (5, 1_000):
             counted = await pages.count(lab.session, selection, most)
             assert (counted.runs, counted.at_least) == (

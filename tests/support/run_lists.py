@@ -144,10 +144,12 @@ def by_hand(lab: Lab, viewer: Viewer, wanted: RunFilter, sort: str) -> list[uuid
     chosen = [run for run in lab.runs if sees(viewer, lab, run) and matches(wanted, run)]
 
     def key(run: dict[str, Any]) -> tuple[Any, int]:
-        value = run[column] or datetime.max.replace(tzinfo=UTC)
-        return value, run["id"].int
+        return run[column] or BEGIN, run["id"].int
 
-    return [run["id"] for run in sorted(chosen, key=key, reverse=sort.startswith("-"))]
+    is_descending = sort.startswith("-")
+    chosen.sort(key=key, reverse=is_descending)
+    chosen.sort(key=lambda run: run[column] is None)  # those that are not finished, last
+    return [run["id"] for run in chosen]
 
 
 async def listed(

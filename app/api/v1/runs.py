@@ -112,6 +112,13 @@ async def list_runs(
         Query(description="Sort order; `-` is descending. Unfinished runs sort after all others."),
     ] = "-created_at",
     count: Annotated[bool, Query(description="Count the runs of all pages, up to 10,000.")] = False,
+    start_at: Annotated[
+        Moment | None,
+        Query(
+            description="Begin at this time (ISO 8601), in an order by time; not with `cursor`. "
+            "`previous_cursor` leads to what comes before."
+        ),
+    ] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> RunPage:
@@ -133,7 +140,14 @@ async def list_runs(
         finished_before=finished_before,
     )
     return await listing.list_page(
-        session, caller, filters, sort=sort, cursor=cursor, limit=limit, count=count
+        session,
+        caller,
+        filters,
+        sort=sort,
+        cursor=cursor,
+        limit=limit,
+        count=count,
+        start_at=start_at,
     )
 
 

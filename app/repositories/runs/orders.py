@@ -19,22 +19,36 @@ Position = tuple[str, uuid.UUID]
 
 FIRST_ID = uuid.UUID(int=0)
 LAST_ID = uuid.UUID(int=2**128 - 1)
+UNFINISHED: Position = ("infinity", FIRST_ID)
+"""Before all runs that are not finished, and after all others, by key."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """An order of runs: by a key, then by id."""
+    """An order of runs: by a key, then by id.
+
+    Attributes:
+        column: The key.
+        descending: Whether the largest key is first.
+        unfinished_first: Whether runs that are not finished come before all others, of an order
+            by `finished_at`; otherwise they come after them, in either direction.
+    """
 
     column: str
     descending: bool
+    unfinished_first: bool = False
 
     @classmethod
     def parse(cls, sort: str) -> Order:
         """Reads `created_at`, `finished_at` or `name`, with `-` before it for descending."""
         return cls(sort.removeprefix("-"), sort.startswith("-"))
 
+    def backwards(self) -> Order:
+        """The same order from its end."""
+        return Order(self.column, not self.descending, not self.unfinished_first)
+
     def key(self, runs: Any) -> ColumnElement[Any]:
-        """What is sorted by; a run that is not finished sorts as the last to finish."""
+        """What is sorted by; a run that is not finished has the key `infinity`."""
         if self.column == "finished_at":
             return finished_or_never(runs.finished_at)
         column: ColumnElement[Any] = getattr(runs, self.column)
@@ -74,16 +88,30 @@ class Span:
     during: datetime | None = None
 
     @classmethod
-    def of(cls, selection: Selection, order: Order, after: Position | None) -> Span:
-        """The part of an order that the selection's times and the page before leave."""
+    def ahead(cls, selection: Selection, order: Order, after: Position | None) -> list[Span]:
+        """What follows a position, in one part or two: runs that are not finished go together."""
+        whole = cls._of(selection, order)
+        keeps_key_order = order.descending == order.unfinished_first
+        if order.column != "finished_at" or keeps_key_order or whole.high is not None:
+            return [whole.past(order, after)]
+        finished, unfinished = replace(whole, high=UNFINISHED), replace(whole, low=UNFINISHED)
+        spans = [unfinished, finished] if order.unfinished_first else [finished, unfinished]
+        if after is None:
+            return spans
+        own = unfinished if after[0] == UNFINISHED[0] else finished
+        return [own.past(order, after), *spans[spans.index(own) + 1 :]]
+
+    @classmethod
+    def _of(cls, selection: Selection, order: Order) -> Span:
+        """The part of an order that the selection's times leave."""
         low, high = None, None
         if order.column != "name":
             start, end = selection.bounds(order.column)
             # No finished run lies at infinity, and every one lies before it.
             if start is not None or end is not None:
                 low = None if start is None else (start.isoformat(), LAST_ID)
-                high = ("infinity", FIRST_ID) if end is None else (end.isoformat(), FIRST_ID)
-        return cls(low, high).past(order, after)
+                high = UNFINISHED if end is None else (end.isoformat(), FIRST_ID)
+        return cls(low, high)
 
     def past(self, order: Order, position: Position | None) -> Span:
         """What follows a position in the order."""

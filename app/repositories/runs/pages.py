@@ -75,7 +75,8 @@ async def first(
     if selection.is_empty:
         return []
     rows: list[Any] = []
-    for span in Span.of(selection, order, after).parts(order, selection):
+    ahead = Span.ahead(selection, order, after)
+    for span in [part for whole in ahead for part in whole.parts(order, selection)]:
         rows += await _first_of(session, selection, order, span, limit - len(rows), statement)
         if len(rows) == limit:
             break
@@ -180,7 +181,7 @@ async def count(session: AsyncSession, selection: Selection, most: int) -> Count
     if selection.is_empty:
         return Count(0, at_least=False)
     order = Order("created_at", descending=True)
-    span, leading = Span.of(selection, order, None), selection.leading()
+    (span,), leading = Span.ahead(selection, order, None), selection.leading()
     covered = {order.column} | ({leading[0]} if leading is not None else set())
     if not selection.conditions(Run, without=covered):
         async with ordered_scans(session):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
+from app.repositories.people.visibility import Viewer, sees_project_id
+from app.repositories.price_tags.headlines import STORED_HEADLINE, headlines
 from app.repositories.runs.orders import Order, Position
 from app.repositories.runs.pages import first
 from app.repositories.runs.selection import Selection
@@ -34,6 +37,7 @@ def _select_rows() -> Select[Any]:
         select(
             PriceTag.version.label("version"),
             *(getattr(PriceTag, name).label(name) for name in TOTALS),
+            STORED_HEADLINE,
         )
         .where(PriceTag.run_id == Run.id)
         .order_by(PriceTag.version.desc())
@@ -46,7 +50,7 @@ def _select_rows() -> Select[Any]:
             Project.name.label("project"),
             Experiment.name.label("experiment"),
             User.name.label("user"),
-            *(newest.c[name] for name in ("version", *TOTALS)),
+            *(newest.c[name] for name in ("version", *TOTALS, "stored_headline")),
         )
         .join(Project, Project.id == Run.project_id)
         .join(Experiment, Experiment.id == Run.experiment_id)
@@ -55,15 +59,24 @@ def _select_rows() -> Select[Any]:
     )
 
 
-def _row(row: Any) -> RunRow:
-    headline = {name: getattr(row, name) for name in ("version", *TOTALS)}
-    return RunRow(
-        run=row.Run,
-        project=row.project,
-        experiment=row.experiment,
-        user=row.user,
-        headline=headline if row.version is not None else None,
-    )
+async def _rows(session: AsyncSession, rows: Sequence[Any]) -> list[RunRow]:
+    stored = {
+        (row.Run.id, row.version): row.stored_headline for row in rows if row.version is not None
+    }
+    details = await headlines(session, stored)
+    return [
+        RunRow(
+            run=row.Run,
+            project=row.project,
+            experiment=row.experiment,
+            user=row.user,
+            headline=None
+            if row.version is None
+            else {name: getattr(row, name) for name in ("version", *TOTALS)}
+            | details[row.Run.id, row.version],
+        )
+        for row in rows
+    ]
 
 
 async def list_runs(
@@ -73,6 +86,7 @@ async def list_runs(
     sort: str,
     after: Position | None,
     limit: int,
+    backwards: bool = False,
 ) -> list[RunRow]:
     """A page of runs; the figures of their price tags are read for these runs alone.
 
@@ -80,17 +94,19 @@ async def list_runs(
         session: Database session.
         selection: Which runs.
         sort: `created_at`, `finished_at` or `name`, with `-` before it for descending.
-        after: Sort value (as text) and id of the previous page's last run.
+        after: Sort value (as text) and id of the run next to the page: the last one of the
+            previous page, or the first one of the following page.
         limit: Maximum number of runs.
+        backwards: Whether the page ends before that run. It has the runs that are nearest to it.
     """
-    order = Order.parse(sort)
+    order = Order.parse(sort).backwards() if backwards else Order.parse(sort)
 
     def details(page: Subquery) -> Select[Any]:
         query = _select_rows().options(defer(Run.recipe)).join(page, page.c.id == Run.id)
         return query.order_by(*order.by(page.c.key, page.c.id))
 
     rows = await first(session, selection, order, after=after, limit=limit, statement=details)
-    return [_row(row) for row in rows]
+    return await _rows(session, rows[::-1] if backwards else rows)
 
 
 async def oldest_ids(session: AsyncSession, selection: Selection, limit: int) -> list[uuid.UUID]:
@@ -104,9 +120,20 @@ async def oldest_ids(session: AsyncSession, selection: Selection, limit: int) ->
     return [row.id for row in rows]
 
 
+async def list_chosen(
+    session: AsyncSession, viewer: Viewer, run_ids: Sequence[uuid.UUID]
+) -> list[RunRow]:
+    """The runs with these ids that the viewer may see, in the order of the ids."""
+    query = _select_rows().options(defer(Run.recipe)).where(Run.id.in_(run_ids))
+    visible = query.where(sees_project_id(viewer, Run.project_id))
+    rows = await _rows(session, (await session.execute(visible)).all())
+    places = {run_id: place for place, run_id in enumerate(run_ids)}
+    return sorted(rows, key=lambda row: places[row.run.id])
+
+
 async def get_row(session: AsyncSession, run_id: uuid.UUID) -> RunRow | None:
-    row = (await session.execute(_select_rows().where(Run.id == run_id))).one_or_none()
-    return _row(row) if row is not None else None
+    rows = (await session.execute(_select_rows().where(Run.id == run_id))).all()
+    return next(iter(await _rows(session, rows)), None)
 
 
 async def add(session: AsyncSession, run: Run) -> None:

@@ -196,9 +196,13 @@ def _accounting_version(newest: PriceTag | None, cause: Cause) -> str:
 
 async def _build(run: Run, inputs: PriceTagInputs) -> PriceTag:
     # Thousands of stages take seconds, which must not block the event loop.
-    content = await asyncio.to_thread(lambda: build_price_tag(inputs).as_dict())
+    return await asyncio.to_thread(_made, run.id, inputs)
+
+
+def _made(run_id: UUID, inputs: PriceTagInputs) -> PriceTag:
+    content = build_price_tag(inputs).as_dict()
     return PriceTag(
-        run_id=run.id,
+        run_id=run_id,
         version=inputs.version,
         accounting_version=inputs.accounting_version,
         content=content,

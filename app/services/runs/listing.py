@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from app.db import Session
 from app.repositories.runs import pages as run_pages
 from app.repositories.runs import runs
+from app.repositories.runs.orders import FIRST_ID, LAST_ID, Position
+from app.repositories.runs.runs import RunRow
 from app.repositories.runs.selection import RunFilter as RunFilter
 from app.repositories.runs.selection import resolve
 from app.schemas.runs import (
@@ -17,6 +20,7 @@ from app.schemas.runs import (
     RunSummary,
 )
 from app.services import cursors
+from app.services.errors import InvalidError
 from app.services.names import require_filters
 from app.services.principals import Principal
 from app.services.runs.responses import summary
@@ -24,6 +28,15 @@ from models import Run
 
 MOST_COUNTED = 10_000
 """Maximum number of runs that a list counts."""
+
+BEFORE = "before "
+"""Begins the cursors of pages that end before a run."""
+
+
+class StartError(InvalidError):
+    """A page of this list cannot begin at a time."""
+
+    code = "no-start-time"
 
 
 async def list_page(
@@ -35,24 +48,27 @@ async def list_page(
     cursor: str | None,
     limit: int,
     count: bool = False,
+    start_at: datetime | None = None,
 ) -> RunPage:
-    """A page of runs, which begins after the last run of the previous page.
+    """A page of runs, next to another one or at a time.
 
     Args:
         session: Database session, only read.
         principal: Who asks.
         filters: Filters of the runs.
         sort: Their order.
-        cursor: Where the previous page ended.
+        cursor: Where the previous page ended, or where the following one begins.
         limit: Maximum number of runs on the page.
         count: Whether to count the runs of all pages, up to `MOST_COUNTED`.
+        start_at: Time at which the page begins, of an order by time; not with a cursor.
 
     Raises:
         CursorError: If the cursor does not belong to a list in this order.
+        StartError: If the page cannot begin at a time.
         NotFoundError: If the project, experiment or user of the filters does not exist, or is
             hidden from the principal.
     """
-    after = _position(cursor, sort)
+    place = _started(start_at, sort, cursor) if start_at else _placed(cursor, sort)
     selection = await resolve(session, principal.viewer, filters)
     if selection.is_empty:
         await require_filters(
@@ -62,30 +78,67 @@ async def list_page(
             experiment=filters.experiment,
             user=filters.user,
         )
-    rows = await runs.list_runs(session, selection, sort=sort, after=after, limit=limit + 1)
-    shown, following = cursors.page(rows, limit, lambda row: _place(row.run, sort))
-    items = [RunSummary.model_validate(summary(row)) for row in shown]
+    rows = await runs.list_runs(
+        session,
+        selection,
+        sort=sort,
+        after=place.position,
+        limit=limit + 1,
+        backwards=place.is_end,
+    )
+    has_more = len(rows) > limit
+    shown = (rows[-limit:] if place.is_end else rows[:limit]) if has_more else rows
     counted = await run_pages.count(session, selection, MOST_COUNTED) if count else None
+    begins_list = place.position is None or (place.is_end and not has_more)
+    ends_list = not place.is_end and not has_more
     return RunPage(
-        items=items,
-        next_cursor=following,
+        items=[RunSummary.model_validate(summary(row)) for row in shown],
+        next_cursor=None if ends_list else _cursor(shown[-1:], place, sort, is_end=False),
+        previous_cursor=None if begins_list else _cursor(shown[:1], place, sort, is_end=True),
         count=None if counted is None else RunCount.model_validate(counted),
     )
 
 
-def _place(run: Run, sort: RunSort) -> tuple[str, str, str]:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a page is: after a position, or before it."""
+
+    position: Position | None
+    is_end: bool = False
+
+
+def _cursor(row: Sequence[RunRow], place: _Place, sort: RunSort, *, is_end: bool) -> str | None:
+    """The cursor beside a run; beside the place itself where the page is empty."""
+    position = _position(row[0].run, sort) if row else place.position
+    if position is None:
+        return None
+    return cursors.encode(BEFORE + sort if is_end else sort, position[0], str(position[1]))
+
+
+def _position(run: Run, sort: RunSort) -> Position:
     key = getattr(run, sort.removeprefix("-"))
     if isinstance(key, datetime):
         key = key.isoformat()
-    return sort, "infinity" if key is None else str(key), str(run.id)
+    return "infinity" if key is None else str(key), run.id
 
 
-def _position(cursor: str | None, sort: RunSort) -> tuple[str, uuid.UUID] | None:
+def _placed(cursor: str | None, sort: RunSort) -> _Place:
     if cursor is None:
-        return None
+        return _Place(None)
     order, key, run_id = map(str, cursors.decode(cursor, str, str, str))
-    if order != sort:
+    if order.removeprefix(BEFORE) != sort:
         raise cursors.invalid("cursor")
     if not sort.endswith("name"):
         cursors.check_time(key)
-    return key, cursors.parse_id(run_id)
+    return _Place((key, cursors.parse_id(run_id)), is_end=order.startswith(BEFORE))
+
+
+def _started(moment: datetime, sort: RunSort, cursor: str | None) -> _Place:
+    if cursor is not None:
+        raise StartError("start_at: not with a cursor; use one of them", field="start_at")
+    if sort.endswith("name"):
+        raise StartError(
+            "start_at: only in an order by time; choose created_at or finished_at as sort",
+            field="start_at",
+        )
+    return _Place((moment.isoformat(), LAST_ID if sort.startswith("-") else FIRST_ID))

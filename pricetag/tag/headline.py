@@ -1,0 +1,120 @@
+"""What a list shows of a price tag: its totals with their intervals, its score, its flags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pricetag.accounting.document.records import QualityTag
+from pricetag.accounting.quantity.record import InvalidDocument
+from pricetag.tag.figure import Figure, Shown, scaled
+from pricetag.tag.flags import noteworthy_flags
+from pricetag.tag.matches import LOWER_IS_BETTER
+from pricetag.tag.variants import SCORES
+from pricetag.tag.view import TagView
+
+UNITS = {
+    "duration_s": "s",
+    "it_energy_kwh": "kWh",
+    "facility_energy_kwh": "kWh",
+    "co2e_kg": "kg",
+    "co2e_market_kg": "kg",
+    "cost": "money",
+    "flops_dense": "FLOP",
+    "kwh_per_score": "kWh",
+}
+"""Figures of a headline, with the unit of one that is unknown."""
+
+SPLITS = ("validation", "test", None, "train")
+"""Splits of the score that a list shows: the first of these that was scored."""
+
+UNREADABLE = "this version cannot read the price tag"
+NO_SCORE = "no score was reported"
+
+
+def headline_of(content: Mapping[str, Any]) -> dict[str, Any]:
+    """What a list shows of a price tag in JSON form, as plain data.
+
+    Args:
+        content: The price tag. One that cannot be read has only unknown figures.
+
+    Returns:
+        ``figures`` by name, each ``{value, low, high, unit, source, reason}``; ``score``,
+        ``hardware``, ``flags`` and ``second_opinion``.
+    """
+    try:
+        return _of(TagView.read(content))
+    except InvalidDocument:
+        unknown = {name: Figure.unknown(UNREADABLE, unit) for name, unit in UNITS.items()}
+        return {
+            "figures": {name: figure.as_dict() for name, figure in unknown.items()},
+            "score": None,
+            "hardware": None,
+            "flags": [],
+            "second_opinion": None,
+        }
+
+
+def _of(tag: TagView) -> dict[str, Any]:
+    document = tag.document
+    energy = document.energy
+    score = shown_score(document.quality)
+    figures: dict[str, Shown] = {
+        "duration_s": energy.duration_s,
+        "it_energy_kwh": energy.it_energy_kwh,
+        "facility_energy_kwh": energy.facility_energy_kwh,
+        "co2e_kg": energy.co2e_kg,
+        "co2e_market_kg": document.footprint.co2e_market_kg,
+        "cost": document.cost.total,
+        "flops_dense": document.flops.dense,
+        "kwh_per_score": kwh_per_score(energy.it_energy_kwh, score),
+    }
+    return {
+        "figures": {name: Figure.of(figure).as_dict() for name, figure in figures.items()},
+        "score": None
+        if score is None
+        else {"metric": score.metric, "split": score.split, "value": score.value},
+        "hardware": tag.hardware,
+        "flags": noteworthy_flags(tag),
+        "second_opinion": _second_opinion(tag),
+    }
+
+
+def shown_score(quality: tuple[QualityTag, ...]) -> QualityTag | None:
+    """The score that stands for a run: of the best known metric, as its last model reached it.
+
+    It is on the validation split, or else on the first other split that was scored.
+    """
+    scored = [item for item in quality if item.metric in SCORES and item.value is not None]
+    if not scored:
+        return None
+    metric = min((item.metric for item in scored), key=SCORES.index)
+    by_split = {item.split: item for item in scored if item.metric == metric}
+    named = [by_split[split] for split in SPLITS if split in by_split]
+    return named[0] if named else next(iter(by_split.values()))
+
+
+def kwh_per_score(energy: Shown, score: QualityTag | None) -> Figure:
+    """IT energy divided by the score, in kWh for a score of 1."""
+    if score is None or score.value is None:
+        return Figure.unknown(NO_SCORE, "kWh")
+    if score.metric in LOWER_IS_BETTER:
+        return Figure.unknown(f"a smaller {score.metric} is better", "kWh")
+    if score.value <= 0:
+        return Figure.unknown("the score is not above 0", "kWh")
+    return scaled(energy, 1 / score.value, "kWh")
+
+
+def _second_opinion(tag: TagView) -> dict[str, Any] | None:
+    opinion = tag.document.second_opinion
+    if opinion is None:
+        return None
+    total = opinion.total
+    # The other tool sees whole machines.
+    is_gross = total.gross_difference_ratio.value is not None
+    difference = total.gross_difference_ratio if is_gross else total.difference_ratio
+    return {
+        "tool": opinion.tool,
+        "compared_with": "gross" if is_gross else "charged",
+        "difference_ratio": Figure.of(difference).as_dict(),
+    }

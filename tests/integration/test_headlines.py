@@ -1,0 +1,68 @@
+"""Headlines of price tags in lists: stored when issued, made later for those of old versions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import text
+
+from app.db import Database
+from app.services.billing import headlines
+from models.documents.codec import encode
+from tests.support.api import Api, finished_run
+
+FORGOTTEN = text("UPDATE price_tags SET headline = NULL")
+MISSING = text("SELECT count(*) FROM price_tags WHERE headline IS NULL")
+
+
+async def listed(api: Api) -> list[Any]:
+    response = await api.viewer.get("/v1/runs", params={"sort": "created_at"})
+    assert response.status_code == 200, response.text
+    return [run["price_tag"] for run in response.json()["items"]]
+
+
+async def test_a_list_shows_every_figure_of_the_price_tag_with_interval_and_source(
+    committed_api: Api,
+) -> None:
+    async with committed_api.database.session_scope() as session:
+        run = await finished_run(session)
+    (headline,) = await listed(committed_api)
+    issued = (await committed_api.viewer.get(f"/v1/runs/{run}/price-tag")).json()
+    for name in ("duration_s", "it_energy_kwh", "facility_energy_kwh", "co2e_kg"):
+        assert headline[name] == issued[name]["value"]
+        shown = {key: value for key, value in headline["figures"][name].items() if value}
+        assert shown == {key: value for key, value in issued[name].items() if value}, name
+    assert headline["figures"]["cost"]["unit"] == issued["cost"]["total"]["unit"]
+
+
+async def test_price_tags_of_earlier_versions_show_the_same_before_and_after_their_upkeep(
+    committed_api: Api,
+) -> None:
+    database: Database = committed_api.database
+    async with database.session_scope() as session:
+        for _ in range(3):
+            await finished_run(session)
+    expected = await listed(committed_api)
+    async with database.session_scope() as session:
+        await session.execute(FORGOTTEN)
+    assert await listed(committed_api) == expected
+    assert [await headlines.fill_some(database, 2) for _ in range(3)] == [2, 1, 0]
+    assert await listed(committed_api) == expected
+    async with database.session_scope() as session:
+        assert (await session.execute(MISSING)).scalar_one() == 0
+
+
+async def test_a_damaged_document_leaves_the_list_whole(committed_api: Api) -> None:
+    database: Database = committed_api.database
+    async with database.session_scope() as session:
+        await finished_run(session)
+        await session.execute(
+            text("UPDATE price_tags SET headline = NULL, content = :content"),
+            {"content": encode({"schema": "pricetag/1"})[:-3]},
+        )
+    assert await headlines.fill_some(database) == 1
+    assert await headlines.fill_some(database) == 0
+    (headline,) = await listed(committed_api)
+    assert headline["figures"]["it_energy_kwh"]["value"] is None
+    assert headline["figures"]["it_energy_kwh"]["reason"]
+    assert headline["it_energy_kwh"] is not None  # as its column has it
