@@ -21,7 +21,7 @@ from app.schemas.common import Role
 from app.services.principals import RoleRequiredError
 
 About = Literal[
-    "lab", "run", "report", "chart", "budget", "project", "posted-project", "user", "session"
+    "lab", "run", "report", "chart", "budget", "project", "posted-project", "user", "session", "view"
 ]
 Need = Literal["author", "owner", "self"]
 
@@ -39,7 +39,8 @@ class Access:
         to: Purpose of the operation, for the error message.
         about: Object of the operation. A run, report, chart, budget or project does not exist (404)
             for callers who may not see its project; posting to such a project is forbidden
-            (403). A session does not exist for others than its user. Lists skip hidden objects.
+            (403). A session does not exist for others than its user, nor does a view unless a
+            project shares it. Lists skip hidden objects.
         need: Requirement in addition to the role, except for administrators: to have posted the
             run, to own the project, or to be the user.
     """
@@ -82,6 +83,9 @@ OPEN = rule(None)
 ME = rule("ingest", "ask who you are")
 OWN_SESSION = rule("ingest", "end a session", "session")
 READ = rule("viewer")
+SAVE_VIEW = rule("viewer", "save views")
+SEE_VIEW = rule("viewer", about="view")
+DELETE_VIEW = rule("viewer", "delete views", "view")
 SEE_RUN = rule("viewer", about="run")
 SEE_REPORT = rule("viewer", about="report")
 SEE_CHART = rule("viewer", about="chart")

@@ -25,6 +25,8 @@ from app.schemas.runs import RunCreate
 from app.schemas.sites import SiteCreate, SiteUpdate
 from app.schemas.tokens import TokenCreate
 from app.schemas.users import MemberPut, UserChange, UserCreate, UserTokenCreate
+from app.schemas.verifications import DocumentToVerify
+from app.schemas.views import ViewCreate
 
 BODIES: tuple[type[BaseModel], ...] = (
     RunCreate,
@@ -46,6 +48,8 @@ BODIES: tuple[type[BaseModel], ...] = (
     PriceImport,
     CarbonImport,
     CarbonFetch,
+    ViewCreate,
+    DocumentToVerify,
 )
 TEMPLATE = "#/components/schemas/{model}"
 

@@ -38,11 +38,12 @@ def render(context: Context) -> bytes:
 def _section(section: Section) -> str:
     parts = [rf"\section*{{{breakable(section['heading'])}}}"]
     parts += [breakable(paragraph) + "\n" for paragraph in section["paragraphs"]]
-    parts += map(_table, section["tables"])
+    parts += map(table_text, section["tables"])
     return "\n".join(parts)
 
 
-def _table(table: Table) -> str:
+def table_text(table: Table) -> str:
+    """A table with its caption and notes."""
     rows = table["rows"]
     starts = range(0, max(len(rows), 1), ROWS_PER_TABLE)
     widths_cm = _widths_cm(table)

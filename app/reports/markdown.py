@@ -43,11 +43,12 @@ def render(context: Context) -> bytes:
 def _section(section: Section) -> str:
     parts = [f"## {escape(section['heading'])}"]
     parts += map(escape, section["paragraphs"])
-    parts += map(_table, section["tables"])
+    parts += map(table_text, section["tables"])
     return "\n\n".join(parts)
 
 
-def _table(table: Table) -> str:
+def table_text(table: Table) -> str:
+    """A table with its caption and notes."""
     rule = {"left": ":---", "right": "---:"}
     lines = [
         _row([escape_inside(column["label"]) for column in table["columns"]]),

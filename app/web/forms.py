@@ -12,12 +12,12 @@ from pydantic import BeforeValidator
 from app.api.body import BodyError, media_type, read_bytes
 
 MAX_BYTES = 100_000
-MAX_FIELDS = 200
+MAX_FIELDS = 300
 MEDIA_TYPE = "application/x-www-form-urlencoded"
 
 
-async def read_form(request: Request) -> Mapping[str, str]:
-    """The fields of a form, each with its last value, without spaces at its ends.
+async def read_repeated(request: Request) -> Mapping[str, list[str]]:
+    """The fields of a form, each with all its values, without spaces at their ends.
 
     Raises:
         BodyError: If the body is too large (413), of another type (415), or not a form (422).
@@ -31,10 +31,16 @@ async def read_form(request: Request) -> Mapping[str, str]:
         )
     except ValueError as error:
         raise BodyError(422, "invalid-request", "The body is not a form in UTF-8.") from error
-    return {name: values[-1].strip() for name, values in fields.items()}
+    return {name: [value.strip() for value in values] for name, values in fields.items()}
+
+
+async def read_form(request: Request) -> Mapping[str, str]:
+    """The same, each field with its last value."""
+    return {name: values[-1] for name, values in (await read_repeated(request)).items()}
 
 
 Form = Annotated[Mapping[str, str], Depends(read_form)]
+RepeatedForm = Annotated[Mapping[str, list[str]], Depends(read_repeated)]
 
 Item = TypeVar("Item")
 

@@ -21,8 +21,10 @@ from app.web.pages import (
     run,
     run_actions,
     run_logs,
+    run_selection,
     runs,
     sign_in,
+    verify,
     work,
 )
 
@@ -31,7 +33,9 @@ PAGES = (
     provider,
     overview,
     power,
+    run_selection,
     runs,
+    verify,
     run,
     run_actions,
     run_logs,

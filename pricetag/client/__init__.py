@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from pricetag.client.books import BookCalls
 from pricetag.client.lab import LabCalls
+from pricetag.client.lists import ListCalls
 from pricetag.client.people import PeopleCalls
 from pricetag.client.prices import PriceCalls
 from pricetag.client.runs import RunCalls
@@ -42,7 +43,7 @@ __all__ = [
 ]
 
 
-class Client(RunCalls, PriceCalls, BookCalls, PeopleCalls, LabCalls):
+class Client(RunCalls, ListCalls, PriceCalls, BookCalls, PeopleCalls, LabCalls):
     """One server, one token.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ MAX_SHOWN = 8
 """Options that are named one by one."""
 
 ABSENT = "nothing"
+HASH_CHARACTERS = 16
 
 
 def differences(
@@ -39,6 +41,25 @@ def differences(
         shared = (path for path in paths if all(path in options for options in every))
         paths = {path: None for path in shared if not path.startswith("stages.")}
     return shortened(differing(paths, sides), "options")
+
+
+def fingerprint(recipe: Mapping[str, Any], *, with_seeds: bool) -> str:
+    """Equal for recipes that ask for the same work.
+
+    Names make no difference.
+
+    Args:
+        recipe: A recipe as it is stored.
+        with_seeds: Whether the seeds count, too.
+    """
+    options = sorted(_options(recipe))
+    if with_seeds:
+        for index, stage in enumerate(recipe.get("stages") or []):
+            entry = entry_of(stage)
+            for option in sorted(set() if entry is None else entry.traits.seeds):
+                options.append((f"stages.{index}.{option}", json.dumps(stage.get(option))))
+    content = json.dumps(options, ensure_ascii=False)
+    return hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:HASH_CHARACTERS]
 
 
 def differing(

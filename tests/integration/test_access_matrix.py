@@ -56,6 +56,15 @@ REQUESTS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "getMetrics": ({}, {}),
     "createRun": ({}, {"json": {**run_body(), "project": "{project}"}}),
     "listRuns": ({}, {}),
+    "groupRuns": ({}, {"params": {"by": "tag"}}),
+    "downloadRuns": ({}, {}),
+    "tabulateRuns": ({"fmt": "md"}, {"params": {"run": "{finished}"}}),
+    "listViews": ({}, {}),
+    "saveView": ({}, {"json": {"name": "failures", "query": "status=failed"}}),
+    "getView": ({"view_id": "{view}"}, {}),
+    "deleteView": ({"view_id": "{view}"}, {}),
+    "verifyHash": ({"sha256": "{hash}"}, {}),
+    "verifyDocument": ({}, {"json": {"text": "{hash}"}}),
     "getRun": ({"run_id": "{finished}"}, {}),
     "cancelRun": ({"run_id": "{queued}"}, {}),
     "resumeRun": ({"run_id": "{failed}"}, {}),
@@ -182,6 +191,14 @@ PAGES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "reprice_run_here": ({"run_id": "{finished}"}, {}),
     "verify_run_here": ({"run_id": "{finished}"}, {}),
     "report_run_here": ({"run_id": "{finished}"}, {"data": {"format": "json"}}),
+    "use_selection": ({}, {"params": {"run": "{finished}", "to": "md"}}),
+    "report_selection": ({}, {"data": {"run": "{finished}"}}),
+    "save_view": ({}, {"data": {"name": "failures", "query": "status=failed"}}),
+    "store_link": ({}, {"data": {"query": "status=failed"}}),
+    "delete_view": ({"view_id": "{view}"}, {}),
+    "show_verify": ({}, {}),
+    "check_document": ({}, {"files": {"file": "x"}}),
+    "show_hash": ({"sha256": "{hash}"}, {}),
     "show_account": ({}, {}),
     "show_keys": ({}, {}),
     "end_session": ({"session_id": "{session}"}, {}),
@@ -233,7 +250,15 @@ ALLOWED_BUT: dict[str, int] = {
     "add_carbon_series": 422,
 }
 # Operations of the lab whose request names runs: a hidden run is one that is not there.
-NAMES_RUNS: dict[str, int] = {"compareRuns": 422, "createReport": 422}
+NAMES_RUNS: dict[str, int] = {
+    "compareRuns": 422,
+    "createReport": 422,
+    "tabulateRuns": 422,
+    "use_selection": 422,
+    "report_selection": 422,
+}
+# Views are theirs who saved them; in a project, its owners may delete them, too.
+DELETES_VIEW = ("deleteView", "delete_view")
 
 
 def _filled(value: Any, names: Mapping[str, str]) -> Any:
@@ -268,8 +293,10 @@ def expected(operation_id: str, access: Access, caller: Caller, target: Target) 
     visible = sees(caller, target)
     if access.about == "posted-project" and not visible:
         return 403
-    if access.about in ("run", "report", "chart", "budget", "project") and not visible:
+    if access.about in ("run", "report", "chart", "budget", "project", "view") and not visible:
         return 404
+    if operation_id in DELETES_VIEW and caller not in ("member", "owner", "admin"):
+        return 403
     if access.need == "author" and caller not in ("member", "admin"):
         return 403
     if access.need == "owner" and caller not in ("owner", "admin"):

@@ -75,7 +75,8 @@ async def test_a_wrong_time_is_named(api: Api) -> None:
 
 def test_the_same_list_for_programs() -> None:
     query = [("q", ""), ("tag", "it's"), ("status", "failed"), ("status", "queued")]
-    made = filters([*query, ("cursor", "x"), ("limit", "20"), ("sort", "name")])
+    here = [("cursor", "x"), ("limit", "20"), ("columns", "name,cost"), ("by", "tag")]
+    made = filters([*query, *here, ("sort", "name")])
     address = "$PRICETAG_URL/v1/runs?tag=it%27s&status=failed&status=queued&sort=name"
     assert made.curl == f'curl -H "Authorization: Bearer $PRICETAG_TOKEN" "{address}"'
     command = "pricetag runs '--tag=it'\"'\"'s' --status=failed --status=queued --sort=name"

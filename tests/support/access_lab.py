@@ -29,7 +29,18 @@ from app.schemas.reports import ReportCreate
 from app.schemas.sites import SiteCreate
 from app.schemas.tokens import TokenCreate
 from app.schemas.users import UserCreate, UserTokenCreate
-from app.services import charts, reports, series, sign_in_links, tokens, users, web_sessions
+from app.schemas.views import ViewCreate
+from app.services import (
+    charts,
+    reports,
+    series,
+    sign_in_links,
+    tokens,
+    users,
+    views,
+    web_sessions,
+)
+from app.services.billing.issuing import get_price_tag
 from app.services.budgets import admin as budget_admin
 from app.services.events import EventHub
 from app.services.factors import sites
@@ -172,6 +183,9 @@ async def _things(session: Session, people: Mapping[Caller, Principal], target: 
     chart = Chart("test", "t", f"of {target}", [], [], {}, frozenset({target}))
     await charts.keep(session, [chart])
     artifacts = (await series.artifacts(session, finished)).items
+    wanted_view = ViewCreate(name=f"view of {target}", query="status=failed", project=target)
+    view = await views.save(session, member, wanted_view)
+    tag = await get_price_tag(session, finished)
     user = await users.get(session, member.user_id)
     begun = await web_sessions.begin(session, user, "link")
     link = await sign_in_links.create(session, user)
@@ -195,6 +209,8 @@ async def _things(session: Session, people: Mapping[Caller, Principal], target: 
         "token": member.token_id,
         "session": begun.id,
         "link": link,
+        "view": view.id,
+        "hash": tag.content_sha256,
     }
     return Things(target, {name: str(id_) for name, id_ in ids.items()})
 

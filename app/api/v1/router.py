@@ -28,11 +28,14 @@ from app.api.v1 import (
     stream,
     tokens,
     users,
+    verifications,
+    views,
 )
 
 router = APIRouter(prefix="/v1")
 for part in (
     runs,
+    views,
     queue,
     stream,
     overview,
@@ -44,6 +47,7 @@ for part in (
     lab_health,
     charts,
     price_tags,
+    verifications,
     reports,
     catalog,
     projects,

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi.responses import StreamingResponse
 
 from app.api.access import POST_RUN, READ, SEE_RUN, author
-from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit, RunId
+from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit, RunId, ServerResources
 from app.api.openapi import request_body
 from app.api.v1.examples import COMMAND_RUN, PIPELINE_RUN
 from app.api.v1.responses import BODY, problems
-from app.api.v1.run_filters import OfExperiment, OfProject, WithTags
-from app.repositories.runs.selection import RunFilter
-from app.schemas.common import Moment, RunStatus, StoredName
-from app.schemas.runs import (
-    RunAccepted,
-    RunCreate,
-    RunKind,
-    RunPage,
-    RunRead,
-    RunSort,
-    SearchText,
-)
+from app.api.v1.run_filters import SelectedRuns
+from app.schemas.common import Moment
+from app.schemas.run_groups import MOST_RUNS, GroupBy, RunGroups
+from app.schemas.runs import RunAccepted, RunCreate, RunPage, RunRead, RunSort
 from app.services import resuming
-from app.services.runs import changing, listing, posting, reading
+from app.services.runs import changing, exporting, grouping, listing, posting, reading
+from app.services.runs.exporting import TableFormat
 
 router = APIRouter(prefix="/runs", tags=["runs"])
+
+Sort = Annotated[
+    RunSort,
+    Query(description="Sort order; `-` is descending. Unfinished runs sort after all others."),
+]
 
 IdempotencyKey = Annotated[
     str | None,
@@ -68,49 +68,8 @@ async def create_run(
 async def list_runs(
     session: CurrentSession,
     caller: Caller,
-    project: OfProject = None,
-    experiment: OfExperiment = None,
-    user: Annotated[
-        StoredName | None, Query(description="Only runs of this user: a name, or `me`.")
-    ] = None,
-    tag: WithTags = None,
-    status: Annotated[
-        list[RunStatus] | None,
-        Query(
-            max_length=5,
-            description="Only runs with this status; repeatable: with any of the statuses.",
-        ),
-    ] = None,
-    kind: Annotated[
-        RunKind | None,
-        Query(
-            description="Only runs with a stage of this kind, or with exactly these kinds in "
-            "order, e.g. `train+measure`."
-        ),
-    ] = None,
-    q: Annotated[
-        SearchText | None,
-        Query(
-            description="Words to search for in names and tags, in any case: each must be part "
-            "of the run's name or of one of its tags."
-        ),
-    ] = None,
-    created_after: Annotated[
-        Moment | None, Query(description="Only runs posted after this time (ISO 8601).")
-    ] = None,
-    created_before: Annotated[
-        Moment | None, Query(description="Only runs posted before this time (ISO 8601).")
-    ] = None,
-    finished_after: Annotated[
-        Moment | None, Query(description="Only runs that ended after this time (ISO 8601).")
-    ] = None,
-    finished_before: Annotated[
-        Moment | None, Query(description="Only runs that ended before this time (ISO 8601).")
-    ] = None,
-    sort: Annotated[
-        RunSort,
-        Query(description="Sort order; `-` is descending. Unfinished runs sort after all others."),
-    ] = "-created_at",
+    filters: SelectedRuns,
+    sort: Sort = "-created_at",
     count: Annotated[bool, Query(description="Count the runs of all pages, up to 10,000.")] = False,
     start_at: Annotated[
         Moment | None,
@@ -126,19 +85,6 @@ async def list_runs(
 
     A project, experiment or user that does not exist is a 404, with similar names.
     """
-    filters = RunFilter(
-        project=project,
-        experiment=experiment,
-        tags=tag or (),
-        statuses=status or (),
-        kind=kind,
-        search=q,
-        created_after=created_after,
-        created_before=created_before,
-        user=caller.name if user == "me" else user,
-        finished_after=finished_after,
-        finished_before=finished_before,
-    )
     return await listing.list_page(
         session,
         caller,
@@ -149,6 +95,99 @@ async def list_runs(
         count=count,
         start_at=start_at,
     )
+
+
+@router.get("/groups", dependencies=[READ], summary="Show runs in groups", responses=problems(404))
+async def group_runs(
+    session: CurrentSession,
+    caller: Caller,
+    filters: SelectedRuns,
+    by: Annotated[
+        GroupBy,
+        Query(
+            description="What the runs of a group have in common: a `tag`, the `experiment`, the "
+            "`recipe` with its seeds (repeats of the same work), or experiment and recipe apart "
+            "from the seeds (`seeds`)."
+        ),
+    ],
+    limit: Annotated[
+        int, Query(ge=1, le=MOST_RUNS, description="Maximum number of runs: the newest ones.")
+    ] = 200,
+) -> RunGroups:
+    """Groups the newest selected runs, with the mean of each figure, its interval, and the
+    standard deviation between the runs. Unknown figures are counted, and not taken for 0.
+    """
+    return await grouping.group_runs(session, caller, filters, by=by, limit=limit)
+
+
+@router.get(
+    ".csv",
+    dependencies=[READ],
+    summary="Download a list of runs",
+    response_class=StreamingResponse,
+    responses={
+        **problems(404),
+        200: {
+            "description": "All selected runs: exact figures with intervals, sources and reasons; "
+            "times in UTC.",
+            "content": {"text/csv": {"schema": {"type": "string"}}},
+        },
+    },
+)
+async def download_runs(
+    session: CurrentSession,
+    resources: ServerResources,
+    caller: Caller,
+    filters: SelectedRuns,
+    sort: Sort = "-created_at",
+) -> StreamingResponse:
+    """Downloads all runs that the filters select, of all pages, as CSV. Texts that a spreadsheet
+    would take for a formula begin with an apostrophe. Runs that are posted meanwhile cause no
+    duplicates or gaps.
+    """
+    await listing.require(session, caller, filters)
+    return StreamingResponse(
+        exporting.stream_csv(resources.database, caller, filters, sort),
+        media_type=exporting.MEDIA_TYPES["csv"],
+        headers={"Content-Disposition": 'attachment; filename="runs.csv"'},
+    )
+
+
+@router.get(
+    "/table.{fmt}",
+    dependencies=[READ],
+    summary="Show chosen runs as a table for a paper",
+    responses={
+        **problems(),
+        200: {
+            "description": "The table, with 95% intervals.",
+            "content": {
+                "text/markdown": {"schema": {"type": "string"}},
+                "application/x-tex": {"schema": {"type": "string"}},
+            },
+        },
+    },
+    response_class=Response,
+)
+async def tabulate_runs(
+    session: CurrentSession,
+    caller: Caller,
+    fmt: Annotated[TableFormat, Path(description="Markdown, or LaTeX for booktabs.")],
+    run: Annotated[
+        list[uuid.UUID],
+        Query(
+            min_length=1,
+            max_length=exporting.MOST_CHOSEN,
+            description="ID of a run; repeatable, in the order of the rows.",
+        ),
+    ],
+) -> Response:
+    """Shows name, status, quality, time, energy, emissions and cost of the chosen runs. A run that
+    does not exist or is hidden from you is an error.
+    """
+    items = await exporting.chosen(session, caller, run)
+    content = exporting.as_table(items, fmt)
+    return Response(content, media_type=exporting.MEDIA_TYPES[fmt])
 
 
 @router.get(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from app.db import Session
@@ -12,7 +13,7 @@ from app.repositories.runs import runs
 from app.repositories.runs.orders import FIRST_ID, LAST_ID, Position
 from app.repositories.runs.runs import RunRow
 from app.repositories.runs.selection import RunFilter as RunFilter
-from app.repositories.runs.selection import resolve
+from app.repositories.runs.selection import Selection, resolve
 from app.schemas.runs import (
     RunCount,
     RunPage,
@@ -69,15 +70,7 @@ async def list_page(
             hidden from the principal.
     """
     place = _started(start_at, sort, cursor) if start_at else _placed(cursor, sort)
-    selection = await resolve(session, principal.viewer, filters)
-    if selection.is_empty:
-        await require_filters(
-            session,
-            principal,
-            project=filters.project,
-            experiment=filters.experiment,
-            user=filters.user,
-        )
+    selection = await _resolved(session, principal, filters)
     rows = await runs.list_runs(
         session,
         selection,
@@ -97,6 +90,68 @@ async def list_page(
         previous_cursor=None if begins_list else _cursor(shown[:1], place, sort, is_end=True),
         count=None if counted is None else RunCount.model_validate(counted),
     )
+
+
+async def require(session: Session, principal: Principal, filters: RunFilter) -> None:
+    """Requires that the names in the filters exist.
+
+    Raises:
+        NotFoundError: As `list_page`.
+    """
+    await _resolved(session, principal, filters)
+
+
+async def _resolved(session: Session, principal: Principal, filters: RunFilter) -> Selection:
+    selection = await resolve(session, principal.viewer, filters)
+    if selection.is_empty:
+        await require_filters(
+            session,
+            principal,
+            project=filters.project,
+            experiment=filters.experiment,
+            user=filters.user,
+        )
+    return selection
+
+
+async def count(session: Session, principal: Principal, filters: RunFilter) -> RunCount:
+    """The number of selected runs, up to `MOST_COUNTED`."""
+    selection = await resolve(session, principal.viewer, filters)
+    return RunCount.model_validate(await run_pages.count(session, selection, MOST_COUNTED))
+
+
+async def list_newest(
+    session: Session, principal: Principal, filters: RunFilter, *, limit: int
+) -> tuple[list[RunSummary], bool]:
+    """The newest selected runs, and whether these are all of them.
+
+    Args:
+        session: Database session, only read.
+        principal: Who asks.
+        filters: Filters of the runs.
+        limit: Maximum number of runs.
+
+    Raises:
+        NotFoundError: As `list_page`.
+    """
+    page = await list_page(
+        session, principal, filters, sort="-created_at", cursor=None, limit=limit
+    )
+    return page.items, page.next_cursor is None
+
+
+def posted_after(filters: RunFilter, moment: datetime) -> RunFilter:
+    """The same filters, of runs that were posted after a time."""
+    start = filters.created_after
+    return replace(filters, created_after=moment if start is None else max(start, moment))
+
+
+def cursor_from(run: RunSummary, sort: RunSort) -> str:
+    """The cursor of a page that begins with a run."""
+    key = getattr(run, sort.removeprefix("-"))
+    text = key.isoformat() if isinstance(key, datetime) else "infinity" if key is None else key
+    beside = uuid.UUID(int=run.id.int + (1 if sort.startswith("-") else -1))
+    return cursors.encode(sort, text, str(beside))
 
 
 @dataclass(frozen=True, slots=True)

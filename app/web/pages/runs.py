@@ -1,78 +1,171 @@
-"""The table of runs: filters, order and pages, all in its address."""
+"""The table of runs: filters, order, columns, groups and pages, all in its address."""
 
 from __future__ import annotations
 
-from typing import Annotated, get_args
+from datetime import UTC, datetime
+from typing import Any, get_args
 
-from fastapi import Query, Request, Response
+from fastapi import Depends, Request, Response
+from fastapi.responses import RedirectResponse
 
 from app.api.access import READ
-from app.api.deps import Caller, CurrentSession, Cursor, Limit
-from app.schemas.common import Moment, RunStatus, StoredName
-from app.schemas.runs import RunKind, RunPage, RunSort, SearchText
-from app.services.errors import NotFoundError
-from app.services.runs import listing
-from app.web.forms import Filled
+from app.api.deps import Caller, CurrentSession
+from app.db import Session
+from app.schemas.common import RunStatus
+from app.schemas.runs import RunPage
+from app.schemas.views import ViewRead
+from app.services import views
+from app.services.access import ProjectNotFoundError
+from app.services.errors import InvalidError, NotFoundError
+from app.services.principals import Principal
+from app.services.runs import grouping, listing
+from app.web import run_query
+from app.web.links import rel, to
 from app.web.rendering import page_router, render
-from app.web.views import run_filters
+from app.web.run_query import LIMITS, Asked
+from app.web.views import run_columns, run_filters, run_groups
 from app.web.views import runs as run_views
+from app.web.views.run_filters import Filters
 
 router = page_router()
-Text = Annotated[Filled[StoredName], Query()]
-Time = Annotated[Filled[Moment], Query()]
+PARTIAL = "HX-Request-Type"
+"""Header of requests for a part of the page."""
+
+GROUPED = 500
+"""Runs that the page groups at most."""
+
+MORE = (
+    *("experiment", "tag", "kind"),
+    *("created_after", "created_before", "finished_after", "finished_before"),
+)
+"""Filters that are folded away while they are not used."""
 
 
-@router.get("/runs", dependencies=[READ])
-async def show_runs(
-    request: Request,
-    session: CurrentSession,
-    caller: Caller,
-    project: Text = None,
-    experiment: Text = None,
-    user: Text = None,
-    tag: Annotated[list[Filled[StoredName]] | None, Query(max_length=20)] = None,
-    status: Annotated[list[RunStatus] | None, Query(max_length=5)] = None,
-    kind: Annotated[Filled[RunKind], Query()] = None,
-    q: Annotated[Filled[SearchText], Query()] = None,
-    created_after: Time = None,
-    created_before: Time = None,
-    finished_after: Time = None,
-    finished_before: Time = None,
-    sort: RunSort = "-created_at",
-    cursor: Cursor = None,
-    limit: Limit = 50,
-) -> Response:
-    """A page of the runs that the filters select."""
-    filters = listing.RunFilter(
-        project=project,
-        experiment=experiment,
-        user=caller.name if user == "me" else user,
-        tags=[name for name in tag or () if name],
-        statuses=status or (),
-        kind=kind,
-        search=q,
-        created_after=created_after,
-        created_before=created_before,
-        finished_after=finished_after,
-        finished_before=finished_before,
+@router.get("/runs", dependencies=[READ, Depends(run_query.declared)])
+async def show_runs(request: Request, session: CurrentSession, caller: Caller) -> Response:
+    """A page of the runs that the filters select, or these runs in groups."""
+    asked, standard = await _asked(request, session, caller)
+    query = asked.query
+    if query.column or query.move:
+        columns = ",".join(run_columns.chosen(query.column, query.move))
+        kept = run_filters.filters(asked.values).query(columns=columns)
+        return RedirectResponse(rel(request, "show_runs", kept) + "#columns", 303)
+    problems, status, shown = dict(asked.problems), 422 if asked.problems else 200, {}
+    if not problems:
+        try:
+            shown = await _shown(session, caller, asked)
+        except (NotFoundError, InvalidError) as error:
+            problems[error.field or "view"], status = error.message, error.status
+    filters = run_filters.filters(
+        asked.values, view=str(query.view) if query.view else None, problems=problems
     )
-    try:
-        page = await listing.list_page(
-            session, caller, filters, sort=sort, cursor=cursor, limit=limit, count=True
-        )
-        problem = None
-    except NotFoundError as error:
-        page, problem = RunPage(items=[], next_cursor=None), error.message
-    return render(
+    page = render(
         request,
-        "runs.html",
-        status=200 if problem is None else 404,
-        problem=problem,
-        runs=run_views.rows(page.items),
-        count=run_views.count(page.count),
-        filters=run_filters.filters(request.query_params.multi_items()),
-        next_cursor=page.next_cursor,
-        limit=limit,
-        sort=sort,
-        statuses=get_args(RunStatus),
+        _template(request, asked),
+        status=status,
+        **_around(request, caller, asked, filters),
+        views=await views.list_own(session, caller),
+        standard=standard,
+        **(NOTHING | shown),
     )
+    page.headers["Vary"] = PARTIAL
+    return page
+
+
+NOTHING: dict[str, Any] = {
+    "table": None,
+    "groups": None,
+    "page": None,
+    "count": "",
+    "fresh": None,
+    "fresh_count": "",
+    "refresh": None,
+}
+"""What a page shows whose address is wrong."""
+
+
+def _template(request: Request, asked: Asked) -> str:
+    if request.headers.get(PARTIAL) != "partial":
+        return "runs.html"
+    return "runs_content.html" if asked.query.since is None else "runs_results.html"
+
+
+def _around(request: Request, caller: Principal, asked: Asked, filters: Filters) -> dict[str, Any]:
+    """What surrounds the runs: the form, and what leads elsewhere."""
+    query = asked.query
+    return {
+        "filters": filters,
+        "asked": asked,
+        "labels": run_filters.WORDS,
+        "is_more_open": any(filters.get(name) or name in filters.problems for name in MORE),
+        "choices": run_columns.choices(query.shown_columns),
+        "limits": [(limit, str(limit)) for limit in sorted({*LIMITS, query.limit})],
+        "groupings": [("", "None"), *run_groups.TITLES.items()],
+        "statuses": get_args(RunStatus),
+        "is_by_time": not query.sort.endswith("name"),
+        "can_report": caller.has("member"),
+        "csv": to(request, "/v1/runs.csv" + filters.api_query),
+    }
+
+
+async def _asked(
+    request: Request, session: Session, caller: Principal
+) -> tuple[Asked, ViewRead | None]:
+    """What the address asks for, with the values of the stored view that it names.
+
+    The runs of a project alone are shown in its default view, which is also returned.
+    """
+    own = request.query_params.multi_items()
+    asked = run_query.read(own)
+    if asked.query.view is not None:
+        stored = await views.read(session, caller, asked.query.view)
+        return run_query.read(views.merged(stored.query, own)), None
+    project = asked.query.project
+    if project is None or {name for name, _ in asked.values} != {"project"}:
+        return asked, None
+    try:
+        standard = await views.default_of(session, caller, project)
+    except ProjectNotFoundError:  # said when its runs are listed
+        return asked, None
+    if standard is None:
+        return asked, None
+    return run_query.read(views.merged(standard.query, asked.values)), standard
+
+
+async def _shown(session: Session, caller: Principal, asked: Asked) -> dict[str, Any]:
+    query = asked.query
+    filters = query.filter(caller.name)
+    if query.by is not None:
+        groups = await grouping.group_runs(session, caller, filters, by=query.by, limit=GROUPED)
+        return {"groups": run_groups.table(groups), "count": run_groups.count(groups)}
+    page = await listing.list_page(
+        session,
+        caller,
+        filters,
+        sort=query.sort,
+        cursor=query.cursor,
+        limit=query.limit,
+        start_at=query.start_at,
+        count=True,
+    )
+    fresh = None
+    if query.since is not None:
+        fresh = await listing.count(session, caller, listing.posted_after(filters, query.since))
+    differ = query.differ == "1"
+    return {
+        "page": page,
+        "table": run_views.table(page.items, query.shown_columns, only_differing=differ),
+        "count": run_views.count(page.count),
+        "fresh": fresh,
+        "fresh_count": run_views.count(fresh, "new run"),
+        "refresh": _refresh(page, asked),
+    }
+
+
+def _refresh(page: RunPage, asked: Asked) -> dict[str, str] | None:
+    """Parameters of the same page with the present figures: it begins with the same run."""
+    if not page.items:
+        return None
+    since = asked.query.since or datetime.now(UTC)
+    cursor = listing.cursor_from(page.items[0], asked.query.sort)
+    return {"cursor": cursor, "since": since.isoformat(), "limit": str(asked.query.limit)}

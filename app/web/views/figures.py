@@ -110,8 +110,10 @@ def unknown(reason: str | None) -> FigureView:
     return FigureView(None, "n/a", "", "", None, "", why)
 
 
-def measured_time(seconds: float | None, reason: str | None = None) -> FigureView:
+def measured_time(
+    seconds: float | None, reason: str | None = None, *, shown: Unit | None = None
+) -> FigureView:
     """The view of a duration that a clock measured, in s."""
     if seconds is None:
         return unknown(reason)
-    return figure(Figure(seconds, None, None, "s", "counter"))
+    return figure(Figure(seconds, None, None, "s", "counter"), shown=shown)

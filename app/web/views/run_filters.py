@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from urllib.parse import urlencode
 
-PLACE = ("cursor", "limit")
+PLACE = ("cursor", "start_at", "since", "column", "move")
 """Parameters that say where on the list the page is, and not which list."""
+
+ONLY_HERE = ("columns", "differ", "by", "view", "limit")
+"""Parameters that change how the page shows the list, and not what it selects."""
 
 OPTIONS = {
     "project": "--project",
@@ -22,22 +26,78 @@ OPTIONS = {
 }
 """Options of `pricetag runs` by parameter."""
 
+LONGEST_LINK = 1_500
+"""Characters of an address from which on a stored link replaces it."""
+
+WORDS = {
+    "project": "Project",
+    "experiment": "Experiment",
+    "user": "User",
+    "tag": "Tag",
+    "status": "Status",
+    "kind": "Stage kind",
+    "q": "Name or tag",
+    "created_after": "Posted after",
+    "created_before": "Posted before",
+    "finished_after": "Finished after",
+    "finished_before": "Finished before",
+    "sort": "Order",
+    "start_at": "Go to",
+    "limit": "Rows",
+    "by": "Group by",
+    "cursor": "Page",
+    "view": "View",
+    "columns": "Columns",
+}
+"""Labels of the fields."""
+
 
 @dataclass(frozen=True, slots=True)
 class Filters:
     """What the page's form holds.
 
     Attributes:
-        values: ``(parameter, value)`` of each filter that is set.
-        count: Number of filters, without the order.
-        curl: The same request to the API.
-        command: The same on the command line; None if it has no such filter.
+        values: ``(parameter, value)`` of everything that is set, without the place.
+        view: The stored view that the address names; its values are among `values`.
+        problems: What is wrong, by parameter.
     """
 
     values: Sequence[tuple[str, str]]
-    count: int
-    curl: str
-    command: str | None
+    view: str | None = None
+    problems: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def curl(self) -> str:
+        """The same request to the API."""
+        address = f"$PRICETAG_URL/v1/runs{self.api_query}"
+        return f'curl -H "Authorization: Bearer $PRICETAG_TOKEN" "{address}"'
+
+    @property
+    def command(self) -> str | None:
+        """The same on the command line; None if it has no such filter."""
+        options = [f"{OPTIONS[name]}={value}" for name, value in self.selecting if name in OPTIONS]
+        is_whole = len(options) == len(self.selecting)
+        return shlex.join(["pricetag", "runs", *options]) if is_whole else None
+
+    @property
+    def selecting(self) -> Sequence[tuple[str, str]]:
+        """The parameters of the API's list: filters and order."""
+        return [(name, value) for name, value in self.values if name not in ONLY_HERE]
+
+    @property
+    def count(self) -> int:
+        """Number of filters, without the order."""
+        return sum(name != "sort" for name, _ in self.selecting)
+
+    @property
+    def text(self) -> str:
+        """The address's query, to be stored."""
+        return urlencode(self.hidden())
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the address is too long to be passed on."""
+        return self.view is None and len(urlencode(self.values)) > LONGEST_LINK
 
     def get(self, name: str) -> str:
         """The value of a filter; empty without one."""
@@ -47,10 +107,11 @@ class Filters:
         """The values of a repeatable filter."""
         return [value for key, value in self.values if key == name]
 
-    def query(self, **changes: str | int | None) -> dict[str, list[str]]:
+    def query(self, **changes: str | int | datetime | None) -> dict[str, list[str]]:
         """The parameters of a link to this list, changed."""
+        values = self.values if self.view is None else [("view", self.view)]
         kept: dict[str, list[str]] = {}
-        for name, value in self.values:
+        for name, value in values:
             kept.setdefault(name, []).append(value)
         for name, change in changes.items():
             kept.pop(name, None)
@@ -58,20 +119,28 @@ class Filters:
                 kept[name] = [str(change)]
         return kept
 
+    def hidden(self, *without: str) -> list[tuple[str, str]]:
+        """What a form has to repeat, to keep the rest of the address."""
+        return [(name, value) for name, value in self.values if name not in (*without, "view")]
 
-def filters(query: Iterable[tuple[str, str]]) -> Filters:
+    @property
+    def api_query(self) -> str:
+        """The query of the API's list, with its question mark; empty without one."""
+        return f"?{urlencode(self.selecting)}" if self.selecting else ""
+
+
+def filters(
+    query: Iterable[tuple[str, str]],
+    *,
+    view: str | None = None,
+    problems: Mapping[str, str] | None = None,
+) -> Filters:
     """The filters of a page's address.
 
     Args:
         query: Its parameters, of which empty ones are of fields that nobody filled in.
+        view: The stored view that the address names.
+        problems: What is wrong, by parameter.
     """
     values = [(name, value) for name, value in query if value and name not in PLACE]
-    address = "$PRICETAG_URL/v1/runs" + (f"?{urlencode(values)}" if values else "")
-    options = [f"{OPTIONS[name]}={value}" for name, value in values if name in OPTIONS]
-    is_whole = len(options) == len(values)
-    return Filters(
-        values=values,
-        count=sum(name != "sort" for name, _ in values),
-        curl=f'curl -H "Authorization: Bearer $PRICETAG_TOKEN" "{address}"',
-        command=shlex.join(["pricetag", "runs", *options]) if is_whole else None,
-    )
+    return Filters(values, view, problems or {})

@@ -3,19 +3,189 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
 
-from app.schemas.runs import RunCount, RunSummary
-from app.web.views.figures import FigureView, figure, unknown
-from pricetag.tag.figure import Figure
-from pricetag.tag.figures import column_unit
+from app.schemas.common import Quantity
+from app.schemas.runs import Headline, RunCount, RunSummary
+from app.web.views.figures import FigureView, figure, measured_time, money, unknown
+from app.web.views.run_columns import ALWAYS, COLUMNS, DEFAULT_COLUMNS, Column
+from pricetag.tag.figure import Figure, figure_of
+from pricetag.tag.figures import Unit, column_unit, difference, number
+from pricetag.tag.flags import flag_name
 
 NO_TAG = "no price tag was issued yet"
+NO_SCORE = "no score was reported"
+NO_OPINION = "no other tool ran beside the meter"
+OPEN = frozenset({"queued", "running"})
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What one column shows of one run.
+
+    Attributes:
+        kind: How it is shown: that of its column.
+        plain: The value that is compared with other rows'.
+        text: The text; empty for none.
+        figure: The figure, of a column of figures.
+        moment: The time, of a column of times.
+    """
+
+    kind: str
+    plain: Any
+    text: str = ""
+    figure: FigureView | None = None
+    moment: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of a column."""
+
+    name: str
+    column: Column
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A run with its cells, in the order of the columns."""
+
+    run: RunSummary
+    cells: Sequence[Cell]
+
+
+@dataclass(frozen=True, slots=True)
+class RunsTable:
+    """A table of runs.
+
+    Attributes:
+        heads: The columns.
+        rows: The runs.
+        same: Columns that were left out, with what all rows have in them.
+    """
+
+    heads: Sequence[Head]
+    rows: Sequence[Row]
+    same: Sequence[tuple[str, Cell]] = ()
+
+
+def table(
+    runs: Sequence[RunSummary],
+    columns: Sequence[str] = DEFAULT_COLUMNS,
+    *,
+    only_differing: bool = False,
+) -> RunsTable:
+    """A table of some runs; each column has one unit.
+
+    Args:
+        runs: The runs, in order.
+        columns: Names of the columns, in order.
+        only_differing: Whether to leave out columns in which all rows are alike.
+    """
+    units = {name: _column_unit(name, runs) for name in columns}
+    cells = {name: [_cell(name, run, units[name]) for run in runs] for name in columns}
+    alike = [
+        name
+        for name in columns
+        if only_differing and len(runs) > 1 and name != ALWAYS and _are_alike(cells[name])
+    ]
+    shown = [name for name in columns if name not in alike]
+    heads = [Head(name, COLUMNS[name], _unit_text(name, units[name])) for name in shown]
+    rows = [Row(run, [cells[name][place] for name in shown]) for place, run in enumerate(runs)]
+    return RunsTable(heads, rows, [(COLUMNS[name].title, cells[name][0]) for name in alike])
+
+
+def _are_alike(cells: Sequence[Cell]) -> bool:
+    return all(cell.plain == cells[0].plain for cell in cells)
+
+
+def _column_unit(name: str, runs: Sequence[RunSummary]) -> Unit | None:
+    unit = COLUMNS[name].unit
+    if not unit:
+        return None
+    figures = [getattr(run.price_tag.figures, name) for run in runs if run.price_tag]
+    return column_unit([one.value for one in figures], unit)
+
+
+def _unit_text(name: str, unit: Unit | None) -> str:
+    return f"{unit[0]}{COLUMNS[name].tail}" if unit else ""
+
+
+def _cell(name: str, run: RunSummary, unit: Unit | None) -> Cell:
+    kind = COLUMNS[name].kind
+    tag = run.price_tag
+    if kind == "time":
+        moment = getattr(run, name)
+        return Cell(kind, moment, moment=moment)
+    if kind == "list":
+        items = (
+            run.tags if name == "tags" else [flag_name(flag) for flag in tag.flags] if tag else []
+        )
+        return Cell(kind, tuple(items), text=", ".join(items))
+    if kind in ("figure", "money", "score"):
+        shown = unknown(NO_TAG) if tag is None else _figure(name, tag, unit)
+        is_open = run.status in OPEN and shown.value is not None
+        shown = replace(shown, is_provisional=True) if is_open else shown
+        return Cell(kind, (shown.value, shown.unit), figure=shown)
+    text = _text(name, run)
+    return Cell(kind, text, text=text)
+
+
+def _text(name: str, run: RunSummary) -> str:
+    if name == "pool":
+        return run.resources.pool
+    if name == "hardware":
+        return (run.price_tag.hardware if run.price_tag else None) or ""
+    return getattr(run, name) or ""
+
+
+def _figure(name: str, tag: Headline, unit: Unit | None) -> FigureView:
+    if name == "score":
+        return _score(tag)
+    if name == "second_opinion":
+        return _opinion(tag)
+    quantity: Quantity = getattr(tag.figures, name)
+    if name == "duration_s":
+        return measured_time(quantity.value, quantity.reason, shown=unit)
+    if name == "cost":
+        return money(shape(quantity))
+    return figure(shape(quantity), shown=unit)
+
+
+def shape(quantity: Quantity) -> Figure:
+    """A quantity of the API as a figure."""
+    return figure_of(quantity.model_dump())
+
+
+def _score(tag: Headline) -> FigureView:
+    score = tag.score
+    if score is None:
+        return unknown(NO_SCORE)
+    split = f" on {score.split}" if score.split else ""
+    exact = f"{score.metric}{split}: {score.value!r}, as the job reported it"
+    return FigureView(score.value, number(score.value), score.metric, "", None, exact)
+
+
+def _opinion(tag: Headline) -> FigureView:
+    opinion = tag.second_opinion
+    if opinion is None:
+        return unknown(NO_OPINION)
+    ratio = opinion.difference_ratio
+    if ratio.value is None:
+        return unknown(ratio.reason)
+    has_interval = ratio.low is not None and ratio.high is not None and ratio.low != ratio.high
+    ends = f"{difference(ratio.low)} to {difference(ratio.high)}" if has_interval else ""  # type: ignore[arg-type]
+    what = "of whole devices" if opinion.compared_with == "gross" else "charged"
+    exact = f"{opinion.tool}: {ratio.value!r} of our energy {what}"
+    return FigureView(ratio.value, difference(ratio.value), "", ends, ratio.source, exact)
 
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A run of a table."""
+    """A run of a short table, with the commonest columns."""
 
     run: RunSummary
     duration: FigureView
@@ -26,39 +196,20 @@ class RunRow:
 
 
 def rows(runs: Sequence[RunSummary]) -> Sequence[RunRow]:
-    """The rows of some runs; each column has one unit."""
-    energies = [run.price_tag.it_energy_kwh if run.price_tag else None for run in runs]
-    masses = [run.price_tag.co2e_kg if run.price_tag else None for run in runs]
-    energy_unit, co2e_unit = column_unit(energies, "kWh"), column_unit(masses, "kg")
-    made = []
-    for run, energy, mass in zip(runs, energies, masses, strict=True):
-        duration_s = run.price_tag.duration_s if run.price_tag else None
-        made.append(
-            RunRow(
-                run,
-                _cell(run, duration_s, "s", None),
-                _cell(run, energy, "kWh", energy_unit),
-                _cell(run, mass, "kg", co2e_unit),
-                energy_unit[0],
-                co2e_unit[0],
-            )
-        )
-    return made
+    """The rows of a short table; each column has one unit."""
+    made = table(runs, ("duration_s", "it_energy_kwh", "co2e_kg"))
+    _, energy, co2e = made.heads
+    units = energy.unit, co2e.unit.removesuffix(co2e.column.tail)
+    return [RunRow(row.run, *_figures(row), *units) for row in made.rows]
 
 
-def _cell(
-    run: RunSummary, value: float | None, unit: str, shown: tuple[str, float] | None
-) -> FigureView:
-    if value is None:
-        return unknown(None if run.price_tag else NO_TAG)
-    # Of a run that goes on, the attempts so far.
-    is_open = run.status in {"queued", "running"}
-    return figure(Figure(value, None, None, unit, None), shown=shown, provisional=is_open)
+def _figures(row: Row) -> tuple[FigureView, FigureView, FigureView]:
+    time, energy, co2e = (cell.figure or unknown(None) for cell in row.cells)
+    return time, energy, co2e
 
 
-def count(runs: RunCount | None) -> str:
+def count(runs: RunCount | None, noun: str = "run") -> str:
     """A number of runs in words."""
     if runs is None:
         return ""
-    noun = "run" if runs.runs == 1 else "runs"
-    return f"{runs.runs:,}{'+' if runs.at_least else ''} {noun}"
+    return f"{runs.runs:,}{'+' if runs.at_least else ''} {noun}{'' if runs.runs == 1 else 's'}"

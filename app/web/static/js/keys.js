@@ -3,6 +3,9 @@
 const OFF = "pricetag-keys-off";
 const WAIT_MS = 1500;
 
+/** @type {Map<string, () => void>} What a page does at further keys. */
+export const actions = new Map();
+
 /** @returns {boolean} Whether the reader turned single keys off. */
 export function areOff() {
   return localStorage.getItem(OFF) === "1";
@@ -37,6 +40,8 @@ export function keys(document) {
       document.location.assign(href);
     } else if (!follows && (event.key === "j" || event.key === "k")) {
       moveRow(document, event.key === "j" ? 1 : -1);
+    } else if (!follows && actions.has(event.key)) {
+      actions.get(event.key)?.();
     } else if (!follows && event.key === "/") {
       event.preventDefault();
       document.getElementById("search")?.focus();

@@ -1,0 +1,53 @@
+"""Verification of price tags and reports by their hash."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+
+from app.api.access import READ, SEE_RUN
+from app.api.body import validated
+from app.api.deps import Body, Caller, CurrentSession
+from app.api.openapi import request_body
+from app.api.v1.responses import BODY, problems
+from app.schemas.verifications import DocumentToVerify, DocumentVerification, HashVerification
+from app.services import hashes
+
+router = APIRouter(prefix="/verifications", tags=["price tags"])
+
+
+@router.get("/{sha256}", dependencies=[SEE_RUN], summary="Verify by hash", responses=problems(404))
+async def verify_hash(
+    session: CurrentSession,
+    caller: Caller,
+    sha256: Annotated[
+        str,
+        Path(
+            pattern=r"^[0-9a-fA-F]{64}$",
+            description="SHA-256 of a price tag or of the data of a report.",
+        ),
+    ],
+) -> HashVerification:
+    """Finds the price tag or report with this hash and checks it: the hash; of a price tag the
+    measurements and the arithmetic, too. One that is hidden from you is not found.
+    """
+    return await hashes.verify_hash(session, caller, sha256)
+
+
+@router.post(
+    "",
+    dependencies=[READ],
+    summary="Verify a document",
+    responses=problems(*BODY),
+    openapi_extra=request_body(DocumentToVerify, {}, "A document, or a text with hashes."),
+)
+async def verify_document(
+    session: CurrentSession, caller: Caller, body: Body
+) -> DocumentVerification:
+    """Checks a price tag or a report in JSON: whether it has the hash that it states, whether it
+    was issued here, and whether its figures follow from the stored readings. Of any other text,
+    up to 20 hashes are looked up. Nothing of the document is stored.
+    """
+    document = validated(DocumentToVerify, body)
+    return await hashes.verify_document(session, caller, document.text)

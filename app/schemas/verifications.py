@@ -1,0 +1,71 @@
+"""Verification by hash on the wire: of price tags and reports, and of documents that are sent."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from app.schemas.common import Request, Wire
+from app.schemas.price_tags import VerificationStep
+
+MAX_TEXT = 1_000_000
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256, in hexadecimal.")]
+Outcome = Literal["verified", "not-fully-checked", "differs"]
+
+
+class HashVerification(Wire):
+    """A price tag or report that is known by its hash, checked now."""
+
+    sha256: Sha256
+    kind: Literal["price-tag", "report"] = Field(description="What has this hash.")
+    run_id: uuid.UUID | None = Field(description="ID of the run; null for a report.")
+    version: int | None = Field(description="Version of the price tag; null for a report.")
+    report_id: uuid.UUID | None = Field(description="ID of the report; null for a price tag.")
+    name: str = Field(description="Name of the run, or title of the report.")
+    outcome: Outcome = Field(
+        description="Result of all steps: `verified` if all are `ok`, `differs` if one differs."
+    )
+    steps: list[VerificationStep] = Field(description="Checks in order.")
+
+
+class DocumentToVerify(Request):
+    """A price tag or report as JSON, or any text with hashes of some."""
+
+    text: str = Field(
+        min_length=1, max_length=MAX_TEXT, description="The document, or a text with hashes."
+    )
+
+
+class DocumentStep(Wire):
+    """One check of the document itself."""
+
+    step: Literal["stated-hash", "as-issued"] = Field(
+        description="`stated-hash`: the document has the hash that it states; `as-issued`: it is "
+        "the one that was issued here."
+    )
+    status: Literal["ok", "differs", "not-checked"] = Field(
+        description="`ok`, `differs`, or `not-checked` if the check was not possible."
+    )
+    detail: str = Field(description="What was compared, or the path of the first difference.")
+
+
+class DocumentVerification(Wire):
+    """A document checked by itself and against what is known here."""
+
+    kind: Literal["price-tag", "report", "text"] = Field(
+        description="What the document is: a text is searched for hashes."
+    )
+    sha256: Sha256 | None = Field(
+        description="Hash of the document, computed now; null for a text."
+    )
+    outcome: Outcome | Literal["unknown"] = Field(
+        description="Result of all steps and items; `unknown` if nothing of it is known here."
+    )
+    steps: list[DocumentStep] = Field(description="Checks of the document itself.")
+    items: list[HashVerification] = Field(description="What is known here, checked now.")
+    unknown: list[str] = Field(
+        description="Hashes in the document that nothing here has, or nothing that you may see."
+    )

@@ -1,0 +1,104 @@
+"""What is done with runs that were selected in the table, and with its views."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Annotated, Any, Literal
+
+from fastapi import Path, Query, Request, Response
+from fastapi.responses import RedirectResponse
+
+from app.api.access import CREATE_REPORT, DELETE_VIEW, READ, SAVE_VIEW
+from app.api.body import BodyError, validated
+from app.api.deps import Caller, CurrentSession
+from app.schemas.reports import ReportCreate
+from app.schemas.views import ViewCreate
+from app.services import reports, views
+from app.services.runs import exporting
+from app.services.runs.exporting import MOST_CHOSEN
+from app.web.forms import Form, RepeatedForm
+from app.web.links import rel, to
+from app.web.rendering import page_router
+
+router = page_router()
+
+Selected = Annotated[list[uuid.UUID] | None, Query(max_length=MOST_CHOSEN)]
+LETTERS = "abcdefgh"
+"""Groups of a comparison: at most eight."""
+
+
+class SelectionError(BodyError):
+    """The selected runs cannot be used so."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(422, "invalid-selection", message, "run")
+
+
+@router.get("/runs/selected", dependencies=[READ])
+async def use_selection(
+    request: Request,
+    session: CurrentSession,
+    caller: Caller,
+    run: Selected = None,
+    to_: Annotated[Literal["compare", "md", "tex"], Query(alias="to")] = "compare",
+) -> Response:
+    """Leads to the comparison or the table of the selected runs."""
+    items = await exporting.chosen(session, caller, run or [])
+    if to_ != "compare":
+        content = exporting.as_table(items, to_)
+        return Response(content, media_type=exporting.MEDIA_TYPES[to_])
+    if not 2 <= len(items) <= len(LETTERS):
+        raise SelectionError(f"select two to eight runs to compare (got {len(items)})")
+    groups = {letter: str(item.id) for letter, item in zip(LETTERS, items, strict=False)}
+    return RedirectResponse(rel(request, "show_compare", groups), 303)
+
+
+@router.post("/runs/report", dependencies=[CREATE_REPORT])
+async def report_selection(
+    request: Request, session: CurrentSession, caller: Caller, form: RepeatedForm
+) -> Response:
+    """Makes a report of the selected runs, and leads to it."""
+    chosen = form.get("run", [])
+    if not chosen:
+        raise SelectionError("select runs for the report first")
+    noun = "run" if len(chosen) == 1 else "runs"
+    body = {"title": f"What {len(chosen)} {noun} cost", "profile": "site", "runs": chosen}
+    report = await reports.create(session, caller, validated(ReportCreate, body))
+    return RedirectResponse(to(request, f"/v1/reports/{report.id}.html"), 303)
+
+
+def _view(form: Any) -> dict[str, Any]:
+    """The fields of a view from a form: those that were filled in."""
+    fields = {name: form[name] for name in ("name", "query", "project") if form.get(name)}
+    return {"query": "", **fields, "is_default": form.get("is_default") == "1"}
+
+
+@router.post("/runs/views", dependencies=[SAVE_VIEW])
+async def save_view(
+    request: Request, session: CurrentSession, caller: Caller, form: Form
+) -> Response:
+    """Saves the view of the table under a name, and leads to it."""
+    view = await views.save(session, caller, validated(ViewCreate, _view(form)))
+    return RedirectResponse(rel(request, "show_runs", {"view": str(view.id)}), 303)
+
+
+@router.post("/runs/links", dependencies=[SAVE_VIEW])
+async def store_link(
+    request: Request, session: CurrentSession, caller: Caller, form: Form
+) -> Response:
+    """Stores a long address, and leads to the short one."""
+    body = {"query": form.get("query", "")}
+    view = await views.save(session, caller, validated(ViewCreate, body))
+    return RedirectResponse(rel(request, "show_runs", {"view": str(view.id)}), 303)
+
+
+@router.post("/runs/views/{view_id}/delete", dependencies=[DELETE_VIEW])
+async def delete_view(
+    request: Request,
+    session: CurrentSession,
+    caller: Caller,
+    view_id: Annotated[uuid.UUID, Path(description="ID of the view.")],
+) -> Response:
+    """Deletes a view."""
+    await views.delete(session, caller, view_id)
+    return RedirectResponse(rel(request, "show_runs"), 303)

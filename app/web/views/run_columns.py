@@ -1,0 +1,103 @@
+"""Columns of the table of runs: what each shows, and which order it has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["status", "name", "text", "time", "figure", "score", "money", "list"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column.
+
+    Attributes:
+        title: Its head.
+        kind: What its cells are.
+        unit: Stored unit of its figures, which all have one shown unit; empty for others.
+        sort: Order of the API by this column, ascending; None without one.
+        tail: What the head has behind the unit.
+    """
+
+    title: str
+    kind: Kind
+    unit: str = ""
+    sort: str | None = None
+    tail: str = ""
+
+    @property
+    def is_number(self) -> bool:
+        """Whether its cells are numbers, which end at the same place."""
+        return self.kind in ("figure", "score", "money")
+
+
+COLUMNS = {
+    "status": Column("Status", "status"),
+    "name": Column("Run", "name", sort="name"),
+    "project": Column("Project", "text"),
+    "experiment": Column("Experiment", "text"),
+    "user": Column("User", "text"),
+    "created_at": Column("Posted", "time", sort="created_at"),
+    "started_at": Column("Started", "time"),
+    "finished_at": Column("Finished", "time", sort="finished_at"),
+    "duration_s": Column("Duration", "figure", "s"),
+    "it_energy_kwh": Column("IT energy", "figure", "kWh"),
+    "facility_energy_kwh": Column("Facility energy", "figure", "kWh"),
+    "co2e_kg": Column("Emissions", "figure", "kg", tail=" CO2e"),
+    "co2e_market_kg": Column("Emissions, market", "figure", "kg", tail=" CO2e"),
+    "cost": Column("Cost", "money"),
+    "score": Column("Quality", "score"),
+    "kwh_per_score": Column("Energy per quality", "figure", "kWh"),
+    "flops_dense": Column("Operations", "figure", "FLOP"),
+    "hardware": Column("Hardware", "text"),
+    "pool": Column("Pool", "text"),
+    "kind": Column("Stages", "text"),
+    "tags": Column("Tags", "list"),
+    "flags": Column("Flags", "list"),
+    "second_opinion": Column("Second opinion", "figure"),
+}
+"""All columns, by the name that the address has."""
+
+DEFAULT_COLUMNS = (
+    *("status", "name", "project", "user", "created_at", "duration_s"),
+    *("it_energy_kwh", "co2e_kg", "cost", "score", "hardware"),
+)
+
+ALWAYS = "name"
+"""The column that names the row, and always stays."""
+
+
+def chosen(ticked: Sequence[str], move: str | None) -> Sequence[str]:
+    """The columns of a form, in order, with one of them moved.
+
+    Args:
+        ticked: Columns as the form lists them; unknown ones are left out.
+        move: ``NAME:up`` or ``NAME:down``.
+    """
+    names = list(dict.fromkeys(name for name in ticked if name in COLUMNS))
+    if ALWAYS not in names:
+        names.insert(0, ALWAYS)
+    name, _, direction = (move or "").partition(":")
+    if name in names and direction in ("up", "down"):
+        place = names.index(name)
+        other = place + (-1 if direction == "up" else 1)
+        if 0 <= other < len(names):
+            names[place], names[other] = names[other], names[place]
+    return tuple(names)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A column in the form that chooses them."""
+
+    name: str
+    title: str
+    is_shown: bool
+
+
+def choices(shown: Sequence[str]) -> Sequence[Choice]:
+    """All columns: those shown in their order, then the others."""
+    others = [name for name in COLUMNS if name not in shown]
+    return [Choice(name, COLUMNS[name].title, name in shown) for name in (*shown, *others)]
