@@ -116,7 +116,9 @@ class HeadlineOpinion(Wire):
         description="Our figure: that of whole devices (`gross`) where it is known, since the "
         "other tool sees whole machines, or the charged energy."
     )
-    difference_ratio: Quantity = Field(description="(theirs - ours) / ours.")
+    difference_ratio: Quantity = Field(
+        description="Difference relative to our figure: (theirs - ours) / ours."
+    )
 
 
 class Headline(Wire):

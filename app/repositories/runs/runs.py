@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
-from app.repositories.people.visibility import Viewer, sees_project_id
+from app.repositories.people.visibility import Viewer, sees_project
 from app.repositories.price_tags.headlines import STORED_HEADLINE, headlines
 from app.repositories.runs.orders import Order, Position
 from app.repositories.runs.pages import first
@@ -125,7 +125,7 @@ async def list_chosen(
 ) -> list[RunRow]:
     """The runs with these ids that the viewer may see, in the order of the ids."""
     query = _select_rows().options(defer(Run.recipe)).where(Run.id.in_(run_ids))
-    visible = query.where(sees_project_id(viewer, Run.project_id))
+    visible = query.where(sees_project(viewer))
     rows = await _rows(session, (await session.execute(visible)).all())
     places = {run_id: place for place, run_id in enumerate(run_ids)}
     return sorted(rows, key=lambda row: places[row.run.id])

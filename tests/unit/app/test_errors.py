@@ -83,7 +83,7 @@ def test_every_operation_is_described_and_its_errors_are_problems() -> None:
             for status, answer in operation["responses"].items():
                 if int(status) >= 400:
                     assert list(answer["content"]) == ["application/problem+json"], path
-    assert len(seen) == 71
+    assert len(seen) == 80
 
 
 @pytest.mark.parametrize(
