@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Text, cast, func, or_, select, true, union
+from sqlalchemy import ColumnElement, Select, Text, cast, func, or_, select, true
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -40,7 +40,7 @@ async def page(
 
     They are those of names that have all words, and those that have a word in a tag. If these
     are fewer than ``limit``, there may be others. None if so few names have the words that this
-    is not worth trying.
+    is not worth trying, or that a run with a tag may come before the next of such a name.
 
     Args:
         session: Only read.
@@ -55,11 +55,15 @@ async def page(
     tags = await _tags(session, selection.searched)
     if not tags:
         return named
+    ids = [row.id for row in await session.execute(named)]
+    if len(ids) < limit:
+        return None
     async with bitmap_scans(session):
         tagged = await session.execute(_tagged(selection, order, span, limit, tags))
-        ids = list(tagged.scalars())
-    both = union(named, select(Run.id, Run.name.label("key")).where(Run.id.in_(ids))).subquery()
-    return select(both.c.id, both.c.key).order_by(*order.by(both.c.key, both.c.id)).limit(limit)
+        ids += tagged.scalars()
+    key = Run.name.label("key")
+    query = select(Run.id, key).where(Run.id.in_(set(ids)))
+    return query.order_by(*order.by(key, Run.id.expression)).limit(limit)
 
 
 def _any_new_name(words: Sequence[str]) -> Select[tuple[bool]]:
