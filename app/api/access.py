@@ -21,7 +21,16 @@ from app.schemas.common import Role
 from app.services.principals import RoleRequiredError
 
 About = Literal[
-    "lab", "run", "report", "chart", "budget", "project", "posted-project", "user", "session", "view"
+    "lab",
+    "run",
+    "report",
+    "chart",
+    "budget",
+    "project",
+    "posted-project",
+    "user",
+    "session",
+    "view",
 ]
 Need = Literal["author", "owner", "self"]
 

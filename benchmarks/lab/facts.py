@@ -52,6 +52,7 @@ QUERIES = {
             (SELECT name FROM experiments WHERE project_id = p.id ORDER BY name DESC LIMIT 1)
         FROM projects AS p WHERE name = 'project 00'""",
     "compared": "SELECT array_agg(run_id) FROM (SELECT run_id FROM outcomes LIMIT 6) AS few",
+    "hash": "SELECT content_sha256 FROM price_tags ORDER BY created_at DESC LIMIT 1",
     "runs": "SELECT count(*) FROM runs",
 }
 

@@ -6,8 +6,7 @@ names those that have none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any, get_args
 
@@ -15,13 +14,13 @@ from app.schemas.energy import EnergyBy
 from app.schemas.reports import ReportFormat
 from app.schemas.runs import RunSort
 from app.services import cursors
+from benchmarks.lab.asks import LIST_MS as LIST_MS
+from benchmarks.lab.asks import PDF_MS, POST_MS, VERIFY_MS, Query
+from benchmarks.lab.asks import Ask as Ask
 from benchmarks.lab.facts import Facts
+from benchmarks.lab.list_requests import run_files
 from benchmarks.lab.scale import HOUR, WEEK
 
-LIST_MS = 100.0
-POST_MS = 50.0
-VERIFY_MS = 500.0
-PDF_MS = 2000.0
 SORTS: tuple[str, ...] = get_args(RunSort)
 GROUPINGS: tuple[str, ...] = get_args(EnergyBy)
 FORMATS: tuple[str, ...] = get_args(ReportFormat)
@@ -41,36 +40,9 @@ COUNTED = (
 )
 """Filters of the list of runs whose matches are counted, too."""
 
-Query = Mapping[str, Any]
 RECIPE: dict[str, Any] = {
     "stages": [{"kind": "command", "argv": ["python", "x.py"], "code": "/data"}]
 }
-
-
-@dataclass(frozen=True)
-class Ask:
-    """One row of the measurement.
-
-    Attributes:
-        operation: The operation's id in the OpenAPI document.
-        title: What is asked, for people.
-        goal_ms: The 95th percentile must not be longer.
-        queries: Parameters, taken in turn.
-        body: Of a POST.
-        in_table: Whether it is a row of the table of goals.
-        callers: Who asks; all by default.
-        is_missing: Whether an error is the right answer, as nothing has that name.
-    """
-
-    operation: str
-    title: str
-    path: str
-    goal_ms: float = LIST_MS
-    queries: Sequence[Query] = field(default_factory=lambda: [{}])
-    body: Mapping[str, Any] | None = None
-    in_table: bool = False
-    callers: frozenset[str] = frozenset({"admin", "member", "outsider"})
-    is_missing: bool = False
 
 
 ADMIN = frozenset({"admin"})
@@ -87,6 +59,7 @@ def all_asks(facts: Facts) -> list[Ask]:
         *people(facts),
         *reports(facts),
         *runs(facts),
+        *run_files(facts),
         *energy(facts),
         *failed_work(facts),
         *unknown_node(facts),

@@ -18,6 +18,10 @@ from benchmarks.lab.requests import Ask, all_asks
 from benchmarks.lab.scale import nodes_for, spread
 from benchmarks.lab.tables import markdown, summary
 
+RUN_FILTERS = (
+    *("project", "experiment", "user", "tag", "status", "kind", "q"),
+    *("created_after", "created_before", "finished_after", "finished_before"),
+)
 UNMEASURED_PARAMETERS = {
     # Places in lists that are as short as the lab has projects, budgets, users and reports.
     "listBudgets": {"cursor", "limit"},
@@ -39,6 +43,9 @@ UNMEASURED_PARAMETERS = {
     "verifyRunPriceTag": {"version"},
     "listAudit": {"cursor", "limit"},
     "compareRuns": {"metric"},
+    # The same filters as those of the list, which has them all.
+    "groupRuns": {*RUN_FILTERS},
+    "downloadRuns": {*RUN_FILTERS},
 }
 
 

@@ -62,8 +62,9 @@ async def page(
         tagged = await session.execute(_tagged(selection, order, span, limit, tags))
         ids += tagged.scalars()
     key = Run.name.label("key")
-    query = select(Run.id, key).where(Run.id.in_(set(ids)))
-    return query.order_by(*order.by(key, Run.id.expression)).limit(limit)
+    query: Any = select(Run.id, key).where(Run.id.in_(set(ids)))
+    made: Select[Any] = query.order_by(*order.by(key, Run.id.expression)).limit(limit)
+    return made
 
 
 def _any_new_name(words: Sequence[str]) -> Select[tuple[bool]]:

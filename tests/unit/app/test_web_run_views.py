@@ -10,7 +10,6 @@ import pytest
 
 from app.schemas.runs import RunSummary
 from app.web import run_query
-from app.web.uploads import parsed
 from app.web.views import run_columns, run_filters, runs
 from app.web.views.run_columns import COLUMNS, DEFAULT_COLUMNS, chosen
 from pricetag.tag.headline import headline_of
@@ -166,13 +165,3 @@ def test_a_long_address_is_to_be_stored_and_a_stored_one_stays_short() -> None:
     assert not stored.is_long
     assert stored.query(sort="name") == {"view": ["7"], "sort": ["name"]}
     assert len(stored.all("tag")) == 80
-
-
-def test_a_form_with_a_file_is_read_as_text() -> None:
-    body = (
-        b'--x\r\nContent-Disposition: form-data; name="text"\r\n\r\n\r\n'
-        b'--x\r\nContent-Disposition: form-data; name="file"; filename="\xc3\xa9.json"\r\n'
-        b"Content-Type: application/json\r\n\r\n"
-        b'{"a": "\xc3\xa9"}\r\n--x--\r\n'
-    )
-    assert parsed("multipart/form-data; boundary=x", body) == {"text": "", "file": '{"a": "é"}'}
