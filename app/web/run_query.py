@@ -84,7 +84,7 @@ class RunQuery(BaseModel):
 
     @property
     def shown_columns(self) -> Sequence[str]:
-        """The columns in order; those that do not exist are left out."""
+        """The columns in order; those that do not exist are skipped."""
         names = self.columns.split(",") if self.columns else DEFAULT_COLUMNS
         return tuple(dict.fromkeys(name for name in names if name in COLUMNS)) or DEFAULT_COLUMNS
 

@@ -73,7 +73,7 @@ def chosen(ticked: Sequence[str], move: str | None) -> Sequence[str]:
     """The columns of a form, in order, with one of them moved.
 
     Args:
-        ticked: Columns as the form lists them; unknown ones are left out.
+        ticked: Columns as the form lists them; unknown ones are skipped.
         move: ``NAME:up`` or ``NAME:down``.
     """
     names = list(dict.fromkeys(name for name in ticked if name in COLUMNS))

@@ -64,7 +64,7 @@ class RunsTable:
     Attributes:
         heads: The columns.
         rows: The runs.
-        same: Columns that were left out, with what all rows have in them.
+        same: Columns that were omitted, with what all rows have in them.
     """
 
     heads: Sequence[Head]
@@ -83,7 +83,7 @@ def table(
     Args:
         runs: The runs, in order.
         columns: Names of the columns, in order.
-        only_differing: Whether to leave out columns in which all rows are alike.
+        only_differing: Whether to omit columns in which all rows are alike.
     """
     units = {name: _column_unit(name, runs) for name in columns}
     cells = {name: [_cell(name, run, units[name]) for run in runs] for name in columns}
