@@ -61,6 +61,8 @@ def all_asks(facts: Facts) -> list[Ask]:
         *runs(facts),
         *run_files(facts),
         *energy(facts),
+        *energy_over_time(facts),
+        *accounts(facts),
         *failed_work(facts),
         *unknown_node(facts),
     ]
@@ -82,6 +84,56 @@ def energy(facts: Facts) -> Iterator[Ask]:
                 ]
                 title = f"energy, a {length} by {by}{of_node}"
                 yield Ask("getEnergy", title, "/v1/energy", queries=queries, in_table=True)
+
+
+TIME_GROUPS = ("use", "node", "component", "site", "project", "user")
+
+
+def energy_over_time(facts: Facts) -> Iterator[Ask]:
+    """The account bucket by bucket: a year by month, a quarter by day, a week by hour."""
+    for length, days, grain in (
+        ("year", 365, "month"),
+        ("quarter", 91, "day"),
+        ("week", 7, "hour"),
+    ):
+        for by in TIME_GROUPS:
+            for node in (None, facts["node"]):
+                of_node = "" if node is None else ", one node"
+                queries = [
+                    {"from": _iso(stop - timedelta(days=days)), "to": _iso(stop)}
+                    | {"by": by, "grain": grain}
+                    | ({} if node is None else {"node": node})
+                    for stop in _stops(facts, days)
+                ]
+                title = f"energy, a {length} by {grain} and {by}{of_node}"
+                path = "/v1/energy/over-time"
+                is_goal = length == "year" and node is None
+                yield Ask("getEnergyOverTime", title, path, queries=queries, in_table=is_goal)
+
+
+def accounts(facts: Facts) -> Iterator[Ask]:
+    """Emissions, what a project and a user used, and a site's hours."""
+    for length, days in (("month", 30), ("year", 365)):
+        queries = [
+            {"from": _iso(stop - timedelta(days=days)), "to": _iso(stop)}
+            for stop in _stops(facts, days)
+        ]
+        emissions = "/v1/energy/emissions"
+        yield Ask("getEmissions", f"emissions of a {length}", emissions, queries=queries)
+        project = f"/v1/projects/{facts.active}/account"
+        yield Ask("getProjectAccount", f"a project's {length}", project, queries=queries)
+        user = f"/v1/users/{facts['user']}/account"
+        yield Ask("getUserAccount", f"a user's {length}", user, queries=queries)
+    hours: list[Query] = [
+        {
+            "site": "berlin",
+            "from": _iso(stop - timedelta(days=7)),
+            "to": _iso(stop),
+            "duration_h": 4,
+        }
+        for stop in _stops(facts, 7)
+    ]
+    yield Ask("getCarbonHours", "a site's week by hour", "/v1/carbon/hours", queries=hours)
 
 
 def failed_work(facts: Facts) -> Iterator[Ask]:
@@ -146,6 +198,7 @@ def budgets(facts: Facts) -> Iterator[Ask]:
     yield Ask(
         "getBudgetBurnDown", "burn-down of a budget", f"/v1/budgets/{facts['budget']}/burn-down"
     )
+    yield Ask("getBudgetOutlook", "outlook of all budgets", "/v1/budget-outlook")
     yield Ask("getBudget", "a budget", f"/v1/budgets/{facts['budget']}")
     yield Ask("listBudgetAlerts", "budget alerts", "/v1/budget-alerts")
     alerts = [{"budget_id": facts["budget"]}]

@@ -30,7 +30,7 @@ async def opened(context: NewContext, site: Site, path: str, **options: Any) -> 
     window = await context(signed_in=path not in OPEN_PAGES, **options)
     await window.add_init_script(LISTEN)
     page = await window.new_page()
-    await visit(page, path.format(run=site.run))
+    await visit(page, site.filled(path))
     return page
 
 
@@ -75,7 +75,7 @@ async def test_nothing_comes_from_elsewhere_or_breaks_the_policy(
     errors: list[str] = []
     page.on("request", lambda request: requests.append(request.url))
     page.on("pageerror", lambda error: errors.append(str(error)))
-    response = await visit(page, path.format(run=site.run))
+    response = await visit(page, site.filled(path))
     elsewhere = [url for url in requests if not url.startswith((site.url, "data:", "blob:"))]
     assert not elsewhere
     assert len(requests) > 1

@@ -56,7 +56,7 @@ async def test_all_that_any_page_links_to_is_behind_the_prefix_too(
 ) -> None:
     seen: dict[tuple[str, str], str] = {}
     for path in (*PAGES, *OPEN_PAGES):
-        url = behind + path.format(run=site.run)
+        url = behind + site.filled(path)
         page = await visitor.get(url)
         assert page.status_code == (404 if path in NOT_THERE else page.status_code), url
         assert page.status_code < 500, url

@@ -26,7 +26,7 @@ from tests.support import insights
 from tests.support.api import finished_run, make_token, running_run
 from tests.support.executions import GPU
 from tests.support.site_admin import ADMIN_PAGES, fill_admin
-from tests.support.site_energy import ENERGY_PAGES, fill_energy
+from tests.support.site_energy import ENERGY_NAMES, ENERGY_PAGES, fill_energy
 
 Result = TypeVar("Result")
 
@@ -90,6 +90,10 @@ class Site:
         """The administrator's cookie, for a browser."""
         port = self.url.rpartition(":")[2]
         return {"name": f"pricetag-{port}", "value": self.secret, "url": self.url}
+
+    def filled(self, path: str) -> str:
+        """A path of `PAGES` with the names of what this server holds."""
+        return path.format_map({"run": self.run, **ENERGY_NAMES})
 
     async def link(self, name: str) -> str:
         """The address of a new sign-in link of a user."""

@@ -19,7 +19,6 @@ from app.services.factors import carbon_series
 from app.services.principals import Principal
 from models import Budget, Project, Run
 from tests.support.energy_hours import GPU, HOUR, node_hour
-from tests.support.site_admin import SITE
 
 BUDGET = UUID("6f0c0d0e-0000-4000-8000-00000000000b")
 PROJECT = "<img src=x onerror=alert(1)>"
@@ -29,15 +28,19 @@ ENERGY_PAGES = (
     "/energy",
     "/energy?period=30d&by=project",
     "/energy/emissions?period=30d",
-    f"/projects/{quote(PROJECT, safe='')}",
-    "/users/a%20admin",
+    "/projects/{project}",
+    "/users/{user}",
     "/budgets?closed=true",
     "/budgets/new?scope=project",
-    f"/budgets/{BUDGET}",
-    f"/budgets/{BUDGET}?run=name%3A%20x",
-    f"/carbon?site={SITE}&period=24h&duration_h=1",
+    "/budgets/{budget}",
+    "/budgets/{budget}?run=name%3A%20x",
+    "/carbon?period=24h&duration_h=1",
 )
 """Paths as an administrator opens them."""
+
+
+ENERGY_NAMES = {"budget": str(BUDGET), "project": quote(PROJECT, safe=""), "user": "a%20admin"}
+"""What stands in the paths."""
 
 
 async def fill_energy(session: Session, name: str, names: Sequence[str]) -> None:

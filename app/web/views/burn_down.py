@@ -23,6 +23,7 @@ ADMISSIONS = {
     "too-much": "It would be rejected: it is expected to need more than is left.",
     "exhausted": "It would be rejected: nothing is left.",
 }
+PART_COLORS = {"spent": 0, "running": 1, "reserved": 3, "left": 9}
 WARNS = "It would be admitted with a warning: the budget does not reject runs."
 
 
@@ -167,9 +168,9 @@ def _plot(burn: BurnDownRead, read: BudgetRead) -> Plot:
     fan = [(place(point.at), point.low, point.high) for point in burn.projection]
     middle = [(place(point.at), point.value) for point in burn.projection]
     area = [(x, 0.0, y) for x, y in spent]
-    paths: list[Path] = [plots.band("spent-area", area, top)]
+    paths: list[Path] = [plots.band(1, area, top)]
     if fan:
-        paths.append(plots.band("fan", fan, top))
+        paths.append(plots.band(2, fan, top))
         paths.append(plots.line("expected", middle, top))
     paths.append(plots.line("spent", spent, top))
     paths.append(plots.line("limit", [(0.0, burn.limit), (1.0, burn.limit)], top))
@@ -181,10 +182,9 @@ def _plot(burn: BurnDownRead, read: BudgetRead) -> Plot:
 
 def _bar(read: BudgetRead) -> list[Bar]:
     """Spent, running, reserved and left as shares of the limit, or of what is promised."""
-    parts = ("spent", "running", "reserved", "left")
-    total = sum(getattr(read, part) for part in parts) or 1.0
+    total = sum(getattr(read, part) for part in PART_COLORS) or 1.0
     bars, x = [], 0.0
-    for series, part in enumerate(parts):
+    for part, series in PART_COLORS.items():
         width = getattr(read, part) / total * plots.WIDTH
         bars.append(Bar(series, round(x, 2), 0.0, round(width, 2), plots.HEIGHT, part))
         x += width

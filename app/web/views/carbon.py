@@ -131,7 +131,7 @@ def _intensity(values: Sequence[float | None], annual: float, labels: Sequence[s
             gap_from = number
         if gap_from is not None and has_hours and (value is not None or is_end):
             ends = [(gap_from / count, 0.0, top), (number / count, 0.0, top)]
-            paths.insert(0, plots.band("gap", ends, top))
+            paths.insert(0, plots.band(10, ends, top, faint=False))
             gap_from = None
     paths.append(plots.line("annual", [(0.0, annual), (1.0, annual)], top))
     return Plot([], paths, plots.ticks(top), labels, "g/kWh")

@@ -39,10 +39,11 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A line, or the outline of a band, as points of a polyline."""
+    """A line of a kind, or the outline of a band in the color of a series."""
 
     kind: str
     points: str
+    series: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +123,13 @@ def line(kind: str, points: Sequence[tuple[float, float]], top: float) -> Path:
     return Path(kind, " ".join(_point(x, y, top) for x, y in points))
 
 
-def band(kind: str, points: Sequence[tuple[float, float, float]], top: float) -> Path:
+def band(
+    series: int, points: Sequence[tuple[float, float, float]], top: float, *, faint: bool = True
+) -> Path:
     """An area between two values, each point a share of the width, the low and the high value."""
     upper = [_point(x, high, top) for x, _, high in points]
     lower = [_point(x, low, top) for x, low, _ in reversed(points)]
-    return Path(kind, " ".join([*upper, *lower]))
+    return Path("faint" if faint else "area", " ".join([*upper, *lower]), series)
 
 
 def _point(x: float, y: float, top: float) -> str:
