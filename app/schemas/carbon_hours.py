@@ -44,12 +44,12 @@ class LaterStart(Wire):
 
     delay_h: int = Field(description="Delay, in hours.")
     saving_ratio: float | None = Field(
-        description="Mean saving over all recorded starts, as a share of the emissions without "
-        "delay; negative if later is worse; null without enough recorded hours."
+        description="Saving of all recorded starts together, as a share of their emissions without "
+        "delay; negative if later is worse; null with fewer than 3."
     )
     low: float | None = Field(description="2.5% quantile over the recorded starts.")
     high: float | None = Field(description="97.5% quantile over the recorded starts.")
-    starts: int = Field(description="Number of recorded starts.")
+    starts: int = Field(description="Number of days with a recorded start.")
 
 
 class CarbonHoursRead(Wire):
@@ -73,6 +73,7 @@ class CarbonHoursRead(Wire):
         description="Mean of the recorded hours, weighted by the energy metered in them."
     )
     duration_h: int = Field(description="Length of the runs that `later` is about, in hours.")
+    start_hour: int = Field(description="Hour of the day (UTC) at which they would have started.")
     later: list[LaterStart] = Field(description="What starting later would have saved on average.")
     marginal_reason: str = Field(description="Why no marginal saving is stated.")
     forecast_reason: str = Field(description="Why no forecast is used.")

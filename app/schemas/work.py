@@ -65,6 +65,7 @@ class WorkRead(Wire):
     costs: list[WorkSum] = Field(description="Cost of their price tags, one a currency.")
     failed: FailedFigures = Field(description="Energy of attempts that led to no result.")
     best: BestRun | None = Field(
-        description="The best one among the newest 50 ended runs; null without one."
+        description="The best one among the newest 50 ended runs; null without one, or if it was "
+        "not asked for."
     )
     best_reason: str | None = Field(description="Why there is none; null if there is one.")

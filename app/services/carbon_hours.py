@@ -50,6 +50,7 @@ async def read(
     start: datetime | None,
     stop: datetime | None,
     duration_h: int,
+    start_hour: int | None = None,
 ) -> CarbonHoursRead:
     """Intensity and load of a site by hour.
 
@@ -60,6 +61,7 @@ async def read(
         start: Beginning of the first hour; a week before ``stop`` by default.
         stop: End of the last hour; the end of the current hour by default.
         duration_h: Length of the runs for which savings are computed, in hours.
+        start_hour: Hour of the day (UTC) at which they would have started; now by default.
 
     Raises:
         SiteNotFoundError: If there is no such site.
@@ -67,7 +69,9 @@ async def read(
     """
     if site is not None and site != DEFAULT_SITE:
         await sites.require(session, site)
-    span = hours_of(start, stop, "month", datetime.now(UTC))
+    now = datetime.now(UTC)
+    at_hour = now.hour if start_hour is None else start_hour
+    span = hours_of(start, stop, "month", now)
     if span.stop - span.start > LONGEST:
         raise InvalidEnergyRangeError(
             f"At most {LONGEST.days} days of hours can be requested at once.", field="from"
@@ -103,6 +107,7 @@ async def read(
             NO_LOAD if intensities else NO_HOURS,
         ),
         duration_h=duration_h,
+        start_hour=at_hour,
         later=[
             LaterStart(
                 delay_h=one.delay_h,
@@ -111,7 +116,9 @@ async def read(
                 high=one.high,
                 starts=one.starts,
             )
-            for one in later(intensities, duration_h=duration_h, delays_h=DELAYS_H)
+            for one in later(
+                intensities, duration_h=duration_h, start_hour=at_hour, delays_h=DELAYS_H
+            )
         ],
         marginal_reason=NO_MARGINAL,
         forecast_reason=NO_FORECAST,

@@ -127,7 +127,12 @@ class LabCalls(Connection):
         return self._get("/v1/energy/emissions", {"from": start, "to": stop})
 
     def project_account(
-        self, project: str, *, start: str | None = None, stop: str | None = None
+        self,
+        project: str,
+        *,
+        start: str | None = None,
+        stop: str | None = None,
+        best: bool = False,
     ) -> dict[str, Any]:
         """What a project used: totals, trend, failed work, best run; the last 30 days if not said.
 
@@ -135,16 +140,24 @@ class LabCalls(Connection):
             project: Name of the project.
             start: Full UTC hour, ISO 8601.
             stop: Exclusive.
+            best: Look for the run with the most quality for its energy, too.
         """
         path = f"/v1/projects/{path_segment(project)}/account"
-        return self._get(path, {"from": start, "to": stop})
+        query = {"from": start, "to": stop, "best": "true" if best else None}
+        return self._get(path, query)
 
     def user_account(
-        self, user: str, *, start: str | None = None, stop: str | None = None
+        self,
+        user: str,
+        *,
+        start: str | None = None,
+        stop: str | None = None,
+        best: bool = False,
     ) -> dict[str, Any]:
         """The same of a user, over the runs that the caller may see."""
         path = f"/v1/users/{path_segment(user)}/account"
-        return self._get(path, {"from": start, "to": stop})
+        query = {"from": start, "to": stop, "best": "true" if best else None}
+        return self._get(path, query)
 
     def carbon_hours(
         self,
@@ -153,6 +166,7 @@ class LabCalls(Connection):
         start: str | None = None,
         stop: str | None = None,
         duration_h: int = 4,
+        start_hour: int | None = None,
     ) -> dict[str, Any]:
         """A site's carbon intensity by hour, its load, and what starting later would have saved.
 
@@ -161,8 +175,10 @@ class LabCalls(Connection):
             start: Full UTC hour, ISO 8601.
             stop: Exclusive.
             duration_h: Length of the runs that could start later, in hours.
+            start_hour: Hour of the day (UTC) of their start; by default, now.
         """
-        query = {"site": site, "from": start, "to": stop, "duration_h": duration_h}
+        query: dict[str, Any] = {"site": site, "from": start, "to": stop}
+        query |= {"duration_h": duration_h, "start_hour": start_hour}
         return self._get("/v1/carbon/hours", query)
 
     def frontier(self, **filters: Any) -> dict[str, Any]:

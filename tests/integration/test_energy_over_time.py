@@ -186,7 +186,7 @@ async def test_a_site_is_shown_hour_by_hour_with_gaps_load_and_later_starts(api:
     await posted(api, "/v1/carbon/import", series("DE", hours_csv(*rows)))
     async with api.database.session_scope() as session:
         await fill(session)
-    query: dict[str, Any] = {**RANGE, "site": "hall", "duration_h": 1}
+    query: dict[str, Any] = {**RANGE, "site": "hall", "duration_h": 1, "start_hour": 12}
     shown = (await api.viewer.get("/v1/carbon/hours", params=query)).json()
     assert (shown["zone"], len(shown["hours"])) == ("DEU", 72)
     assert shown["gaps"] == [{"first": (NOON + 30 * HOUR).isoformat()[:19] + "Z", "hours": 2}]
@@ -200,9 +200,11 @@ async def test_a_site_is_shown_hour_by_hour_with_gaps_load_and_later_starts(api:
     assert shown["load_mean"]["value"] == pytest.approx(300.0)
     assert 100 < shown["mean"]["value"] < 300
     by_delay = {each["delay_h"]: each for each in shown["later"]}
-    assert by_delay[24]["saving_ratio"] == pytest.approx(0.0)
-    assert by_delay[12]["low"] == pytest.approx(-2.0)
-    assert by_delay[12]["high"] == pytest.approx(1 - 100 / 300)
+    assert shown["start_hour"] == 12
+    saved = by_delay[12]  # from noon to midnight, on three days
+    assert saved["saving_ratio"] == saved["low"] == saved["high"] == pytest.approx(2 / 3)
+    assert by_delay[6]["starts"] == 2  # one of them reaches into the gap
+    assert by_delay[6]["saving_ratio"] is None
     assert "no marginal intensities" in shown["marginal_reason"]
     assert "no forecast" in shown["forecast_reason"]
     nowhere = await api.viewer.get("/v1/carbon/hours", params={"site": "nowhere"})
@@ -225,7 +227,7 @@ async def test_a_project_and_a_user_have_an_account_of_what_the_caller_may_see(a
     assert text["change"]["difference_kwh"] == pytest.approx(4.8)
     assert text["change"]["is_larger_than_error"] is True
     assert (text["best"], text["attempts"]) == (None, 0)
-    assert "newest 50 ended runs" in text["best_reason"]
+    assert text["best_reason"] == "it was not asked for"
     await account(api.viewer, "projects", "secret", 404)
     assert (await account(api.admin, "projects", "secret"))["energy_kwh"]["value"] == (
         pytest.approx(1.2)
@@ -238,8 +240,9 @@ async def test_a_project_and_a_user_have_an_account_of_what_the_caller_may_see(a
 
 async def test_price_tags_failed_work_and_best_run_are_in_the_account(api: Api) -> None:
     await trained(api, name="a run")
-    response = await api.viewer.get("/v1/projects/text/account")
-    shown = response.json()
+    query = {"best": "true"}
+    shown = (await api.viewer.get("/v1/projects/text/account", params=query)).json()
+    assert "newest 50 ended runs" in shown["best_reason"]
     assert shown["attempts"] == 1
     assert shown["failed"]["it_energy_kwh"] == 0
     assert shown["failed"]["by_status"]["succeeded"] > 0

@@ -104,10 +104,20 @@ async def get_carbon_hours(
     duration_h: Annotated[
         int, Query(ge=1, le=72, description="Length of the runs that could start later, in hours.")
     ] = 4,
+    start_hour: Annotated[
+        int | None,
+        Query(ge=0, le=23, description="Hour of the day (UTC) of their start; by default, now."),
+    ] = None,
 ) -> CarbonHoursRead:
     """Recorded intensities with their sources and gaps, the IT energy metered at the site, and
     what starting runs later would have saved over the recorded hours. Covers at most 31 days.
     """
     return await carbon_hours.read(
-        session, resources.settings, site, start=start, stop=stop, duration_h=duration_h
+        session,
+        resources.settings,
+        site,
+        start=start,
+        stop=stop,
+        duration_h=duration_h,
+        start_hour=start_hour,
     )

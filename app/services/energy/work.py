@@ -32,14 +32,29 @@ DEFAULT_SPAN = timedelta(days=30)
 NEWEST = 50
 """Number of ended runs among which the best one is looked for."""
 
+NOT_ASKED = "it was not asked for"
 NO_SCORE = "none of the newest 50 ended runs has a score and a known energy"
 SMALLER_IS_BETTER = "of {metric}, less is better: a ratio to energy has no meaning"
 
 
 async def of_project(
-    session: Session, by: Principal, name: str, *, start: datetime | None, stop: datetime | None
+    session: Session,
+    by: Principal,
+    name: str,
+    *,
+    start: datetime | None,
+    stop: datetime | None,
+    best: bool = False,
 ) -> WorkRead:
     """What the runs of a project used.
+
+    Args:
+        session: Database session, only read.
+        by: The caller.
+        name: Name of the project.
+        start: Beginning of the first hour; 30 days before ``stop`` by default.
+        stop: End of the last hour; the end of the current hour by default.
+        best: Whether to look for the best run, which reads many price tags.
 
     Raises:
         ProjectNotFoundError: If there is no such project, or it is a private one of others.
@@ -47,11 +62,18 @@ async def of_project(
     """
     project = await access.require_project(session, by, name)
     selected = RunFilter(project=name)
-    return await _read(session, by, "project", project.id, project.name, selected, start, stop)
+    looked = selected if best else None
+    return await _read(session, by, "project", project.id, project.name, looked, start, stop)
 
 
 async def of_user(
-    session: Session, by: Principal, name: str, *, start: datetime | None, stop: datetime | None
+    session: Session,
+    by: Principal,
+    name: str,
+    *,
+    start: datetime | None,
+    stop: datetime | None,
+    best: bool = False,
 ) -> WorkRead:
     """What the runs of a user used, in the projects that the caller may see.
 
@@ -61,7 +83,8 @@ async def of_user(
     """
     user = await users.find(session, name)
     selected = RunFilter(user=user.name)
-    return await _read(session, by, "user", user.id, user.name, selected, start, stop)
+    looked = selected if best else None
+    return await _read(session, by, "user", user.id, user.name, looked, start, stop)
 
 
 async def _read(
@@ -70,7 +93,7 @@ async def _read(
     owner: Owner,
     owner_id: UUID,
     name: str,
-    selected: RunFilter,
+    selected: RunFilter | None,
     start: datetime | None,
     stop: datetime | None,
 ) -> WorkRead:
@@ -156,9 +179,11 @@ def _costs(ended: Iterable[Any]) -> list[WorkSum]:
 
 
 async def _best(
-    session: Session, by: Principal, selected: RunFilter
+    session: Session, by: Principal, selected: RunFilter | None
 ) -> tuple[BestRun | None, str | None]:
     """The run with the most quality per kWh among the newest, or why there is none."""
+    if selected is None:
+        return None, NOT_ASKED
     nothing = dict.fromkeys(("metric", "split", "task", "data"))
     read = await insights.frontier(
         session, by, selected, metric="it_energy_kwh", wanted=nothing, limit=NEWEST

@@ -36,6 +36,7 @@ async def show_carbon(
     first: Annotated[Filled[date], Query(alias="from")] = None,
     last: Annotated[Filled[date], Query(alias="to")] = None,
     duration_h: Annotated[int, Query(ge=1, le=72)] = 4,
+    start_hour: Annotated[Filled[int], Query(ge=0, le=23)] = None,
 ) -> Response:
     """A site's hours."""
     now = datetime.now(UTC)
@@ -52,6 +53,7 @@ async def show_carbon(
             start=chosen.start,
             stop=chosen.stop,
             duration_h=duration_h,
+            start_hour=start_hour,
         )
         shown["carbon"] = carbon_views.carbon(read)
     except (InvalidPeriodError, InvalidError, NotFoundError) as error:
@@ -65,5 +67,6 @@ async def show_carbon(
         period=chosen,
         durations=DURATIONS_H,
         duration_h=duration_h,
+        start_hour=start_hour,
         **shown,
     )

@@ -215,5 +215,7 @@ def closed_rows(budgets: Sequence[BudgetRead]) -> list[BudgetView]:
 
 def open_runs_text(known: int, unknown: int) -> str:
     """How many open runs an expectation has, in words."""
+    if not known:
+        return f"{counted(unknown, 'open run')} of unknown use" if unknown else "no open run"
     text = counted(known, "open run")
-    return text if not unknown else f"{text}, and {unknown:,} of unknown use that are not in it"
+    return text if not unknown else f"{text}, without {unknown:,} of unknown use"

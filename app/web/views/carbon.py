@@ -11,7 +11,7 @@ from app.web.views import plots
 from app.web.views.figures import FigureView, figure, unknown
 from app.web.views.plots import Path, Plot
 from pricetag.tag.figure import Figure, scaled
-from pricetag.tag.figures import column_unit, counted, difference
+from pricetag.tag.figures import column_unit, counted, percent
 
 HOUR = timedelta(hours=1)
 NOT_RECORDED = "not recorded: the annual figure stands for this hour"
@@ -156,9 +156,9 @@ def _best(read: CarbonHoursRead) -> str:
         return "Too few hours are recorded to say what starting later would have saved."
     best = max(known, key=lambda one: one.saving_ratio or 0.0)
     if (best.saving_ratio or 0.0) <= 0:
-        return "In these hours, no delay would have saved emissions on average."
+        return f"On these days, no delay from {read.start_hour}:00 UTC would have saved emissions."
     return (
-        f"In these hours, runs of {counted(read.duration_h, 'hour')} would have caused "
-        f"{difference(-(best.saving_ratio or 0.0))} emissions on average if they had started "
+        f"On these days, runs of {counted(read.duration_h, 'hour')} from {read.start_hour}:00 UTC "
+        f"would have caused {percent(best.saving_ratio or 0.0)} less emissions if they had started "
         f"{counted(best.delay_h, 'hour')} later."
     )

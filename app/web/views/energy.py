@@ -249,8 +249,14 @@ def over_time(read: EnergyOverTime) -> OverTimeView:
     totals = [bucket.total_kwh.value for bucket in read.buckets]
     unit = column_unit(totals, "kWh")
     name, size = unit
-    columns = [[part.value or 0.0 for part in bucket.parts_kwh] for bucket in read.buckets]
-    labels = [label(bucket.start, read.grain) for bucket in read.buckets]
+    by_start = {bucket.start: bucket for bucket in read.buckets}
+    starts = plots.buckets(read.start, read.stop, read.grain)
+    nothing = [0.0] * len(read.groups)
+    columns = [
+        [part.value or 0.0 for part in by_start[at].parts_kwh] if at in by_start else nothing
+        for at in starts
+    ]
+    labels = [label(at, read.grain) for at in starts]
     groups = [group.name for group in read.groups]
     colors = [_color(number, group) for number, group in enumerate(read.groups)]
     titles = [
@@ -268,10 +274,10 @@ def over_time(read: EnergyOverTime) -> OverTimeView:
             figure(bucket.total_kwh.model_dump(), shown=unit),
             [figure(part.model_dump(), shown=unit) for part in bucket.parts_kwh],
         )
-        for at, bucket in zip(labels, read.buckets, strict=True)
+        for at, bucket in ((label(one.start, read.grain), one) for one in read.buckets)
     ]
     return OverTimeView(
-        summary=_summary(read, labels, unit),
+        summary=_summary(read, [row.label for row in rows], unit),
         plot=Plot(
             plots.stacked(columns, titles, top, colors),
             [],

@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 WIDTH, HEIGHT = 1000.0, 100.0
 """Size of the plot's own coordinates."""
 
 TICKS = 4
-STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
+STEPS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.5, 10.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,21 @@ def _point(x: float, y: float, top: float) -> str:
 
 def _2(value: float) -> float:
     return round(value, 2)
+
+
+def buckets(start: datetime, stop: datetime, grain: str) -> list[datetime]:
+    """The beginnings of all hours, days or months (UTC) of a range."""
+    at = start.replace(minute=0, second=0, microsecond=0)
+    at = at if grain == "hour" else at.replace(hour=0)
+    at = at.replace(day=1) if grain == "month" else at
+    found = []
+    while at < stop:
+        found.append(at)
+        if grain == "month":
+            at = (at + timedelta(days=32)).replace(day=1)
+        else:
+            at += timedelta(hours=1) if grain == "hour" else timedelta(days=1)
+    return found
 
 
 def spread(labels: Sequence[str], most: int = 6) -> list[str]:

@@ -63,11 +63,14 @@ def work(read: WorkRead) -> WorkView:
     unit = column_unit(values, "kWh")
     name, size = unit
     labels = [label(point.start, read.grain) for point in read.points]
-    columns = [[value or 0.0] for value in values]
+    by_start = {point.start: point.energy_kwh.value or 0.0 for point in read.points}
+    starts = plots.buckets(read.start, read.stop, read.grain)
+    columns = [[by_start.get(at, 0.0)] for at in starts]
+    names = [label(at, read.grain) for at in starts]
     top = plots.top_of(max((value or 0.0 for value in values), default=0.0) / size) * size
     titles = [
         [f"{at}: {column_number(column[0] / size)} {name}"]
-        for at, column in zip(labels, columns, strict=True)
+        for at, column in zip(names, columns, strict=True)
     ]
     sums = [("Facility energy", read.facility_energy_kwh), ("Emissions (CO2e)", read.co2e_kg)]
     sums += [("Cost", cost) for cost in read.costs]
@@ -85,7 +88,7 @@ def work(read: WorkRead) -> WorkView:
             plots.stacked(columns, titles, top),
             [],
             plots.ticks(top / size),
-            plots.spread(labels, 5),
+            plots.spread(names, 5),
             name,
         ),
         rows=[

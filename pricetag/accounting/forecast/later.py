@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 HOUR = timedelta(hours=1)
-LEAST_STARTS = 24
-"""Number of recorded starts below which nothing is stated: less than a day."""
+LEAST_STARTS = 3
+"""Number of recorded starts below which nothing is stated."""
 
 TAIL = 0.025
 
@@ -19,7 +19,7 @@ class Later:
 
     Attributes:
         delay_h: Delay, in hours.
-        mean: Mean over all recorded starts; None with too few.
+        mean: Saving of all recorded starts together; None with too few.
         low: 2.5% quantile over them.
         high: 97.5% quantile.
         starts: Number of recorded starts.
@@ -33,27 +33,33 @@ class Later:
 
 
 def later(
-    g_per_kwh: Mapping[datetime, float], *, duration_h: int, delays_h: Sequence[int]
+    g_per_kwh: Mapping[datetime, float],
+    *,
+    duration_h: int,
+    start_hour: int,
+    delays_h: Sequence[int],
 ) -> list[Later]:
     """What runs of one length with steady power would have saved by starting later.
 
-    Each recorded hour is a start; those whose run, at once or delayed, reaches into a gap do not
-    count.
+    Each recorded day is a start at one hour of the day; those whose run, at once or delayed,
+    reaches into a gap do not count.
 
     Args:
-        g_per_kwh: Recorded intensities by the beginning of their hour.
+        g_per_kwh: Recorded intensities by the beginning of their hour, in UTC.
         duration_h: Length of the runs, in hours.
+        start_hour: Hour of the day (UTC) at which they would have started.
         delays_h: Delays, in hours.
     """
-    means = {hour: _mean(g_per_kwh, hour, duration_h) for hour in g_per_kwh}
+    starts = [hour for hour in sorted(g_per_kwh) if hour.hour == start_hour]
     result = []
     for delay_h in delays_h:
-        savings = []
-        for hour, at_once in means.items():
-            delayed = means.get(hour + delay_h * HOUR)
+        pairs = []
+        for start in starts:
+            at_once = _mean(g_per_kwh, start, duration_h)
+            delayed = _mean(g_per_kwh, start + delay_h * HOUR, duration_h)
             if at_once and delayed is not None:
-                savings.append(1 - delayed / at_once)
-        result.append(_later(delay_h, sorted(savings)))
+                pairs.append((at_once, delayed))
+        result.append(_later(delay_h, pairs))
     return result
 
 
@@ -63,11 +69,12 @@ def _mean(g_per_kwh: Mapping[datetime, float], start: datetime, duration_h: int)
     return sum(known) / duration_h if len(known) == duration_h else None
 
 
-def _later(delay_h: int, savings: Sequence[float]) -> Later:
-    number = len(savings)
+def _later(delay_h: int, pairs: Sequence[tuple[float, float]]) -> Later:
+    number = len(pairs)
     if number < LEAST_STARTS:
         return Later(delay_h, None, None, None, number)
+    savings = sorted(1 - delayed / at_once for at_once, delayed in pairs)
     tail = round(TAIL * (number - 1))
-    mean = sum(savings) / number
+    mean = 1 - sum(delayed for _, delayed in pairs) / sum(at_once for at_once, _ in pairs)
     low, high = savings[tail], savings[number - 1 - tail]
     return Later(delay_h, mean, min(low, mean), max(high, mean), number)
