@@ -14,10 +14,9 @@ from typing import Any, Literal, get_args
 Theme = Literal["light", "dark", "print"]
 THEMES: tuple[Theme, ...] = get_args(Theme)
 
-FONT = (
-    "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Liberation Sans',"
-    " 'DejaVu Sans', sans-serif"
-)
+FONT = "'Liberation Sans', Arial, Helvetica, sans-serif"
+"""Fonts with the widths that the renderer reckons with; their digits are equally wide."""
+
 FONT_SIZE = 11
 
 TOKENS: Mapping[Theme, Mapping[str, str]] = {
@@ -91,7 +90,7 @@ def config(theme: Theme) -> Mapping[str, Any]:
     return {
         "background": token["surface"],
         "font": FONT,
-        "padding": 8,
+        "padding": {"left": 8, "top": 8, "right": 14, "bottom": 8},
         "view": {"stroke": None},
         "range": {"category": list(SERIES[theme]), "symbol": list(MARKERS)},
         "axis": {

@@ -111,7 +111,9 @@ class VariantRead(Wire):
     label: str = Field(description="What it is, by the stage that made it.")
     stage: str = Field(description="Key of the stage that measured it.")
     is_baseline: bool = Field(description="Whether the others are compared with it.")
-    making_kwh: Quantity = Field(description="Energy of the stages that made it.")
+    making_kwh: Quantity = Field(
+        description="Energy of the stages that made it out of the baseline; 0 for the baseline."
+    )
     per_1000_inferences_kwh: Quantity = Field(description="Energy of 1,000 inferences.")
     score: float | None = Field(description="Its score; null if unknown.")
     score_change: float | None = Field(
@@ -122,6 +124,10 @@ class VariantRead(Wire):
         description="Inferences after which it has saved the energy of making it."
     )
     is_never: bool = Field(description="Whether its inference is not cheaper: it never does.")
+    total_kwh: Quantity | None = Field(
+        description="Energy of making it and of the requested number of `inferences`; null if none "
+        "was requested."
+    )
 
 
 class CompressionRead(Wire):

@@ -142,9 +142,23 @@ def _shown(kind: Evaluated, runs: int) -> ScoreKind:
 
 
 async def compressions(
-    session: Session, by: Principal, filters: RunFilter, *, limit: int
+    session: Session,
+    by: Principal,
+    filters: RunFilter,
+    *,
+    limit: int,
+    baseline: str | None = None,
+    inferences: int | None = None,
 ) -> CompressionLedger:
     """The ledger of the newest selected runs that measured variants of their model.
+
+    Args:
+        session: Database session, only read.
+        by: The caller.
+        filters: Filters of the runs.
+        limit: Maximum number of runs.
+        baseline: Label of the variant that the others are compared with; by default the first.
+        inferences: Number of inferences for which the energy is shown.
 
     Raises:
         NotFoundError: If the project or experiment does not exist, or is hidden from the caller.
@@ -152,7 +166,7 @@ async def compressions(
     tagged, is_whole = await _tags(session, by, filters, limit)
     items = []
     for run, view in tagged:
-        rows: Any = variant_rows(view)
+        rows: Any = variant_rows(view, baseline=baseline, inferences=inferences)
         if rows is not None:
             items.append(
                 CompressionRead(

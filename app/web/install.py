@@ -11,6 +11,8 @@ from app.web.pages import (
     admin,
     budgets,
     carbon,
+    compressions,
+    curves,
     docs,
     energy,
     frontier,
@@ -48,6 +50,8 @@ PAGES = (
     help,
     docs,
     frontier,
+    compressions,
+    curves,
 )
 """Modules of pages, each with its `router`; a new one is added here."""
 

@@ -443,7 +443,8 @@ def insights(facts: Facts) -> Iterator[Ask]:
         ("an experiment", of_experiment),
         ("a tag", of_tag),
     ):
-        frontier, ledger = [{**query, **score}], [query]
+        frontier = [{**query, **score}]
+        ledger = [query, {**query, "baseline": "after quantize", "inferences": 100_000}]
         yield Ask("getFrontier", f"frontier, {title}", "/v1/insights/frontier", queries=frontier)
         path = "/v1/insights/compressions"
         yield Ask("listCompressions", f"compressions, {title}", path, queries=ledger)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pricetag.accounting.quantity.quantity import weakest
 from pricetag.accounting.work.frontier import Outcome, frontier, spent_in_vain
 from pricetag.tag.evaluated import NO_SCORE, Evaluated, ScoredRun, why_not
-from pricetag.tag.figure import Figure
+from pricetag.tag.figure import Figure, scaled
 from pricetag.tag.matches import LOWER_IS_BETTER
 from pricetag.tag.ratios import Metric, figure_of
 from pricetag.tag.view import TagView
+
+if TYPE_CHECKING:
+    from pricetag.tag.variants import Variant
 
 NO_RUN = "no run with this score has a known cost"
 NO_RUNS = "there are no runs"
@@ -190,37 +193,76 @@ def _weakest(costs: Sequence[Figure]) -> str | None:
     return weakest(*sources) if sources else None  # type: ignore[arg-type]
 
 
-def variant_rows(tag: TagView) -> Mapping[str, Any] | None:
-    """The ledger of a run's compression; None if it measured fewer than two variants."""
+def variant_rows(
+    tag: TagView, *, baseline: str | None = None, inferences: int | None = None
+) -> Mapping[str, Any] | None:
+    """The ledger of a run's compression; None if it measured fewer than two variants.
+
+    Args:
+        tag: The run's price tag.
+        baseline: Label of the variant that the others are compared with; by default, and in runs
+            without it, the first.
+        inferences: Number of inferences for which the energy is shown; None for none.
+    """
+    from pricetag.tag import variants as measured
+
+    found = measured.variants(tag.document)
+    if len(found) < 2:
+        return None
+    base = next((variant for variant in found if variant.label == baseline), found[0])
+    score = measured.main_score(found)
+    metric = None if score is None else {"metric": score[1], "split": score[0] or None}
+    rows = [_variant_row(tag, base, variant, score, inferences) for variant in found]
+    return {"score": metric, "variants": rows}
+
+
+def _variant_row(
+    tag: TagView,
+    base: Variant,
+    variant: Variant,
+    score: tuple[str, str] | None,
+    inferences: int | None,
+) -> dict[str, Any]:
     from pricetag.tag import variants as measured
 
     document = tag.document
-    found = measured.variants(document)
-    if len(found) < 2:
-        return None
-    score = measured.main_score(found)
-    first = found[0]
-    baseline = None if score is None else first.scores.get(score)
-    rows = []
-    for variant in found:
-        paid = measured.break_even_inferences(document, first, variant)
-        own = None if score is None else variant.scores.get(score)
-        values = [None if each is None else each.value for each in (baseline, own)]
-        before, after = values
-        size = variant.metric(measured.SIZE)
-        rows.append(
-            {
-                "label": variant.label,
-                "stage": variant.stage,
-                "is_baseline": variant is first,
-                "making_kwh": measured.making_kwh(document, variant).as_dict(),
-                "per_1000_inferences_kwh": measured.inference_kwh(variant).as_dict(),
-                "score": after,
-                "score_change": None if before is None or after is None else after - before,
-                "size_bytes": None if size is None else size.value,
-                "break_even_inferences": paid.as_dict(),
-                "is_never": measured.is_never(paid),
-            }
-        )
-    metric = None if score is None else {"metric": score[1], "split": score[0] or None}
-    return {"score": metric, "variants": rows}
+    more = variant.made_by[len(base.made_by) :]
+    follows = variant.made_by[: len(base.made_by)] == base.made_by
+    own = variant if variant is base else replace(variant, made_by=more if follows else ())
+    making = measured.making_kwh(document, own)
+    each = measured.inference_kwh(variant)
+    paid = measured.break_even_inferences(document, base, own)
+    if not follows:
+        making = Figure.unknown("it was not made out of the baseline", "kWh")
+    elif variant is base:
+        making = Figure.exact(0.0, "kWh", each.source)
+    scores = [None if score is None else one.scores.get(score) for one in (base, variant)]
+    before, after = (None if one is None else one.value for one in scores)
+    size = variant.metric(measured.SIZE)
+    total = None if inferences is None else _for_inferences(making, each, inferences)
+    return {
+        "label": variant.label,
+        "stage": variant.stage,
+        "is_baseline": variant is base,
+        "making_kwh": making.as_dict(),
+        "per_1000_inferences_kwh": each.as_dict(),
+        "score": after,
+        "score_change": None if before is None or after is None else after - before,
+        "size_bytes": None if size is None else size.value,
+        "break_even_inferences": paid.as_dict(),
+        "is_never": measured.is_never(paid),
+        "total_kwh": None if total is None else total.as_dict(),
+    }
+
+
+def _for_inferences(making: Figure, per_1000: Figure, inferences: int) -> Figure:
+    """Energy of making a variant and of a number of inferences, by the ends of both intervals."""
+    use = scaled(per_1000, inferences / 1000, "kWh")
+    for part in (making, use):
+        if part.value is None:
+            return part
+    low, high = (
+        _or(getattr(making, end), making) + _or(getattr(use, end), use) for end in ("low", "high")
+    )
+    value = (making.value or 0.0) + (use.value or 0.0)
+    return Figure(value, low, high, "kWh", _weakest([making, use]))

@@ -199,6 +199,8 @@ PAGES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "show_verify": ({}, {}),
     "check_document": ({}, {"files": {"file": "x"}}),
     "show_hash": ({"sha256": "{hash}"}, {}),
+    "show_compressions": ({}, {}),
+    "show_curves": ({}, {}),
     "show_account": ({}, {}),
     "show_keys": ({}, {}),
     "end_session": ({"session_id": "{session}"}, {}),

@@ -67,6 +67,24 @@ async def sweep(session: Session, project: str = "sweep", **values: Any) -> list
     return [*made, failed]
 
 
+async def trials(session: Session, project: str = "trials", **values: Any) -> list[UUID]:
+    """Six trials of two methods: the dearer one of `method:b` has the better scores."""
+    made = [
+        await scored_run(
+            session,
+            accuracy,
+            gpu_w=gpu_w,
+            name=f"{method} {number}",
+            tags=[f"method:{method}"],
+            **values,
+        )
+        for method, gpu_w, best in (("a", 50.0, 0.80), ("b", 150.0, 0.84))
+        for number, accuracy in enumerate(best - 0.01 * n for n in range(6))
+    ]
+    await moved(session, made, project)
+    return made
+
+
 async def compressed_run(session: Session, **values: Any) -> UUID:
     """A run that measured its model, quantized it, and measured it again."""
     run = await make_run(session, **values)

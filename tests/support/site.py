@@ -38,6 +38,8 @@ PAGES = (
     "/runs",
     "/runs?status=failed&sort=name&created_after=2026-03-01T00:00Z",
     "/insights/frontier",
+    "/insights/compressions?inferences=100000",
+    "/insights/curves?project=trials&method=method:a&method=method:b&budget=1",
     "/insights/frontier?by=tag:method&log=cost&project=sweep",
     "/runs/{run}",
     "/runs/{run}?version=1&from_s=2&to_s=9#power",
@@ -124,6 +126,7 @@ async def _fill(session: Session) -> tuple[str, str]:
         run_id = await finished_run(session, created_by=admin.id, name=name.strip())
         first = first or run_id
     await insights.sweep(session, created_by=admin.id)
+    await insights.trials(session, created_by=admin.id)
     await insights.moved(
         session, [await insights.compressed_run(session, created_by=admin.id)], "sweep"
     )

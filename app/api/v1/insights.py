@@ -84,13 +84,29 @@ async def get_frontier(
     responses=problems(404),
 )
 async def list_compressions(
-    session: CurrentSession, caller: Caller, filters: Filters, limit: Newest = 100
+    session: CurrentSession,
+    caller: Caller,
+    filters: Filters,
+    baseline: Annotated[
+        StoredName | None,
+        Query(
+            description="Label of the variant that the others are compared with; by default, and "
+            "in runs without it, the first."
+        ),
+    ] = None,
+    inferences: Annotated[
+        int | None,
+        Query(ge=1, le=10**15, description="Number of inferences for `total_kwh`."),
+    ] = None,
+    limit: Newest = 100,
 ) -> CompressionLedger:
     """Lists the selected runs that measured several variants of their model: for each variant the
     energy of making it, of 1,000 inferences, the change of its score, and the number of
     inferences after which it has paid back its making.
     """
-    return await insights.compressions(session, caller, filters, limit=limit)
+    return await insights.compressions(
+        session, caller, filters, limit=limit, baseline=baseline, inferences=inferences
+    )
 
 
 @router.get(

@@ -1,0 +1,134 @@
+"""The pages of compressions and expected validation: what the API returns, with all its state."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from tests.support.api import Api, problem
+from tests.support.insights import compressed_run, moved, sweep, trials
+
+HTML = {"Accept": "text/html"}
+
+
+async def page(api: Api, path: str, **query: Any) -> str:
+    response = await api.viewer.get(path, params=query, headers=HTML)
+    assert response.status_code == 200, response.text
+    return response.text
+
+
+async def chart_of(api: Api, text: str) -> dict[str, Any]:
+    """The document of the page's chart."""
+    spec = re.search(r'href="[./]*v1/charts/([0-9a-f]{64})\.json"', text)
+    assert spec is not None
+    made: dict[str, Any] = (await api.viewer.get(f"/v1/charts/{spec[1]}.json")).json()
+    return made
+
+
+async def compressed(api: Api) -> str:
+    async with api.database.session_scope() as session:
+        run_id = await compressed_run(session)
+        await moved(session, [run_id], "small")
+    return str(run_id)
+
+
+async def ledger(api: Api, **query: Any) -> list[dict[str, Any]]:
+    response = await api.viewer.get("/v1/insights/compressions", params=query)
+    assert response.status_code == 200, response.text
+    [item] = response.json()["items"]
+    variants: list[dict[str, Any]] = item["variants"]
+    return variants
+
+
+async def test_the_ledger_counts_making_and_use(api: Api) -> None:
+    await compressed(api)
+    first, second = await ledger(api, inferences=100_000)
+    assert (first["is_baseline"], first["making_kwh"]["value"]) == (True, 0.0)
+    each = second["per_1000_inferences_kwh"]
+    making = second["making_kwh"]
+    for end in ("value", "low", "high"):
+        assert second["total_kwh"][end] == pytest.approx(making[end] + 100 * each[end])
+    paid = second["break_even_inferences"]["value"]
+    saved = (first["per_1000_inferences_kwh"]["value"] - each["value"]) / 1000
+    assert paid == pytest.approx(making["value"] / saved)
+    assert (await ledger(api))[1]["total_kwh"] is None
+
+
+async def test_another_baseline_reverses_the_ledger(api: Api) -> None:
+    await compressed(api)
+    first, second = await ledger(api, baseline="after quantize")
+    assert (first["is_baseline"], second["is_baseline"]) == (False, True)
+    assert first["making_kwh"]["value"] is None
+    assert first["making_kwh"]["reason"] == "it was not made out of the baseline"
+    assert second["making_kwh"]["value"] == 0.0
+    assert first["score_change"] == pytest.approx(0.003)
+    assert first["break_even_inferences"]["value"] is None
+    usual = await ledger(api)
+    assert await ledger(api, baseline="no such variant") == usual
+
+
+async def test_the_page_of_compressions_draws_a_run_and_its_crossing(api: Api) -> None:
+    run_id = await compressed(api)
+    text = await page(api, "/insights/compressions", inferences=2000, run=run_id)
+    [_, quantized] = await ledger(api, inferences=2000)
+    paid = quantized["break_even_inferences"]
+    assert f'<data value="{paid["value"]}">' in text
+    assert f'<data value="{quantized["total_kwh"]["value"]}">' in text
+    made = await chart_of(api, text)
+    [crossing] = made["datasets"]["crossings"]
+    assert (crossing["at"], crossing["low"]) == (paid["value"], paid["low"])
+    assert made["datasets"]["expected"] == [{"at": 2000.0, "text": "expected"}]
+    assert made["usermeta"]["projects"] == ["small"]
+    assert "No run has measured two variants" not in text
+    other = await page(api, "/insights/compressions", baseline="after quantize")
+    assert "No chart: the energy" in other
+
+
+async def test_curves_never_go_past_the_trials_that_were_made(api: Api) -> None:
+    async with api.database.session_scope() as session:
+        await trials(session)
+    query = {"project": "trials", "method": ["method:a", "method:b", "method:c"]}
+    response = await api.viewer.get("/v1/insights/expected-validation", params=query)
+    read = response.json()
+    first, second, third = read["methods"]
+    assert [method["name"] for method in read["methods"]] == ["method:a", "method:b", "method:c"]
+    assert [point["trials"] for point in first["points"]] == [1, 2, 3, 4, 5, 6]
+    assert first["points"][0]["expected"] == pytest.approx(0.775)  # the mean of one trial
+    last = second["points"][-1]
+    assert (last["expected"], last["low"], last["high"]) == pytest.approx((0.84, 0.84, 0.84))
+    mean = second["mean_cost"]["value"]
+    assert last["cost"] == pytest.approx(6 * mean)
+    assert (third["points"], third["trials"]) == ([], 0)
+    assert third["reason"] == "needs 5 runs with this score, and has 0"
+    biased = await api.viewer.get(
+        "/v1/insights/expected-validation", params={**query, "with_replacement": True}
+    )
+    assert biased.json()["methods"][1]["points"][-1]["expected"] < 0.84
+    text = await page(
+        api, "/insights/curves", project="trials", method=["method:a", "method:b"], budget=0.001
+    )
+    made = await chart_of(api, text)
+    assert len(made["datasets"]["drawn"]) == 12
+    assert made["datasets"]["budget"][0]["at"] == pytest.approx(1.0)  # in Wh, the axis' unit
+    assert f'<data value="{mean}">' in text
+
+
+async def test_failed_trials_cost_too(api: Api) -> None:
+    async with api.database.session_scope() as session:
+        await sweep(session, "sweep")
+    query = {"project": "sweep", "metric": "duration_s"}
+    response = await api.viewer.get("/v1/insights/expected-validation", params=query)
+    [method] = response.json()["methods"]
+    assert (method["trials"], method["unscored"]) == (6, 1)
+    assert method["mean_cost"]["value"] == pytest.approx(7 * 10.0 / 6)
+    text = await page(api, "/insights/curves", **query)
+    assert (await chart_of(api, text))["layer"][0]["encoding"]["x"]["axis"]["title"] == "Time (h)"
+
+
+async def test_pages_without_runs_say_what_is_missing(api: Api) -> None:
+    assert "No run has measured two variants" in await page(api, "/insights/compressions")
+    assert "No ended run to show" in await page(api, "/insights/curves")
+    for path in ("compressions?inferences=0", "curves?budget=-1", "curves?metric=joy"):
+        problem(await api.viewer.get(f"/insights/{path}"), 422, "invalid-request")
