@@ -48,6 +48,7 @@ from app.services.principals import Principal
 from app.services.runs import posting
 from app.settings import Settings
 from models import Project, Run, Token, User
+from tests.support import site_live
 from tests.support.api import finished_run, run_body, running_run
 
 Target = Literal["private", "open"]
@@ -235,6 +236,7 @@ async def access_lab(database: Database, data_dir: Path) -> AsyncIterator[Lab]:
             await sites.create(session, SiteCreate(name="berlin"), people["admin"])
             things = {target: await _things(session, people, target) for target in TARGETS}
             await posting.create(session, people["member"], run_body(project="elsewhere"), None)
+            await site_live.register(session)
             secrets = await _secrets(session, people, "elsewhere")
 
         @asynccontextmanager

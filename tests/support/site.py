@@ -27,6 +27,7 @@ from tests.support.api import finished_run, make_token, running_run
 from tests.support.executions import GPU
 from tests.support.site_admin import ADMIN_PAGES, fill_admin
 from tests.support.site_energy import ENERGY_NAMES, ENERGY_PAGES, fill_energy
+from tests.support.site_live import fill_live
 
 Result = TypeVar("Result")
 
@@ -35,6 +36,9 @@ PAGES = (
     "/?by=node",
     "/power",
     "/power?sort=watts&use=idle&q=h200",
+    "/queue",
+    "/nodes",
+    "/nodes/node?period=24h",
     "/runs",
     "/runs?status=failed&sort=name&created_after=2026-03-01T00:00Z",
     "/insights/frontier",
@@ -131,6 +135,7 @@ async def _fill(session: Session) -> tuple[str, str]:
         session, [await insights.compressed_run(session, created_by=admin.id)], "sweep"
     )
     await running_run(session, 5, created_by=admin.id)
+    await fill_live(session, NAMES, admin.id)
     await fill_admin(session, admin.name, NAMES)
     await fill_energy(session, admin.name, NAMES)
     begun = await web_sessions.begin(session, admin, "link", browser="Chromium")

@@ -1,0 +1,110 @@
+"""Worker machines: state, meters, idle power, and the energy account of each."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from fastapi import Path, Query, Request, Response
+
+from app.api.access import READ
+from app.api.deps import Caller, CurrentSession
+from app.db import Session
+from app.schemas.common import PathName
+from app.schemas.energy import EnergyAccount, EnergyBy
+from app.schemas.nodes import NodeRead
+from app.services import nodes
+from app.services.energy.account import NodeNotFoundError, energy_account
+from app.services.principals import Principal
+from app.web.links import stream_url
+from app.web.rendering import page_router, render, section
+from app.web.views import nodes as node_views
+from app.web.views.periods import Named, Period, period
+
+router = page_router()
+NodeName = Annotated[PathName, Path(description="Name of the node.")]
+Chosen = Annotated[Literal["24h", "7d", "30d"], Query(alias="period")]
+NAMES: tuple[Named, ...] = ("24h", "7d", "30d")
+OF_NODES = section("show_nodes")
+
+
+@router.get("/nodes", dependencies=[READ])
+async def show_nodes(
+    request: Request, session: CurrentSession, caller: Caller, chosen: Chosen = "7d"
+) -> Response:
+    """All nodes."""
+    span = _span(chosen)
+    read = await nodes.list_nodes(session, caller)
+    account = await _account(session, caller, span, "node", None)
+    return render(
+        request,
+        "nodes.html",
+        rows=node_views.rows(read.items, account),
+        span=span,
+        at=datetime.now(UTC),
+        stream=stream_url(request),
+    )
+
+
+@router.get("/nodes/{node_name}", dependencies=[READ], openapi_extra=OF_NODES)
+async def show_node(
+    request: Request,
+    session: CurrentSession,
+    caller: Caller,
+    node_name: NodeName,
+    chosen: Chosen = "7d",
+) -> Response:
+    """One node."""
+    span = _span(chosen)
+    node = await _node(session, caller, node_name)
+    hours = await _account(session, caller, span, "hour", node.name)
+    account = await _account(session, caller, span, "component", node.name)
+    return render(
+        request,
+        "node.html",
+        node=node,
+        state=node_views.state(node),
+        devices=node_views.devices(node),
+        limits=node_views.limits(node),
+        meters=node_views.meters(node),
+        idle=node_views.idle(node),
+        strip=node_views.strip(hours),
+        total=node_views.total(account),
+        components=node_views.components(account),
+        span=span,
+        at=datetime.now(UTC),
+        stream=stream_url(request),
+    )
+
+
+@router.get("/nodes/{node_name}/energy.csv", dependencies=[READ], openapi_extra=OF_NODES)
+async def download_node(
+    session: CurrentSession, caller: Caller, node_name: NodeName, chosen: Chosen = "7d"
+) -> Response:
+    """The hours of a node as CSV."""
+    hours = await _account(session, caller, _span(chosen), "hour", node_name)
+    headers = {"Content-Disposition": 'attachment; filename="node-energy.csv"'}
+    return Response(node_views.as_csv(hours), media_type="text/csv", headers=headers)
+
+
+def _span(chosen: Named) -> Period:
+    return period(chosen, None, None, datetime.now(UTC), "7d", NAMES)
+
+
+async def _account(
+    session: Session, caller: Principal, span: Period, by: EnergyBy, node: str | None
+) -> EnergyAccount:
+    text = await energy_account(session, caller, start=span.start, stop=span.stop, by=by, node=node)
+    return EnergyAccount.model_validate_json(text)
+
+
+async def _node(session: Session, caller: Principal, name: str) -> NodeRead:
+    """The node with a name.
+
+    Raises:
+        NodeNotFoundError: If no node has registered with this name.
+    """
+    for node in (await nodes.list_nodes(session, caller)).items:
+        if node.name == name:
+            return node
+    raise NodeNotFoundError(f"Node '{name}' not found: it has never registered.", field="name")

@@ -1,0 +1,41 @@
+"""The queue: what waits in each pool, why, and when it is expected to start."""
+
+from __future__ import annotations
+
+from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
+
+from app.api.access import READ, author
+from app.api.deps import Caller, CurrentSession, RunId
+from app.services import pool_queue
+from app.services.runs import changing
+from app.web.links import rel, stream_url
+from app.web.rendering import page_router, render, section
+from app.web.views import queue as queue_views
+
+router = page_router()
+
+
+@router.get("/queue", dependencies=[READ])
+async def show_queue(request: Request, session: CurrentSession, caller: Caller) -> Response:
+    """The queue of every pool."""
+    read = await pool_queue.read(session, caller)
+    return render(
+        request,
+        "queue.html",
+        queue=queue_views.queue(read, caller),
+        stream=stream_url(request),
+    )
+
+
+@router.post(
+    "/queue/{run_id}/cancel",
+    dependencies=[author("cancel runs")],
+    openapi_extra=section("show_queue"),
+)
+async def cancel_waiting(
+    request: Request, session: CurrentSession, caller: Caller, run_id: RunId
+) -> Response:
+    """Cancels a run that waits."""
+    await changing.cancel(session, caller, run_id)
+    return RedirectResponse(rel(request, "show_queue"), 303)
