@@ -15,7 +15,16 @@ from app.db import Session
 from app.schemas.queue import WaitingRun
 from app.schemas.quotes import StoredQuoteRead
 from app.schemas.runs import RunRead
-from app.services import access, pool_queue, quotes, repricing, series, verification, windows
+from app.services import (
+    access,
+    charts,
+    pool_queue,
+    quotes,
+    repricing,
+    series,
+    verification,
+    windows,
+)
 from app.services.billing import issuing
 from app.services.errors import PricetagError, PriceTagNotFoundError
 from app.services.principals import Principal
@@ -24,7 +33,8 @@ from app.web import links
 from app.web.forms import Filled
 from app.web.rendering import page_router, render, section
 from app.web.views import run as views
-from app.web.views import run_bill, run_copy, run_sections
+from app.web.views import run_bill, run_charts, run_copy, run_sections
+from app.web.views.charts import chart_view
 from pricetag.tag.view import TagView
 
 router = page_router()
@@ -54,6 +64,8 @@ async def show_run(
     stored = (await repricing.versions(session, run_id)).items if tag else []
     quote = await _quote(session, caller, run_id)
     part = _Window(session, run_id, attempt, from_s, to_s)
+    waterfalls = run_charts.waterfalls(tag.shown, run.project) if tag else []
+    await charts.keep(session, waterfalls)
     return render(
         request,
         "run.html",
@@ -66,6 +78,7 @@ async def show_run(
         no_tag=no_tag,
         waiting=await _waiting(session, caller, run),
         part=await part.view(),
+        waterfalls=[chart_view(chart, id=f"waterfall-{n}") for n, chart in enumerate(waterfalls)],
         **_tag_views(tag, run),
         **_sources(request, run_id),
     )

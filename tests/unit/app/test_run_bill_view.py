@@ -9,6 +9,7 @@ import pytest
 from app.web.views import run_copy, run_sections
 from app.web.views.figures import FigureView
 from app.web.views.run_bill import OUTSIDE, BillView, bill
+from app.web.views.run_charts import waterfalls
 from pricetag.tag.figures import interval_text, with_unit
 from pricetag.tag.view import TagView
 from tests.support.golden import NAMES, content
@@ -174,3 +175,17 @@ def test_sections_of_reports_are_those_of_the_page() -> None:
     assert run_sections.scores(tag) is not None
     bare = TagView.read(tag_of(unmetered_run()))
     assert run_sections.measured_models(bare) is None
+
+
+def test_waterfalls_add_up_to_the_energy() -> None:
+    tag = TagView.read(tag_of(compressed_run()))
+    by_stage, by_component = waterfalls(tag, "text")
+    for chart in (by_stage, by_component):
+        *parts, total = chart.rows
+        amounts = [float(row["amount"] or 0) for row in parts]
+        assert sum(amounts) == pytest.approx(total["amount"])
+        assert total["label"] == "IT energy"
+        assert chart.projects == {"text"}
+        assert "used the most" in chart.summary
+    assert [row["label"] for row in by_stage.rows][:2] == ["1: train stage", f"1: {OUTSIDE}"]
+    assert waterfalls(TagView.read(tag_of(unmetered_run())), "text") == []
