@@ -59,7 +59,7 @@ async def test_loss_and_quality_are_on_the_same_time_axis(context: NewContext, s
     assert boxes[1] is not None
     assert abs(boxes[0]["x"] - boxes[1]["x"]) < 1
     assert abs(boxes[0]["width"] - boxes[1]["width"]) < 1
-    await page.get_by_text("Data as table").first.click()
+    await page.locator("#power-table summary").click()
     rows = page.locator("#power-table tbody tr")
     assert await rows.count() > 10
 
