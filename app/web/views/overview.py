@@ -148,7 +148,7 @@ def overview(read: OverviewRead) -> Overview:
         power=power_sum(read.power),
         nodes=[(node.node, power_sum(node)) for node in read.power.nodes],
         use=use,
-        month=_headline(use),
+        month=headline(use),
         budgets=[_budget(outlook) for outlook in read.budgets],
         running=[_running(run) for run in read.running],
         failures=[_failed(run) for run in read.failures],
@@ -159,7 +159,7 @@ def overview(read: OverviewRead) -> Overview:
     )
 
 
-def _headline(rows: Sequence[UseRow]) -> UseRow:
+def headline(rows: Sequence[UseRow]) -> UseRow:
     """The cost of this month; its energy where no cost is known."""
     costs = [row for row in rows if row.label.startswith(LABELS["cost"])]
     known = [row for row in costs if row.month.value is not None]
