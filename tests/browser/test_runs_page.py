@@ -1,0 +1,70 @@
+"""The table of runs in a real browser: parts exchanged in place, keys, and without script."""
+
+from __future__ import annotations
+
+from playwright.async_api import expect
+
+from tests.browser.conftest import NewContext
+from tests.support.site import Site
+
+
+async def test_filters_change_the_page_in_place_and_the_address_holds_them(
+    context: NewContext, site: Site
+) -> None:
+    page = await (await context()).new_page()
+    await page.goto("/runs")
+    await page.evaluate("window.stays = true")
+    search = page.get_by_label("Name or tag", exact=True)
+    await search.fill("bert-base")
+    await search.press("Enter")
+    await expect(page.locator("#results tbody tr")).to_have_count(1)
+    assert await page.evaluate("window.stays") is True
+    assert "q=bert-base" in page.url
+    assert await page.evaluate("document.activeElement.id") == "filter-q"
+    await expect(page.locator("#announcements")).to_have_text("1 run")
+    await expect(page.get_by_role("link", name="bert-base, baseline")).to_be_visible()
+    await page.goto(page.url)  # as a colleague opens it
+    await expect(page.locator("#results tbody tr")).to_have_count(1)
+    await page.get_by_label("Posted after").evaluate(
+        "field => field.closest('details').open = true"
+    )
+    await page.get_by_label("Posted after").fill("yesterday")
+    await page.get_by_label("Posted after").press("Enter")
+    await expect(page.locator("#error-created_after")).to_be_visible()
+    await expect(search).to_have_value("bert-base")
+
+
+async def test_rows_are_selected_by_key_and_stay_selected_when_figures_are_renewed(
+    context: NewContext, site: Site
+) -> None:
+    page = await (await context()).new_page()
+    await page.goto("/runs")
+    await page.keyboard.press("j")
+    await page.keyboard.press("x")
+    box = page.locator("#results tbody tr").first.get_by_role("checkbox")
+    await expect(box).to_be_checked()
+    focus = "document.activeElement.closest('tr').id"
+    row = await page.evaluate(focus)
+    async with page.expect_response("**/runs?*since=*"):
+        await page.evaluate(
+            "document.getElementById('refresh').dispatchEvent(new Event('refresh'))"
+        )
+    await expect(box).to_be_checked()
+    assert await page.evaluate(focus) == row
+
+
+async def test_columns_are_chosen_and_runs_exported_without_script(
+    context: NewContext, site: Site
+) -> None:
+    page = await (await context(java_script_enabled=False)).new_page()
+    await page.goto("/runs")
+    await page.locator("#columns summary").click()
+    await page.get_by_role("checkbox", name="Tags").check()
+    await page.get_by_role("button", name="Show these columns").click()
+    await expect(page.get_by_role("columnheader", name="Tags")).to_be_visible()
+    await page.get_by_role("button", name="Move Tags to the left").click()
+    assert page.url.endswith("#columns")
+    assert "tags%2Chardware" in page.url
+    await page.locator("#results tbody tr").nth(1).get_by_role("checkbox").check()
+    await page.get_by_role("button", name="Markdown").click()
+    await expect(page.locator("body")).to_contain_text("| Run |")
