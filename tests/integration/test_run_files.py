@@ -363,7 +363,7 @@ async def test_the_page_verifies_what_is_pasted_or_chosen(committed_api: Api) ->
     page = await committed_api.viewer.get(f"/verify/{sha256[1]}", headers=HTML)
     assert "<h1>Verified</h1>" in page.text
     assert "&lt;img src=x" in page.text
-    files = {"text": (None, ""), "file": ("tag.json", tag.encode())}
+    files: dict[str, Any] = {"text": (None, ""), "file": ("tag.json", tag.encode())}
     chosen = await committed_api.viewer.post("/verify", files=files, headers=form)
     assert chosen.status_code == 200
     assert "The document is the one that was issued here" in chosen.text
@@ -374,6 +374,6 @@ async def test_the_page_verifies_what_is_pasted_or_chosen(committed_api: Api) ->
         answer = await committed_api.viewer.get(path, headers=HTML)
         assert answer.status_code == status
         assert words in answer.text
-    nothing = {"text": (None, ""), "file": ("", b"")}
+    nothing: dict[str, Any] = {"text": (None, ""), "file": ("", b"")}
     empty = await committed_api.viewer.post("/verify", files=nothing, headers=form)
     assert empty.status_code == 422
