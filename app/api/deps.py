@@ -207,9 +207,6 @@ Cursor = Annotated[
         max_length=1000, description="`next_cursor` of the previous page; omit for the first page."
     ),
 ]
-BestRunAsked = Annotated[
-    bool, Query(description="Look for the best run among the newest 50, which takes longer.")
-]
 FromHour = Annotated[
     Moment | None,
     Query(alias="from", description="First hour (UTC); by default some days before `to`."),

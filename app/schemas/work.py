@@ -33,15 +33,16 @@ class WorkSum(Wire):
 
 
 class BestRun(Wire):
-    """The run with the most quality for its energy."""
+    """The run with the least energy for its score."""
 
     run_id: RunId
     name: RunName
     metric: str = Field(description="Name of the score.", examples=["accuracy"])
     split: str | None = Field(description="Data split of the score; null without one.")
-    quality: float = Field(description="The score.")
+    score: float = Field(description="The score.")
     it_energy_kwh: Quantity = Field(description="IT energy of all its attempts.")
-    quality_per_kwh: float = Field(description="Score / IT energy, per kWh.")
+    kwh_per_score: Quantity = Field(description="IT energy divided by the score.")
+    runs: int = Field(description="Number of runs with this score that were compared.")
 
 
 class WorkRead(Wire):
@@ -65,7 +66,6 @@ class WorkRead(Wire):
     costs: list[WorkSum] = Field(description="Cost of their price tags, one a currency.")
     failed: FailedFigures = Field(description="Energy of attempts that led to no result.")
     best: BestRun | None = Field(
-        description="The best one among the newest 50 ended runs; null without one, or if it was "
-        "not asked for."
+        description="The best one among the newest 50 succeeded runs; null without one."
     )
     best_reason: str | None = Field(description="Why there is none; null if there is one.")

@@ -127,12 +127,11 @@ async def read(
 
 async def _load(session: Session, site: str | None, hours: Range) -> dict[datetime, float]:
     """IT energy of the site in each hour, kWh."""
-    names = {site, None} if site in (None, DEFAULT_SITE) else {site}
+    is_default = site in (None, DEFAULT_SITE)
+    places = {"", DEFAULT_SITE} if is_default else {str(site)}
     load: dict[datetime, float] = {}
-    if site in (None, DEFAULT_SITE):
-        names.add(DEFAULT_SITE)
-    for row in await energy_rows.sums_over_time(session, "site", "hour", hours):
-        if row.site in names:
+    for row in await energy_rows.sums_over_time(session, "site", "hour", hours, sorted(places)):
+        if row.place is not None:
             load[row.start] = load.get(row.start, 0.0) + joules_to_kwh(row.total_j)
     return load
 

@@ -22,7 +22,7 @@ from app.schemas.emissions import (
     EmissionSite,
     EmissionsRead,
 )
-from app.services.energy.account import quantity
+from app.services.energy.account import quantity, total_entry
 from app.services.energy.ranges import hours_of
 from app.services.factors import monthly
 from app.services.factors.monthly import SiteFactors
@@ -60,7 +60,7 @@ async def read(
     hours = Range(span.start, span.stop, None, now)
     by_site: dict[str | None, dict[datetime, list[Entry]]] = defaultdict(lambda: defaultdict(list))
     for row in await rows.sums_over_time(session, "site", "month", hours):
-        by_site[row.site][row.start].append(Entry._make(row[4:-1]))
+        by_site[row.place or None][row.start].append(total_entry(row))
     sites = []
     for site in sorted(by_site, key=lambda name: (name is None, name or "")):
         sites.append(await _site(session, settings, site, by_site[site], hours))

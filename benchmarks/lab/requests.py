@@ -122,14 +122,8 @@ def accounts(facts: Facts) -> Iterator[Ask]:
         yield Ask("getEmissions", f"emissions of a {length}", emissions, queries=queries)
         project = f"/v1/projects/{facts.active}/account"
         yield Ask("getProjectAccount", f"a project's {length}", project, queries=queries)
-        best = [{**query, "best": "true"} for query in queries[:1]]
-        title = f"a project's {length} with its best run"
-        yield Ask("getProjectAccount", title, project, 1000.0, queries=best)
         user = f"/v1/users/{facts['user']}/account"
         yield Ask("getUserAccount", f"a user's {length}", user, queries=queries)
-        yield Ask(
-            "getUserAccount", f"a user's {length} with a best run", user, 1000.0, queries=best
-        )
     hours: list[Query] = [
         {
             "site": "berlin",

@@ -132,7 +132,6 @@ class LabCalls(Connection):
         *,
         start: str | None = None,
         stop: str | None = None,
-        best: bool = False,
     ) -> dict[str, Any]:
         """What a project used: totals, trend, failed work, best run; the last 30 days if not said.
 
@@ -140,11 +139,9 @@ class LabCalls(Connection):
             project: Name of the project.
             start: Full UTC hour, ISO 8601.
             stop: Exclusive.
-            best: Look for the run with the most quality for its energy, too.
         """
         path = f"/v1/projects/{path_segment(project)}/account"
-        query = {"from": start, "to": stop, "best": "true" if best else None}
-        return self._get(path, query)
+        return self._get(path, {"from": start, "to": stop})
 
     def user_account(
         self,
@@ -152,12 +149,10 @@ class LabCalls(Connection):
         *,
         start: str | None = None,
         stop: str | None = None,
-        best: bool = False,
     ) -> dict[str, Any]:
         """The same of a user, over the runs that the caller may see."""
         path = f"/v1/users/{path_segment(user)}/account"
-        query = {"from": start, "to": stop, "best": "true" if best else None}
-        return self._get(path, query)
+        return self._get(path, {"from": start, "to": stop})
 
     def carbon_hours(
         self,

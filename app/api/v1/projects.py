@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path
 
 from app.api.access import OWNER, SEE_PROJECT, rule
 from app.api.body import validated
-from app.api.deps import BestRunAsked, Body, Caller, CurrentSession, FromHour, ToHour
+from app.api.deps import Body, Caller, CurrentSession, FromHour, ToHour
 from app.api.openapi import request_body
 from app.api.v1.examples import MEMBER, PROJECT_CHANGE
 from app.api.v1.responses import BODY, problems
@@ -49,13 +49,12 @@ async def get_project_account(
     project: ProjectName,
     start: FromHour = None,
     stop: ToHour = None,
-    best: BestRunAsked = False,
 ) -> WorkRead:
     """Energy charged to its runs with the trend and the change against the period before, sums of
-    the price tags of ended attempts, failed work, and the best run for its energy if asked for.
+    the price tags of ended attempts, failed work, and the run with the best score for its energy.
     Covers the last 30 days by default.
     """
-    return await work.of_project(session, caller, project, start=start, stop=stop, best=best)
+    return await work.of_project(session, caller, project, start=start, stop=stop)
 
 
 @router.patch(

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path
 
 from app.api.access import ME, READ, USERS, rule
 from app.api.body import validated
-from app.api.deps import BestRunAsked, Body, Caller, CurrentSession, Cursor, FromHour, Limit, ToHour
+from app.api.deps import Body, Caller, CurrentSession, Cursor, FromHour, Limit, ToHour
 from app.api.openapi import request_body
 from app.api.v1.examples import USER, USER_CHANGE, USER_TOKEN
 from app.api.v1.responses import BODY, problems
@@ -63,10 +63,9 @@ async def get_user_account(
     user: Annotated[PathName, Path(description="Name or ID of the user.")],
     start: FromHour = None,
     stop: ToHour = None,
-    best: BestRunAsked = False,
 ) -> WorkRead:
     """The same as of a project, over the user's runs in the projects that you may see."""
-    return await work.of_user(session, caller, user, start=start, stop=stop, best=best)
+    return await work.of_user(session, caller, user, start=start, stop=stop)
 
 
 @router.get(

@@ -148,26 +148,61 @@ async def sums_by_owner(
 
 Grouping = Literal["node", "component", "site"]
 
+_PLACES: dict[Grouping, str] = {
+    "node": "node_name",
+    "component": "node_name || ' ' || component",
+    "site": "coalesce(site, '')",
+}
+_USED = "charged_j + running_j"
+_ALL = f"{_USED} + unallocated_j + undecided_j"
 
-async def sums_over_time(
-    session: AsyncSession, by: Grouping, over: Grain, hours: Range
-) -> Sequence[Any]:
-    """The account of each node, component or site, by product and bucket of time.
 
-    Returns:
-        Rows of node_name, component, site, start, the fields of an entry in their order, and
-        rest_j, by start.
+async def largest(
+    session: AsyncSession, by: Grouping, hours: Range, limit: int
+) -> Sequence[tuple[str, float]]:
+    """Name and total (J) of the nodes, components or sites that used most, largest first.
+
+    A component is named by its node and its ID; nodes without a site are a site without a name.
     """
-    parts, values = _parts(by, hours, every_hour=False, over=over)
-    about = (*_ABOUT[by], "start")
-    keys = ", ".join(
-        name if name in about else f"CAST(NULL AS {kind}) AS {name}" for name, kind in _KEYS.items()
-    )
-    each = ", ".join((*about, *PRODUCT))
+    parts, values = _parts(by, hours, every_hour=False)
     statement = f"""
         WITH {parts}
-        SELECT {keys}, {_PRODUCT}, {_TOTALS}
-        FROM parts GROUP BY {each} HAVING sum(hours) > 0 ORDER BY start, {each}
+        SELECT {_PLACES[by]} AS place, CAST(sum({_ALL}) AS float8) AS total_j
+        FROM parts GROUP BY 1 HAVING sum(hours) > 0 ORDER BY total_j DESC, place LIMIT :limit
+    """
+    rows = (await session.execute(text(statement), {**values, "limit": limit})).all()
+    return [(row.place, row.total_j) for row in rows]
+
+
+async def sums_over_time(
+    session: AsyncSession,
+    by: Grouping,
+    over: Grain,
+    hours: Range,
+    named: Sequence[str] | None = None,
+) -> Sequence[Any]:
+    """The total of each node, component or site, by product and bucket of time.
+
+    Args:
+        session: Database session.
+        by: What the rows are about, named as in :func:`largest`.
+        over: The buckets.
+        hours: Which hours.
+        named: Only these have rows of their own, and the others one without a name.
+
+    Returns:
+        Rows of place, start, kind, name, method, gain_std_ratio, total_j and hours, by start.
+    """
+    parts, values = _parts(by, hours, every_hour=False, over=over)
+    place = _PLACES[by]
+    if named is not None:
+        place = f"CASE WHEN {place} = ANY (CAST(:named AS text[])) THEN {place} END"
+        values["named"] = list(named)
+    statement = f"""
+        WITH {parts}
+        SELECT {place} AS place, start, {_PRODUCT}, CAST(sum({_ALL}) AS float8) AS total_j,
+          CAST(sum(hours) AS bigint) AS hours
+        FROM parts GROUP BY 1, 2, {_PRODUCT} HAVING sum(hours) > 0 ORDER BY start, 1, {_PRODUCT}
     """
     return (await session.execute(text(statement), values)).all()
 
@@ -178,20 +213,22 @@ async def charges_over_time(
     """What the runs of each project or user are charged, by product and bucket of time.
 
     Returns:
-        Rows of visible, owner, start, the fields of an entry in their order, and rest_j, by
-        start; projects that the viewer may not see are one owner without a name.
+        Rows of visible, owner, start, kind, name, method, gain_std_ratio, total_j (charged to
+        ended and running runs) and hours, by start; projects that the viewer may not see are one
+        owner without a name.
     """
     pending, values = _parts(None, hours, every_hour=False, over=over)
     charges, more_values = _charge_parts(hours, every_hour=False, over=over)
     name = "p.name" if owner == "project" else "u.name"
     statement = f"""
         WITH {pending}, {charges}, owned AS (
-          SELECT ({SEES_PROJECT_SQL}) AS visible, {name} AS owner, c.*, 0 AS awaited_hours
+          SELECT ({SEES_PROJECT_SQL}) AS visible, {name} AS owner, c.*
           FROM charge_parts AS c
           CROSS JOIN LATERAL (SELECT * FROM projects WHERE id = c.project_id OFFSET 0) AS p
           LEFT JOIN users AS u ON u.id = c.user_id
         )
-        SELECT visible, CASE WHEN visible THEN owner END AS owner, start, {_PRODUCT}, {_TOTALS}
+        SELECT visible, CASE WHEN visible THEN owner END AS owner, start, {_PRODUCT},
+          CAST(sum({_USED}) AS float8) AS total_j, CAST(sum(hours) AS bigint) AS hours
         FROM owned GROUP BY 1, 2, 3, {_PRODUCT} HAVING sum(hours) > 0
         ORDER BY start, visible DESC, owner NULLS LAST, {_PRODUCT}
     """

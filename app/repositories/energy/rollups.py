@@ -61,7 +61,7 @@ def rolled(hours: Range, by: By | None, over: Grain | None = None) -> tuple[str,
     bucketed = by if over is None else over
     scopes: dict[Level, Scope] = dict.fromkeys(LEVELS, "lab" if is_lab else "component")
     segments = cover(hours.start, hours.stop, _levels(bucketed))
-    sums, values = _sums(hours, bucketed, segments, scopes, "r")
+    sums, values = _sums(hours, bucketed, segments, scopes, "r", grouped=over is None)
     scope: Scope = "lab" if is_lab else "component"
     return f"{sums} {_few_series(_whose(scope, hours))}", values
 
@@ -77,7 +77,7 @@ def rolled_charges(hours: Range, over: Grain | None = None) -> tuple[str, dict[s
     # Hours of all nodes together are not kept.
     scopes: dict[Level, Scope] = {"month": lab, "day": lab, "hour": "charge"}
     segments = cover(hours.start, hours.stop, _levels(over))
-    sums, values = _sums(hours, over, segments, scopes, "q")
+    sums, values = _sums(hours, over, segments, scopes, "q", grouped=over is None)
     return f"{sums} {_own_series(hours)}", values
 
 
@@ -138,7 +138,10 @@ def _sums(
     segments: Sequence[Segment],
     scopes: dict[Level, Scope],
     prefix: str,
+    *,
+    grouped: bool,
 ) -> tuple[str, dict[str, Any]]:
+    """The rows of the segments; added up by series and bucket where there are several, if asked."""
     values: dict[str, Any] = {}
     selects = []
     for number, segment in enumerate(segments):
@@ -158,7 +161,9 @@ def _sums(
         selects.append(f"SELECT r.series_id, {bucket(by, 'r.start')} AS start, {columns} {rows}")
     total = ", ".join(f"sum({name}) AS {name}" for name in MEASURES)
     union = " UNION ALL ".join(selects)
-    if len(segments) > 1 or by != segments[0].level:  # else each row is a sum by itself
+    if grouped and (
+        len(segments) > 1 or by != segments[0].level
+    ):  # else each row is a sum by itself
         union = f"SELECT series_id, start, {total} FROM ({union}) AS rows GROUP BY 1, 2"
     return f"FROM ({union}) AS r", values
 

@@ -154,6 +154,12 @@ def change(now: Figure, before: Figure) -> dict[str, Any]:
     }
 
 
+def total_entry(row: Any) -> Entry:
+    """The entry of a row that has only a total."""
+    about = (row.kind, row.name, row.method, row.gain_std_ratio)
+    return Entry(*about, row.total_j, 0.0, 0.0, 0.0, 0.0, row.hours, 0, 0)
+
+
 def only_total(entry: Entry, total_j: float) -> Entry:
     """An entry of which only the total is asked for."""
     return entry._replace(

@@ -13,7 +13,7 @@ from app.repositories.energy import account as rows
 from app.repositories.energy.rollups import Grain, Range
 from app.schemas.common import Quantity
 from app.schemas.energy import EnergyBucket, EnergyGroup, EnergyOverTime, TimeBy
-from app.services.energy.account import only_total, quantity, require_node
+from app.services.energy.account import only_total, quantity, require_node, total_entry
 from app.services.energy.intervals import intervals
 from app.services.energy.labels import NO_USER, OTHER_PARTS, OTHER_PROJECTS, PRIVATE_PROJECTS
 from app.services.energy.ranges import Hours, InvalidEnergyRangeError, hours_of
@@ -151,9 +151,7 @@ async def _table(
         for row in await rows.charges_over_time(session, by, principal.viewer, grain, hours):
             name = (row.owner or NO_USER) if row.visible else hidden
             kinds[name] = by if row.visible and row.owner else "others"
-            entry = Entry._make(row[3:-1])
-            used = entry.charged_j + entry.running_j
-            cells[name][row.start].append(only_total(entry, used))
+            cells[name][row.start].append(total_entry(row))
         merged = _few(cells, kinds)
         rest = {
             at: [only_total(one, one.total_j - one.charged_j - one.running_j) for one in entries]
@@ -162,18 +160,17 @@ async def _table(
         merged.cells[NOT_CHARGED] = rest
         return _Table(merged.cells, {**merged.kinds, NOT_CHARGED: "not-charged"})
     if by == "node" or by == "component" or by == "site":
-        for row in await rows.sums_over_time(session, by, grain, hours):
-            name = _place(by, row)
-            kinds[name] = by if name != NO_SITE else "others"
-            entry = Entry._make(row[4:-1])
-            cells[name][row.start].append(only_total(entry, entry.total_j))
-    return _few(cells, kinds)
-
-
-def _place(by: TimeBy, row: Any) -> str:
-    if by == "site":
-        return str(row.site or NO_SITE)
-    return str(row.node_name) if by == "node" else f"{row.node_name} {row.component}"
+        most = await rows.largest(session, by, hours, MOST_GROUPS + 2)
+        chosen = most if len(most) <= MOST_GROUPS + 1 else most[:MOST_GROUPS]
+        for place, _ in chosen:
+            name = place or NO_SITE
+            kinds[name], cells[name] = (by if place else "others"), defaultdict(list)
+        named = [place for place, _ in chosen]
+        for row in await rows.sums_over_time(session, by, grain, hours, named):
+            name = OTHER_PARTS if row.place is None else (row.place or NO_SITE)
+            kinds.setdefault(name, "others")
+            cells[name][row.start].append(total_entry(row))
+    return _Table(cells, kinds)
 
 
 def _few(cells: _Cells, kinds: Mapping[str, str]) -> _Table:

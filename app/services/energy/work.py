@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -16,13 +17,14 @@ from app.repositories.energy.rollups import Range
 from app.schemas.common import Quantity
 from app.schemas.energy import EnergyChange, FailedFigures
 from app.schemas.work import BestRun, WorkPoint, WorkRead, WorkSum
-from app.services import access, insights, users
-from app.services.energy.account import change, only_total, quantity
+from app.services import access, users
+from app.services.energy.account import change, only_total, quantity, total_entry
 from app.services.energy.failed import figures_of
 from app.services.energy.intervals import intervals
 from app.services.energy.over_time import fitting
 from app.services.energy.ranges import hours_of
 from app.services.principals import Principal
+from app.services.runs import listing
 from app.services.runs.listing import RunFilter
 from pricetag.accounting.bill.node_account import Entry, accounts
 from pricetag.accounting.quantity.quantity import SOURCES, weakest
@@ -30,11 +32,11 @@ from pricetag.accounting.quantity.quantity import Quantity as Figure
 
 DEFAULT_SPAN = timedelta(days=30)
 NEWEST = 50
-"""Number of ended runs among which the best one is looked for."""
+"""Number of succeeded runs among which the best one is looked for."""
 
-NOT_ASKED = "it was not asked for"
-NO_SCORE = "none of the newest 50 ended runs has a score and a known energy"
-SMALLER_IS_BETTER = "of {metric}, less is better: a ratio to energy has no meaning"
+NO_SCORE = (
+    "none of the newest 50 succeeded runs has a known energy and a score that is better if larger"
+)
 
 
 async def of_project(
@@ -44,7 +46,6 @@ async def of_project(
     *,
     start: datetime | None,
     stop: datetime | None,
-    best: bool = False,
 ) -> WorkRead:
     """What the runs of a project used.
 
@@ -54,7 +55,6 @@ async def of_project(
         name: Name of the project.
         start: Beginning of the first hour; 30 days before ``stop`` by default.
         stop: End of the last hour; the end of the current hour by default.
-        best: Whether to look for the best run, which reads many price tags.
 
     Raises:
         ProjectNotFoundError: If there is no such project, or it is a private one of others.
@@ -62,8 +62,7 @@ async def of_project(
     """
     project = await access.require_project(session, by, name)
     selected = RunFilter(project=name)
-    looked = selected if best else None
-    return await _read(session, by, "project", project.id, project.name, looked, start, stop)
+    return await _read(session, by, "project", project.id, project.name, selected, start, stop)
 
 
 async def of_user(
@@ -73,7 +72,6 @@ async def of_user(
     *,
     start: datetime | None,
     stop: datetime | None,
-    best: bool = False,
 ) -> WorkRead:
     """What the runs of a user used, in the projects that the caller may see.
 
@@ -83,8 +81,7 @@ async def of_user(
     """
     user = await users.find(session, name)
     selected = RunFilter(user=user.name)
-    looked = selected if best else None
-    return await _read(session, by, "user", user.id, user.name, looked, start, stop)
+    return await _read(session, by, "user", user.id, user.name, selected, start, stop)
 
 
 async def _read(
@@ -93,7 +90,7 @@ async def _read(
     owner: Owner,
     owner_id: UUID,
     name: str,
-    selected: RunFilter | None,
+    selected: RunFilter,
     start: datetime | None,
     stop: datetime | None,
 ) -> WorkRead:
@@ -107,7 +104,7 @@ async def _read(
     own: dict[datetime, list[Entry]] = defaultdict(list)
     for row in await rows.charges_over_time(session, owner, by.viewer, grain, hours):
         if row.visible and row.owner == name:
-            own[row.start].append(_used(Entry._make(row[3:-1])))
+            own[row.start].append(total_entry(row))
     before: list[Entry] = []
     earlier = Range(span.start - length, span.start)
     for row in await rows.sums_by_owner(session, owner, by.viewer, earlier):
@@ -179,33 +176,37 @@ def _costs(ended: Iterable[Any]) -> list[WorkSum]:
 
 
 async def _best(
-    session: Session, by: Principal, selected: RunFilter | None
+    session: Session, by: Principal, selected: RunFilter
 ) -> tuple[BestRun | None, str | None]:
-    """The run with the most quality per kWh among the newest, or why there is none."""
-    if selected is None:
-        return None, NOT_ASKED
-    nothing = dict.fromkeys(("metric", "split", "task", "data"))
-    read = await insights.frontier(
-        session, by, selected, metric="it_energy_kwh", wanted=nothing, limit=NEWEST
+    """The run with the least energy for its score among the newest, or why there is none."""
+    newest = await listing.list_page(
+        session,
+        by,
+        replace(selected, statuses=("succeeded",)),
+        sort="-finished_at",
+        cursor=None,
+        limit=NEWEST,
     )
-    if read.score is None:
-        return None, NO_SCORE
-    if read.lower_is_better:
-        return None, SMALLER_IS_BETTER.format(metric=read.score.metric)
     ranked = [
-        (point.quality / point.cost.value, point.quality, point)
-        for point in read.points
-        if point.status == "succeeded" and point.quality is not None and point.cost.value
+        (run.price_tag.figures.kwh_per_score.value, run, run.price_tag, run.price_tag.score)
+        for run in newest.items
+        if run.price_tag is not None
+        and run.price_tag.score is not None
+        and run.price_tag.figures.kwh_per_score.value is not None
     ]
-    if not ranked:
+    kinds = Counter((score.metric, score.split) for _, _, _, score in ranked)
+    if not kinds:
         return None, NO_SCORE
-    ratio, quality, best = max(ranked, key=lambda each: each[0])
+    kind, _ = kinds.most_common(1)[0]
+    same = [each for each in ranked if (each[3].metric, each[3].split) == kind]
+    _, run, tag, score = min(same, key=lambda each: each[0])
     return BestRun(
-        run_id=best.run_id,
-        name=best.name,
-        metric=read.score.metric,
-        split=read.score.split,
-        quality=quality,
-        it_energy_kwh=best.cost,
-        quality_per_kwh=ratio,
+        run_id=run.id,
+        name=run.name,
+        metric=score.metric,
+        split=score.split,
+        score=score.value,
+        it_energy_kwh=tag.figures.it_energy_kwh,
+        kwh_per_score=tag.figures.kwh_per_score,
+        runs=len(same),
     ), None

@@ -43,14 +43,11 @@ async def show_project(
     period: Chosen = None,
     first: From = None,
     last: To = None,
-    best: bool = False,
 ) -> Response:
     """What a project used, its budgets and its newest runs."""
     chosen = _period(period, first, last)
     read = await projects.read(session, project, caller)
-    account = await work.of_project(
-        session, caller, project, start=chosen.start, stop=chosen.stop, best=best
-    )
+    account = await work.of_project(session, caller, project, start=chosen.start, stop=chosen.stop)
     shown = await _around(session, caller, listing.RunFilter(project=project), "project", read.name)
     return render(
         request,
@@ -61,7 +58,6 @@ async def show_project(
         facts=work_views.facts(read),
         period=chosen,
         work=work_views.work(account),
-        looks_for_best=best,
         **shown,
     )
 
@@ -75,13 +71,10 @@ async def show_user(
     period: Chosen = None,
     first: From = None,
     last: To = None,
-    best: bool = False,
 ) -> Response:
     """What a user's runs used, in the projects that the visitor may see."""
     chosen = _period(period, first, last)
-    account = await work.of_user(
-        session, caller, user, start=chosen.start, stop=chosen.stop, best=best
-    )
+    account = await work.of_user(session, caller, user, start=chosen.start, stop=chosen.stop)
     shown = await _around(
         session, caller, listing.RunFilter(user=account.name), "user", account.name
     )
@@ -94,7 +87,6 @@ async def show_user(
         facts=[],
         period=chosen,
         work=work_views.work(account),
-        looks_for_best=best,
         **shown,
     )
 

@@ -9,7 +9,7 @@ from app.schemas.projects import ProjectRead
 from app.schemas.work import BestRun, WorkRead, WorkSum
 from app.web.views import plots
 from app.web.views.energy import CellRow, ChangeView, change, label
-from app.web.views.figures import FigureView, figure, money, unknown
+from app.web.views.figures import FigureView, figure, money
 from app.web.views.plots import Plot
 from pricetag.tag.figure import Figure
 from pricetag.tag.figures import column_number, column_unit, counted, number, ratio_text
@@ -17,12 +17,12 @@ from pricetag.tag.figures import column_number, column_unit, counted, number, ra
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """The run with the most quality for its energy."""
+    """The run with the least energy for its score, and how many were compared."""
 
     run: BestRun
     score: str
     energy: FigureView
-    ratio: FigureView
+    runs: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,15 +128,11 @@ def _summary(read: WorkRead, labels: Sequence[str]) -> str:
 
 def _best(best: BestRun) -> Best:
     split = f" ({best.split})" if best.split else ""
-    energy = best.it_energy_kwh
-    low = best.quality / energy.high if energy.high else None
-    high = best.quality / energy.low if energy.low else None
-    ratio = Figure(best.quality_per_kwh, low, high, f"{best.metric}/kWh", energy.source)
     return Best(
         run=best,
-        score=f"{best.metric}{split} {number(best.quality)}",
-        energy=figure(energy.model_dump()),
-        ratio=figure(ratio) if energy.value else unknown(energy.reason),
+        score=f"{best.metric}{split} {number(best.score)}",
+        energy=figure(best.it_energy_kwh.model_dump()),
+        runs=counted(best.runs, "run"),
     )
 
 
