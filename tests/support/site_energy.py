@@ -40,7 +40,7 @@ ENERGY_PAGES = (
 
 
 ENERGY_NAMES = {"budget": str(BUDGET), "project": quote(PROJECT, safe=""), "user": "a%20admin"}
-"""What stands in the paths."""
+"""Values of the names in the paths."""
 
 
 async def fill_energy(session: Session, name: str, names: Sequence[str]) -> None:
