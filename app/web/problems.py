@@ -24,6 +24,14 @@ TITLES = {
     503: "The database cannot be reached",
 }
 
+AWAY = "database-away"
+AWAY_TEXTS = {
+    True: "Nothing is lost. This page works again as soon as the database answers.",
+    False: "What you sent may have been stored, or not: once the database answers, look before you"
+    " send it again.",
+}
+"""What the page says while the database is away, by whether it was only read."""
+
 TITLES_BY_CODE = {"sign-in-link-invalid": "This link does not sign in"}
 
 
@@ -39,6 +47,8 @@ def as_page(request: Request, problem: Response) -> Response:
     if problem.status_code == 401 and is_page(request) and request.method == "GET":
         return to_sign_in(request)
     document: dict[str, Any] = json.loads(bytes(problem.body))
+    if problem.status_code == 503 and document["code"] == AWAY:
+        document["detail"] = AWAY_TEXTS[request.method == "GET"]
     title = TITLES_BY_CODE.get(document["code"]) or TITLES.get(
         problem.status_code, "Something went wrong here"
     )
@@ -61,8 +71,8 @@ def _ways_on(request: Request, status: int, code: str) -> list[tuple[str, str]]:
     path = getattr(request.state, "next", None)
     if status == 401 or code in TITLES_BY_CODE or path is not None:
         return [("Sign in", links.rel(request, "show_sign_in", {"next": path}))]
-    if status == 503:
-        return [("Try again", "")]
+    if status == 503 and request.method == "GET":
+        return [("Try again", links.to(request, here(request)))]
     if status == 422 and request.method == "GET" and request.url.query:
         return [("Without filters", links.to(request, request.scope["path"]))]
     return []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from playwright.async_api import Page, expect
 
 from tests.browser.conftest import NewContext
+from tests.browser.test_every_page import AXE, THEMES
 from tests.support.site import Site
 
 
@@ -91,3 +92,22 @@ async def test_the_menu_of_narrow_screens_opens_by_key(context: NewContext, site
     await page.get_by_role("button", name="Menu").press("Enter")
     await runs.press("Enter")
     await expect(page.locator("h1")).to_have_text("Runs")
+
+
+async def test_the_reference_can_be_read_in_both_themes(context: NewContext, site: Site) -> None:
+    page = await (
+        await context(signed_in=False, viewport={"width": 1280, "height": 900})
+    ).new_page()
+    await page.goto("/docs")
+    await page.locator("#operations-health-getReadiness .opblock-summary-control").click()
+    await expect(page.locator("#operations-health-getReadiness .responses-table")).to_be_visible()
+    await page.evaluate(AXE)
+    for theme in THEMES:
+        await page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+        violations = await page.evaluate(
+            "async () => (await axe.run('#reference', {runOnly: ['color-contrast']})).violations"
+            ".flatMap((one) => one.nodes.map((node) => node.html + node.failureSummary))"
+        )
+        assert not violations, (theme, violations[:5])
+    dark = "getComputedStyle(document.querySelector('.scheme-container')).backgroundColor"
+    assert await page.evaluate(dark) == "rgb(24, 29, 27)"

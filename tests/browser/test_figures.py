@@ -1,0 +1,98 @@
+"""No figure without unit and source, on any page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from playwright.async_api import Page
+
+from tests.browser.conftest import NewContext
+from tests.support.site import PAGES, Site
+
+UNITS = (
+    *("[GMkmµ]?Wh", "[GMkm]?W", "[GMk]?J", "(?:t|kg|g|mg|µg)(?: CO2e)?", "g/kWh", "l/kWh", "l"),
+    *("m³", "ml", "[ZEPTGM]FLOPs?(?:/[sJ])?", "(?:EUR|USD|GBP|CHF)(?:/kWh)?", "h", "min", "s"),
+)
+FIGURE = r"(?:^|[\s(])[<>]?[-+]?\d[\d,.]*(?:e[-+]?\d+)?\s?(?:" + "|".join(UNITS) + r")(?![\w/])"
+"""A number with a unit of energy, power, mass, volume, work, money or time."""
+
+NOT_FIGURES = ", ".join(
+    (
+        *("code", "pre", "kbd", "time", "option", "textarea", "title", "desc", "svg", "script"),
+        *(".hint", ".clip", "[data-state]", "bdi"),  # what somebody typed, or how to type it
+        ".interval",
+    )
+)
+AWAITED = "table.runs"
+"""Where figures have no source yet, because the API states none."""
+
+WALK = """
+([pattern, outside, awaited]) => {
+  const figure = new RegExp(pattern);
+  const wrong = [];
+  const walker = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const text = walker.currentNode.textContent, parent = walker.currentNode.parentElement;
+    if (!figure.test(text) || parent.closest(outside)) continue;
+    if (!parent.closest(".figure")) wrong.push(`not a figure: ${text.trim().slice(0, 120)}`);
+  }
+  for (const shown of document.querySelectorAll("main .figure")) {
+    if (shown.tagName === "FIGURE" || shown.classList.contains("unknown")) continue;
+    if (shown.closest(awaited)) continue;
+    const text = shown.textContent.trim();
+    if (!shown.querySelector(".source")) wrong.push(`no source: ${text}`);
+    if (!shown.querySelector("data[value]")) wrong.push(`no value: ${text}`);
+    if (!shown.title) wrong.push(`no exact value: ${text}`);
+  }
+  return wrong;
+}
+"""
+
+
+async def wrong_figures(page: Page) -> list[str]:
+    found: list[str] = await page.evaluate(WALK, [FIGURE, NOT_FIGURES, AWAITED])
+    return found
+
+
+async def test_no_page_has_a_number_with_a_unit_outside_of_a_figure_with_its_source(
+    context: NewContext, site: Site
+) -> None:
+    page = await (await context(java_script_enabled=True)).new_page()
+    wrong = []
+    for path in PAGES:
+        await page.goto(path.format(run=site.run))
+        wrong += [f"{path}: {line}" for line in await wrong_figures(page)]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    ("html", "expected"),
+    [
+        ("<p>It used 12.3 kWh.</p>", ["not a figure: It used 12.3 kWh."]),
+        ("<p>1,507 kg CO2e</p>", ["not a figure: 1,507 kg CO2e"]),
+        ("<td>310 W</td>", ["not a figure: 310 W"]),
+        ("<p>3.35 EUR/kWh and more</p>", ["not a figure: 3.35 EUR/kWh and more"]),
+        ("<p>42 runs on 3 nodes, 7 days</p>", []),
+        ("<code>--power 300 W</code>", []),
+        (
+            '<span class="figure" title="1 kWh"><data value="1">1 kWh</data></span>',
+            ["no source: 1 kWh"],
+        ),
+        (
+            '<span class="figure"><data value="1">1 kWh</data><i class="source">counter</i></span>',
+            ["no exact value: 1 kWhcounter"],
+        ),
+        (
+            '<span class="figure" title="1"><data value="1">1</data><i class="source">c</i></span>',
+            [],
+        ),
+    ],
+)
+async def test_the_walk_finds_what_it_is_for(
+    context: NewContext, html: str, expected: list[str]
+) -> None:
+    page: Any = await (await context(signed_in=False)).new_page()
+    table = f"<table><tr>{html}</tr></table>" if html.startswith("<td") else html
+    await page.set_content(f"<main>{table}</main>")
+    assert await wrong_figures(page) == expected
