@@ -31,6 +31,8 @@ class Links(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
+        if "noreferrer" in (values.get("rel") or ""):
+            return  # the citation of a factor
         method = (values.get("method") or "get") if tag == "form" else "get"
         for name, value in attrs:
             if name in LINKS and value and not value.startswith(("#", "data:")):

@@ -406,7 +406,7 @@ def emissions(read: EmissionsRead) -> EmissionsView:
                     contract=unknown(month.co2e_market_kg.reason)
                     if market is None
                     else _factor(market),
-                    recorded=f"{month.recorded_hours:,} of {month.hours:,} h",
+                    recorded=f"{month.recorded_hours:,} of {month.hours:,} hours",
                     basis=f"{month.carbon_location.citation}; PUE: {month.pue.citation}",
                 )
             )
