@@ -11,7 +11,7 @@ from fastapi import Path, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from app.api.access import BUDGETS, READ, SEE_BUDGET
-from app.api.deps import Caller, CurrentSession
+from app.api.deps import FOREIGN_QUERY, Caller, CurrentSession
 from app.db import Session
 from app.schemas.budgets import BudgetChange, BudgetCreate, BudgetRead
 from app.schemas.burn_down import WhatIfRead
@@ -56,7 +56,7 @@ async def show_budgets(
     )
 
 
-@router.get("/budgets/new", dependencies=[BUDGETS], openapi_extra=OF_BUDGETS)
+@router.get("/budgets/new", dependencies=[BUDGETS], openapi_extra={**OF_BUDGETS, **FOREIGN_QUERY})
 async def show_new_budget(request: Request) -> Response:
     """The form of a new budget; its fields can be filled by the address."""
     values = {**budget_form.NEW, **dict(request.query_params)}
