@@ -10,7 +10,7 @@ from pricetag.accounting.bill.cost import CLOUD
 from pricetag.accounting.bill.figures import ComponentTag, EnergyTag
 from pricetag.accounting.document.plain_texts import plain
 from pricetag.tag.figure import Shown, share_of
-from pricetag.tag.figures import column_unit, difference, money_range, number, percent
+from pricetag.tag.figures import Unit, column_unit, difference, money_range, number, percent
 from pricetag.tag.flags import flag_name, flag_text, noteworthy_flags, stage_flags
 from pricetag.tag.parts import Part, attempt_part, parts_by_attempt
 from pricetag.tag.trust import compared_attempts, error_causes, models, opinions, second_tool
@@ -18,6 +18,9 @@ from pricetag.tag.view import TagView
 
 MOST_COLUMNS = 12
 """Components beyond which the table by stage has no column for each."""
+
+MOST_ROWS = 300
+"""Rows by stage that the page shows; the price tag has all."""
 
 OUTSIDE = "outside the stages"
 
@@ -117,7 +120,8 @@ class BillView:
         lines: From the energy of the devices to money and operations.
         components: Components, over all attempts.
         component_heads: Heads of the columns by component of the rows by stage.
-        parts: Stages of all attempts, and sums.
+        parts: Stages of all attempts, and sums; the first ones of very many, and the whole run.
+        more_parts: Number of rows by stage that are not shown.
         energy_unit: Unit of the energies by stage and by component.
         co2e_unit: Unit of the emissions by stage.
         has_attempts: Whether there are several attempts.
@@ -132,6 +136,7 @@ class BillView:
     components: Sequence[ComponentRow]
     component_heads: Sequence[str]
     parts: Sequence[PartRow]
+    more_parts: int
     energy_unit: str
     co2e_unit: str
     has_attempts: bool
@@ -151,7 +156,7 @@ def bill(tag: TagView, *, is_open: bool = False) -> BillView:
     document = tag.document
     components = document.energy.components
     energy_unit = column_unit((c.it_energy_kwh.value for c in components), "kWh")
-    parts, co2e_unit = _parts(tag, energy_unit)
+    parts, co2e_unit, more = _parts(tag, energy_unit)
     metered = document.energy.coverage_ratio
     return BillView(
         summary=_summary(tag),
@@ -159,6 +164,7 @@ def bill(tag: TagView, *, is_open: bool = False) -> BillView:
         components=[_component(item, energy_unit) for item in components],
         component_heads=_heads(tag),
         parts=parts,
+        more_parts=more,
         energy_unit=energy_unit[0],
         co2e_unit=co2e_unit[0],
         has_attempts=tag.has_several_attempts,
@@ -253,7 +259,7 @@ def _share(ratio: float | None) -> Share:
     return NO_SHARE if ratio is None else Share(percent(ratio), round(max(0.0, ratio) * 100, 2))
 
 
-def _component(item: ComponentTag, unit: tuple[str, float]) -> ComponentRow:
+def _component(item: ComponentTag, unit: Unit) -> ComponentRow:
     coverage = item.coverage_ratio.value
     return ComponentRow(
         item.name,
@@ -279,25 +285,27 @@ def _heads(tag: TagView) -> list[str]:
     ]
 
 
-def _parts(tag: TagView, unit: tuple[str, float]) -> tuple[list[PartRow], tuple[str, float]]:
+def _parts(tag: TagView, unit: Unit) -> tuple[list[PartRow], Unit, int]:
     listed: list[tuple[Part, bool]] = []
     for attempt, parts in parts_by_attempt(tag):
         listed += [(part, False) for part in parts]
         if tag.has_several_attempts:
             listed.append((attempt_part(attempt), True))
+    more = max(0, len(listed) - MOST_ROWS)
+    listed = listed[:MOST_ROWS]
     energy = tag.document.energy
     listed.append((Part("Whole run", "", None, 0, energy.it_energy_kwh, None, energy), True))
     masses = [part.energy.co2e_kg.value for part, _ in listed if part.energy is not None]
     co2e_unit = column_unit(masses, "kg")
     ids = [item.id for item in energy.components] if _heads(tag) else []
     rows = [_part(part, unit, co2e_unit, ids, is_total) for part, is_total in listed]
-    return rows, co2e_unit
+    return rows, co2e_unit, more
 
 
 def _part(
     part: Part,
-    unit: tuple[str, float],
-    co2e_unit: tuple[str, float],
+    unit: Unit,
+    co2e_unit: Unit,
     ids: Sequence[str],
     is_total: bool,
 ) -> PartRow:
@@ -319,7 +327,7 @@ def _part(
     )
 
 
-def _of(energy: EnergyTag | None, id_: str, unit: tuple[str, float]) -> FigureView | None:
+def _of(energy: EnergyTag | None, id_: str, unit: Unit) -> FigureView | None:
     """A component's energy in a stage; None where it was not metered there at all."""
     parts = energy.components if energy is not None else ()
     part = next((item for item in parts if item.id == id_), None)
