@@ -131,8 +131,44 @@ class ComparedQuality(Wire):
     reason: str | None = Field(description="Reason why there is no verdict.")
 
 
+class ComparedGroup(Wire):
+    """A further group of a comparison against group b; in `quality`, `a` is this group."""
+
+    group: str = Field(description="Letter of the group, from `c`.")
+    side: ComparedSide = Field(description="Its runs.")
+    ratio: Quantity = Field(
+        description="Mean of the group divided by mean of b; low and high are null without "
+        "repetitions."
+    )
+    method: str | None = Field(description="How the interval was computed.")
+    degrees_of_freedom: float | None = Field(
+        description="Degrees of freedom of the interval (Welch-Satterthwaite), or null."
+    )
+    cancels: bool = Field(
+        description="Whether errors cancel: the runs share devices, site and factors."
+    )
+    reasons: list[str] = Field(description="Reasons why errors do not cancel.")
+    differences: list[str] = Field(description="What differs in recipe and provenance.")
+    notes: list[str] = Field(description="Remarks, for people.")
+    quality: list[ComparedQuality] = Field(
+        description="Scores that all runs have, over the seeds of each group."
+    )
+    verdict: str = Field(description="What the ratio shows, in a sentence.")
+
+
+class ComparedStage(Wire):
+    """A stage of the compared runs."""
+
+    index: int = Field(description="Place in the order of execution, from 0.")
+    kind: str = Field(description="Stage kind.")
+    means: dict[str, Quantity] = Field(
+        description="Mean IT energy of the stage over the runs of each group, by letter, with all "
+        "attempts; a run without the stage counts as 0."
+    )
+
+
 class ComparisonRead(Wire):
-    """The ratio of two groups of runs."""
+    """The ratio of two groups of runs, and of further groups to the second."""
 
     metric: Metric = Field(description="Compared figure.")
     unit: Unit
@@ -164,3 +200,9 @@ class ComparisonRead(Wire):
         "the task's first metric on the validation split is `within_one_std`; null with a reason."
     )
     winning_ticket_reason: str | None = Field(description="Reason why `winning_ticket` is null.")
+    verdict: str = Field(
+        description="What the ratio shows, in a sentence; none if it is within its interval.",
+        examples=["IT energy: a has 22.0% less than b (ratio 0.780, 0.701 to 0.868)"],
+    )
+    others: list[ComparedGroup] = Field(description="Groups `c` to `h`, each against b.")
+    stages: list[ComparedStage] = Field(description="Energy of each stage, by group.")

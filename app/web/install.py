@@ -11,6 +11,7 @@ from app.web.pages import (
     admin,
     budgets,
     carbon,
+    compare,
     compressions,
     curves,
     docs,
@@ -56,6 +57,7 @@ PAGES = (
     frontier,
     compressions,
     curves,
+    compare,
 )
 """Modules of pages, each with its `router`; a new one is added here."""
 

@@ -43,6 +43,7 @@ ENTRIES = (
     Entry("Frontier", "show_frontier", "chart-scatter", "f"),
     Entry("Compressions", "show_compressions", "shrink", "s"),
     Entry("Expected validation", "show_curves", "chart-line", "v"),
+    Entry("Compare", "show_compare", "sliders-horizontal", "m"),
     Entry("Papers", "show_papers", "book-open", "p"),
     Entry("Admin", "show_admin", "shield-check", "a", "admin"),
 )

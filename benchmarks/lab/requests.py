@@ -345,6 +345,13 @@ def one_run(facts: Facts) -> Iterator[Ask]:
         queries=[groups | {"seeds": 2}],
         callers=ADMIN,
     )
+    yield Ask(
+        "compareRuns",
+        "comparison of 6 groups",
+        "/v1/comparisons",
+        queries=[dict(zip("abcdef", map(str, facts["compared"]), strict=False))],
+        callers=ADMIN,
+    )
 
 
 def _series(facts: Facts) -> Iterator[Ask]:

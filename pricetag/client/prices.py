@@ -65,12 +65,15 @@ class PriceCalls(Connection):
         *,
         metric: str = "it_energy_kwh",
         seeds: int | None = None,
+        others: Sequence[Sequence[str]] = (),
     ) -> dict[str, Any]:
-        """Ratio of two groups of runs, in which shared errors cancel, and their quality.
+        """Ratio of groups of runs to ``b``, in which shared errors cancel, and their quality.
 
-        ``seeds`` is the number of seeds that each group needs for a verdict on its quality.
+        ``seeds`` is the number of seeds that each group needs for a verdict on its quality;
+        ``others`` are up to six further groups.
         """
         query: dict[str, Any] = {"a": ",".join(a), "b": ",".join(b), "metric": metric}
+        query |= {letter: ",".join(ids) for letter, ids in zip("cdefgh", others, strict=False)}
         if seeds is not None:
             query["seeds"] = seeds
         return self._get("/v1/comparisons", query)

@@ -259,6 +259,7 @@ ALLOWED_BUT: dict[str, int] = {
 # Operations of the lab whose request names runs: a hidden run is one that is not there.
 NAMES_RUNS: dict[str, int] = {
     "compareRuns": 422,
+    "show_compare": 422,
     "createReport": 422,
     "tabulateRuns": 422,
     "use_selection": 422,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from sqlalchemy import update
 
@@ -23,6 +23,12 @@ SCORED = (
     ("last", 260.0, 0.86, ["method:prune", "seed:3"]),
 )
 """Name, power of the GPU in W, accuracy and tags of runs of a sweep."""
+
+
+TRIALS = {
+    method: [uuid5(NAMESPACE_URL, f"{method} {number}") for number in range(6)] for method in "ab"
+}
+"""IDs of the runs of `trials`, by method."""
 
 
 async def scored_run(
@@ -76,6 +82,7 @@ async def trials(session: Session, project: str = "trials", **values: Any) -> li
             gpu_w=gpu_w,
             name=f"{method} {number}",
             tags=[f"method:{method}"],
+            id=TRIALS[method][number],
             **values,
         )
         for method, gpu_w, best in (("a", 50.0, 0.80), ("b", 150.0, 0.84))

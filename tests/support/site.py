@@ -31,6 +31,11 @@ from tests.support.site_live import fill_live
 
 Result = TypeVar("Result")
 
+COMPARED = "/compare?" + "&".join(
+    f"{letter}={','.join(map(str, insights.TRIALS[method][first : first + 3]))}"
+    for letter, method, first in (("a", "a", 0), ("b", "b", 0), ("c", "b", 3))
+)
+
 PAGES = (
     "/",
     "/?by=node",
@@ -42,6 +47,8 @@ PAGES = (
     "/runs",
     "/runs?status=failed&sort=name&created_after=2026-03-01T00:00Z",
     "/insights/frontier",
+    "/compare",
+    COMPARED,
     "/insights/compressions?inferences=100000",
     "/insights/curves?project=trials&method=method:a&method=method:b&budget=1",
     "/insights/frontier?by=tag:method&log=cost&project=sweep",

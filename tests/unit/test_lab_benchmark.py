@@ -42,7 +42,7 @@ UNMEASURED_PARAMETERS = {
     "getRunPower": {"attempt"},
     "verifyRunPriceTag": {"version"},
     "listAudit": {"cursor", "limit"},
-    "compareRuns": {"metric"},
+    "compareRuns": {"metric", "g", "h"},
     # The same filters as those of the list, which has them all.
     "groupRuns": {*RUN_FILTERS},
     "downloadRuns": {*RUN_FILTERS},

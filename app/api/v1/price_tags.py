@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import Annotated
+from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.responses import JSONResponse
 
 from app.api.access import READ, SEE_RUN, author
@@ -105,6 +106,26 @@ async def verify_run_price_tag(
     return await verification.verify(session, run_id, version)
 
 
+MoreRunIds = Annotated[
+    str | None,
+    Query(min_length=1, max_length=2000, description="Run IDs of a further group, as in `a`."),
+]
+
+
+async def _groups(
+    a: RunIds,
+    b: RunIds,
+    c: MoreRunIds = None,
+    d: MoreRunIds = None,
+    e: MoreRunIds = None,
+    f: MoreRunIds = None,
+    g: MoreRunIds = None,
+    h: MoreRunIds = None,
+) -> dict[str, list[UUID]]:
+    texts = zip(comparison.LETTERS, (a, b, c, d, e, f, g, h), strict=True)
+    return {letter: comparison.parse_runs(letter, text) for letter, text in texts if text}
+
+
 @router.get(
     "/comparisons",
     dependencies=[READ],
@@ -114,8 +135,7 @@ async def verify_run_price_tag(
 async def compare_runs(
     session: CurrentSession,
     caller: Caller,
-    a: RunIds,
-    b: RunIds,
+    groups: Annotated[dict[str, list[UUID]], Depends(_groups)],
     metric: Annotated[Metric, Query(description="The figure to compare.")] = "it_energy_kwh",
     seeds: Annotated[
         int,
@@ -126,10 +146,10 @@ async def compare_runs(
         ),
     ] = USUAL_SEEDS,
 ) -> ComparisonRead:
-    """Ratio of the mean of one group of runs to the mean of another. On the same devices at the
+    """Ratio of the mean of one group of runs to the mean of another, and of up to six further
+    groups to the same. On the same devices at the
     same site, shared errors cancel, and the interval reflects the spread of the repeats. The
     quality of both groups is compared over their seeds.
     """
-    groups = comparison.parse_runs("a", a), comparison.parse_runs("b", b)
-    ratio = await comparison.compare_runs(session, caller, *groups, metric, seeds)
+    ratio = await comparison.compare_runs(session, caller, groups, metric, seeds)
     return ComparisonRead.model_validate(ratio)

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories.people.visibility import Viewer, sees_project_id, sees_report
 from app.repositories.price_tags.price_tags import STORED, decoded
-from models import PriceTag, Report, ReportProject, Run
+from models import PriceTag, Project, Report, ReportProject, Run
 
 
 async def add(session: AsyncSession, report: Report, run_ids: Sequence[uuid.UUID]) -> None:
@@ -102,3 +102,10 @@ async def recipes_of(
     """The recipes of runs, by run."""
     query = select(Run.id, Run.recipe).where(Run.id.in_(run_ids))
     return {run_id: recipe for run_id, recipe in (await session.execute(query)).all()}
+
+
+async def projects_of(session: AsyncSession, run_ids: Sequence[uuid.UUID]) -> Sequence[str]:
+    """Names of the projects of runs, each once."""
+    query = select(Project.name).join(Run, Run.project_id == Project.id)
+    query = query.where(Run.id.in_(run_ids)).distinct().order_by(Project.name)
+    return (await session.execute(query)).scalars().all()
