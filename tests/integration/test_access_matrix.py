@@ -206,6 +206,8 @@ PAGES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "show_hash": ({"sha256": "{hash}"}, {}),
     "show_compressions": ({}, {}),
     "show_curves": ({}, {}),
+    "show_compare": ({}, {"params": {"a": "{finished}", "b": "{twin}"}}),
+    "arrange_compare": ({}, {"data": {"add": "x", "to": "a"}}),
     "show_account": ({}, {}),
     "show_keys": ({}, {}),
     "end_session": ({"session_id": "{session}"}, {}),
