@@ -181,3 +181,23 @@ def test_news_are_encoded_once_for_all_their_readers() -> None:
     news = News("running")
     assert [news.encoded(encode) for _ in range(3)] == [b"data"] * 3
     assert calls == [0]
+
+
+async def test_a_reader_that_leaves_does_not_interrupt_its_first_read(api: Api) -> None:
+    begun, go_on, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def read(session: Session, asked: Collection[str]) -> Mapping[str, str]:
+        begun.set()
+        await go_on.wait()
+        ended.set()
+        return dict.fromkeys(asked, "read")
+
+    reader = asyncio.create_task(Gathered(api.database, read).at_once("something"))
+    async with asyncio.timeout(30):
+        await begun.wait()
+        reader.cancel()
+        await asyncio.wait([reader])
+        assert reader.cancelled()
+        assert not ended.is_set()
+        go_on.set()
+        await ended.wait()

@@ -14,6 +14,7 @@ import pytest
 from psycopg import OperationalError
 from sqlalchemy import text, update
 
+from app.api.live_response import LiveResponse
 from app.repositories.runs.events import notifications
 from app.repositories.runs.live import POWER_CHANNEL, POWER_LISTENER
 from app.schemas.stream import Topic
@@ -342,3 +343,96 @@ async def test_live_power_does_not_wait_for_the_disk_and_is_not_sent_to_nobody(
         assert await commits_by() == "off"
         async with asyncio.timeout(30):
             assert await anext(messages) == batch()
+
+
+async def test_the_long_history_has_means_before_the_samples(api: Api, live: LiveHub) -> None:
+    for second in range(100):
+        live.board.receive(batch(second), time.monotonic())
+    live.board.cut(time.monotonic())
+
+    async def frames(**options: bool) -> list[tuple[int, int]]:
+        reader = live.stream(await principal(api), POWER, follow=False, **options)
+        events = [event async for piece in reader for event in parsed(piece)]
+        return [(data["t0"], data["dt_ms"]) for _, name, data in events if name == "power"]
+
+    short = await frames()
+    assert short == [(T0 + 1000 * second, 100) for second in range(39, 100)]
+    whole = await frames(is_patient=True)
+    assert whole == [(T0 + 5000 * n, 5000) for n in range(7)] + short
+
+
+async def test_readers_are_told_when_the_database_is_away(
+    committed_api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = committed_api
+    live = LiveHub(api.database, EventHub(api.database))
+    reader = live.stream(await principal(api), POWER)
+    await some(reader, 1)
+    is_away = True
+
+    async def source(*_: Any) -> AsyncIterator[str | None]:
+        if is_away:
+            raise OperationalError("the database is away")
+        yield None
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(live_hub, "notifications", source)
+    monkeypatch.setattr(live_hub, "RECONNECT_S", 0.01)
+    listening = asyncio.create_task(live.listen())
+    try:
+        async with asyncio.timeout(30):
+            while live._is_reachable:
+                await asyncio.sleep(0.01)
+            await live.tick()
+            [(_, name, data)] = await some(reader, 1)
+            assert (name, data) == ("database", {"reachable": False})
+            late = live.stream(await principal(api), POWER, follow=False)
+            assert names([e async for text in late for e in parsed(text)])[0] == "database"
+            is_away = False
+            while not live._is_reachable:
+                await asyncio.sleep(0.01)
+            await live.tick()
+            [(_, name, data)] = await some(reader, 1)
+    finally:
+        listening.cancel()
+        await asyncio.wait([listening])
+    assert (name, data) == ("database", {"reachable": True})
+
+
+async def test_a_quiet_reader_gets_a_comment_and_a_closing_hub_ends_all(
+    api: Api, live: LiveHub
+) -> None:
+    reader = live.stream(await principal(api), POWER)
+    await some(reader, 1)
+    for _ in range(live_hub.BEAT_TICKS):
+        await live.tick()
+    assert await anext(reader) == live_hub.BEAT
+    live.close()
+    with pytest.raises(StopAsyncIteration):
+        await anext(reader)
+    assert live.readers == set()
+
+
+async def test_the_stream_ends_with_its_connection(api: Api, live: LiveHub) -> None:
+    """Without interrupting a read: the reader is only waiting."""
+    messages: list[Any] = []
+    gone = asyncio.Event()
+
+    async def receive() -> Any:
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        messages.append(message)
+
+    response = LiveResponse(live.stream(await principal(api), POWER))
+    serving = asyncio.create_task(response({"type": "http"}, receive, send))
+    async with asyncio.timeout(30):
+        while len(messages) < 2:
+            await asyncio.sleep(0.01)
+        assert len(live.readers) == 1
+        gone.set()
+        await serving  # ends without an error
+    assert live.readers == set()
+    assert messages[0]["status"] == 200
+    assert b'"whole":true' in messages[1]["body"]
