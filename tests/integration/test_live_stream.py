@@ -350,8 +350,9 @@ async def test_the_long_history_has_means_before_the_samples(api: Api, live: Liv
         live.board.receive(batch(second), time.monotonic())
     live.board.cut(time.monotonic())
 
-    async def frames(**options: bool) -> list[tuple[int, int]]:
-        reader = live.stream(await principal(api), POWER, follow=False, **options)
+    async def frames(*, is_patient: bool = False) -> list[tuple[int, int]]:
+        who = await principal(api)
+        reader = live.stream(who, POWER, follow=False, is_patient=is_patient)
         events = [event async for piece in reader for event in parsed(piece)]
         return [(data["t0"], data["dt_ms"]) for _, name, data in events if name == "power"]
 
