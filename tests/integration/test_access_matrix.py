@@ -191,6 +191,7 @@ PAGES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "show_run_progress": ({"run_id": "{running}"}, {}),
     "show_run_verification": ({"run_id": "{finished}"}, {}),
     "show_run_log": ({"run_id": "{finished}"}, {}),
+    "show_run_power": ({"run_id": "{finished}"}, {}),
     "cancel_run_here": ({"run_id": "{queued}"}, {}),
     "resume_run_here": ({"run_id": "{failed}"}, {}),
     "reprice_run_here": ({"run_id": "{finished}"}, {}),

@@ -234,10 +234,23 @@ async def test_the_log_is_searched_and_each_line_has_an_address(api: Api) -> Non
     assert "The run has written nothing" in empty.text
 
 
+async def test_power_is_a_picture_too_with_its_files(api: Api) -> None:
+    run_id = await finished(api)
+    shown = await api.viewer.get(f"/runs/{run_id}/power", headers=HTML)
+    assert "GPU 1 reached 100 W, the highest power of a component." in shown.text
+    address = re.search(r'href="\.\./\.\./(v1/charts/[0-9a-f]+\.csv)"', shown.text)
+    assert address is not None
+    rows = (await api.viewer.get(f"/{address[1]}")).text
+    assert "GPU 1" in rows
+    assert "CPU" in rows
+    bare = await api.viewer.get(f"/runs/{await api.post_run()}/power", headers=HTML)
+    assert "No power was recorded" in bare.text
+
+
 async def test_runs_of_private_projects_are_not_there_for_others(api: Api) -> None:
     run_id = await api.post_run(project="secret")
     await api.admin.patch("/v1/projects/secret", json={"visibility": "private"})
-    pages = [f"runs/{run_id}{path}" for path in ("", "/log", "/verification")]
+    pages = [f"runs/{run_id}{path}" for path in ("", "/log", "/power", "/verification")]
     for path in (*pages, f"run-progress/{run_id}"):
         response = await api.viewer.get(f"/{path}", headers=HTML)
         assert response.status_code == 404, path

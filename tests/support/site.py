@@ -55,6 +55,7 @@ PAGES = (
     "/runs/{run}",
     "/runs/{run}?version=1&from_s=2&to_s=9#power",
     "/runs/{run}/log",
+    "/runs/{run}/power",
     "/runs/{run}/verification",
     "/runs?by=tag&project=text",
     "/runs?columns=name,status,tags,flags,second_opinion,kwh_per_score&differ=1&limit=50",

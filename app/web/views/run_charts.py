@@ -1,14 +1,18 @@
-"""Charts of a run's bill: what stages and components add up to."""
+"""Charts of a run: what stages and components add up to, and power over time."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from app.charts.chart import Chart
+from app.charts.power import Band, Trace, power
 from app.charts.waterfall import Step, waterfall
+from app.schemas.runs import RunRead
+from app.schemas.series import PowerSeries, RunPower
 from app.web.views.run_bill import OUTSIDE
 from pricetag.tag.figure import Shown
 from pricetag.tag.figures import Unit, column_unit, percent, with_unit
+from pricetag.tag.names import shown_name
 from pricetag.tag.parts import Part, parts_by_attempt
 from pricetag.tag.view import TagView
 
@@ -78,3 +82,76 @@ def _step(label: str, part: Shown, unit: Unit, *, is_total: bool = False) -> Ste
         text=with_unit(value, part.unit, unit),
         is_total=is_total,
     )
+
+
+def power_chart(measured: RunPower, run: RunRead) -> Chart | None:
+    """Power over time by component, with the stages of all attempts; None without any reading.
+
+    Args:
+        measured: Power of the attempts to show.
+        run: The run.
+    """
+    if not measured.attempts:
+        return None
+    first = measured.attempts[0].started_at
+    starts_s = {
+        each.attempt: (each.started_at - first).total_seconds() for each in measured.attempts
+    }
+    points: dict[str, list[tuple[float, float | None]]] = {}
+    series: dict[str, PowerSeries] = {}
+    for attempt in measured.attempts:
+        for each in attempt.series:
+            series.setdefault(each.component, each)
+            line = points.setdefault(each.component, [])
+            line += _points(each, starts_s[attempt.attempt])
+    if not points:
+        return None
+    traces = [
+        Trace(_component(series[component]), line, series[component].method or "assumed")
+        for component, line in points.items()
+    ]
+    return power(
+        traces,
+        _bands(run, starts_s),
+        title="Power by component",
+        summary=_peak(list(series.values())),
+        projects=frozenset({run.project}),
+        sources=run.name,
+    )
+
+
+def _peak(series: Sequence[PowerSeries]) -> str:
+    peaks = [
+        (watts, _component(each)) for each in series for watts in each.max_w if watts is not None
+    ]
+    if not peaks:
+        return "No component reported its power."
+    watts, name = max(peaks)
+    return f"{name} reached {with_unit(watts, 'W')}, the highest power of a component."
+
+
+def _points(series: PowerSeries, start_s: float) -> list[tuple[float, float | None]]:
+    """The means of its intervals; a gap follows the last one."""
+    times = [start_s + t_s for t_s in series.t_s]
+    end_s = times[-1] + series.duration_s[-1]
+    return [*zip(times, series.mean_w, strict=True), (end_s, None)]
+
+
+def _component(series: PowerSeries) -> str:
+    if series.kind == "gpu":
+        return f"GPU {series.component.rpartition(':')[2].removeprefix('GPU-')[:6]}"
+    return {"cpu": "CPU", "ram": "RAM", "host": "Host"}.get(series.kind or "", series.component)
+
+
+def _bands(run: RunRead, starts_s: dict[int, float]) -> list[Band]:
+    bands = []
+    for attempt in run.attempts:
+        if attempt.number not in starts_s:
+            continue
+        start_s = starts_s[attempt.number]
+        for stage in attempt.stages[:MOST_BARS]:
+            if stage.parent_key is None and stage.end_s is not None:
+                bands.append(
+                    Band(shown_name(stage), start_s + stage.start_s, start_s + stage.end_s)
+                )
+    return bands
