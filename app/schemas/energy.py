@@ -156,7 +156,7 @@ class EnergyGroup(Wire):
 
     name: str = Field(
         description="Name of the use, node, component, site, project or user; `(private projects)` "
-        "for projects that you may not see, `(all others)` for the smallest of more than 9."
+        "for projects that you may not see, `(all others)` for the smallest of more than 7."
     )
     kind: Literal[
         "use", "node", "component", "site", "project", "user", "others", "not-charged"
@@ -183,7 +183,7 @@ class EnergyOverTime(Wire):
     grain: Grain = Field(description="Length of the buckets; days and months are in UTC.")
     node: str | None = Field(description="Name of the node; null for all nodes.")
     groups: list[EnergyGroup] = Field(
-        description="The groups, largest first: the 8 largest by name."
+        description="The groups, largest first: the 6 largest by name."
     )
     buckets: list[EnergyBucket] = Field(
         description="The buckets with any metered energy, in order of time."

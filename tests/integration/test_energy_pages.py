@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from typing import Any
 
 import httpx
@@ -26,6 +27,13 @@ async def page(client: httpx.AsyncClient, path: str, **params: Any) -> httpx.Res
     return await client.get(path, params=params, headers=BROWSER)
 
 
+def sha256_in(text: str) -> str:
+    """The hash of a page's first chart."""
+    match = re.search(r"/v1/charts/([0-9a-f]{64})", text)
+    assert match is not None
+    return match[1]
+
+
 async def metered(api: Api, *names: str) -> None:
     async with api.database.session_scope() as session:
         for name in names or ("node",):
@@ -42,7 +50,9 @@ async def test_the_account_of_two_days_is_that_of_their_names(api: Api) -> None:
     assert "The hour of most energy is 03-01 13:00 with 4.00 kWh" in shown.text
     assert 'value="2026-03-01"' in shown.text
     assert "the period before is unknown" in shown.text
-    assert shown.text.count("<rect class=") == 2 + 1  # two bars, and the legend
+    hours = await api.viewer.get(f"/v1/charts/{sha256_in(shown.text)}.csv")
+    assert hours.text.splitlines()[0].startswith("Start (UTC),Part,IT energy [kWh]")
+    assert len(hours.text.splitlines()) == 3
 
 
 @pytest.mark.parametrize(
@@ -134,3 +144,15 @@ async def test_a_sites_hours_have_sources_gaps_and_savings(api: Api) -> None:
     assert "report of hall 2" in shown.text
     unknown = await page(api.viewer, "/carbon", site="nowhere")
     assert (unknown.status_code, "not found" in unknown.text) == (422, True)
+
+
+async def test_a_chart_by_user_is_hidden_from_those_who_see_less(api: Api) -> None:
+    await metered(api)
+    async with api.database.session_scope() as session:
+        run = await session.get_one(Run, await finished_run(session))
+        hidden = update(Project).where(Project.id == run.project_id)
+        await session.execute(hidden.values(visibility="private"))
+    shown = await page(api.admin, "/energy", **DAY, by="user")
+    path = f"/v1/charts/{sha256_in(shown.text)}.csv"
+    assert (await api.admin.get(path)).status_code == 200
+    assert (await api.viewer.get(path)).status_code == 404

@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
-from app.charts import break_even, curves, frontier, power, ratios, waterfall
+from app.charts import (
+    break_even,
+    burn_down,
+    carbon,
+    curves,
+    energy,
+    frontier,
+    power,
+    ratios,
+    waterfall,
+)
 from app.charts.chart import Chart
 
 NAME = '<script>alert("1")</script> & نموذج 🚀 ' + "long " * 40
@@ -116,6 +127,49 @@ def some_ratios() -> Chart:
     )
 
 
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def an_account() -> Chart:
+    parts = [
+        energy.Part(NOON + n * HOUR, NOON + (n + 1) * HOUR, group, 1.0 + n, 0.9, 3.0)
+        for n in range(2)
+        for group in ("text", NAME)
+    ]
+    return energy.stacked(
+        parts,
+        ["text", NAME],
+        measure="IT energy",
+        unit="kWh",
+        title="Energy",
+        summary="Two hours.",
+        projects=PROJECTS,
+    )
+
+
+def a_burn_down() -> Chart:
+    use = burn_down.Use
+    return burn_down.burn_down(
+        [use(NOON, 0.0), use(NOON + HOUR, 2.0)],
+        [use(NOON + HOUR, 2.0, 2.0, 2.0), use(NOON + 3 * HOUR, 4.0, 3.0, 6.0)],
+        limit=5.0,
+        now=NOON + HOUR,
+        measure="Facility energy",
+        unit="kWh",
+        title="Burn-down",
+        summary="Two of five.",
+        projects=PROJECTS,
+    )
+
+
+def some_hours() -> Chart:
+    hours = [(NOON + n * HOUR, None if n in (1, 2) else 100.0 + n) for n in range(5)]
+    return carbon.intensity(
+        hours, annual=381.0, title="Intensity", summary="Three of five.", sources=NAME
+    )
+
+
 ALL: dict[str, Callable[[], Chart]] = {
     "frontier": a_frontier,
     "waterfall": a_waterfall,
@@ -123,5 +177,8 @@ ALL: dict[str, Callable[[], Chart]] = {
     "break-even": a_break_even,
     "power": a_power_trace,
     "comparison": some_ratios,
+    "energy": an_account,
+    "burn-down": a_burn_down,
+    "carbon-intensity": some_hours,
 }
 """A function that makes the chart, by kind."""

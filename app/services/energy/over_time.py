@@ -20,7 +20,7 @@ from app.services.energy.ranges import Hours, InvalidEnergyRangeError, hours_of
 from app.services.principals import Principal
 from pricetag.accounting.bill.node_account import Account, Entry, accounts
 
-MOST_GROUPS = 8
+MOST_GROUPS = 6
 """Number of groups with a name; the smallest of more are one."""
 
 LONGEST: Mapping[bool, Mapping[Grain, timedelta]] = {

@@ -15,7 +15,7 @@ from app.api.deps import FOREIGN_QUERY, Caller, CurrentSession
 from app.db import Session
 from app.schemas.budgets import BudgetChange, BudgetCreate, BudgetRead
 from app.schemas.burn_down import WhatIfRead
-from app.services import burn_down
+from app.services import burn_down, charts
 from app.services.budgets import admin, outlook, what_if
 from app.services.errors import PricetagError
 from app.services.principals import Principal
@@ -26,6 +26,7 @@ from app.web.views import budget_form
 from app.web.views import budgets as budget_views
 from app.web.views import burn_down as burn_down_views
 from app.web.views.budget_form import BudgetForm, FormError
+from app.web.views.charts import chart_view
 from pricetag.recipes.yaml_text import YamlError, parse_yaml
 
 router = page_router()
@@ -91,11 +92,14 @@ async def show_budget(
     burn = await burn_down.read(session, caller, budget_id)
     skipped = frozenset(without or ())
     asked, problems = await _what_if(session, caller, read, skipped, run)
+    view = burn_down_views.burn_down(read, burn, skipped)
+    await charts.keep(session, [view.chart])
     return render(
         request,
         "budget.html",
         status=422 if problems else 200,
-        page=burn_down_views.burn_down(read, burn, skipped),
+        page=view,
+        chart=chart_view(view.chart),
         what_if=None if asked is None else burn_down_views.what_if(read, asked),
         problems=problems,
         run=run,

@@ -10,7 +10,7 @@ from fastapi import Query, Request, Response
 from app.api.access import READ
 from app.api.deps import Caller, CurrentSession, ServerResources
 from app.schemas.common import StoredName
-from app.services import carbon_hours
+from app.services import carbon_hours, charts
 from app.services.errors import InvalidError, NotFoundError
 from app.services.factors import sites
 from app.services.factors.resolution import DEFAULT_SITE
@@ -18,6 +18,7 @@ from app.web.forms import Filled
 from app.web.rendering import page_router, render
 from app.web.views import carbon as carbon_views
 from app.web.views import periods
+from app.web.views.charts import chart_view
 from app.web.views.periods import InvalidPeriodError, Named
 
 router = page_router()
@@ -55,7 +56,10 @@ async def show_carbon(
             duration_h=duration_h,
             start_hour=start_hour,
         )
-        shown["carbon"] = carbon_views.carbon(read)
+        view = carbon_views.carbon(read)
+        drawn = [view.intensity, *([view.load] if view.load else [])]
+        await charts.keep(session, drawn)
+        shown |= {"carbon": view, "charts": [chart_view(chart) for chart in drawn]}
     except (InvalidPeriodError, InvalidError, NotFoundError) as error:
         shown["problem"] = str(error)
     return render(

@@ -15,7 +15,7 @@ from app.api.deps import Caller, CurrentSession, ServerResources
 from app.db import Session
 from app.schemas.common import StoredName
 from app.schemas.energy import Grain, TimeBy
-from app.services import emissions
+from app.services import charts, emissions, projects
 from app.services.energy import over_time
 from app.services.energy.account import energy_account
 from app.services.errors import InvalidError, NotFoundError
@@ -24,6 +24,7 @@ from app.web.forms import Filled
 from app.web.rendering import page_router, render, section
 from app.web.views import energy as energy_views
 from app.web.views import periods
+from app.web.views.charts import chart_view
 from app.web.views.periods import InvalidPeriodError, Named, Period
 
 router = page_router()
@@ -91,9 +92,11 @@ async def _shown(
         compare=True,
         failed=True,
     )
+    private = await projects.private_names(session, caller)
+    drawn = energy_views.over_time(chart, private)
+    await charts.keep(session, [drawn] if drawn else [])
     return {
-        "chart": energy_views.over_time(chart),
-        "used_grain": chart.grain,
+        "chart": chart_view(drawn, "over-time") if drawn else None,
         "account": energy_views.account(json.loads(written)),
     }
 

@@ -12,7 +12,7 @@ from app.api.deps import Caller, CurrentSession
 from app.db import Session
 from app.schemas.burn_down import BudgetOutlookItem
 from app.schemas.common import PathName
-from app.services import projects
+from app.services import charts, projects
 from app.services.budgets import outlook
 from app.services.energy import work
 from app.services.errors import InvalidError
@@ -24,7 +24,9 @@ from app.web.views import budgets as budget_views
 from app.web.views import periods
 from app.web.views import runs as run_views
 from app.web.views import work as work_views
+from app.web.views.charts import ChartView, chart_view
 from app.web.views.periods import InvalidPeriodError, Named, Period
+from app.web.views.work import WorkView
 
 router = page_router()
 OF_RUNS = section("show_runs")
@@ -48,6 +50,7 @@ async def show_project(
     chosen = _period(period, first, last)
     read = await projects.read(session, project, caller)
     account = await work.of_project(session, caller, project, start=chosen.start, stop=chosen.stop)
+    view = work_views.work(account, frozenset({read.name}))
     shown = await _around(session, caller, listing.RunFilter(project=project), "project", read.name)
     return render(
         request,
@@ -57,7 +60,8 @@ async def show_project(
         description=read.description,
         facts=work_views.facts(read),
         period=chosen,
-        work=work_views.work(account),
+        work=view,
+        chart=await _kept(session, view),
         **shown,
     )
 
@@ -75,6 +79,7 @@ async def show_user(
     """What a user's runs used, in the projects that the visitor may see."""
     chosen = _period(period, first, last)
     account = await work.of_user(session, caller, user, start=chosen.start, stop=chosen.stop)
+    view = work_views.work(account, await projects.private_names(session, caller))
     shown = await _around(
         session, caller, listing.RunFilter(user=account.name), "user", account.name
     )
@@ -86,9 +91,15 @@ async def show_user(
         description="",
         facts=[],
         period=chosen,
-        work=work_views.work(account),
+        work=view,
+        chart=await _kept(session, view),
         **shown,
     )
+
+
+async def _kept(session: Session, view: WorkView) -> ChartView | None:
+    await charts.keep(session, [view.chart] if view.chart else [])
+    return chart_view(view.chart) if view.chart else None
 
 
 def _period(period: Named | None, first: date | None, last: date | None) -> Period:

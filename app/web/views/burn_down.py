@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from app.charts import burn_down as charts
+from app.charts.burn_down import Use
+from app.charts.chart import LAB, Chart
 from app.schemas.budgets import BudgetRead
 from app.schemas.burn_down import BurnDownRead, BurnExpectation, WhatIfRead
 from app.web.views import budgets as budget_views
-from app.web.views import plots
 from app.web.views.budgets import BudgetView, CrossingView, amount
 from app.web.views.figures import FigureView, figure, unknown
-from app.web.views.plots import Bar, Path, Plot
 from pricetag.tag.figures import ratio_text
 
 UNKNOWN_USE = "its use, start or end cannot be estimated"
@@ -23,17 +24,19 @@ ADMISSIONS = {
     "too-much": "It would be rejected: it is expected to need more than is left.",
     "exhausted": "It would be rejected: nothing is left.",
 }
-PART_COLORS = {"spent": 0, "running": 1, "reserved": 3, "left": 9}
+PART_COLORS = {"spent": 1, "running": 2, "reserved": 4, "left": 10}
+WIDTH = 1000.0
 WARNS = "It would be admitted with a warning: the budget does not reject runs."
 
 
 @dataclass(frozen=True, slots=True)
-class PointRow:
-    """A row of the chart's table."""
+class Bar:
+    """A piece of a bar of 1,000 units; `color` is the number of its series."""
 
-    at: datetime
-    used: FigureView
-    is_expected: bool
+    color: int
+    x: float
+    width: float
+    title: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ class BurnDownView:
     """All of a budget's page.
 
     Attributes:
-        summary: The chart in one sentence.
+        chart: Past and expected use.
         bar: What is spent, running, reserved and left, as one bar.
     """
 
@@ -71,10 +74,8 @@ class BurnDownView:
     crossing: CrossingView
     expected: FigureView
     open_text: str
-    summary: str
-    plot: Plot
+    chart: Chart
     bar: Sequence[Bar]
-    points: Sequence[PointRow]
     parts: Sequence[PartRow]
     by: str
     open_runs: Sequence[OpenRow]
@@ -97,10 +98,8 @@ def burn_down(read: BudgetRead, burn: BurnDownRead, skipped: Collection[UUID] = 
         crossing=crossing,
         expected=expected,
         open_text=budget_views.open_runs_text(burn.expected.open_runs, burn.expected.unknown_runs),
-        summary=_summary(view, burn, expected),
-        plot=_plot(burn, read),
+        chart=_chart(burn, read, _summary(view, burn, expected)),
         bar=_bar(read),
-        points=_points(burn, read),
         parts=[
             PartRow(
                 part.name or "(unknown)",
@@ -150,66 +149,34 @@ def _summary(view: BudgetView, burn: BurnDownRead, expected: FigureView) -> str:
     )
 
 
-def _plot(burn: BurnDownRead, read: BudgetRead) -> Plot:
+def _chart(burn: BurnDownRead, read: BudgetRead, summary: str) -> Chart:
     name, size = budget_views.unit_of(read)
-    start = burn.points[0].at
-    stop = max(burn.points[-1].at, *(point.at for point in burn.projection), burn.at)
-    if burn.period_end is not None:
-        stop = burn.period_end
-    length = (stop - start).total_seconds() or 1.0
-
-    def place(at: datetime) -> float:
-        return (at - start).total_seconds() / length
-
-    largest = max(burn.limit, burn.spent, *(point.high for point in burn.projection), 0.0)
-    top = plots.top_of(largest / size) * size
-    spent = [(place(point.at), point.spent) for point in burn.points]
-    now = place(burn.points[-1].at)
-    fan = [(place(point.at), point.low, point.high) for point in burn.projection]
-    middle = [(place(point.at), point.value) for point in burn.projection]
-    area = [(x, 0.0, y) for x, y in spent]
-    paths: list[Path] = [plots.band(1, area, top)]
-    if fan:
-        paths.append(plots.band(2, fan, top))
-        paths.append(plots.line("expected", middle, top))
-    paths.append(plots.line("spent", spent, top))
-    paths.append(plots.line("limit", [(0.0, burn.limit), (1.0, burn.limit)], top))
-    paths.append(plots.line("now", [(now, 0.0), (now, top)], top))
-    days = [start + (stop - start) * n / 4 for n in range(5)]
-    pattern = "%Y-%m-%d %H:%M" if length < 4 * 86400 else "%Y-%m-%d"
-    return Plot([], paths, plots.ticks(top / size), [day.strftime(pattern) for day in days], name)
+    return charts.burn_down(
+        [Use(point.at, point.spent / size) for point in burn.points],
+        [
+            Use(point.at, point.value / size, point.low / size, point.high / size)
+            for point in burn.projection
+        ],
+        limit=burn.limit / size,
+        now=burn.points[-1].at,
+        measure=budget_views.WHAT[read.metric],
+        unit=name,
+        title="Burn-down",
+        summary=summary,
+        # Everybody sees a budget of the lab or of a user, with the runs of all projects.
+        projects=LAB if read.project is None else frozenset({read.project}),
+    )
 
 
 def _bar(read: BudgetRead) -> list[Bar]:
     """Spent, running, reserved and left as shares of the limit, or of what is promised."""
     total = sum(getattr(read, part) for part in PART_COLORS) or 1.0
     bars, x = [], 0.0
-    for part, series in PART_COLORS.items():
-        width = getattr(read, part) / total * plots.WIDTH
-        bars.append(Bar(series, round(x, 2), 0.0, round(width, 2), plots.HEIGHT, part))
+    for part, color in PART_COLORS.items():
+        width = getattr(read, part) / total * WIDTH
+        bars.append(Bar(color, round(x, 2), round(width, 2), part))
         x += width
     return bars
-
-
-def _points(burn: BurnDownRead, read: BudgetRead) -> list[PointRow]:
-    """Past and expected use, point by point."""
-    past = [PointRow(point.at, amount(point.spent, read), False) for point in burn.points]
-    coming = [
-        PointRow(
-            point.at,
-            amount(
-                point.value,
-                read,
-                low=point.low,
-                high=point.high,
-                source="estimated",
-                provisional=True,
-            ),
-            True,
-        )
-        for point in burn.projection[1:]
-    ]
-    return [*past, *coming]
 
 
 @dataclass(frozen=True, slots=True)

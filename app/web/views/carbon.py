@@ -6,25 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from app.charts import carbon as charts
+from app.charts import energy as energy_charts
+from app.charts.chart import LAB, Chart
 from app.schemas.carbon_hours import CarbonHoursRead, CarbonSource, LaterStart
-from app.web.views import plots
-from app.web.views.figures import FigureView, figure, unknown
-from app.web.views.plots import Path, Plot
+from app.web.views.figures import FigureView, figure
 from pricetag.tag.figure import Figure, scaled
 from pricetag.tag.figures import column_unit, counted, percent
 
 HOUR = timedelta(hours=1)
-NOT_RECORDED = "not recorded: the annual figure stands for this hour"
-NOT_METERED = "nothing was metered in this hour"
-
-
-@dataclass(frozen=True, slots=True)
-class HourRow:
-    """An hour of the table."""
-
-    at: datetime
-    intensity: FigureView
-    load: FigureView
+LOAD = "IT energy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +32,8 @@ class CarbonView:
     """The page of a site.
 
     Attributes:
-        plot: Intensity as a line with gaps.
-        load_plot: Energy of each hour, below it.
+        intensity: Recorded hours, with gaps.
+        load: Energy of each hour; None where nothing was metered.
         later: Savings by delay.
         best: The best delay in a sentence.
     """
@@ -51,12 +42,9 @@ class CarbonView:
     mean: FigureView
     load_mean: FigureView
     annual: FigureView
-    summary: str
-    plot: Plot
-    load_plot: Plot
+    intensity: Chart
+    load: Chart | None
     gaps: Sequence[tuple[datetime, str]]
-    rows: Sequence[HourRow]
-    load_unit: str
     sources: Sequence[tuple[CarbonSource, str]]
     later: Sequence[LaterRow]
     best: str
@@ -64,35 +52,21 @@ class CarbonView:
 
 def carbon(read: CarbonHoursRead) -> CarbonView:
     """The view of a site's hours."""
-    intensities = [hour.g_per_kwh for hour in read.hours]
-    loads = [hour.it_energy_kwh for hour in read.hours]
-    unit = column_unit(loads, "kWh")
-    recorded = sum(value is not None for value in intensities)
-    labels = [
-        (read.start + (read.stop - read.start) * n / 4).strftime("%Y-%m-%d %H:%M") for n in range(5)
-    ]
+    recorded = sum(hour.g_per_kwh is not None for hour in read.hours)
     return CarbonView(
         read=read,
         mean=figure(read.mean.model_dump()),
         load_mean=figure(read.load_mean.model_dump()),
         annual=figure(read.annual.model_dump()),
-        summary=_summary(read, recorded),
-        plot=_intensity(intensities, read.annual.value or 0.0, labels),
-        load_plot=_load(loads, unit, labels),
+        intensity=charts.intensity(
+            [(hour.hour, hour.g_per_kwh) for hour in read.hours],
+            annual=read.annual.value,
+            title="Intensity by hour",
+            summary=_summary(read, recorded),
+            sources="; ".join(source.source for source in read.sources),
+        ),
+        load=_load(read),
         gaps=[(gap.first, counted(gap.hours, "hour")) for gap in read.gaps[:50]],
-        rows=[
-            HourRow(
-                hour.hour,
-                unknown(NOT_RECORDED)
-                if hour.g_per_kwh is None
-                else figure(Figure(hour.g_per_kwh, None, None, "g/kWh", "estimated")),
-                unknown(NOT_METERED)
-                if hour.it_energy_kwh is None
-                else figure(Figure(hour.it_energy_kwh, None, None, "kWh", None), shown=unit),
-            )
-            for hour in read.hours
-        ],
-        load_unit=unit[0],
         sources=[(source, counted(source.hours, "hour")) for source in read.sources],
         later=[_later(one) for one in read.later if one.saving_ratio is not None],
         best=_best(read),
@@ -112,37 +86,24 @@ def _summary(read: CarbonHoursRead, recorded: int) -> str:
     )
 
 
-def _intensity(values: Sequence[float | None], annual: float, labels: Sequence[str]) -> Plot:
-    """One line for each unbroken row of hours; gaps are marked, and the annual figure is a line."""
-    top = plots.top_of(max([annual, *(value for value in values if value is not None)]))
-    count = len(values) or 1
-    has_hours = any(value is not None for value in values)
-    paths: list[Path] = []
-    line: list[tuple[float, float]] = []
-    gap_from: int | None = None
-    for number, value in enumerate([*values, None]):
-        is_end = number == len(values)
-        if value is not None:
-            line += [(number / count, value), ((number + 1) / count, value)]
-        if (value is None or is_end) and line:
-            paths.append(plots.line("intensity", line, top))
-            line = []
-        if value is None and not is_end and gap_from is None:
-            gap_from = number
-        if gap_from is not None and has_hours and (value is not None or is_end):
-            ends = [(gap_from / count, 0.0, top), (number / count, 0.0, top)]
-            paths.insert(0, plots.band(10, ends, top, faint=False))
-            gap_from = None
-    paths.append(plots.line("annual", [(0.0, annual), (1.0, annual)], top))
-    return Plot([], paths, plots.ticks(top), labels, "g/kWh")
-
-
-def _load(values: Sequence[float | None], unit: tuple[str, float], labels: Sequence[str]) -> Plot:
-    name, size = unit
-    columns = [[value or 0.0] for value in values]
-    top = plots.top_of(max((value[0] for value in columns), default=0.0) / size) * size
-    bars = plots.stacked(columns, [[""]] * len(columns), top)
-    return Plot(bars, [], plots.ticks(top / size), labels, name)
+def _load(read: CarbonHoursRead) -> Chart | None:
+    loads = [
+        (hour.hour, hour.it_energy_kwh) for hour in read.hours if hour.it_energy_kwh is not None
+    ]
+    if not loads:
+        return None
+    name, size = column_unit((value for _, value in loads), "kWh")
+    most = max(loads, key=lambda each: each[1])
+    return energy_charts.stacked(
+        [energy_charts.Part(at, at + HOUR, LOAD, value / size) for at, value in loads],
+        [LOAD],
+        measure=LOAD,
+        unit=name,
+        title="Load by hour",
+        summary=f"The site's nodes used most in the hour of {most[0]:%Y-%m-%d %H:%M}.",
+        projects=LAB,
+        kind="load",
+    )
 
 
 def _later(one: LaterStart) -> LaterRow:

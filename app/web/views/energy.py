@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from app.charts import energy as charts
+from app.charts.chart import LAB, Chart
+from app.schemas.common import Quantity
 from app.schemas.emissions import EmissionFactor, EmissionFigures, EmissionsRead
-from app.schemas.energy import EnergyGroup, EnergyOverTime
-from app.web.views import plots
+from app.schemas.energy import EnergyOverTime
 from app.web.views.figures import FigureView, figure, unknown
-from app.web.views.plots import Plot
 from pricetag.tag.figure import Figure
 from pricetag.tag.figures import Unit, column_number, column_unit, ratio_text
 
@@ -46,10 +47,6 @@ PASSING = ("running_kwh", "undecided_kwh")
 OWNED = ("total_kwh", "charged_kwh", "running_kwh")
 """What a project or user has; the rest of the energy belongs to nodes."""
 
-USE_COLORS = {"charged to runs": 0, "running runs so far": 1, "unallocated": 9, "undecided": 3}
-OTHERS, NOT_CHARGED = 8, 9
-"""Colors of groups that stand for several or none."""
-
 
 @dataclass(frozen=True, slots=True)
 class ChangeView:
@@ -73,26 +70,6 @@ class Tile:
     title: str
     figure: FigureView
     change: ChangeView | None
-
-
-@dataclass(frozen=True, slots=True)
-class CellRow:
-    """A row of the chart's table."""
-
-    label: str
-    total: FigureView
-    parts: Sequence[FigureView]
-
-
-@dataclass(frozen=True, slots=True)
-class OverTimeView:
-    """The chart with its legend and its table."""
-
-    summary: str
-    plot: Plot
-    groups: Sequence[tuple[int, str]]
-    rows: Sequence[CellRow]
-    unit: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,57 +221,48 @@ def _remarks(total: Mapping[str, Any]) -> list[str]:
     return [*remarks, *(remark for flag, remark in REMARKS.items() if flag in total["flags"])]
 
 
-def over_time(read: EnergyOverTime) -> OverTimeView:
-    """The chart of an account over time, stacked by group."""
-    totals = [bucket.total_kwh.value for bucket in read.buckets]
-    unit = column_unit(totals, "kWh")
-    name, size = unit
-    by_start = {bucket.start: bucket for bucket in read.buckets}
-    starts = plots.buckets(read.start, read.stop, read.grain)
-    nothing = [0.0] * len(read.groups)
-    columns = [
-        [part.value or 0.0 for part in by_start[at].parts_kwh] if at in by_start else nothing
-        for at in starts
-    ]
-    labels = [label(at, read.grain) for at in starts]
+def over_time(read: EnergyOverTime, private: frozenset[str]) -> Chart | None:
+    """The chart of an account over time, stacked by group; None where nothing was metered.
+
+    Args:
+        read: The account.
+        private: Private projects that the reader may see.
+    """
+    if not read.buckets:
+        return None
+    unit = column_unit((bucket.total_kwh.value for bucket in read.buckets), "kWh")
     groups = [group.name for group in read.groups]
-    colors = [_color(number, group) for number, group in enumerate(read.groups)]
-    titles = [
-        [
-            f"{at}: {group} {column_number(value / size)} {name}"
-            for group, value in zip(groups, values, strict=True)
-        ]
-        for at, values in zip(labels, columns, strict=True)
+    parts = [
+        part(bucket.start, read.grain, name, quantity, unit)
+        for bucket in read.buckets
+        for name, quantity in zip(groups, bucket.parts_kwh, strict=True)
+        if quantity.value
     ]
-    largest = max((sum(max(value, 0.0) for value in values) for values in columns), default=0.0)
-    top = plots.top_of(largest / size) * size
-    rows = [
-        CellRow(
-            at,
-            figure(bucket.total_kwh.model_dump(), shown=unit),
-            [figure(part.model_dump(), shown=unit) for part in bucket.parts_kwh],
-        )
-        for at, bucket in ((label(one.start, read.grain), one) for one in read.buckets)
-    ]
-    return OverTimeView(
-        summary=_summary(read, [row.label for row in rows], unit),
-        plot=Plot(
-            plots.stacked(columns, titles, top, colors),
-            [],
-            plots.ticks(top / size),
-            plots.spread(labels, 5),
-            name,
-        ),
-        groups=[(color + 1, group) for color, group in zip(colors, groups, strict=True)],
-        rows=rows,
-        unit=name,
+    labels = [label(bucket.start, read.grain) for bucket in read.buckets]
+    return charts.stacked(
+        parts,
+        groups,
+        measure="IT energy",
+        unit=unit[0],
+        title=f"Energy by {read.grain}",
+        summary=_summary(read, labels, unit),
+        projects=private if read.by in ("project", "user") else LAB,
     )
 
 
-def _color(number: int, group: EnergyGroup) -> int:
-    if group.kind == "use":
-        return USE_COLORS.get(group.name, number)
-    return {"others": OTHERS, "not-charged": NOT_CHARGED}.get(group.kind, number)
+def part(start: datetime, grain: str, group: str, quantity: Quantity, unit: Unit) -> charts.Part:
+    """A part of a bar, in the unit of the chart."""
+    _, size = unit
+    ends = (quantity.value, quantity.low, quantity.high)
+    value, low, high = (None if end is None else end / size for end in ends)
+    return charts.Part(start, after(start, grain), group, value or 0.0, low, high)
+
+
+def after(start: datetime, grain: str) -> datetime:
+    """The end of an hour, day or month (UTC)."""
+    if grain == "month":
+        return (start + timedelta(days=32)).replace(day=1)
+    return start + (timedelta(hours=1) if grain == "hour" else timedelta(days=1))
 
 
 def label(start: datetime, grain: str) -> str:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.charts import energy as charts
+from app.charts.chart import Chart
 from app.schemas.projects import ProjectRead
 from app.schemas.work import BestRun, WorkRead, WorkSum
-from app.web.views import plots
-from app.web.views.energy import CellRow, ChangeView, change, label
+from app.web.views.energy import ChangeView, change, label, part
 from app.web.views.figures import FigureView, figure, money
-from app.web.views.plots import Plot
 from pricetag.tag.figure import Figure
-from pricetag.tag.figures import column_number, column_unit, counted, number, ratio_text
+from pricetag.tag.figures import column_unit, counted, number, ratio_text
+
+CHARGED = "charged to its runs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,7 @@ class WorkView:
         failed: Energy of failed work.
         failed_text: Its share.
         ended: Number of ended attempts, in words.
-        plot: The trend.
-        rows: The trend's table.
+        chart: The trend; None without energy.
         best: The best run.
         best_reason: Why there is none.
     """
@@ -48,30 +49,30 @@ class WorkView:
     failed: FigureView
     failed_text: str
     ended: str
-    summary: str
-    plot: Plot
-    rows: Sequence[CellRow]
-    unit: str
-    grain: str
+    chart: Chart | None
     best: Best | None
     best_reason: str
 
 
-def work(read: WorkRead) -> WorkView:
-    """The view of an account."""
-    values = [point.energy_kwh.value for point in read.points]
-    unit = column_unit(values, "kWh")
-    name, size = unit
+def work(read: WorkRead, projects: frozenset[str]) -> WorkView:
+    """The view of an account.
+
+    Args:
+        read: The account.
+        projects: Projects whose runs are in it, of which some readers may not see all.
+    """
+    unit = column_unit((point.energy_kwh.value for point in read.points), "kWh")
     labels = [label(point.start, read.grain) for point in read.points]
-    by_start = {point.start: point.energy_kwh.value or 0.0 for point in read.points}
-    starts = plots.buckets(read.start, read.stop, read.grain)
-    columns = [[by_start.get(at, 0.0)] for at in starts]
-    names = [label(at, read.grain) for at in starts]
-    top = plots.top_of(max((value or 0.0 for value in values), default=0.0) / size) * size
-    titles = [
-        [f"{at}: {column_number(column[0] / size)} {name}"]
-        for at, column in zip(names, columns, strict=True)
-    ]
+    chart = charts.stacked(
+        [part(point.start, read.grain, CHARGED, point.energy_kwh, unit) for point in read.points],
+        [CHARGED],
+        measure="IT energy",
+        unit=unit[0],
+        title=f"IT energy by {read.grain}",
+        summary=_summary(read, labels),
+        projects=projects,
+        kind="trend",
+    )
     sums = [("Facility energy", read.facility_energy_kwh), ("Emissions (CO2e)", read.co2e_kg)]
     sums += [("Cost", cost) for cost in read.costs]
     return WorkView(
@@ -83,20 +84,7 @@ def work(read: WorkRead) -> WorkView:
         if read.failed.share_ratio is None
         else f"{ratio_text(read.failed.share_ratio)} of all ended attempts",
         ended=counted(read.attempts, "ended attempt"),
-        summary=_summary(read, labels),
-        plot=Plot(
-            plots.stacked(columns, titles, top),
-            [],
-            plots.ticks(top / size),
-            plots.spread(names, 5),
-            name,
-        ),
-        rows=[
-            CellRow(at, figure(point.energy_kwh.model_dump(), shown=unit), [])
-            for at, point in zip(labels, read.points, strict=True)
-        ],
-        unit=name,
-        grain=read.grain,
+        chart=chart if read.points else None,
         best=None if read.best is None else _best(read.best),
         best_reason=read.best_reason or "",
     )

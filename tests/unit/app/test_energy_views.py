@@ -1,19 +1,32 @@
-"""View models of the energy pages: words, units, geometry of plots, periods."""
+"""View models of the energy pages: words, units, charts, periods."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from app.charts import energy as charts
+from app.charts.chart import LAB
 from app.schemas.burn_down import BurnCrossing
 from app.schemas.energy import EnergyOverTime
-from app.web.views import budgets, energy, periods, plots
+from app.web.views import budgets, energy, periods
 from app.web.views.periods import InvalidPeriodError
+from tests.support.charts import NAME, an_account, some_hours
 
 NOW = datetime(2026, 3, 15, 14, 30, tzinfo=UTC)
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+EMPTY = charts.Part(NOON, NOON + timedelta(hours=1), "g", 0.0)
+LABELS: dict[str, Any] = {
+    "measure": "m",
+    "unit": "kWh",
+    "title": "t",
+    "summary": "s",
+    "projects": LAB,
+}
 
 
 def quantity(value: float, spread: float = 0.1) -> dict[str, Any]:
@@ -47,34 +60,26 @@ def test_the_state_of_a_budget_is_a_word_and_a_time(
     assert (shown.tone, shown.text) == (tone, text)
 
 
-@pytest.mark.parametrize(
-    ("largest", "top"),
-    [(0.0, 1.0), (11.0, 12.0), (28.0, 30.0), (0.0079, 0.008), (64_000.0, 80_000)],
-)
-def test_an_axis_ends_at_the_smallest_round_number(largest: float, top: float) -> None:
-    assert plots.top_of(largest) == pytest.approx(top)
+def test_parts_of_a_bar_are_on_each_other_in_the_order_of_their_groups() -> None:
+    chart = an_account()
+    first = [(row["group"], row["base"], row["top"]) for row in chart.rows[:2]]
+    assert first == [("text", 0.0, 1.0), (NAME, 1.0, 2.0)]
+    assert chart.rows[2]["base"] == 0.0
+    negative = replace(EMPTY, value=-3.0)
+    [row] = charts.stacked([negative], ["g"], **LABELS).rows
+    assert (row["value"], row["base"], row["top"]) == (-3.0, 0.0, 0.0)
 
 
-def test_bars_stand_on_each_other_and_end_at_the_top() -> None:
-    bars = plots.stacked([[3.0, 1.0], [0.0, 2.0]], [["a", "b"], ["c", "d"]], 4.0, [0, 9])
-    assert [(bar.series, bar.y, bar.height) for bar in bars] == [
-        (0, 25.0, 75.0),
-        (9, 0.0, 25.0),
-        (9, 50.0, 50.0),
+def test_hours_that_are_not_recorded_are_gaps_of_line_and_ground() -> None:
+    made = json.loads(some_hours().content)
+    assert made["datasets"]["gaps"] == [
+        {"from": "2026-03-01T13:00:00Z", "until": "2026-03-01T15:00:00Z"}
     ]
-    assert bars[0].x < bars[2].x
-    assert plots.line("x", [(0.0, 0.0), (1.0, 8.0)], 4.0).points == "0.0,100.0 1000.0,0.0"
+    values = [row["value"] for row in made["datasets"]["drawn"]]
+    assert values == [100.0, None, None, 103.0, 104.0, 104.0]  # the last hour has its length
 
 
-def test_every_hour_day_and_month_of_a_range_is_a_bucket() -> None:
-    stop = NOON + timedelta(days=40)
-    assert len(plots.buckets(NOON, NOON + timedelta(hours=5), "hour")) == 5
-    days = plots.buckets(NOON, stop, "day")
-    assert (days[0].hour, len(days)) == (0, 41)
-    assert [at.month for at in plots.buckets(NOON, stop, "month")] == [3, 4]
-
-
-def test_a_bucket_without_energy_is_a_gap_in_the_chart_and_no_row() -> None:
+def test_an_account_over_time_has_one_unit_and_whole_buckets() -> None:
     read = EnergyOverTime.model_validate(
         {
             "from": NOON,
@@ -86,23 +91,36 @@ def test_a_bucket_without_energy_is_a_gap_in_the_chart_and_no_row() -> None:
             "buckets": [
                 {
                     "start": NOON + timedelta(hours=n),
-                    "total_kwh": quantity(2.0 + n),
-                    "parts_kwh": [quantity(2.0 + n)],
+                    "total_kwh": quantity(0.002 + 0.001 * n),
+                    "parts_kwh": [quantity(0.002 + 0.001 * n)],
                     "flags": [],
                 }
                 for n in (0, 2)
             ],
         }
     )
-    view = energy.over_time(read)
-    assert len(view.rows) == 2
-    assert len(view.plot.bars) == 2
-    assert view.plot.bars[1].x > 2 * view.plot.bars[0].width
-    assert view.groups == [(10, "unallocated")]  # in the color of what is not charged
-    assert view.summary == (
-        "The hour of most energy is 03-01 14:00 with 4.00 kWh, that of least 03-01 12:00 with "
-        "2.00 kWh; unallocated: 100.0% of all."
+    chart = energy.over_time(read, frozenset({"secret"}))
+    assert chart is not None
+    assert [row["value"] for row in chart.rows] == pytest.approx([2.0, 4.0])
+    assert [row["low"] for row in chart.rows] == pytest.approx([1.8, 3.6])
+    assert chart.rows[1]["start"] == chart.rows[0]["stop"].replace("13", "14")  # type: ignore[union-attr]
+    assert chart.columns[2].heading == "IT energy [Wh]"
+    assert chart.summary == (
+        "The hour of most energy is 03-01 14:00 with 4.00 Wh, that of least 03-01 12:00 with "
+        "2.00 Wh; unallocated: 100.0% of all."
     )
+    assert chart.projects == frozenset()  # everybody sees the uses of the lab
+    by_user = energy.over_time(read.model_copy(update={"by": "user"}), frozenset({"secret"}))
+    assert by_user is not None
+    assert by_user.projects == {"secret"}
+
+
+@pytest.mark.parametrize(
+    ("grain", "end"), [("hour", (3, 1, 13)), ("day", (3, 2, 12)), ("month", (4, 1, 12))]
+)
+def test_a_bucket_ends_where_the_next_begins(grain: str, end: tuple[int, int, int]) -> None:
+    stop = energy.after(NOON, grain)
+    assert (stop.month, stop.day, stop.hour) == end
 
 
 def test_a_period_is_a_name_or_two_days_that_are_both_included() -> None:
