@@ -14,6 +14,7 @@ from app.charts import forms
 from app.charts.chart import Chart, Column, Row
 
 HEIGHT = 300
+IDLE_OPACITY = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ def stacked(
     summary: str,
     projects: frozenset[str],
     kind: str = "energy",
+    idle: str | None = None,
 ) -> Chart:
     """The chart of parts, those of one bar on each other in the order of the groups.
 
@@ -59,6 +61,7 @@ def stacked(
         summary: What it shows, in a sentence made from the data.
         projects: Projects whose runs it shows.
         kind: What it is, in the names of its files.
+        idle: The group that belongs to no run, which is paler.
     """
     return Chart(
         kind=kind,
@@ -72,7 +75,7 @@ def stacked(
             Column("high", f"{measure}, high", unit),
         ],
         rows=_rows(parts, groups),
-        form=_form(measure, unit, tuple(groups)),
+        form=_form(measure, unit, tuple(groups), idle),
         projects=projects,
         wide=(760, HEIGHT),
         narrow=(340, HEIGHT),
@@ -113,7 +116,7 @@ def time_axis(field: str) -> alt.X:
 
 
 @lru_cache(maxsize=256)
-def _form(measure: str, unit: str, groups: tuple[str, ...]) -> dict[str, Any]:
+def _form(measure: str, unit: str, groups: tuple[str, ...], idle: str | None) -> dict[str, Any]:
     legend = forms.top_legend() if len(groups) > 1 else None
     bars = (
         alt.Chart(forms.ROWS)
@@ -124,6 +127,14 @@ def _form(measure: str, unit: str, groups: tuple[str, ...]) -> dict[str, Any]:
             y=alt.Y("base:Q", axis=forms.axis(forms.titled(measure, unit))),
             y2="top",
             color=forms.by_color("group", groups, legend),
+            opacity=alt.Opacity(
+                "group:N",
+                scale=alt.Scale(
+                    domain=list(groups),
+                    range=[IDLE_OPACITY if group == idle else 1.0 for group in groups],
+                ),
+                legend=legend,
+            ),
             tooltip=forms.tooltips(
                 ("group", "N", "Part"),
                 ("start", "T", "Start"),

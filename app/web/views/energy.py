@@ -44,6 +44,7 @@ TOTALS = {
     "undecided_kwh": "Undecided",
 }
 PASSING = ("running_kwh", "undecided_kwh")
+IDLE = ("unallocated", "(not charged to runs)")
 OWNED = ("total_kwh", "charged_kwh", "running_kwh")
 """What a project or user has; the rest of the energy belongs to nodes."""
 
@@ -247,6 +248,7 @@ def over_time(read: EnergyOverTime, private: frozenset[str]) -> Chart | None:
         title=f"Energy by {read.grain}",
         summary=_summary(read, labels, unit),
         projects=private if read.by in ("project", "user") else LAB,
+        idle=next((name for name in groups if name in IDLE), None),
     )
 
 
