@@ -174,10 +174,12 @@ async def keep_headlines(database: Database) -> None:
     """
     while True:
         with _kept_going("making headlines of price tags", HEADLINES_EVERY_S):
-            filled = 1
-            while filled:
+            before: headlines.Place | None = None
+            is_done = False
+            while not is_done:
                 began_s = time.monotonic()
-                filled = await headlines.fill_some(database)
+                before = await headlines.fill_some(database, before)
+                is_done = before is None
                 heed_cancellation()
                 await asyncio.sleep(time.monotonic() - began_s)
         heed_cancellation()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import LargeBinary, select, tuple_, type_coerce, update
+from sqlalchemy import DateTime, LargeBinary, literal, select, text, tuple_, type_coerce
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories.price_tags.price_tags import STORED
@@ -42,37 +42,47 @@ async def headlines(
     return made
 
 
-async def fill(session: AsyncSession, limit: int) -> int:
-    """Gives the newest price tags without a headline theirs.
+Place = tuple[datetime, uuid.UUID]
+"""Time of issue and id of a price tag."""
+
+
+async def fill(session: AsyncSession, before: Place | None, limit: int) -> Place | None:
+    """Gives price tags without a headline theirs, newest first.
 
     Args:
         session: Committed by the caller.
+        before: What the step before returned, so that none reads again what others have read.
         limit: Maximum number of price tags.
 
     Returns:
-        Their number; 0 if all have one, or somebody else fills them.
+        Where the next step goes on; None if no older one is left.
     """
+    place = tuple_(PriceTag.created_at, PriceTag.id)
     query = (
-        select(PriceTag.id, STORED)
+        select(PriceTag.id, PriceTag.created_at, STORED)
         .where(PriceTag.headline.is_(None))
-        .order_by(PriceTag.created_at.desc())
+        .order_by(PriceTag.created_at.desc(), PriceTag.id.desc())
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
+    if before is not None:
+        bounds = (literal(before[0], DateTime(timezone=True)), literal(before[1], PriceTag.id.type))
+        # The first condition is implied by the second, and bounds the index.
+        query = query.where(PriceTag.created_at <= bounds[0], place < tuple_(*bounds))
     rows = (await session.execute(query)).all()
+    if not rows:
+        return None
     made = await asyncio.to_thread(lambda: [encode(_headline(row.stored)) for row in rows])
-    if rows:
-        table: Any = PriceTag.__table__
-        await _write(session, table, [row.id for row in rows], made)
-    return len(rows)
+    values = {"ids": [row.id for row in rows], "headlines": made}
+    await session.execute(_WRITE, values)
+    return rows[-1].created_at, rows[-1].id
 
 
-async def _write(
-    session: AsyncSession, table: Any, ids: Sequence[uuid.UUID], headlines: Sequence[bytes]
-) -> None:
-    for tag_id, headline in zip(ids, headlines, strict=True):
-        value = type_coerce(headline, LargeBinary)
-        await session.execute(update(table).where(table.c.id == tag_id).values(headline=value))
+_WRITE = text(
+    "UPDATE price_tags SET headline = made.headline"
+    " FROM unnest(CAST(:ids AS uuid[]), CAST(:headlines AS bytea[])) AS made (id, headline)"
+    " WHERE price_tags.id = made.id"
+)
 
 
 def _headline(stored: bytes) -> dict[str, Any]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import Path, Query, Request, Response
 from fastapi.responses import RedirectResponse
+from pydantic import StringConstraints
 
 from app.api.access import CREATE_REPORT, DELETE_VIEW, READ, SAVE_VIEW
 from app.api.body import BodyError, validated
@@ -23,6 +25,9 @@ from app.web.rendering import page_router
 router = page_router()
 
 Selected = Annotated[list[uuid.UUID] | None, Query(max_length=MOST_CHOSEN)]
+SelectedGroups = Annotated[
+    list[Annotated[str, StringConstraints(max_length=4000)]] | None, Query(max_length=200)
+]
 LETTERS = "abcdefgh"
 """Groups of a comparison: at most eight."""
 
@@ -40,17 +45,25 @@ async def use_selection(
     session: CurrentSession,
     caller: Caller,
     run: Selected = None,
+    group: SelectedGroups = None,
     to_: Annotated[Literal["compare", "md", "tex"], Query(alias="to")] = "compare",
 ) -> Response:
-    """Leads to the comparison or the table of the selected runs."""
+    """Leads to the comparison of runs or of groups of runs, or to a table of the runs."""
+    if group:
+        return _comparison(request, group)
     items = await exporting.chosen(session, caller, run or [])
     if to_ != "compare":
         content = exporting.as_table(items, to_)
         return Response(content, media_type=exporting.MEDIA_TYPES[to_])
-    if not 2 <= len(items) <= len(LETTERS):
-        raise SelectionError(f"select two to eight runs to compare (got {len(items)})")
-    groups = {letter: str(item.id) for letter, item in zip(LETTERS, items, strict=False)}
-    return RedirectResponse(rel(request, "show_compare", groups), 303)
+    return _comparison(request, [str(item.id) for item in items])
+
+
+def _comparison(request: Request, groups: Sequence[str]) -> Response:
+    """Leads to the comparison of groups; each is the IDs of its runs, separated by commas."""
+    if not 2 <= len(groups) <= len(LETTERS):
+        raise SelectionError(f"select two to eight to compare (got {len(groups)})")
+    lettered = dict(zip(LETTERS, groups, strict=False))
+    return RedirectResponse(rel(request, "show_compare", lettered), 303)
 
 
 @router.post("/runs/report", dependencies=[CREATE_REPORT])

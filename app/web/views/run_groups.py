@@ -115,7 +115,7 @@ def _row(group: RunGroup, by: GroupBy, units: dict[str, Unit | None]) -> GroupRo
     if by == "tag" and group.key is not None:
         selects = {"tag": group.key}
     statuses = ", ".join(f"{n} {status}" for status, n in group.runs_by_status.items())
-    is_small = 2 <= group.runs <= MOST_COMPARED
+    is_small = group.runs <= MOST_COMPARED
     return GroupRow(
         group=group,
         runs=counted(group.runs, "run"),

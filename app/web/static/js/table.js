@@ -6,7 +6,7 @@ const EVERY_MS = 15_000;
 
 /** @param {Element | null} place @returns {HTMLInputElement | null} The box of the row. */
 function boxOf(place) {
-  return place?.closest("tr")?.querySelector("input[name=run]") ?? null;
+  return place?.closest("tr")?.querySelector("input[name=run], input[name=group]") ?? null;
 }
 
 actions.set("x", () => boxOf(document.activeElement)?.click());
