@@ -60,7 +60,7 @@ async def metrics(
     Args:
         session: Database session, only read.
         by: The caller.
-        powers: Latest power of each device, as this process has heard of it.
+        powers: Latest power of each device, as this process knows it.
         alarms: Number of alarms of this process.
     """
     registry = CollectorRegistry()

@@ -28,7 +28,7 @@ _NAMED = re.compile(r"^[a-z_.]+: ")
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class Rejected:
     """A form that has to be corrected.
 
     Attributes:
@@ -70,11 +70,11 @@ def read_model(
 
 async def submit(
     session: Session | None, fields: Mapping[str, str], action: Callable[[], Awaitable[Result]]
-) -> Result | Refused:
+) -> Result | Rejected:
     """Does what a form asks for, or nothing.
 
     Args:
-        session: Session of the request, of which nothing stays if the form is refused; None if
+        session: Session of the request, of which nothing stays if the form is rejected; None if
             the action has its own.
         fields: The form.
         action: Reads the form, and does it.
@@ -93,7 +93,7 @@ async def submit(
         status, problems = 422, field_problems(error.errors())
     if session is not None:
         await session.rollback()
-    return Refused(FormView(fields, problems), status)
+    return Rejected(FormView(fields, problems), status)
 
 
 def _problems(error: PricetagError) -> Sequence[FieldProblem]:

@@ -15,7 +15,7 @@ from app.services.factors import carbon_series
 from app.web.forms import Filled, Form
 from app.web.links import rel
 from app.web.rendering import page_router, render, section
-from app.web.submitting import Refused, read_model, submit
+from app.web.submitting import Rejected, read_model, submit
 from app.web.uploads import Upload
 from app.web.views.admin import carbon as carbon_views
 from app.web.views.forms import FormView
@@ -69,7 +69,7 @@ async def add_carbon_series(
         return await carbon_series.import_file(session, read_model(CarbonImport, form), caller)
 
     made = await submit(session, form, enter)
-    if isinstance(made, Refused):
+    if isinstance(made, Rejected):
         return _import(request, made.form, made.status)
     return _to_series(request, made)
 
@@ -113,6 +113,6 @@ async def add_fetched_series(
             return await carbon_series.store(session, zone, fetched, caller, action="fetched")
 
     made = await submit(None, form, fetch)
-    if isinstance(made, Refused):
+    if isinstance(made, Rejected):
         return _fetch(request, resources, made.form, made.status)
     return _to_series(request, made)

@@ -19,7 +19,7 @@ from app.services.factors.kinds import KINDS as RULES
 from app.web.forms import Filled, Form
 from app.web.links import rel
 from app.web.rendering import page_router, render, section
-from app.web.submitting import Refused, read_model, submit
+from app.web.submitting import Rejected, read_model, submit
 from app.web.views.admin import factors as factor_views
 from app.web.views.forms import FormView
 from pricetag.accounting.bill.factor_kinds import FactorKind
@@ -75,7 +75,7 @@ async def show_new_factor(
         return await factor_preview.preview(session, site, factor, caller, resources.settings)
 
     result = await submit(session, fields, look)
-    if isinstance(result, Refused):
+    if isinstance(result, Rejected):
         return await _new_factor(request, session, result.form, result.status)
     is_factor = RULES[result.kind].multiplicative
     preview = factor_views.preview(
@@ -117,7 +117,7 @@ async def add_factor(
         return await entry.enter(session, site, factor, caller)
 
     made = await submit(session, form, enter)
-    if isinstance(made, Refused):
+    if isinstance(made, Rejected):
         return await _new_factor(request, session, made.form, made.status)
     if site is not None:
         return RedirectResponse(rel(request, "show_site", site=site), 303)

@@ -17,7 +17,7 @@ from app.services.factors.price_files import COLUMNS
 from app.web.forms import Filled, Form
 from app.web.links import rel
 from app.web.rendering import page_router, render, section
-from app.web.submitting import Refused, read_model, submit
+from app.web.submitting import Rejected, read_model, submit
 from app.web.uploads import Upload
 from app.web.views.admin import prices as price_views
 from app.web.views.forms import FormView
@@ -85,7 +85,7 @@ async def add_price(
         return await price_book.add(session, read_model(PriceCreate, form, dates=DATES), caller)
 
     made = await submit(session, form, enter)
-    if isinstance(made, Refused):
+    if isinstance(made, Rejected):
         return _new_price(request, made.form, made.status)
     return RedirectResponse(rel(request, "show_prices"), 303)
 
@@ -117,6 +117,6 @@ async def add_prices(
         return await price_book.import_file(session, read_model(PriceImport, form), caller)
 
     made = await submit(session, form, enter)
-    if isinstance(made, Refused):
+    if isinstance(made, Rejected):
         return _import(request, made.form, made.status)
     return RedirectResponse(rel(request, "show_prices"), 303)

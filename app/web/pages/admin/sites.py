@@ -15,7 +15,7 @@ from app.services.factors import site_factors, sites
 from app.web.forms import Form
 from app.web.links import rel
 from app.web.rendering import page_router, render, section
-from app.web.submitting import Refused, read_model, submit
+from app.web.submitting import Rejected, read_model, submit
 from app.web.views.admin import factors as factor_views
 from app.web.views.forms import FormView
 
@@ -52,7 +52,7 @@ async def add_site(
         return await sites.create(session, read_model(SiteCreate, form), caller)
 
     made = await submit(session, form, create)
-    if isinstance(made, Refused):
+    if isinstance(made, Rejected):
         return _new_site(request, made.form, made.status)
     return RedirectResponse(rel(request, "show_site", site=made.name), 303)
 
@@ -110,7 +110,7 @@ async def save_site(
         return await sites.change(session, site, read_model(SiteUpdate, form), caller)
 
     changed = await submit(session, form, change)
-    if isinstance(changed, Refused):
+    if isinstance(changed, Rejected):
         factors = await site_factors.show(session, site, resources.settings)
         return _site(request, factors, changed.form, changed.status)
     return RedirectResponse(rel(request, "show_site", site=site), 303)

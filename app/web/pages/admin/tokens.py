@@ -16,7 +16,7 @@ from app.services import tokens
 from app.web.forms import Filled, Form
 from app.web.links import rel
 from app.web.rendering import page_router, render, section
-from app.web.submitting import Refused, read_model, submit
+from app.web.submitting import Rejected, read_model, submit
 from app.web.views.admin import people
 from app.web.views.forms import FormView
 
@@ -76,7 +76,7 @@ async def add_token(
         return await tokens.create(session, wanted, caller)
 
     made = await submit(session, form, create)
-    if isinstance(made, Refused):
+    if isinstance(made, Rejected):
         return _new_token(request, made.form, made.status)
     return render(request, "admin/token_made.html", tab="show_tokens", token=made)
 

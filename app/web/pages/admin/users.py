@@ -16,7 +16,7 @@ from app.services import tokens, users
 from app.web.forms import Form
 from app.web.links import rel
 from app.web.rendering import page_router, render, section
-from app.web.submitting import Refused, read_model, submit
+from app.web.submitting import Rejected, read_model, submit
 from app.web.views.admin import people
 from app.web.views.forms import FormView
 
@@ -73,7 +73,7 @@ async def add_user(
         return await users.create(session, read_model(UserCreate, form), caller)
 
     made = await submit(session, form, create)
-    if isinstance(made, Refused):
+    if isinstance(made, Rejected):
         return _new_user(request, made.form, made.status)
     return _to_user(request, made.id)
 
@@ -126,7 +126,7 @@ async def _change(
         return await users.change(session, user_id, read_model(UserChange, fields), caller)
 
     changed = await submit(session, fields, change)
-    if isinstance(changed, Refused):
+    if isinstance(changed, Rejected):
         user = await users.read(session, user_id)
         values = {**people.user_form(user).values, **fields}
         form = FormView(values, changed.form.problems)

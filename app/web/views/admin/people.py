@@ -19,7 +19,7 @@ ROLES = (
 """Roles with what they may do, for forms."""
 
 SOON_DAYS = 14
-"""An expiry within so many days is shown as one that needs attention."""
+"""A token that expires within this number of days needs attention."""
 
 
 @dataclass(frozen=True, slots=True)
