@@ -33,7 +33,7 @@ def page() -> Iterator[Page]:
 
 
 def is_live(page: Page) -> None:
-    """The page follows the lab, and has power of it."""
+    """The page follows the lab, and shows its power."""
     expect(page.locator(STATE)).to_have_attribute("data-live", "open", timeout=PATIENCE_MS)
     expect(page.locator(POWER).first).to_be_visible(timeout=PATIENCE_MS)
 

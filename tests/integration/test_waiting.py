@@ -125,8 +125,8 @@ async def test_nodes_list_their_live_workers(api: Api) -> None:
     [node] = (await api.viewer.get("/v1/nodes")).json()["items"]
     listed = [{k: v for k, v in w.items() if k != "last_seen_at"} for w in node["workers"]]
     assert listed == [
-        {"pool": "default", "gpus": 0, "cpu_slots": 1, "allows_commands": False},
-        {"pool": "lab", "gpus": 2, "cpu_slots": 1, "allows_commands": True},
+        {"pool": "default", "gpus": 0, "cpu_slots": 1, "allows_commands": False, "late": False},
+        {"pool": "lab", "gpus": 2, "cpu_slots": 1, "allows_commands": True, "late": False},
     ]
 
 

@@ -69,7 +69,7 @@ class _Device:
         self.means.clear()
 
     def present_w(self) -> int | None:
-        """Mean of the newest second; None where nothing is known of it."""
+        """Mean of the newest second; None if no sample of that second is known."""
         return _mean(self.history[-1][2]) if self.history else None
 
 
