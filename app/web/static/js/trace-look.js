@@ -30,11 +30,11 @@ export function settings(trace) {
   const axis = { font: FONT, stroke: () => trace.colors.muted, grid: { width: 1, stroke: () => trace.colors.grid },
     ticks: { width: 1, size: 4, stroke: () => trace.colors.grid } };
   const upright = { ...axis, size: 46, labelSize: 18, labelFont: FONT, values };
-  const room = options.room ? options.room - RIGHT_AXIS : roomFor(lines, trace.plot.clientWidth);
   const hasRight = lines.some((line) => line.side === "right");
+  const room = options.room ? options.room - (hasRight ? RIGHT_AXIS : 0) : roomFor(lines, trace.plot.clientWidth);
   const range = (/** @type {any} */ _u, /** @type {number} */ low, /** @type {number} */ high) => [Math.min(0, low ?? 0), (high || 1) * 1.06];
   return {
-    ...rows(trace), legend: { show: false }, padding: [8, options.room ? options.room - (hasRight ? RIGHT_AXIS : 0) : room, 0, 0],
+    ...rows(trace), legend: { show: false }, padding: [8, room, 0, 0],
     cursor: { y: false, drag: { x: true, y: false, setScale: false } },
     scales: { x: { time: Boolean(options.clock) }, left: { range }, right: { range } },
     axes: [{ ...axis, values: times, size: 30, space: 80, ...(options.clock ? {} : { incrs: INCREMENTS_S }) },
