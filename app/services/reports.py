@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from app.charts.chart import drawable
+from app.charts.drawing import Drawing, DrawingError
 from app.db import Session
 from app.reports import (
     FORMATS,
@@ -17,6 +21,7 @@ from app.reports import (
     glue_context,
     render,
 )
+from app.reports.charts import Picture, charts_of
 from app.repositories.price_tags import reports
 from app.repositories.runs import runs
 from app.repositories.runs.selection import RunFilter, resolve
@@ -40,6 +45,8 @@ from app.services.processes import SharedProcesses
 from models import Report
 from pricetag.accounting.document.canonical import content_sha256
 from pricetag.tag.glue.runs import earlier_run
+
+log = logging.getLogger("pricetag.server")
 
 TYPESETTERS = SharedProcesses(1)
 
@@ -280,12 +287,31 @@ async def list_page(
     return ReportList(items=items, next_cursor=following)
 
 
-async def render_report(report: ReportRead, fmt: ReportFormat) -> Rendered:
+async def _pictures(context: Mapping[str, Any], drawing: Drawing) -> list[Picture] | None:
+    """The charts of a report, drawn; None if that failed, which the report then says."""
+    pictures = []
+    try:
+        for chart in charts_of(context):
+            document = drawable(json.loads(chart.content), "print")
+            svg = await drawing.picture(f"{chart.sha256} svg print", document, "svg")
+            pictures.append(Picture(chart.title, chart.summary, svg, *chart.wide))
+    except DrawingError as error:
+        log.warning("charts of a report were not drawn: %s", error)
+        return None
+    return pictures
+
+
+async def render_report(
+    report: ReportRead, fmt: ReportFormat, drawing: Drawing | None = None
+) -> Rendered:
     """The report in one format.
 
     The typesetter keeps what it has computed, hundreds of megabytes for a report, and never
     gives them back: a PDF is made in a process that ends afterwards.
     """
+    if fmt == "html" and drawing is not None:
+        pictures = await _pictures(report.context, drawing)
+        return await asyncio.to_thread(render, report.context, fmt, pictures)
     if fmt != "pdf":
         return await asyncio.to_thread(render, report.context, fmt)
     loop = asyncio.get_running_loop()

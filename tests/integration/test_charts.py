@@ -18,7 +18,7 @@ from app.db import Session
 from app.services import charts
 from models import Chart as StoredChart
 from models import Project
-from tests.support.api import Api, problem
+from tests.support.api import Api, finished_run, problem
 from tests.support.charts import ALL
 
 MAX_SVG_BYTES = 200_000
@@ -174,3 +174,19 @@ async def test_charts_that_nobody_uses_are_deleted_and_their_number_is_bounded(
         await charts.forget_unused(session)
         left = await stored(session)
     assert left == {shown[0].sha256, shown[1].sha256, shown[5].sha256}
+
+
+async def test_a_report_as_html_has_its_charts_or_says_why_not(api: Api, drawing: Drawing) -> None:
+    async with api.database.session_scope() as session:
+        run_ids = [str(await finished_run(session, name=f"run {n}")) for n in range(2)]
+    body = {"title": "t", "profile": "site", "runs": run_ids}
+    report = (await api.member.post("/v1/reports", json=body)).json()
+    resources: Resources = api.app.state.resources
+    resources.charts = drawing
+    page = await api.member.get(f"/v1/reports/{report['id']}.html")
+    assert page.text.count('src="data:image/svg+xml;base64,') == 1
+    assert "How the energy adds up" in page.text
+    resources.charts = Drawing(("false",))
+    page = await api.member.get(f"/v1/reports/{report['id']}.html")
+    assert page.status_code == 200
+    assert "The charts of this report could not be drawn" in page.text

@@ -108,6 +108,7 @@ async def serving(database: Database, settings: Settings) -> AsyncIterator[Api]:
     """The application on a database that is open already; nothing runs beside requests."""
     async with AsyncExitStack() as stack:
         app = stack.enter_context(application(database, settings))
+        stack.push_async_callback(app.state.resources.charts.close)
 
         async def client(secret: str | None) -> httpx.AsyncClient:
             opened = httpx.AsyncClient(

@@ -94,7 +94,7 @@ async def render_report(
     """HTML and PDF for reading, LaTeX and Markdown for papers, CSV and JSON for analysis."""
     async with resources.database.session_scope() as session:
         report = await reports.read(session, caller, report_id)
-    rendered = await reports.render_report(report, fmt)
+    rendered = await reports.render_report(report, fmt, resources.charts)
     headers = {
         "ETag": f'"{report.content_sha256}.{fmt}"',
         "Content-Disposition": f'inline; filename="{rendered.filename}"',
