@@ -127,13 +127,8 @@ def _form(measure: str, unit: str, groups: tuple[str, ...], idle: str | None) ->
             y=alt.Y("base:Q", axis=forms.axis(forms.titled(measure, unit))),
             y2="top",
             color=forms.by_color("group", groups, legend),
-            opacity=alt.Opacity(
-                "group:N",
-                scale=alt.Scale(
-                    domain=list(groups),
-                    range=[IDLE_OPACITY if group == idle else 1.0 for group in groups],
-                ),
-                legend=legend,
+            opacity=alt.condition(
+                alt.datum.group == (idle or ""), alt.value(IDLE_OPACITY), alt.value(1.0)
             ),
             tooltip=forms.tooltips(
                 ("group", "N", "Part"),
