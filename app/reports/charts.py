@@ -25,14 +25,14 @@ class Picture:
     Attributes:
         title: Heading.
         summary: What it shows, in a sentence.
-        svg: The picture.
+        content: The picture: SVG for HTML, PNG for PDF, whose fonts another machine may lack.
         width: Its width in pixels.
         height: Its height.
     """
 
     title: str
     summary: str
-    svg: bytes
+    content: bytes
     width: int
     height: int
 

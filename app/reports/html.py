@@ -37,7 +37,7 @@ def render(context: Context, pictures: Sequence[Picture] | None = ()) -> bytes:
 
 def _shown(picture: Picture) -> dict[str, Any]:
     """A picture within the page, which loads nothing."""
-    address = f"data:image/svg+xml;base64,{base64.b64encode(picture.svg).decode()}"
+    address = f"data:image/svg+xml;base64,{base64.b64encode(picture.content).decode()}"
     texts = clean_all({"title": picture.title, "summary": picture.summary})
     return {**texts, "address": address, "width": picture.width, "height": picture.height}
 

@@ -24,7 +24,7 @@ def render(
     Args:
         context: Result of ``build_context``, also from the database.
         fmt: One of ``FORMATS``.
-        pictures: Drawn charts, for HTML; None if they could not be drawn.
+        pictures: Drawn charts, for HTML and PDF; None if they could not be drawn.
 
     Raises:
         ValueError: If the format is unknown.
@@ -33,5 +33,6 @@ def render(
     if writer is None:
         raise ValueError(f"format is {fmt!r}: use one of {', '.join(FORMATS)}")
     shown = cast(Context, context)
-    content = html.render(shown, pictures) if writer is html else writer.render(shown)
+    more = (pictures,) if writer in (html, pdf) else ()
+    content = writer.render(shown, *more)
     return Rendered(content, writer.MEDIA_TYPE, f"{slug(str(context['title']))}.{fmt}")

@@ -8,7 +8,7 @@ import logging
 import uuid
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from app.charts.chart import drawable
 from app.charts.drawing import Drawing, DrawingError
@@ -287,14 +287,16 @@ async def list_page(
     return ReportList(items=items, next_cursor=following)
 
 
-async def _pictures(context: Mapping[str, Any], drawing: Drawing) -> list[Picture] | None:
+async def _pictures(
+    context: Mapping[str, Any], drawing: Drawing, form: Literal["svg", "png"]
+) -> list[Picture] | None:
     """The charts of a report, drawn; None if that failed, which the report then says."""
     pictures = []
     try:
         for chart in charts_of(context):
             document = drawable(json.loads(chart.content), "print")
-            svg = await drawing.picture(f"{chart.sha256} svg print", document, "svg")
-            pictures.append(Picture(chart.title, chart.summary, svg, *chart.wide))
+            drawn = await drawing.picture(f"{chart.sha256} {form} print", document, form)
+            pictures.append(Picture(chart.title, chart.summary, drawn, *chart.wide))
     except DrawingError as error:
         log.warning("charts of a report were not drawn: %s", error)
         return None
@@ -309,11 +311,12 @@ async def render_report(
     The typesetter keeps what it has computed, hundreds of megabytes for a report, and never
     gives them back: a PDF is made in a process that ends afterwards.
     """
-    if fmt == "html" and drawing is not None:
-        pictures = await _pictures(report.context, drawing)
-        return await asyncio.to_thread(render, report.context, fmt, pictures)
+    pictures: list[Picture] | None = []
+    if drawing is not None and fmt in ("html", "pdf"):
+        form: Literal["svg", "png"] = "svg" if fmt == "html" else "png"
+        pictures = await _pictures(report.context, drawing, form)
     if fmt != "pdf":
-        return await asyncio.to_thread(render, report.context, fmt)
+        return await asyncio.to_thread(render, report.context, fmt, pictures)
     loop = asyncio.get_running_loop()
     with TYPESETTERS.lent() as typesetters:
-        return await loop.run_in_executor(typesetters, render, report.context, fmt)
+        return await loop.run_in_executor(typesetters, render, report.context, fmt, pictures)

@@ -176,7 +176,7 @@ async def test_charts_that_nobody_uses_are_deleted_and_their_number_is_bounded(
     assert left == {shown[0].sha256, shown[1].sha256, shown[5].sha256}
 
 
-async def test_a_report_as_html_has_its_charts_or_says_why_not(api: Api, drawing: Drawing) -> None:
+async def test_a_report_has_its_charts_or_says_why_not(api: Api, drawing: Drawing) -> None:
     async with api.database.session_scope() as session:
         run_ids = [str(await finished_run(session, name=f"run {n}")) for n in range(2)]
     body = {"title": "t", "profile": "site", "runs": run_ids}
@@ -186,7 +186,12 @@ async def test_a_report_as_html_has_its_charts_or_says_why_not(api: Api, drawing
     page = await api.member.get(f"/v1/reports/{report['id']}.html")
     assert page.text.count('src="data:image/svg+xml;base64,') == 1
     assert "How the energy adds up" in page.text
+    pdf = await api.member.get(f"/v1/reports/{report['id']}.pdf")
+    assert pdf.content.count(b"/Subtype/Image") >= 1
     resources.charts = Drawing(("false",))
+    plain = await api.member.get(f"/v1/reports/{report['id']}.pdf")
+    assert plain.status_code == 200
+    assert b"/Subtype/Image" not in plain.content
     page = await api.member.get(f"/v1/reports/{report['id']}.html")
     assert page.status_code == 200
     assert "The charts of this report could not be drawn" in page.text
