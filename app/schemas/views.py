@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictBool, model_validator
 from pydantic_core import PydanticCustomError
 
 from app.schemas.common import Name, Request, StoredName, Wire
@@ -34,7 +34,7 @@ class ViewCreate(Request):
     project: StoredName | None = Field(
         default=None, description="Project that shares the view; null for one's own."
     )
-    is_default: bool = Field(
+    is_default: StrictBool = Field(
         default=False,
         description="Whether the project's runs are shown so by default. Requires an owner of "
         "the project.",

@@ -402,6 +402,10 @@ def lab(facts: Facts) -> Iterator[Ask]:
     for topic in ("power", "runs", "queue", "budgets"):
         queries = [{"topics": topic, "follow": "false"}]
         yield Ask("streamLab", f"the lab's {topic} now", "/v1/stream", queries=queries)
+    past = [{"topics": "power", "follow": "false", "history": "ten-minutes"}]
+    yield Ask("streamLab", "power of ten minutes", "/v1/stream", queries=past)
+    yield Ask("getMetrics", "metrics for Prometheus", "/metrics")
+    yield Ask("getLabHealth", "the health of the lab", "/v1/health", callers=ADMIN)
     yield Ask("getQueue", "the queue", "/v1/queue", queries=[{"limit": 200}])
     yield Ask("getQueue", "the queue of a pool", "/v1/queue", queries=[{"pool": "default"}])
     yield Ask("getOverview", "the lab at a glance", "/v1/overview")
@@ -473,6 +477,9 @@ def people(facts: Facts) -> Iterator[Ask]:
     tokens = f"/v1/users/{facts['user']}/tokens"
     yield Ask("listUserTokens", "tokens of a user", tokens, callers=ADMIN)
     yield Ask("listTokens", "tokens", "/v1/tokens", callers=ADMIN)
+    yield Ask("listSessions", "my sessions", "/v1/sessions")
+    everybody = [{"all": "true"}]
+    yield Ask("listSessions", "sessions", "/v1/sessions", callers=ADMIN, queries=everybody)
     since = _iso(facts.until - timedelta(days=400))
     filters: dict[str, Query] = {
         "all": {},

@@ -29,6 +29,7 @@ UNMEASURED_PARAMETERS = {
     "listProjects": {"cursor", "limit"},
     "listExperiments": {"cursor"},
     "listUsers": {"cursor", "limit"},
+    "listSessions": {"cursor", "limit"},
     "listReports": {"cursor", "limit"},
     "listFactors": {"cursor", "limit"},
     "listPrices": {"cursor", "limit"},
