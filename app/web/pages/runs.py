@@ -31,7 +31,7 @@ router = page_router()
 PARTIAL = "HX-Request-Type"
 """Header of requests for a part of the page."""
 
-GROUPED = 500
+GROUPED = 200
 """Runs that the page groups at most."""
 
 MORE = (
