@@ -85,6 +85,16 @@ async def enqueue_run(session: Session, run: Run, *, not_before: datetime | None
     )
 
 
+async def prioritize(session: Session, run_id: UUID, priority: int) -> None:
+    """Changes the priority of a run's waiting entries."""
+    connection = await driver_connection(session)
+    await connection.execute(
+        "UPDATE procrastinate_jobs SET priority = %s "
+        "WHERE status = 'todo' AND args ->> 'run_id' = %s",
+        [priority, str(run_id)],
+    )
+
+
 async def cancel(session: Session, run_id: UUID) -> int:
     """Deletes the waiting entries of a run; returns their number."""
     connection = await driver_connection(session)

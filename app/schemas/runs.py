@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from app.schemas.common import AttemptStatus, Quantity, Reason, Wire
+from app.schemas.common import AttemptStatus, Quantity, Reason, Request, Whole, Wire
 from app.schemas.fields import (
     AttemptNumber,
     CreatedAt,
@@ -70,6 +70,14 @@ SearchText = Annotated[
 
 class RunCreate(RunSpec):
     """The body of a posted run, checked by `pricetag.recipes`."""
+
+
+class RunPriority(Request):
+    """The new priority of a queued run."""
+
+    priority: Annotated[Whole, Field(ge=-1000, le=1000)] = Field(
+        description="Runs with a higher priority start first."
+    )
 
 
 class RunResources(Wire):

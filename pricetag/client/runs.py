@@ -80,6 +80,11 @@ class RunCalls(Connection):
             as_object(self._send("POST", f"/v1/runs/{path_segment(run_id)}/cancel", retry=False)),
         )
 
+    def prioritize_run(self, run_id: str, priority: int) -> RunAccepted:
+        """Changes the priority of a queued run; higher ones start first."""
+        path = f"/v1/runs/{path_segment(run_id)}/priority"
+        return cast(RunAccepted, self._json("POST", path, {"priority": priority}))
+
     def resume_run(self, run_id: str) -> RunAccepted:
         """Queues a run again that was canceled or has failed."""
         return cast(

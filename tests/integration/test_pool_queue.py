@@ -14,7 +14,7 @@ from app.queue import entries
 from app.services import execution, waiting
 from app.services.waiting import Offer
 from models import Project
-from tests.support.api import Api
+from tests.support.api import Api, fields, problem
 from tests.support.budgets import make_budget
 from tests.support.executions import claimed
 from tests.support.quoted import claimed_journal, half_trained, trained, training
@@ -189,3 +189,21 @@ async def test_cpu_places_are_counted_apart(api: Api, slots: int) -> None:
     assert own["busy_ratio"] == (1.0 if slots else None)
     [run] = own["waiting"]
     assert run["reason"]["code"] == ("places-taken" if slots else "no-worker-large-enough")
+
+
+async def test_a_higher_priority_moves_a_run_to_the_front(api: Api) -> None:
+    first, second = await api.post_run(name="first"), await api.post_run(name="second")
+
+    async def order() -> list[str]:
+        [pool] = (await api.viewer.get("/v1/queue")).json()["pools"]
+        return [run["run_id"] for run in pool["waiting"]]
+
+    assert await order() == [first, second]
+    moved = await api.member.post(f"/v1/runs/{second}/priority", json={"priority": 5})
+    assert moved.status_code == 202, moved.text
+    assert await order() == [second, first]
+    wrong = await api.member.post(f"/v1/runs/{second}/priority", json={"priority": 5000})
+    assert fields(problem(wrong, 422, "invalid-request")) == ["priority"]
+    await api.member.post(f"/v1/runs/{second}/cancel")
+    late = await api.member.post(f"/v1/runs/{second}/priority", json={"priority": 1})
+    problem(late, 409, "run-not-queued")

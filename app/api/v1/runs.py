@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
 from app.api.access import POST_RUN, READ, SEE_RUN, author
+from app.api.body import validated
 from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit, RunId, ServerResources
 from app.api.openapi import request_body
 from app.api.v1.examples import COMMAND_RUN, PIPELINE_RUN
@@ -16,7 +17,7 @@ from app.api.v1.responses import BODY, problems
 from app.api.v1.run_filters import SelectedRuns
 from app.schemas.common import Moment
 from app.schemas.run_groups import MOST_RUNS, GroupBy, RunGroups
-from app.schemas.runs import RunAccepted, RunCreate, RunPage, RunRead, RunSort
+from app.schemas.runs import RunAccepted, RunCreate, RunPage, RunPriority, RunRead, RunSort
 from app.services import resuming
 from app.services.runs import changing, exporting, grouping, listing, posting, reading
 from app.services.runs.exporting import TableFormat
@@ -213,6 +214,24 @@ async def cancel_run(session: CurrentSession, caller: Caller, run_id: RunId) -> 
     bill. Members can cancel the runs they posted, administrators any run.
     """
     return await changing.cancel(session, caller, run_id)
+
+
+@router.post(
+    "/{run_id}/priority",
+    dependencies=[author("prioritize runs")],
+    summary="Change the priority of a queued run",
+    status_code=202,
+    responses=problems(403, 404, 409, *BODY),
+    openapi_extra=request_body(RunPriority, {"first": {"priority": 10}}, "The new priority."),
+)
+async def prioritize_run(
+    session: CurrentSession, caller: Caller, run_id: RunId, body: Body
+) -> RunAccepted:
+    """Moves a queued run in the queue of its pool: workers take runs with a higher priority
+    first. Members can prioritize the runs they posted, administrators any run.
+    """
+    priority = validated(RunPriority, body).priority
+    return await changing.prioritize(session, caller, run_id, priority)
 
 
 @router.post(

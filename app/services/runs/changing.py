@@ -5,12 +5,14 @@ from __future__ import annotations
 import uuid
 
 from app.db import Session
+from app.queue import entries
 from app.repositories.attempts import executions
 from app.schemas.runs import (
     RunAccepted,
 )
 from app.services import access, execution
 from app.services.errors import (
+    ConflictError,
     ForbiddenError,
     RunFinishedError,
 )
@@ -41,6 +43,34 @@ async def lock_own(session: Session, principal: Principal, run_id: uuid.UUID, to
     if run.created_by != principal.user_id and not principal.has("admin"):
         raise NotYourRunError(f"Only the run's author or an admin can {to} it.")
     return run
+
+
+class RunNotQueuedError(ConflictError):
+    """The run has started or ended, so that its place in the queue cannot change."""
+
+    code = "run-not-queued"
+
+
+async def prioritize(
+    session: Session, principal: Principal, run_id: uuid.UUID, priority: int
+) -> RunAccepted:
+    """Changes the priority of a queued run; among equal ones, the time of queuing decides.
+
+    Raises:
+        RoleRequiredError: If the token may only read.
+        RunNotFoundError: If there is no such run.
+        NotYourRunError: If a member did not post it.
+        RunNotQueuedError: If it does not wait any more; states its status.
+    """
+    run = await lock_own(session, principal, run_id, "prioritize")
+    if run.status != "queued":
+        raise RunNotQueuedError(
+            f"The run is {run.status}: only the priority of a queued run can change."
+        )
+    run.priority = priority
+    await entries.prioritize(session, run_id, priority)
+    row = await row_of(session, run_id)
+    return await accepted(session, row.run, row.project, row.experiment)
 
 
 async def cancel(session: Session, principal: Principal, run_id: uuid.UUID) -> RunAccepted:

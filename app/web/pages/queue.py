@@ -6,9 +6,12 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
 from app.api.access import READ, author
+from app.api.body import validated
 from app.api.deps import Caller, CurrentSession, RunId
+from app.schemas.runs import RunPriority
 from app.services import pool_queue
 from app.services.runs import changing
+from app.web.forms import Form
 from app.web.links import rel, stream_url
 from app.web.rendering import page_router, render, section
 from app.web.views import queue as queue_views
@@ -26,6 +29,22 @@ async def show_queue(request: Request, session: CurrentSession, caller: Caller) 
         queue=queue_views.queue(read, caller),
         stream=stream_url(request),
     )
+
+
+@router.post(
+    "/queue/{run_id}/priority",
+    dependencies=[author("prioritize runs")],
+    openapi_extra=section("show_queue"),
+)
+async def prioritize_waiting(
+    request: Request, session: CurrentSession, caller: Caller, run_id: RunId, form: Form
+) -> Response:
+    """Changes the priority of a run that waits."""
+    typed = form.get("priority", "")
+    body = {"priority": int(typed) if typed.lstrip("-").isdecimal() else typed}
+    priority = validated(RunPriority, body).priority
+    await changing.prioritize(session, caller, run_id, priority)
+    return RedirectResponse(rel(request, "show_queue"), 303)
 
 
 @router.post(
