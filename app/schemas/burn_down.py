@@ -114,6 +114,10 @@ class BurnDownRead(Wire):
         description="Up to 50 open runs under the budget that you may see, those with the largest "
         "expected use first."
     )
+    hidden_runs: int = Field(
+        description="Number of open runs under the budget that you may not see; `expected` and "
+        "`crossing` include them."
+    )
     by: Literal["user", "project"] = Field(description="Whose parts `parts` lists.")
     parts: list[BurnPart] = Field(
         description="Who spent how much, largest first; `(all others)` comes last."

@@ -69,3 +69,6 @@ class DocumentVerification(Wire):
     unknown: list[str] = Field(
         description="Hashes in the document that nothing here has, or nothing that you may see."
     )
+    not_looked_up: list[str] = Field(
+        description="Further hashes in a text: only its first 20 are looked up."
+    )

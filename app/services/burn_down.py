@@ -80,6 +80,7 @@ async def of(
     under = opened.under(budget, without)
     uses = [use for _, use in under if use is not None]
     expected = fan(float(state.standing.used), uses)
+    listed, hidden_runs = await _open_runs(session, by, under, now, unposted)
     return BurnDownRead(
         budget_id=budget.id,
         name=budget.name,
@@ -95,7 +96,8 @@ async def of(
         projection=_projection(expected, uses, state, now),
         expected=expectation(expected, uses, len(under) - len(uses)),
         crossing=crossing(expected, state, now, known=len(uses), opened=len(under)),
-        open_runs=await _open_runs(session, by, under, now, unposted),
+        open_runs=listed,
+        hidden_runs=hidden_runs,
         by=_by(budget),
         parts=await _parts(session, state, by),
         by_source={source: float(used) for source, used in state.by_source.items()},
@@ -109,12 +111,13 @@ async def _open_runs(
     under: Sequence[tuple[OpenRun, OpenUse | None]],
     now: datetime,
     unposted: UUID | None,
-) -> list[BurnOpenRun]:
-    """The open runs that the principal may see, those with the largest expected use first."""
-    first = sorted(under, key=lambda each: -each[1].amount.value if each[1] else 1.0)[:MOST_RUNS]
-    visible = await access.visible_runs(session, by, [run.run_id for run, _ in first])
+) -> tuple[list[BurnOpenRun], int]:
+    """The largest open runs that the principal may see, and how many are hidden from them."""
+    visible = await access.visible_runs(session, by, [run.run_id for run, _ in under])
     visible |= {unposted} if unposted is not None else set()
-    return [_open_run(run, use, now) for run, use in first if run.run_id in visible]
+    shown = [each for each in under if each[0].run_id in visible]
+    largest = sorted(shown, key=lambda each: -each[1].amount.value if each[1] else 1.0)[:MOST_RUNS]
+    return [_open_run(run, use, now) for run, use in largest], len(under) - len(shown)
 
 
 def _open_run(run: OpenRun, use: OpenUse | None, now: datetime) -> BurnOpenRun:

@@ -26,7 +26,7 @@ from pricetag.accounting.document.records import SCHEMA
 from pricetag.strict_json import StrictJsonError, parse_json
 
 MOST = 20
-"""Hashes of a text that are looked up; further ones are listed as unknown."""
+"""Hashes of a text that are looked up; further ones are listed, but not looked up."""
 
 HASH = "content_sha256"
 _HASHES = re.compile(r"(?<![0-9a-fA-F])[0-9a-fA-F]{64}(?![0-9a-fA-F])")
@@ -188,7 +188,7 @@ async def _issued(
 async def _of_text(session: Session, principal: Principal, text: str) -> DocumentVerification:
     listed = list(dict.fromkeys(one.lower() for one in _HASHES.findall(text)))
     items, unknown = await _known(session, principal, listed[:MOST])
-    return _result("text", None, [], items, [*unknown, *listed[MOST:]])
+    return _result("text", None, [], items, unknown, listed[MOST:])
 
 
 async def _known(
@@ -210,14 +210,16 @@ def _result(
     steps: list[DocumentStep],
     items: list[HashVerification],
     unknown: list[str],
+    not_looked_up: Sequence[str] = (),
 ) -> DocumentVerification:
     return DocumentVerification(
         kind=kind,
         sha256=sha256,
-        outcome=_outcome(steps, items, unknown),
+        outcome=_outcome(steps, items, [*unknown, *not_looked_up]),
         steps=steps,
         items=items,
         unknown=unknown,
+        not_looked_up=list(not_looked_up),
     )
 
 

@@ -55,10 +55,9 @@ async def read(session: Session, principal: Principal, view_id: uuid.UUID) -> Vi
 
 
 async def default_of(session: Session, principal: Principal, project: str) -> ViewRead | None:
-    """The view in which a project's runs are shown by default.
-
-    The caller has to make sure that the principal sees the project.
-    """
+    """The view in which a project's runs are shown by default; None for a hidden project."""
+    if not await access.may_see_project(session, principal, project):
+        return None
     view = await views.default_of(session, project)
     return None if view is None else _read(view, project, principal)
 
@@ -74,7 +73,8 @@ async def save(session: Session, principal: Principal, request: ViewCreate) -> V
     Raises:
         ProjectNotFoundError: If its project does not exist, or is hidden.
         RoleRequiredError: If the principal may only read, and shares it.
-        NotAnOwnerError: If the principal does not own the project, and makes it the default.
+        NotAnOwnerError: If the principal does not own the project, and makes the view its default,
+            or would replace its default view or one that somebody else saved.
         TooManyViewsError: If the principal has too many.
     """
     project_id = None
@@ -89,6 +89,8 @@ async def save(session: Session, principal: Principal, request: ViewCreate) -> V
         if request.name is None
         else await views.named(session, owner, project_id, request.name)
     )
+    if present is not None and request.project is not None:
+        await _require_may_replace(session, principal, request.project, present)
     if request.is_default and project_id is not None:
         await views.drop_default(session, project_id)
     if present is None:
@@ -98,6 +100,14 @@ async def save(session: Session, principal: Principal, request: ViewCreate) -> V
         present.is_default = request.is_default or present.is_default
         await session.flush()
     return _read(present, request.project, principal)
+
+
+async def _require_may_replace(
+    session: Session, principal: Principal, project: str, present: SavedView
+) -> None:
+    """Requires an owner to replace a project's default view, or one that somebody else saved."""
+    if present.is_default or present.created_by != principal.user_id:
+        await access.require_owner(session, principal, project)
 
 
 async def _add(

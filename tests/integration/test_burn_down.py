@@ -193,6 +193,35 @@ async def test_what_if_leaves_out_runs_or_adds_one(api: Api) -> None:
     assert {name: again[name] for name in same} == {name: as_is[name] for name in same}
 
 
+async def test_hidden_runs_are_counted_not_listed_and_cannot_be_left_out(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await trained(api, resources=GPUS)
+    async with api.database.session_scope() as session:
+        await waiting.announce(session, "w1", "node", Offer("default", 1, 0, False))
+    hidden = [
+        await api.post_run(project="secret", recipe=training(), resources=GPUS) for _ in range(2)
+    ]
+    budget = await make_budget(api)
+    async with api.database.session_scope() as session:
+        await session.execute(
+            update(Project).where(Project.name == "secret").values(visibility="private")
+        )
+    page = await api.viewer.get(f"/budgets/{budget['id']}", headers={"Accept": "text/html"})
+    assert "2 open runs under this budget are hidden from you." in page.text
+    assert "No run under this budget" not in page.text
+    own = await api.post_run(recipe=training(), resources=GPUS)
+    monkeypatch.setattr(burn_down_service, "MOST_RUNS", 1)
+    as_is = await burn_down(api, budget["id"])
+    assert ([run["run_id"] for run in as_is["open_runs"]], as_is["hidden_runs"]) == ([own], 2)
+    path = f"/v1/budgets/{budget['id']}/what-if"
+    without = (await api.viewer.post(path, json={"without": hidden})).json()
+    assert without["burn_down"]["expected"] == without["before"]
+    assert without["burn_down"]["hidden_runs"] == 2
+    of_member = (await api.member.post(path, json={"without": hidden})).json()["burn_down"]
+    assert of_member["expected"]["open_runs"] == 1
+
+
 async def test_the_outlook_lists_budgets_in_the_order_in_which_they_are_used_up(api: Api) -> None:
     await ended(api, 0)
     await trained(api, resources=GPUS)

@@ -14,8 +14,9 @@ import httpx
 import pytest
 from sqlalchemy import text, update
 
+from app.services import hashes
 from app.services.runs import exporting
-from models import Run
+from models import Project, ProjectMember, Run, SavedView
 from tests.support.api import Api, finished_run, problem, run_body
 from tests.support.site import NAMES
 
@@ -207,6 +208,56 @@ async def test_views_are_ones_own_or_shared_and_one_is_the_projects_default(api:
     assert 'scope="col">Project' in plain.text
     assert (await api.member.delete(f"/v1/views/{own.json()['id']}")).status_code == 204
     assert len((await api.member.get("/v1/views")).json()["items"]) == 1
+
+
+async def make_private(api: Api, project: str) -> None:
+    async with api.database.session_scope() as session:
+        await session.execute(
+            update(Project).where(Project.name == project).values(visibility="private")
+        )
+
+
+async def test_the_default_view_of_a_hidden_project_is_not_shown(api: Api) -> None:
+    await api.post_run(name="a")
+    shared = {"name": "codename", "query": "q=unreleased", "project": "text", "is_default": True}
+    assert (await api.member.post("/v1/views", json=shared)).status_code == 201
+    await make_private(api, "text")
+    page = await api.viewer.get("/runs?project=text", headers=HTML)
+    for secret in ("codename", "unreleased", "default view of this project"):
+        assert secret not in page.text
+    assert "codename" in (await api.member.get("/runs?project=text", headers=HTML)).text
+
+
+async def test_only_owners_replace_a_default_view_or_one_of_somebody_else(api: Api) -> None:
+    await api.post_run(name="a")  # the member owns the project
+    view = {"name": "all", "query": "columns=name", "project": "text"}
+    made = (await api.member.post("/v1/views", json=view)).json()
+    changed = view | {"query": "q=x"}
+    async with api.database.session_scope() as session:
+        await session.execute(update(ProjectMember).values(role="member"))
+    assert (await api.member.post("/v1/views", json=changed)).json()["id"] == made["id"]
+    async with api.database.session_scope() as session:
+        await session.execute(update(SavedView).values(is_default=True))
+    problem(await api.member.post("/v1/views", json=view), 403, "not-an-owner")
+    assert (await api.admin.post("/v1/views", json=view)).json()["is_default"]
+    other = view | {"name": "of the administrator"}
+    assert (await api.admin.post("/v1/views", json=other)).status_code == 201
+    problem(await api.member.post("/v1/views", json=other), 403, "not-an-owner")
+    assert (await api.member.post("/v1/views", json=view | {"name": "new"})).status_code == 201
+
+
+async def test_hashes_that_are_not_looked_up_are_not_called_unknown(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hashes, "MOST", 2)
+    listed = [str(digit) * 64 for digit in range(4)]
+    text = "\n".join(listed)
+    checked = (await api.viewer.post("/v1/verifications", json={"text": text})).json()
+    assert (checked["unknown"], checked["not_looked_up"]) == (listed[:2], listed[2:])
+    form = {"Sec-Fetch-Site": "same-origin"} | HTML
+    page = await api.viewer.post("/verify", files={"text": (None, text)}, headers=form)
+    assert "2 further hashes were not looked up" in page.text
+    assert [sha256 in page.text for sha256 in listed] == [True, True, False, False]
 
 
 async def test_a_long_address_becomes_a_short_one_that_shows_the_same(api: Api) -> None:

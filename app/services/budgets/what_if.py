@@ -12,7 +12,7 @@ from app.db import Session
 from app.repositories.people import projects
 from app.schemas.burn_down import WhatIfRead
 from app.schemas.quotes import RunQuoteRead
-from app.services import burn_down, quotes
+from app.services import access, burn_down, quotes
 from app.services.budgets import admin, open_runs
 from app.services.budgets.open_runs import expected_amount
 from app.services.budgets.standing import states
@@ -32,7 +32,7 @@ async def read(
         session: Database session, only read.
         by: The caller, who would post the run.
         budget_id: The budget.
-        without: Open runs to skip.
+        without: Open runs to skip; those hidden from the caller are not skipped.
         run: Description of a run to add; None for none.
 
     Raises:
@@ -40,6 +40,7 @@ async def read(
         InvalidRunError: If the description is invalid; field paths begin with ``run``.
     """
     budget = await admin.visible(session, by, budget_id)
+    without = await access.visible_runs(session, by, without)
     unposted, quoted = None, None
     if run is not None:
         spec, quoted = await quotes.quote_description(session, by, run)

@@ -15,7 +15,7 @@ from app.schemas.burn_down import BurnDownRead, BurnExpectation, WhatIfRead
 from app.web.views import budgets as budget_views
 from app.web.views.budgets import BudgetView, CrossingView, amount
 from app.web.views.figures import FigureView, figure, unknown
-from pricetag.tag.figures import ratio_text
+from pricetag.tag.figures import counted, ratio_text
 
 UNKNOWN_USE = "its use, start or end cannot be estimated"
 UNKNOWN_NAME = "a run further back in the queue"
@@ -68,6 +68,7 @@ class BurnDownView:
     Attributes:
         chart: Past and expected use.
         bar: What is spent, running, reserved and left, as one bar.
+        hidden_text: How many open runs are hidden from the reader; empty for none.
     """
 
     view: BudgetView
@@ -79,6 +80,7 @@ class BurnDownView:
     parts: Sequence[PartRow]
     by: str
     open_runs: Sequence[OpenRow]
+    hidden_text: str
     unknown_runs: int
 
 
@@ -123,8 +125,17 @@ def burn_down(read: BudgetRead, burn: BurnDownRead, skipped: Collection[UUID] = 
             )
             for run in burn.open_runs
         ],
+        hidden_text=_hidden_text(burn),
         unknown_runs=burn.unknown_runs,
     )
+
+
+def _hidden_text(burn: BurnDownRead) -> str:
+    if not burn.hidden_runs:
+        return ""
+    runs = counted(burn.hidden_runs, "more open run" if burn.open_runs else "open run")
+    are = "is" if burn.hidden_runs == 1 else "are"
+    return f"{runs} under this budget {are} hidden from you."
 
 
 def _expected(expected: BurnExpectation, read: BudgetRead) -> FigureView:

@@ -68,6 +68,7 @@ class Result:
         own: Checks of the document itself.
         subjects: What is known here.
         unknown: Hashes of the document that are not known here.
+        not_looked_up: How many hashes of the document were not looked up, in words.
     """
 
     outcome: str
@@ -77,6 +78,7 @@ class Result:
     own: Sequence[Check] = ()
     subjects: Sequence[Subject] = ()
     unknown: Sequence[str] = ()
+    not_looked_up: str = ""
 
 
 def of_hash(item: HashVerification) -> Result:
@@ -106,7 +108,15 @@ def of_document(checked: DocumentVerification) -> Result:
         own=[_check(step) for step in checked.steps],
         subjects=[_subject(item) for item in checked.items],
         unknown=checked.unknown,
+        not_looked_up=_not_looked_up(len(checked.not_looked_up)),
     )
+
+
+def _not_looked_up(number: int) -> str:
+    if not number:
+        return ""
+    hashes = "1 further hash was" if number == 1 else f"{number:,} further hashes were"
+    return f"{hashes} not looked up: verify the rest of the text on its own."
 
 
 def unknown(sha256: str) -> Result:
