@@ -46,7 +46,7 @@ async def test_past_use_is_cumulated_by_day_up_to_now(api: Api) -> None:
     shown = await burn_down(api, budget["id"])
     today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     points = {p["at"]: p for p in shown["points"]}
-    assert list(points) == sorted(points)
+    assert list(points) == sorted(points, key=datetime.fromisoformat)
 
     def spent(days_ago: int) -> float:
         at = (today - timedelta(days=days_ago)).isoformat().replace("+00:00", "Z")
