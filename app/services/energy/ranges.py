@@ -13,6 +13,9 @@ DEFAULT_SPAN = timedelta(days=7)
 LONGEST = timedelta(days=3660)
 """Ten years."""
 
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+"""No energy is older; the same length before it is a date too."""
+
 LONGEST_BY_HOUR = timedelta(days=31)
 
 
@@ -37,10 +40,7 @@ def hours_of(start: datetime | None, stop: datetime | None, by: EnergyBy, now: d
         InvalidEnergyRangeError: If the range is invalid.
     """
     end = _whole_hour(stop, "to") if stop is not None else _floor(now) + HOUR
-    try:
-        begin = _whole_hour(start, "from") if start is not None else end - DEFAULT_SPAN
-    except OverflowError as error:
-        raise InvalidEnergyRangeError("'to' is too early.", field="to") from error
+    begin = _whole_hour(start, "from") if start is not None else end - DEFAULT_SPAN
     if begin >= end:
         raise InvalidEnergyRangeError(
             f"'from' ({begin.isoformat()}) must be before 'to' ({end.isoformat()}).", field="from"
@@ -60,6 +60,10 @@ def hours_of(start: datetime | None, stop: datetime | None, by: EnergyBy, now: d
 
 
 def _whole_hour(moment: datetime, field: str) -> datetime:
+    if moment < EARLIEST:
+        raise InvalidEnergyRangeError(
+            f"{field!r} ({moment.isoformat()}) is before {EARLIEST.isoformat()}.", field=field
+        )
     utc = moment.astimezone(UTC)
     if utc != _floor(utc):
         raise InvalidEnergyRangeError(

@@ -66,6 +66,10 @@ class Period:
         return f"{self.start:%Y-%m-%d %H:%M} to {self.stop:%Y-%m-%d %H:%M} UTC"
 
 
+EARLIEST = date(2000, 1, 1)
+"""No run is older."""
+
+
 class InvalidPeriodError(ValueError):
     """The two days are not a range."""
 
@@ -89,7 +93,7 @@ def period(
         names: The periods to choose.
 
     Raises:
-        InvalidPeriodError: If the first day is after the last, or in the future.
+        InvalidPeriodError: If the first day is after the last, in the future, or before 2000.
     """
     end = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0) + HOUR
     chosen = None
@@ -97,6 +101,9 @@ def period(
         chosen = name or default
         start, stop = _named(chosen, end, now)
     else:
+        early = min(day for day in (first, last) if day is not None)
+        if early < EARLIEST:
+            raise InvalidPeriodError(f"{early} is before {EARLIEST}.")
         last = min(last or now.date(), now.date())
         first = first or last - 30 * DAY
         if first > now.date():

@@ -2,7 +2,6 @@
 // tab closes, the next one takes over; one that says nothing for long loses the reading, too.
 import { connect } from "./live-connection.js";
 
-const NAME = "pricetag-live";
 const ALIVE_MS = 5000;
 const MUTE_MS = 20000;
 
@@ -15,7 +14,9 @@ const MUTE_MS = 20000;
 
 /** Follows the stream in this tab. @param {string} url @param {Listener} listener */
 export function follow(url, listener) {
-  const channel = new BroadcastChannel(NAME);
+  // Servers below one host, each with a prefix of its own, have a reader each.
+  const name = `pricetag-live ${new URL(url, location.href).pathname}`;
+  const channel = new BroadcastChannel(name);
   /** @type {ReturnType<typeof connect> | null} */
   let connection = null;
   let heard = Date.now();
@@ -70,7 +71,7 @@ export function follow(url, listener) {
   async function take(options = {}) {
     if (!navigator.locks) return read();
     try {
-      await navigator.locks.request(NAME, options, read);
+      await navigator.locks.request(name, options, read);
     } catch {
       connection?.stop(); // another tab took it
       connection = null;

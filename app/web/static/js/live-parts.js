@@ -2,6 +2,9 @@
 // scrolling stay.
 
 const PAUSE_MS = 5000;
+const LEAST_MS = 300;
+const JITTER_MS = 700; // tabs that hear the same news do not ask at once
+const OLD_MS = 60000; // the day, the month and the hour of the grid change without news
 
 /** Renews the parts of this page: elements with `data-live-part`, each with an ID. */
 export class Parts {
@@ -12,13 +15,14 @@ export class Parts {
     this.isDue = false;
     this.began = 0;
     document.addEventListener("visibilitychange", () => this.isDue && this.soon());
+    setInterval(() => Date.now() - this.began >= OLD_MS && this.soon(), OLD_MS / 4);
   }
 
   /** Renews the parts soon, but not more often than every five seconds. */
   soon() {
     this.isDue = true;
     if (this.timer || !this.mayDraw()) return;
-    const wait = Math.max(300, this.began + PAUSE_MS - Date.now());
+    const wait = Math.max(LEAST_MS, this.began + PAUSE_MS - Date.now()) + Math.random() * JITTER_MS;
     this.timer = setTimeout(() => this.#renew(), wait);
   }
 
@@ -28,7 +32,7 @@ export class Parts {
     this.isDue = false;
     this.began = Date.now();
     const response = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
-    if (!response?.ok || response.redirected) return;
+    if (!response?.ok || response.redirected) return this.soon(); // again, and again after a pause
     const fresh = new DOMParser().parseFromString(await response.text(), "text/html");
     for (const part of document.querySelectorAll("[data-live-part]")) {
       const newer = fresh.getElementById(part.id);
