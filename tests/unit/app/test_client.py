@@ -321,3 +321,11 @@ def test_a_chart_is_downloaded_by_its_hash() -> None:
         assert client.chart("f" * 64, "svg", theme="dark") == b"<svg>"
     assert seen[0].url.path == f"/v1/charts/{'f' * 64}.svg"
     assert dict(seen[0].url.params) == {"theme": "dark", "size": "wide"}
+
+
+def test_further_groups_of_a_comparison_have_letters() -> None:
+    seen: list[httpx.Request] = []
+    with speaking(ok(ratio={}), seen=seen) as client:
+        client.compare(["1", "2"], ["3"], others=[["4"], ["5", "6"]])
+    sent = dict(seen[0].url.params)
+    assert sent == {"a": "1,2", "b": "3", "metric": "it_energy_kwh", "c": "4", "d": "5,6"}
