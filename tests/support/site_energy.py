@@ -84,7 +84,7 @@ async def fill_energy(session: Session, name: str, names: Sequence[str]) -> None
 
 def _budgets(names: Sequence[str]) -> list[dict[str, object]]:
     """A calm one, used up ones with hard names, one of a project, and one to close."""
-    # They neither refuse nor stop anything: other tests start runs.
+    # They reject and stop nothing: other tests start runs.
     only_warns = {"refuses": False, "stops": False}
     energy = {"metric": "facility_energy_kwh", "scope": "lab", **only_warns}
     of_project = {"scope": "project", "project": PROJECT, "metric": "co2e_kg", "amount": 5}
