@@ -25,7 +25,7 @@ class Picture:
     Attributes:
         title: Heading.
         summary: What it shows, in a sentence.
-        content: The picture: SVG for HTML, PNG for PDF, whose fonts another machine may lack.
+        content: The picture: SVG for HTML, PNG for PDF, which needs no fonts.
         width: Its width in pixels.
         height: Its height.
     """
