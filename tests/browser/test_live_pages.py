@@ -176,3 +176,13 @@ async def test_the_wall_draws_64_lines_of_600_samples(
         devices,
     )
     assert drawn == {"gap": False, "left": True, "count": devices}
+
+
+async def test_no_figure_is_left_beside_the_live_one(context: NewContext, site: Site) -> None:
+    """A figure that was unknown when the page was loaded is replaced, wherever it is."""
+    page = await (await context(java_script_enabled=False)).new_page()
+    for path in ("/", "/power"):
+        await visit(page, path)
+        for place in await page.locator("[data-power]").all():
+            figure = place.locator(":scope > .figure")
+            await expect(figure).to_have_count(1)
