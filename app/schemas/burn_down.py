@@ -19,7 +19,10 @@ class BurnPoint(Wire):
     """What was spent by a time."""
 
     at: datetime = Field(description="End of a UTC day, or the present time (UTC).")
-    spent: float = Field(description="Used by attempts that ended in the period until then.")
+    spent: float = Field(
+        description="Used by attempts that ended in the period until then; at the "
+        "present time by running ones so far too."
+    )
     left: float = Field(description="The limit minus that, at least 0.")
 
 

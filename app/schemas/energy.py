@@ -79,7 +79,7 @@ class FailedFigures(Wire):
     )
     share_ratio: float | None = Field(
         description="Its share of the energy of all attempts that ended in the range; null if "
-        "that is 0 or unknown."
+        "that is 0, or the energy of an attempt is unknown."
     )
     attempts: int = Field(description="Number of these attempts.")
     unknown_attempts: int = Field(

@@ -16,8 +16,9 @@ class Effect(Wire):
     before: Quantity = Field(description="The figure by the factors that are entered.")
     after: Quantity = Field(description="The figure with the new factor.")
     change_ratio: float | None = Field(
-        description="Relative change, e.g. -0.08 for 8% less; null if one figure is unknown or "
-        "the first one is 0. The energy is the same in both, so that its error cancels."
+        description="Relative change, e.g. -0.08 for 8% less; null if one figure is unknown, the "
+        "first one is 0 or their currencies differ. The energy is the same in both, so that its "
+        "error cancels."
     )
 
 

@@ -103,7 +103,11 @@ class ComparedSide(Wire):
 
     runs: list[ComparedRun] = Field(description="Runs of the group.")
     mean: float | None = Field(
-        description="Mean of the compared figure over the runs; null if one of them is unknown."
+        description="Mean of the compared figure over the runs; null if one of them is unknown, or "
+        "their units differ."
+    )
+    unit: Unit | None = Field(
+        description="Its unit, which is a currency for costs; null if those of the runs differ."
     )
 
 

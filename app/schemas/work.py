@@ -22,13 +22,19 @@ class WorkPoint(Wire):
 class WorkSum(Wire):
     """A sum over the price tags of attempts that ended in the range."""
 
-    value: float = Field(description="Sum of the known values.")
+    value: float | None = Field(
+        description="Sum of the known values; null if none is known, with a `reason`."
+    )
     unit: Unit
     source: Literal["counter", "integrated", "modelled", "estimated", "assumed"] | None = Field(
         description="Weakest evidence behind it; null if no value is known."
     )
     unknown_attempts: int = Field(
-        description="Number of ended attempts of unknown value: the sum is at least this."
+        description="Number of ended attempts of unknown value: the sum is at least this. A cost "
+        "that is unknown has no currency, and counts in each."
+    )
+    reason: str | None = Field(
+        description="Why the sum is unknown, or what it is without; null if all values are known."
     )
 
 
@@ -56,6 +62,10 @@ class WorkRead(Wire):
     grain: Grain = Field(description="Length of the buckets of `points`, in UTC.")
     energy_kwh: Quantity = Field(
         description="IT energy charged in the range, by running runs so far too."
+    )
+    provisional: bool = Field(
+        description="Whether this energy may still grow: the range reaches the present hour, or "
+        "some of its runs are running."
     )
     before_kwh: Quantity = Field(description="The same in the period of this length before.")
     change: EnergyChange = Field(description="The one against the other.")

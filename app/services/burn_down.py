@@ -162,7 +162,7 @@ async def _points(session: Session, state: BudgetState, now: datetime) -> list[B
         if (day - first).days % step == 0 and midnight(day) > begin:
             points.append(_point(state, midnight(day), spent))
     last = now if state.span.end is None else min(now, state.span.end)
-    return [*points, _point(state, last, state.standing.spent)]
+    return [*points, _point(state, last, state.standing.used)]
 
 
 def _point(state: BudgetState, at: datetime, spent: Decimal) -> BurnPoint:

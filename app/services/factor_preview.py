@@ -106,7 +106,7 @@ def _figure(content: Mapping[str, Any], path: Sequence[str]) -> WireQuantity:
 
 def _effect(before: WireQuantity, after: WireQuantity) -> Effect:
     change = None
-    if before.value and after.value is not None:
+    if before.value and after.value is not None and before.unit == after.unit:
         change = after.value / before.value - 1
     return Effect(before=before, after=after, change_ratio=change)
 

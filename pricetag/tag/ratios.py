@@ -108,8 +108,13 @@ def _side(tags: Sequence[TagView], metric: Metric) -> dict[str, Any]:
         }
         for tag in tags
     ]
-    values = _values(tags, metric)
-    return {"runs": runs, "mean": mean(values) if len(values) == len(tags) else None}
+    values, units = _values(tags, metric), {figure_of(tag, metric).unit for tag in tags}
+    is_known = len(values) == len(tags) and len(units) == 1
+    return {
+        "runs": runs,
+        "mean": mean(values) if is_known else None,
+        "unit": units.pop() if len(units) == 1 else None,
+    }
 
 
 def _why_unknown(tags: Sequence[TagView], metric: Metric) -> str | None:

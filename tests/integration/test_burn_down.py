@@ -118,6 +118,8 @@ async def test_open_runs_with_their_quotes_cross_the_limit_at_a_time_with_an_int
     assert (before["expected"]["open_runs"], before["expected"]["unknown_runs"]) == (2, 0)
     fan = before["projection"]
     assert fan[0]["value"] == pytest.approx(before["spent"] + before["running"])
+    assert before["running"] > 0
+    assert before["points"][-1]["spent"] == pytest.approx(fan[0]["value"])  # no jump at present
     assert fan[-1]["value"] == pytest.approx(before["expected"]["value"])
     values = [point["value"] for point in fan]
     assert values == sorted(values)

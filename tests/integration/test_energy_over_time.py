@@ -226,7 +226,7 @@ async def test_a_project_and_a_user_have_an_account_of_what_the_caller_may_see(a
     assert text["before_kwh"]["value"] == 0
     assert text["change"]["difference_kwh"] == pytest.approx(4.8)
     assert text["change"]["is_larger_than_error"] is True
-    assert (text["best"], text["attempts"]) == (None, 0)
+    assert (text["best"], text["attempts"], text["provisional"]) == (None, 0, False)
     assert "newest 50 succeeded runs" in text["best_reason"]
     await account(api.viewer, "projects", "secret", 404)
     assert (await account(api.admin, "projects", "secret"))["energy_kwh"]["value"] == (
@@ -247,3 +247,7 @@ async def test_price_tags_failed_work_and_best_run_are_in_the_account(api: Api) 
     assert shown["co2e_kg"]["value"] > 0
     assert shown["co2e_kg"]["source"] is not None
     assert shown["facility_energy_kwh"]["unknown_attempts"] == 0
+    assert shown["provisional"] is True  # this hour is not over
+    [cost] = shown["costs"]  # no tariff is configured
+    assert (cost["value"], cost["unknown_attempts"]) == (None, 1)
+    assert cost["reason"] == "the value of 1 ended attempt is unknown"

@@ -17,7 +17,7 @@ from app.services.waiting import Offer
 from models import Baseline, Node, Project, Run, WorkerProcess
 from tests.support.api import Api, finished_run, running_run
 from tests.support.budgets import make_budget
-from tests.support.executions import GPU
+from tests.support.executions import GPU, claimed, make_run
 
 T0 = 1_772_366_400_000
 
@@ -93,6 +93,15 @@ async def test_use_counts_ended_and_running_attempts(api: Api) -> None:
         else:
             assert use["used"]["value"] > earlier["used"]["value"]
             assert use["expected"]["value"] >= use["used"]["value"]
+
+
+async def test_running_attempts_without_readings_are_unknown_today_too(api: Api) -> None:
+    async with api.database.session_scope() as session:
+        await claimed(session, (await make_run(session)).id)
+    for period in (await overview(api))["periods"]:
+        for use in period["runs"]:
+            assert (use["used"]["value"], use["unknown_runs"]) == (None, 1), period["period"]
+            assert use["used"]["reason"] == "the use of 1 run is unknown"
 
 
 async def test_budgets_are_in_the_order_in_which_they_break(api: Api) -> None:

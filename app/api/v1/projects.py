@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path
 
 from app.api.access import OWNER, SEE_PROJECT, rule
 from app.api.body import validated
-from app.api.deps import Body, Caller, CurrentSession, FromHour, ToHour
+from app.api.deps import Body, Caller, CurrentSession, FromHour, ServerResources, ToHour
 from app.api.openapi import request_body
 from app.api.v1.examples import MEMBER, PROJECT_CHANGE
 from app.api.v1.responses import BODY, problems
@@ -45,6 +45,7 @@ async def get_project(session: CurrentSession, caller: Caller, project: ProjectN
 )
 async def get_project_account(
     session: CurrentSession,
+    resources: ServerResources,
     caller: Caller,
     project: ProjectName,
     start: FromHour = None,
@@ -54,7 +55,9 @@ async def get_project_account(
     the price tags of ended attempts, failed work, and the run with the best score for its energy.
     Covers the last 30 days by default.
     """
-    return await work.of_project(session, caller, project, start=start, stop=stop)
+    return await work.of_project(
+        session, caller, project, start=start, stop=stop, currency=resources.settings.currency
+    )
 
 
 @router.patch(

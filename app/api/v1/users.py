@@ -9,7 +9,16 @@ from fastapi import APIRouter, Path
 
 from app.api.access import ME, READ, USERS, rule
 from app.api.body import validated
-from app.api.deps import Body, Caller, CurrentSession, Cursor, FromHour, Limit, ToHour
+from app.api.deps import (
+    Body,
+    Caller,
+    CurrentSession,
+    Cursor,
+    FromHour,
+    Limit,
+    ServerResources,
+    ToHour,
+)
 from app.api.openapi import request_body
 from app.api.v1.examples import USER, USER_CHANGE, USER_TOKEN
 from app.api.v1.responses import BODY, problems
@@ -59,13 +68,16 @@ async def create_user(session: CurrentSession, caller: Caller, body: Body) -> Us
 )
 async def get_user_account(
     session: CurrentSession,
+    resources: ServerResources,
     caller: Caller,
     user: Annotated[PathName, Path(description="Name or ID of the user.")],
     start: FromHour = None,
     stop: ToHour = None,
 ) -> WorkRead:
     """The same as of a project, over the user's runs in the projects that you may see."""
-    return await work.of_user(session, caller, user, start=start, stop=stop)
+    return await work.of_user(
+        session, caller, user, start=start, stop=stop, currency=resources.settings.currency
+    )
 
 
 @router.get(

@@ -214,8 +214,8 @@ async def charges_over_time(
 
     Returns:
         Rows of visible, owner, start, kind, name, method, gain_std_ratio, total_j (charged to
-        ended and running runs) and hours, by start; projects that the viewer may not see are one
-        owner without a name.
+        ended and running runs), running_j (the part of running ones) and hours, by start; projects
+        that the viewer may not see are one owner without a name.
     """
     pending, values = _parts(None, hours, every_hour=False, over=over)
     charges, more_values = _charge_parts(hours, every_hour=False, over=over)
@@ -228,7 +228,8 @@ async def charges_over_time(
           LEFT JOIN users AS u ON u.id = c.user_id
         )
         SELECT visible, CASE WHEN visible THEN owner END AS owner, start, {_PRODUCT},
-          CAST(sum({_USED}) AS float8) AS total_j, CAST(sum(hours) AS bigint) AS hours
+          CAST(sum({_USED}) AS float8) AS total_j,
+          CAST(sum(running_j) AS float8) AS running_j, CAST(sum(hours) AS bigint) AS hours
         FROM owned GROUP BY 1, 2, 3, {_PRODUCT} HAVING sum(hours) > 0
         ORDER BY start, visible DESC, owner NULLS LAST, {_PRODUCT}
     """

@@ -46,6 +46,7 @@ class BudgetState:
         by_source: Spent amount by weakest evidence.
         unknown_runs: Number of runs with unknown use, not included in the amounts.
         running: The open attempts under the budget, oldest first.
+        unmetered: Number of these of unknown use; they are among ``unknown_runs``.
     """
 
     budget: Budget
@@ -54,6 +55,7 @@ class BudgetState:
     by_source: Mapping[str, Decimal] = field(default_factory=dict)
     unknown_runs: int = 0
     running: tuple[Running, ...] = ()
+    unmetered: int = 0
 
     @property
     def period_start(self) -> datetime:
@@ -200,4 +202,5 @@ def _state(
         by_source=by_source,
         unknown_runs=unmetered + sum(part.unknown_runs for part in parts),
         running=tuple(running),
+        unmetered=unmetered,
     )

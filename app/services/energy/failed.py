@@ -53,10 +53,11 @@ def figures_of(found: Sequence[Any], unknown: str = "unknown") -> dict[str, Any]
         by_status[row.status] = by_status.get(row.status, 0.0) + row.it_energy_kwh
     total = sum(by_status.values())
     lost = sum(by_status.get(status, 0.0) for status in FAILED)
+    missing = sum(getattr(row, unknown) for row in found)
     return {
         "it_energy_kwh": lost,
-        "share_ratio": lost / total if total else None,
+        "share_ratio": lost / total if total and not missing else None,
         "attempts": sum(row.attempts for row in found if row.status in FAILED),
-        "unknown_attempts": sum(getattr(row, unknown) for row in found),
+        "unknown_attempts": missing,
         "by_status": by_status,
     }

@@ -29,6 +29,7 @@ from app.services.runs.listing import RunFilter
 from pricetag.accounting.bill.node_account import Entry, accounts
 from pricetag.accounting.quantity.quantity import SOURCES, weakest
 from pricetag.accounting.quantity.quantity import Quantity as Figure
+from pricetag.tag.figures import counted
 
 DEFAULT_SPAN = timedelta(days=30)
 NEWEST = 50
@@ -46,6 +47,7 @@ async def of_project(
     *,
     start: datetime | None,
     stop: datetime | None,
+    currency: str,
 ) -> WorkRead:
     """What the runs of a project used.
 
@@ -55,6 +57,7 @@ async def of_project(
         name: Name of the project.
         start: Beginning of the first hour; 30 days before ``stop`` by default.
         stop: End of the last hour; the end of the current hour by default.
+        currency: Currency of the server, of costs of which none is known.
 
     Raises:
         ProjectNotFoundError: If there is no such project, or it is a private one of others.
@@ -62,7 +65,8 @@ async def of_project(
     """
     project = await access.require_project(session, by, name)
     selected = RunFilter(project=name)
-    return await _read(session, by, "project", project.id, project.name, selected, start, stop)
+    owner: tuple[Owner, UUID, str] = ("project", project.id, project.name)
+    return await _read(session, by, owner, selected, start, stop, currency)
 
 
 async def of_user(
@@ -72,6 +76,7 @@ async def of_user(
     *,
     start: datetime | None,
     stop: datetime | None,
+    currency: str,
 ) -> WorkRead:
     """What the runs of a user used, in the projects that the caller may see.
 
@@ -81,19 +86,20 @@ async def of_user(
     """
     user = await users.find(session, name)
     selected = RunFilter(user=user.name)
-    return await _read(session, by, "user", user.id, user.name, selected, start, stop)
+    owner: tuple[Owner, UUID, str] = ("user", user.id, user.name)
+    return await _read(session, by, owner, selected, start, stop, currency)
 
 
 async def _read(
     session: Session,
     by: Principal,
-    owner: Owner,
-    owner_id: UUID,
-    name: str,
+    of: tuple[Owner, UUID, str],
     selected: RunFilter,
     start: datetime | None,
     stop: datetime | None,
+    currency: str,
 ) -> WorkRead:
+    owner, owner_id, name = of
     now = datetime.now(UTC)
     if start is None and stop is None:
         start = now.replace(minute=0, second=0, microsecond=0) - DEFAULT_SPAN
@@ -102,9 +108,11 @@ async def _read(
     grain = fitting(length)
     hours = Range(span.start, span.stop)
     own: dict[datetime, list[Entry]] = defaultdict(list)
+    is_provisional = span.stop > now
     for row in await rows.charges_over_time(session, owner, by.viewer, grain, hours):
         if row.visible and row.owner == name:
             own[row.start].append(total_entry(row))
+            is_provisional |= row.running_j > 0
     before: list[Entry] = []
     earlier = Range(span.start - length, span.start)
     for row in await rows.sums_by_owner(session, owner, by.viewer, earlier):
@@ -125,6 +133,7 @@ async def _read(
         stop=span.stop,
         grain=grain,
         energy_kwh=_quantity(total),
+        provisional=is_provisional,
         before_kwh=_quantity(total_before),
         change=EnergyChange(**change(total, total_before)),
         points=[
@@ -134,7 +143,7 @@ async def _read(
         attempts=sum(row.attempts for row in ended),
         facility_energy_kwh=_sum(ended, "facility_energy_kwh", "facility", "energy_sources", "kWh"),
         co2e_kg=_sum(ended, "co2e_kg", "co2e", "co2e_sources", "kg"),
-        costs=_costs(ended),
+        costs=_costs(ended, currency),
         failed=FailedFigures(**figures_of(ended, unknown="unknown_it")),
         best=best,
         best_reason=reason,
@@ -155,23 +164,36 @@ def _quantity(figure: Figure) -> Quantity:
 
 
 def _sum(ended: Sequence[Any], name: str, unknown: str, sources: str, unit: str) -> WorkSum:
+    """The sum of what is known; of unknown values alone it is unknown, not 0."""
     known = {source for row in ended for source in getattr(row, sources) if source in SOURCES}
+    missing = sum(getattr(row, f"unknown_{unknown}") for row in ended)
+    is_known = missing < sum(row.attempts for row in ended) or not missing
+    remark = f"the value of {counted(missing, 'ended attempt')} is unknown" if missing else None
     return WorkSum(
-        value=sum(getattr(row, name) for row in ended),
+        value=sum(getattr(row, name) for row in ended) if is_known else None,
         unit=unit,
         source=weakest(*known) if known else None,
-        unknown_attempts=sum(getattr(row, f"unknown_{unknown}") for row in ended),
+        unknown_attempts=missing,
+        reason=f"at least: {remark}" if remark and is_known else remark,
     )
 
 
-def _costs(ended: Iterable[Any]) -> list[WorkSum]:
-    by_currency: dict[str, list[Any]] = defaultdict(list)
+def _costs(ended: Iterable[Any], currency: str) -> list[WorkSum]:
+    """The cost in each currency; an unknown cost has none, and is missing in each of them.
+
+    Args:
+        ended: The ended attempts, by currency.
+        currency: Currency of the server, for costs that are all unknown.
+    """
+    by_currency: dict[str | None, list[Any]] = defaultdict(list)
     for row in ended:
-        if row.currency is not None:
-            by_currency[row.currency].append(row)
+        by_currency[row.currency].append(row)
+    missing = by_currency.pop(None, [])
+    if missing and not by_currency:
+        by_currency[currency] = []
     return [
-        _sum(of, "cost", "cost", "cost_sources", currency)
-        for currency, of in sorted(by_currency.items())
+        _sum([*of, *missing], "cost", "cost", "cost_sources", str(name))
+        for name, of in sorted(by_currency.items(), key=str)
     ]
 
 

@@ -149,7 +149,7 @@ def _use(
     else:
         by_source = {part.source: part.amount for part in spent if part.source and part.amount}
         ended = sum((part.amount or ZERO for part in spent), start=ZERO)
-        unknown = sum(part.unknown_runs for part in spent)
+        unknown = state.unmetered + sum(part.unknown_runs for part in spent)
     value = float(ended + state.standing.running)
     is_known = bool(value) or not unknown  # a sum of unknown amounts alone is not 0
     return RunsUse(

@@ -97,7 +97,7 @@ async def _shown(
     await charts.keep(session, [drawn] if drawn else [])
     return {
         "chart": chart_view(drawn, "over-time") if drawn else None,
-        "account": energy_views.account(json.loads(written)),
+        "account": energy_views.account(json.loads(written), datetime.now(UTC)),
     }
 
 

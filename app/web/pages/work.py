@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import Path, Query, Request, Response
 
 from app.api.access import READ, SEE_PROJECT
-from app.api.deps import Caller, CurrentSession
+from app.api.deps import Caller, CurrentSession, ServerResources
 from app.db import Session
 from app.schemas.burn_down import BudgetOutlookItem
 from app.schemas.common import PathName
@@ -40,6 +40,7 @@ To = Annotated[Filled[date], Query(alias="to")]
 async def show_project(
     request: Request,
     session: CurrentSession,
+    resources: ServerResources,
     caller: Caller,
     project: Annotated[PathName, Path(description="Name of the project.")],
     period: Chosen = None,
@@ -49,7 +50,14 @@ async def show_project(
     """What a project used, its budgets and its newest runs."""
     chosen = _period(period, first, last)
     read = await projects.read(session, project, caller)
-    account = await work.of_project(session, caller, project, start=chosen.start, stop=chosen.stop)
+    account = await work.of_project(
+        session,
+        caller,
+        project,
+        start=chosen.start,
+        stop=chosen.stop,
+        currency=resources.settings.currency,
+    )
     view = work_views.work(account, frozenset({read.name}))
     shown = await _around(session, caller, listing.RunFilter(project=project), "project", read.name)
     return render(
@@ -70,6 +78,7 @@ async def show_project(
 async def show_user(
     request: Request,
     session: CurrentSession,
+    resources: ServerResources,
     caller: Caller,
     user: Annotated[PathName, Path(description="Name or ID of the user.")],
     period: Chosen = None,
@@ -78,7 +87,14 @@ async def show_user(
 ) -> Response:
     """What a user's runs used, in the projects that the visitor may see."""
     chosen = _period(period, first, last)
-    account = await work.of_user(session, caller, user, start=chosen.start, stop=chosen.stop)
+    account = await work.of_user(
+        session,
+        caller,
+        user,
+        start=chosen.start,
+        stop=chosen.stop,
+        currency=resources.settings.currency,
+    )
     view = work_views.work(account, await projects.private_names(session, caller))
     shown = await _around(
         session, caller, listing.RunFilter(user=account.name), "user", account.name

@@ -109,9 +109,10 @@ def amount(
     high: float | None = None,
     source: str | None = None,
     provisional: bool = False,
+    reason: str | None = None,
 ) -> FigureView:
     """An amount in the unit of its budget."""
-    shape = Figure(value, low, high, budget.unit, source)
+    shape = Figure(value, low, high, budget.unit, source, reason)
     if budget.metric == "cost":
         return money(shape, provisional=provisional)
     return figure(shape, shown=unit_of(budget), provisional=provisional)
@@ -122,7 +123,7 @@ def budget(read: BudgetRead) -> BudgetView:
     weakest = _weakest(read.by_source)
     amounts = {
         "limit": amount(read.limit, read),
-        "spent": amount(read.spent, read, source=weakest),
+        "spent": amount(read.spent, read, source=weakest, reason=missing(read)),
         "running": amount(read.running, read, provisional=read.running > 0),
         "reserved": amount(read.reserved, read, source="estimated" if read.reserved else None),
         "left": amount(read.left, read),
@@ -142,6 +143,13 @@ def budget(read: BudgetRead) -> BudgetView:
         alerts=[(_percent(alert.threshold_ratio), alert.at) for alert in read.alerts],
         thresholds=", ".join(_percent(ratio) for ratio in read.thresholds),
     )
+
+
+def missing(read: BudgetRead) -> str | None:
+    """What the amounts of a budget are without; None where all uses are known."""
+    if not read.unknown_runs:
+        return None
+    return f"at least: the use of {counted(read.unknown_runs, 'run')} is unknown"
 
 
 def _percent(ratio: float) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.charts.chart import Chart
 from app.charts.ratios import Ratio, ratios
-from app.web.views.figures import FigureView, figure, unknown
+from app.web.views.figures import FigureView, figure, money, unknown
 from app.web.views.insights import COSTS, sources_text
 from pricetag.tag.figure import Figure
 from pricetag.tag.figure import figure_of as read_figure
@@ -61,7 +61,7 @@ class RatioRow:
 
     Attributes:
         label: Name of the figure.
-        unit: Unit of the means.
+        unit: Unit of the means; empty where each has its own, or none.
         cells: One for each group.
     """
 
@@ -179,15 +179,18 @@ def _name(letter: str, side: Mapping[str, Any]) -> str:
 
 def _row(metric: Metric, compared: Mapping[str, Compared], groups: Sequence[Group]) -> RatioRow:
     one = next(iter(compared.values()))
-    means = {letter: each["a"]["mean"] for letter, each in compared.items()}
-    means |= {group.letter: one["b"]["mean"] for group in groups if group.is_reference}
-    unit = column_unit(means.values(), one["unit"])
+    sides = {letter: each["a"] for letter, each in compared.items()}
+    sides |= {group.letter: one["b"] for group in groups if group.is_reference}
+    units = {side["unit"] for side in sides.values()}
+    unit = None
+    if len(units) == 1 and None not in units:
+        unit = column_unit([side["mean"] for side in sides.values()], units.pop())
     return RatioRow(
         COSTS[metric],
-        unit[0],
+        unit[0] if unit else "",
         [
             RatioCell(
-                _mean(means[group.letter], one["unit"], unit),
+                _mean(sides[group.letter], unit),
                 None if group.is_reference else _ratio(compared[group.letter]["ratio"]),
             )
             for group in groups
@@ -195,10 +198,15 @@ def _row(metric: Metric, compared: Mapping[str, Compared], groups: Sequence[Grou
     )
 
 
-def _mean(value: float | None, stored: str, unit: Unit) -> FigureView:
-    if value is None:
+def _mean(side: Mapping[str, Any], unit: Unit | None) -> FigureView:
+    """A group's mean in the unit of the row, or with its own where currencies differ."""
+    stored = side["unit"]
+    if stored is None:
+        return unknown("the runs of the group have different units")
+    if side["mean"] is None:
         return unknown("the figure of a run of the group is unknown")
-    return figure(Figure(value, None, None, stored, None), shown=unit)
+    mean = Figure(side["mean"], None, None, stored, None)
+    return money(mean) if unit is None else figure(mean, shown=unit)
 
 
 def _ratio(ratio: Mapping[str, Any]) -> FigureView:

@@ -14,7 +14,7 @@ from app.schemas.emissions import EmissionFactor, EmissionFigures, EmissionsRead
 from app.schemas.energy import EnergyOverTime
 from app.web.views.figures import FigureView, figure, unknown
 from pricetag.tag.figure import Figure
-from pricetag.tag.figures import Unit, column_number, column_unit, ratio_text
+from pricetag.tag.figures import Unit, column_number, column_unit, counted, ratio_text
 
 BY_TITLES = {
     "use": "Use",
@@ -117,8 +117,14 @@ def _signed(value: float) -> str:
     return f"{'+' if value > 0 else ''}{column_number(value)}"
 
 
-def account(read: Mapping[str, Any]) -> AccountView:
-    """The view of an account as the API returns it, with the period before and failed work."""
+def account(read: Mapping[str, Any], now: datetime) -> AccountView:
+    """The view of an account as the API returns it, with the period before and failed work.
+
+    Args:
+        read: The account.
+        now: The present time: the energy of this hour is not all in yet.
+    """
+    is_now = datetime.fromisoformat(read["to"]) > now
     total, items, by = read["total"], read["items"], str(read["by"])
     before, changed, failed = read["before"], read["change"] or {}, read["failed"]
     names = [
@@ -128,7 +134,7 @@ def account(read: Mapping[str, Any]) -> AccountView:
     tiles = [
         Tile(
             TOTALS[name],
-            _part(total[name], unit, provisional=_is_provisional(name, total)),
+            _part(total[name], unit, provisional=_is_provisional(name, total, is_now)),
             change(changed[name]) if name in changed else None,
         )
         for name in names
@@ -138,19 +144,19 @@ def account(read: Mapping[str, Any]) -> AccountView:
     every = [item[name]["value"] for item in items for name in shown]
     column = column_unit(every, "kWh")
     whole = total["total_kwh"]["value"]
-    lost = {item["name"]: item for item in failed["items"]}
-    shares = column_unit((one["it_energy_kwh"] for one in [failed, *failed["items"]]), "kWh")
+    lost_by = {item["name"]: item for item in failed["items"]}
+    of_lost = column_unit((one["it_energy_kwh"] for one in [failed, *failed["items"]]), "kWh")
     return AccountView(
         tiles=tiles,
         before_text=f"{_hour(before['from'])} to {_hour(before['to'])} UTC",
         columns=[(name, TOTALS[name]) for name in shown],
         unit=column[0],
         items=[
-            _item(by, item, shown, column, whole, lost.get(item.get(by)), shares)
+            _item(by, item, shown, column, whole, lost_by.get(item.get(by)), of_lost, is_now)
             for item in sorted(items, key=_size)
         ],
-        failed=_lost(failed, shares),
-        failed_text=_share(failed),
+        failed=lost(failed, of_lost),
+        failed_text=lost_share(failed),
         has_owners=has_owners,
         remarks=_remarks(total),
     )
@@ -161,10 +167,12 @@ def _size(item: Mapping[str, Any]) -> float:
     return -(item["total_kwh"]["value"] or 0.0)
 
 
-def _is_provisional(name: str, total: Mapping[str, Any]) -> bool:
+def _is_provisional(name: str, total: Mapping[str, Any], is_now: bool) -> bool:
+    """Whether a part may still change: in this hour all do, and by open runs what they get."""
     if not total[name]["value"]:
         return False
-    return name in PASSING or (name == "unallocated_kwh" and "runs_open" in total["flags"])
+    by_runs = name in ("charged_kwh", "unallocated_kwh") and "runs_open" in total["flags"]
+    return is_now or name in PASSING or by_runs
 
 
 def _part(quantity: Mapping[str, Any], unit: Unit, *, provisional: bool = False) -> FigureView:
@@ -177,8 +185,9 @@ def _item(
     names: Sequence[str],
     unit: Unit,
     whole: float | None,
-    lost: Mapping[str, Any] | None,
-    unit_lost: Unit,
+    failed: Mapping[str, Any] | None,
+    of_failed: Unit,
+    is_now: bool,
 ) -> ItemRow:
     value = item["total_kwh"]["value"]
     ratio = value / whole if value and whole else 0.0
@@ -186,12 +195,13 @@ def _item(
         name=_name(by, item),
         about=str(item.get("name") or ""),
         figures={
-            name: _part(item[name], unit, provisional=_is_provisional(name, item)) for name in names
+            name: _part(item[name], unit, provisional=_is_provisional(name, item, is_now))
+            for name in names
         },
         share_ratio=min(max(ratio, 0.0), 1.0),
         share_text=ratio_text(ratio),
-        failed=None if lost is None else _lost(lost, unit_lost),
-        failed_text="" if lost is None else _share(lost),
+        failed=None if failed is None else lost(failed, of_failed),
+        failed_text="" if failed is None else lost_share(failed),
     )
 
 
@@ -202,11 +212,15 @@ def _name(by: str, item: Mapping[str, Any]) -> str:
     return NOBODY.get(by, "unknown") if name is None else str(name)
 
 
-def _lost(failed: Mapping[str, Any], unit: Unit) -> FigureView:
-    return figure(Figure(failed["it_energy_kwh"], None, None, "kWh", None), shown=unit)
+def lost(failed: Mapping[str, Any], unit: Unit | None = None) -> FigureView:
+    """Energy of failed work: at least, where that of some attempts is unknown."""
+    missing = counted(failed["unknown_attempts"], "ended attempt")
+    reason = f"at least: the energy of {missing} is unknown" if failed["unknown_attempts"] else None
+    return figure(Figure(failed["it_energy_kwh"], None, None, "kWh", None, reason), shown=unit)
 
 
-def _share(failed: Mapping[str, Any]) -> str:
+def lost_share(failed: Mapping[str, Any]) -> str:
+    """Its share in words; unknown where the energy of an attempt is."""
     return "n/a" if failed["share_ratio"] is None else ratio_text(failed["share_ratio"])
 
 

@@ -29,7 +29,7 @@ class FigureView:
         interval: The 95% interval in that unit; empty where there is none.
         source: Evidence behind it; None where it is unknown.
         exact: Unrounded value and unit, for the title.
-        reason: Why it is unknown.
+        reason: Why it is unknown; of a known one, what it is without.
         is_provisional: Whether it may still change.
     """
 
@@ -69,7 +69,7 @@ def figure(
         interval=_interval(shape, size, shown is not None),
         source=shape.source,
         exact=_exact(shape),
-        reason=shape.reason,
+        reason=plain(shape.reason) if shape.reason else None,
         is_provisional=provisional,
     )
 
@@ -99,7 +99,7 @@ def money(quantity: Shown, *, provisional: bool = False) -> FigureView:
         interval=interval.removesuffix(f" {unit}"),
         source=quantity.source,
         exact=_exact(quantity),
-        reason=quantity.reason,
+        reason=plain(quantity.reason) if quantity.reason else None,
         is_provisional=provisional,
     )
 

@@ -15,10 +15,12 @@ from app.schemas.overview import (
     OverviewRead,
     PeriodUse,
     RunNow,
+    RunsUse,
     SiteNow,
 )
 from app.schemas.runs import RunSummary
 from app.schemas.sites import FactorNow
+from app.web.views.budgets import missing
 from app.web.views.figures import FigureView, figure, money, unknown
 from app.web.views.power import SumView, power_sum
 from pricetag.tag.figure import Figure
@@ -30,6 +32,7 @@ LABELS = {
     "co2e_kg": "Emissions of runs",
     "cost": "Cost of runs",
 }
+NO_INTERVAL = "sum of price tags, whose intervals are on each run"
 TWO_SIGMA = 1.96
 
 
@@ -42,7 +45,7 @@ class UseRow:
         today: Use of today.
         month: Use of this month so far.
         expected: Expected use by the end of the month; None where nothing is projected.
-        unit: Unit of all three.
+        note: Why they have no interval; empty where they have one.
     """
 
     label: str
@@ -186,10 +189,15 @@ def use_rows(periods: Sequence[PeriodUse]) -> list[UseRow]:
                 figure(q, shown=unit, provisional=True) if q is not None else None
                 for q in quantities
             ]
-        is_known = of_month.used.value is not None
-        note = (of_month.used.reason or "") if is_known else ""
-        rows.append(UseRow(label, _or_none(views[0]), _or_none(views[1]), views[2], note))
+        rows.append(
+            UseRow(label, _or_none(views[0]), _or_none(views[1]), views[2], _note(of_month))
+        )
     return rows
+
+
+def _note(use: RunsUse) -> str:
+    """Why a sum of price tags has no interval."""
+    return "" if use.used.value is None or use.used.low is not None else NO_INTERVAL
 
 
 def _or_none(view: FigureView | None) -> FigureView:
@@ -211,7 +219,8 @@ def _energy(label: str, name: str, today: PeriodUse, month: PeriodUse) -> UseRow
 def _budget(outlook: BudgetOutlookItem) -> BudgetRow:
     budget, crossing = outlook.budget, outlook.crossing
     unit = budget.unit
-    used = Figure(budget.spent + budget.running, None, None, unit, _weakest(budget.by_source))
+    source = _weakest(budget.by_source)
+    used = Figure(budget.spent + budget.running, None, None, unit, source, missing(budget))
     limit = Figure(budget.limit, None, None, unit, None)
     is_money = unit not in ("kWh", "kg")
     shown = None if is_money else column_unit([used.value, budget.limit], unit)
@@ -283,6 +292,7 @@ def idle_cost(devices: Sequence[IdleDevice]) -> FigureView:
     low = [low for _, low, _ in ends if low is not None]
     high = [high for _, _, high in ends if high is not None]
     has_ends = len(low) == len(high) == len(known)
+    unpriced = counted(len(costs) - len(known), "accelerator")
     return money(
         Figure(
             sum(value for value, _, _ in ends),
@@ -290,6 +300,7 @@ def idle_cost(devices: Sequence[IdleDevice]) -> FigureView:
             sum(high) if has_ends else None,
             known[0].unit,
             max((str(cost.source) for cost in known), key=_strength),
+            f"at least: the cost of {unpriced} is unknown" if len(known) < len(costs) else None,
         )
     )
 

@@ -114,7 +114,7 @@ def power_chart(measured: RunPower, run: RunRead) -> Chart | None:
         traces,
         _bands(run, starts_s),
         title="Power by component",
-        summary=_peak(list(series.values())),
+        summary=_peak([each for attempt in measured.attempts for each in attempt.series]),
         projects=frozenset({run.project}),
         sources=run.name,
     )

@@ -9,10 +9,10 @@ from app.charts import energy as charts
 from app.charts.chart import Chart
 from app.schemas.projects import ProjectRead
 from app.schemas.work import BestRun, WorkRead, WorkSum
-from app.web.views.energy import ChangeView, change, label, part
+from app.web.views.energy import ChangeView, change, label, lost, lost_share, part
 from app.web.views.figures import FigureView, figure, money
 from pricetag.tag.figure import Figure
-from pricetag.tag.figures import column_unit, counted, number, ratio_text
+from pricetag.tag.figures import column_unit, counted, number
 
 CHARGED = "charged to its runs"
 
@@ -34,7 +34,7 @@ class WorkView:
     Attributes:
         energy: Its IT energy in the period, by running runs so far too.
         change: Against the period before.
-        sums: Sums of price tags, by title, each with a note on unknown ones.
+        sums: Sums of price tags, by title.
         failed: Energy of failed work.
         failed_text: Its share.
         ended: Number of ended attempts, in words.
@@ -45,7 +45,7 @@ class WorkView:
 
     energy: FigureView
     change: ChangeView
-    sums: Sequence[tuple[str, FigureView, str]]
+    sums: Sequence[tuple[str, FigureView]]
     failed: FigureView
     failed_text: str
     ended: str
@@ -76,13 +76,11 @@ def work(read: WorkRead, projects: frozenset[str]) -> WorkView:
     sums = [("Facility energy", read.facility_energy_kwh), ("Emissions (CO2e)", read.co2e_kg)]
     sums += [("Cost", cost) for cost in read.costs]
     return WorkView(
-        energy=figure(read.energy_kwh.model_dump()),
+        energy=figure(read.energy_kwh.model_dump(), provisional=read.provisional),
         change=change(read.change.model_dump()),
-        sums=[(title, _sum(one), _unknown(one)) for title, one in sums],
-        failed=figure(Figure(read.failed.it_energy_kwh, None, None, "kWh", None)),
-        failed_text="n/a"
-        if read.failed.share_ratio is None
-        else f"{ratio_text(read.failed.share_ratio)} of all ended attempts",
+        sums=[(title, _sum(one)) for title, one in sums],
+        failed=lost(read.failed.model_dump()),
+        failed_text=f"{lost_share(read.failed.model_dump())} of all ended attempts",
         ended=counted(read.attempts, "ended attempt"),
         chart=chart if read.points else None,
         best=None if read.best is None else _best(read.best),
@@ -91,14 +89,8 @@ def work(read: WorkRead, projects: frozenset[str]) -> WorkView:
 
 
 def _sum(one: WorkSum) -> FigureView:
-    shape = Figure(one.value, None, None, one.unit, one.source)
+    shape = Figure(one.value, None, None, one.unit, one.source, one.reason)
     return money(shape) if one.unit.isupper() else figure(shape)
-
-
-def _unknown(one: WorkSum) -> str:
-    if not one.unknown_attempts:
-        return ""
-    return f"at least: without {counted(one.unknown_attempts, 'attempt')} of unknown value"
 
 
 def _summary(read: WorkRead, labels: Sequence[str]) -> str:

@@ -82,7 +82,9 @@ def comparison_view(comparison: Mapping[str, Any]) -> RenderableType:
     for side in ("a", "b"):
         group = comparison[side]
         names = ", ".join(dict.fromkeys(str(run["name"]) for run in group["runs"]))
-        average = "n/a" if group["mean"] is None else with_unit(group["mean"], unit, shown)
+        own = str(group.get("unit") or unit)
+        of_own = shown if own == unit else None
+        average = "n/a" if group["mean"] is None else with_unit(group["mean"], own, of_own)
         table.add_row(side, Text(f"{len(group['runs'])}: {names}"), Text(average))
     lines = [_ratio_text(comparison), *map(_quality_text, comparison.get("quality") or ())]
     lines += _ticket_lines(comparison)

@@ -14,16 +14,18 @@ export function power(watts) {
 }
 
 /** Shows a power in an element with `data` and its unit; without one, why there is none.
- * @param {Element | null} place @param {number | null} watts @param {string} reason */
-export function showPower(place, watts, reason) {
+ * @param {Element | null} place @param {number | null} watts @param {string} reason
+ * @param {number} [silent] Devices that a known power is without. */
+export function showPower(place, watts, reason, silent = 0) {
   if (!place) return;
-  const written = watts === null ? reason : power(watts).join(" ");
+  const caveat = silent > 0 ? `without ${silent} that stopped reporting` : "";
+  const written = watts === null ? reason : `${power(watts).join(" ")} ${caveat}`;
   if (place.getAttribute("data-shown") === written) return;
   place.setAttribute("data-shown", written);
   const source = place.querySelector(".source") ?? sources.get(place);
   if (source) sources.set(place, source);
   if (watts === null) place.replaceChildren(unknown(reason));
-  else place.replaceChildren(known(watts), ...(source ? [" ", source] : []));
+  else place.replaceChildren(known(watts), ...(source ? [" ", source] : []), ...(caveat ? [" ", element("span", "hint caveat", caveat)] : []));
 }
 
 const sources = /** @type {WeakMap<Element, Element>} */ (new WeakMap());

@@ -289,14 +289,23 @@ def _unit(effects: Sequence[Effect]) -> Unit:
 def _both(effect: Effect, shown: Unit | None) -> EffectView:
     before, after = (_cell(end, shown) for end in (effect.before, effect.after))
     ratio = effect.change_ratio
-    is_change = effect.before.value != effect.after.value
+    is_change = effect.before.value != effect.after.value or _is_other_currency(effect)
     if not is_change:
         change = "no change"
-    elif ratio is None:
-        change = "becomes known" if effect.before.value is None else "becomes unknown"
-    else:
+    elif ratio is not None:
         change = f"{ratio:+.2%}"
+    elif effect.before.value is None:
+        change = "becomes known"
+    elif effect.after.value is None:
+        change = "becomes unknown"
+    else:
+        change = "another currency" if _is_other_currency(effect) else "from zero"
     return EffectView(before, after, change, is_change)
+
+
+def _is_other_currency(effect: Effect) -> bool:
+    ends = (effect.before, effect.after)
+    return all(end.value is not None for end in ends) and ends[0].unit != ends[1].unit
 
 
 def _cell(quantity: Quantity, shown: Unit | None) -> FigureView:
