@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from datetime import timedelta
@@ -200,3 +201,9 @@ async def test_several_readers_share_one_read(api: Api, monkeypatch: pytest.Monk
     second = await overview(api)
     assert (second["at"], second["periods"]) == (first["at"], first["periods"])
     assert (first["is_new"], second["is_new"]) == (True, False)  # the caller's own part is new
+
+
+async def test_many_who_look_at_once_do_not_take_all_connections(committed_api: Api) -> None:
+    api = committed_api
+    responses = await asyncio.gather(*(api.viewer.get("/v1/overview") for _ in range(40)))
+    assert {response.status_code for response in responses} == {200}

@@ -39,6 +39,9 @@ async def read(
         board: Figures that everybody shares.
         live: Power of the workers.
     """
+    # Whoever waits for the board gives back the connection that checked the rights: the board
+    # reads with one of its own, and many who wait would hold them all.
+    await session.commit()
     shared = await board.shared(by)
     running = await listing.list_page(
         session,
