@@ -69,6 +69,15 @@ async def test_columns_are_chosen_and_runs_exported_without_script(
     await page.get_by_role("button", name="Move Tags to the left").click()
     assert page.url.endswith("#columns")
     assert "tags%2Chardware" in page.url
+    async with page.expect_download() as download:
+        await page.get_by_role("link", name="CSV of all").click()
+    path = await (await download.value).path()
+    assert path.read_text(encoding="utf-8").startswith("id,name,project,")
     await page.locator("#results tbody tr").nth(1).get_by_role("checkbox").check()
     await page.get_by_role("button", name="Markdown").click()
     await expect(page.locator("body")).to_contain_text("| Run |")
+    await page.go_back()
+    row = page.locator("#results tbody tr", has_text="succeeded").first
+    await row.get_by_role("checkbox").check()
+    await page.get_by_role("button", name="Report").click()
+    await expect(page.locator("h1")).to_contain_text("What 1 run cost")
