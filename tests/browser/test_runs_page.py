@@ -76,7 +76,7 @@ async def test_columns_are_chosen_and_runs_exported_without_script(
     await page.locator("#results tbody tr").nth(1).get_by_role("checkbox").check()
     await page.get_by_role("button", name="Markdown").click()
     await expect(page.locator("body")).to_contain_text("| Run |")
-    await page.go_back()
+    await page.goto("/runs")
     row = page.locator("#results tbody tr", has_text="succeeded").first
     await row.get_by_role("checkbox").check()
     await page.get_by_role("button", name="Report").click()
