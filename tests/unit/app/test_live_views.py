@@ -95,10 +95,12 @@ def test_what_the_month_cost_comes_first_and_its_energy_if_no_cost_is_known() ->
         "12.00",
         "EUR",
     )
+    assert headline.note == overview.NO_INTERVAL  # no interval of such a sum is stored
     assert headline.expected is not None
     assert (headline.expected.text, headline.expected.interval) == ("20.00", "15.00 to 30.00")
     unknown = overview.use_rows([period("today", None, None), period("month", None, None)])
     assert overview.headline(unknown).label == "Facility energy of runs"
+    assert [row.note for row in unknown if row.month.value is None] == ["", "", ""]
     assert (unknown[0].month.text, unknown[0].month.reason) == ("n/a", overview.UNMETERED)
 
 
