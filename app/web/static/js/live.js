@@ -46,7 +46,7 @@ export function live({ renewedBy, everyMs, draw }) {
       store.apply(name, data);
       const wasReachable = bar.isReachable;
       bar.isReachable = store.isReachable;
-      if (wasReachable !== bar.isReachable) said(bar);
+      if (wasReachable !== bar.isReachable) say(bar, true);
       const isNews = renewedBy.includes(name) && Date.now() - opened > SNAPSHOT_MS;
       if (isNews || (!wasReachable && bar.isReachable)) parts.soon();
     },
@@ -54,15 +54,15 @@ export function live({ renewedBy, everyMs, draw }) {
       const wasLost = bar.isLost;
       if (state === "open") opened = Date.now();
       Object.assign(bar, { state, reason });
-      said(bar);
+      say(bar, wasLost || bar.isLost);
       if (wasLost && state === "open") parts.soon();
     },
   });
 }
 
-/** Shows the state, and announces one that the reader has to know. @param {Bar} bar */
-function said(bar) {
+/** Shows the state, and announces a loss and its end. @param {Bar} bar @param {boolean} isNews */
+function say(bar, isNews) {
   bar.show();
   const place = document.getElementById("announcements");
-  if (place && bar.state !== "opening") place.textContent = bar.text.textContent;
+  if (place && isNews) place.textContent = bar.text.textContent;
 }
