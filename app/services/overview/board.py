@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
 from app.db import Database, Session
+from app.schemas.burn_down import BudgetOutlookItem
 from app.schemas.overview import ExpectedEnd, IdleDevice, PeriodUse, SiteNow
 from app.services import pool_queue
-from app.services.budgets import open_runs
+from app.services.budgets import open_runs, outlook
 from app.services.budgets.open_runs import OpenRuns
 from app.services.overview import idle, sites, use
 from app.services.principals import Principal
@@ -36,6 +37,8 @@ class Shared:
         sites: All sites.
         idle: Idle accelerators.
         ends: Expected end of each running run.
+        outlooks: Budgets in order, for each caller who has looked at these figures: what a caller
+            sees of them follows from its rights alone.
     """
 
     at: datetime
@@ -44,6 +47,13 @@ class Shared:
     sites: list[SiteNow]
     idle: list[IdleDevice]
     ends: Mapping[UUID, ExpectedEnd]
+    outlooks: dict[Principal, list[BudgetOutlookItem]] = field(default_factory=dict)
+
+    async def budgets(self, session: Session, by: Principal) -> list[BudgetOutlookItem]:
+        """The open budgets that a caller may see, those that are used up soonest first."""
+        if by not in self.outlooks:
+            self.outlooks[by] = (await outlook.read(session, by, self.opened)).items
+        return self.outlooks[by]
 
 
 class OverviewBoard:

@@ -12,7 +12,6 @@ from app.repositories.budgets import spend as spend_rows
 from app.schemas.common import Quantity
 from app.schemas.overview import ExpectedEnd, FailedRun, OverviewRead, RunNow
 from app.schemas.runs import RunSummary
-from app.services.budgets import outlook
 from app.services.live import state
 from app.services.live.hub import LiveHub
 from app.services.overview import power
@@ -60,22 +59,27 @@ async def read(
         cursor=None,
         limit=FAILURES,
     )
-    newest = await listing.list_page(
-        session, by, listing.RunFilter(), sort="-created_at", cursor=None, limit=1
-    )
+    has_runs = bool(running.items or failed.items) or await _has_runs(session, by)
     opened = [owned.run for owned in await state.runs(session, None)]
     return OverviewRead(
         at=shared.at,
         power=power.lab_power(live.board, opened),
         periods=shared.periods,
-        budgets=(await outlook.read(session, by, shared.opened)).items,
+        budgets=await shared.budgets(session, by),
         sites=shared.sites,
         running=[_running(run, shared) for run in running.items],
         running_count=running.count.runs if running.count else len(running.items),
         failures=await _failures(session, failed.items),
         idle=shared.idle,
-        is_new=not newest.items,
+        is_new=not has_runs,
     )
+
+
+async def _has_runs(session: Session, by: Principal) -> bool:
+    page = await listing.list_page(
+        session, by, listing.RunFilter(), sort="-created_at", cursor=None, limit=1
+    )
+    return bool(page.items)
 
 
 def _running(run: RunSummary, shared: Shared) -> RunNow:
