@@ -67,6 +67,9 @@ class Stored:
 async def keep(session: Session, shown: Sequence[Chart]) -> None:
     """Stores the charts of a page, which links to them by `Chart.sha256`.
 
+    Charts that are stored and were used lately are only read. Others are locked until the commit:
+    a page calls this after all of its other work.
+
     Args:
         session: Committed by the caller.
         shown: The charts; each names the projects of its runs.
@@ -74,22 +77,31 @@ async def keep(session: Session, shown: Sequence[Chart]) -> None:
     Raises:
         ValueError: If a chart names a project that does not exist.
     """
-    names = {name for chart in shown for name in chart.projects}
+    if not shown:
+        return
+    now = datetime.now(UTC)
+    used = await charts.used(session, {chart.sha256 for chart in shown})
+    due = {chart.sha256: chart for chart in shown if _is_due(used.get(chart.sha256), now)}
+    if not due:
+        return
+    names = {name for chart in due.values() for name in chart.projects}
     ids = await charts.project_ids(session, names)
     if names - ids.keys():
         raise ValueError(f"charts name unknown projects: {sorted(names - ids.keys())}")
-    rows = {
-        chart.sha256: {
-            "sha256": chart.sha256,
+    # In one order, so that two pages with the same charts do not wait for each other.
+    rows = [
+        {
+            "sha256": sha256,
             "content": zlib.compress(chart.content),
             "projects": sorted(ids[name] for name in chart.projects),
         }
-        for chart in shown
-    }
-    # In one order, so that two pages with the same charts do not wait for each other.
-    ordered = [rows[sha256] for sha256 in sorted(rows)]
-    if ordered:
-        await charts.put(session, ordered, now=datetime.now(UTC), again=USED_AGAIN)
+        for sha256, chart in sorted(due.items())
+    ]
+    await charts.put(session, rows, now=now, again=USED_AGAIN)
+
+
+def _is_due(used_at: datetime | None, now: datetime) -> bool:
+    return used_at is None or used_at < now - USED_AGAIN
 
 
 async def read(session: Session, by: Principal, sha256: str) -> Stored:
@@ -111,7 +123,7 @@ async def read(session: Session, by: Principal, sha256: str) -> Stored:
             field="sha256",
         )
     now = datetime.now(UTC)
-    if row.used_at < now - USED_AGAIN:
+    if _is_due(row.used_at, now):
         await charts.mark_used(session, sha256, now=now, again=USED_AGAIN)
     document = await asyncio.to_thread(_document, row.content)
     return Stored(sha256, document)

@@ -73,11 +73,6 @@ async def read(session: Session, name: str, by: Principal) -> ProjectRead:
     return ProjectRead.model_validate(rows[0])
 
 
-async def private_names(session: Session, by: Principal) -> frozenset[str]:
-    """The private projects that the principal may see: whose sums others may not see."""
-    return frozenset(await projects.private_names(session, by.viewer))
-
-
 async def change(session: Session, name: str, request: ProjectChange, by: Principal) -> ProjectRead:
     """Changes a project's visibility or description; for its owners and administrators.
 

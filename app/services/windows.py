@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from weakref import WeakKeyDictionary
 
 from app.db import Session
 from app.repositories.attempts import attempts as attempt_rows
@@ -13,7 +16,7 @@ from app.schemas.windows import WindowRead
 from app.services.billing import issuing
 from app.services.billing.inputs import attempt_input
 from app.services.energy.power import ReadingsDamagedError, select_attempts
-from app.services.errors import ConflictError, InvalidError
+from app.services.errors import ConflictError, InvalidError, PricetagError
 from models import Attempt, PriceTag
 from models.packed.codec import DamagedReadingsError
 from models.packed.columns import Columns
@@ -26,6 +29,14 @@ from pricetag.accounting.readings.ledger import EnergyLedger
 
 NO_FACTOR = Factor(1.0, "1", 0.0, "counter", "IT energy alone: no factor of the site")
 
+AT_ONCE = 2
+"""Windows computed at once in a process: each reads the whole attempt, up to days of readings."""
+
+WAIT_S = 2.0
+"""How long a request waits for a place, in s."""
+
+_PLACES: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+
 
 class InvalidWindowError(InvalidError):
     """The window is empty or outside of the attempt."""
@@ -37,6 +48,32 @@ class AttemptOpenError(ConflictError):
     """The attempt is not on the price tag yet."""
 
     code = "attempt-open"
+
+
+class WindowsBusyError(PricetagError):
+    """Too many windows are being computed."""
+
+    code = "windows-busy"
+    status = 503
+
+
+@asynccontextmanager
+async def _place() -> AsyncIterator[None]:
+    """One of the places for computing, which is waited for briefly.
+
+    Raises:
+        WindowsBusyError: If none became free.
+    """
+    places = _PLACES.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(AT_ONCE))
+    try:
+        async with asyncio.timeout(WAIT_S):
+            await places.acquire()
+    except TimeoutError as error:
+        raise WindowsBusyError("Too many windows are being computed; try again.") from error
+    try:
+        yield
+    finally:
+        places.release()
 
 
 async def energy_between(
@@ -57,6 +94,7 @@ async def energy_between(
         InvalidWindowError: If the window is empty or not within the attempt.
         PriceTagNotFoundError: If the run has no price tag.
         ReadingsDamagedError: If the packed readings cannot be read.
+        WindowsBusyError: If too many windows are being computed.
     """
     row = select_attempts(await attempt_rows.of_run(session, run_id), attempt)[0]
     if row.ended_at is None or row.duration_s is None:
@@ -67,15 +105,16 @@ async def energy_between(
         )
     _require_within(from_s, to_s, row.duration_s)
     tag = await issuing.get_price_tag(session, run_id)
-    try:
-        readings = [
-            await reading_rows.columns(session, row.id, component["id"])
-            for component in row.components
-        ]
-    except DamagedReadingsError as error:
-        raise ReadingsDamagedError(f"{error}.") from error
-    # Days of readings take seconds, which must not block the event loop.
-    document = await asyncio.to_thread(_price, tag, row, readings, from_s, to_s)
+    async with _place():
+        try:
+            readings = [
+                await reading_rows.columns(session, row.id, component["id"])
+                for component in row.components
+            ]
+        except DamagedReadingsError as error:
+            raise ReadingsDamagedError(f"{error}.") from error
+        # Days of readings take seconds, which must not block the event loop.
+        document = await asyncio.to_thread(_price, tag, row, readings, from_s, to_s)
     return WindowRead.model_validate(
         {
             "run_id": run_id,

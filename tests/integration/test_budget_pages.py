@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 from markupsafe import escape
 
+from app.charts import steady
 from tests.support.api import COMMAND, Api, run_body
 from tests.support.budgets import make_budget
 
@@ -98,6 +101,23 @@ async def test_a_name_in_use_makes_no_project(api: Api) -> None:
     assert again.status_code == 409
     assert "already exists" in again.text
     assert (await api.viewer.get("/v1/projects")).json()["items"] == []
+
+
+async def test_a_page_that_is_asked_for_again_stores_no_new_chart(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steady, "EVERY", timedelta(days=36_500))
+    path = f"/budgets/{(await make_budget(api))['id']}"
+
+    async def shown() -> str:
+        match = re.search(r"/v1/charts/([0-9a-f]{64})", (await page(api.viewer, path)).text)
+        assert match is not None
+        return match[1]
+
+    first = await shown()
+    assert await shown() == first
+    await api.post_run()
+    assert await shown() != first
 
 
 async def test_a_budgets_page_says_what_a_change_would_do(api: Api) -> None:

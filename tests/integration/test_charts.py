@@ -93,6 +93,16 @@ async def test_a_chart_is_stored_once_by_its_hash(api: Api) -> None:
     assert response.text == "Energy [kWh]\r\n1\r\n"
 
 
+async def test_a_chart_that_was_used_lately_is_not_locked(committed_api: Api) -> None:
+    chart = lab_chart()
+    await kept(committed_api, chart)
+    database = committed_api.database
+    async with database.session_scope() as session, database.session_scope() as other:
+        await charts.keep(session, [chart])
+        locked = select(StoredChart.sha256).with_for_update(nowait=True)
+        assert (await other.execute(locked)).scalars().all() == [chart.sha256]
+
+
 async def test_a_chart_of_a_private_project_is_not_there_for_others(api: Api) -> None:
     await project(api, "open")
     await project(api, "secret")

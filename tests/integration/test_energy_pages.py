@@ -12,9 +12,10 @@ import pytest
 from sqlalchemy import update
 
 from app.services.energy.node_hours import book_node_hours
-from models import Project, Run
-from tests.support.api import Api, finished_run
-from tests.support.energy_hours import GPU, HOUR, NOON, node_hour
+from app.services.energy.rollups import fold_pending
+from models import Attempt, Project, Run
+from tests.support.api import Api, a_principal, finished_run
+from tests.support.energy_hours import GPU, HOUR, NOON, charge, ended_attempt, node_hour
 from tests.support.entries import enter, hours_csv, make_site, posted, series
 from tests.support.site import NAMES
 
@@ -156,3 +157,36 @@ async def test_a_chart_by_user_is_hidden_from_those_who_see_less(api: Api) -> No
     path = f"/v1/charts/{sha256_in(shown.text)}.csv"
     assert (await api.admin.get(path)).status_code == 200
     assert (await api.viewer.get(path)).status_code == 404
+
+
+@pytest.mark.parametrize("is_folded", [False, True])
+async def test_charts_by_owner_go_with_every_project_of_their_data(
+    api: Api, is_folded: bool
+) -> None:
+    """Also with those that were open when the chart was stored."""
+    await metered(api)
+    async with api.database.session_scope() as session:
+        attempt_id = await ended_attempt(session, project="text")
+        charge(session, attempt_id, GPU, NOON, 0.5 * KWH, 1800.0)
+        attempt = await session.get_one(Attempt, attempt_id)
+        run = await session.get_one(Run, attempt.run_id)
+        principal = await a_principal(session)
+        run.created_by, owner = principal.user_id, principal.name
+    if is_folded:
+        async with api.database.session_scope() as session:
+            assert await fold_pending(session)
+    paths = []
+    for path, query in (
+        ("/energy", DAY | {"by": "project"}),
+        ("/energy", DAY | {"by": "user"}),
+        (f"/users/{owner}", DAY),
+    ):
+        shown = await page(api.viewer, path, **query)
+        paths.append(f"/v1/charts/{sha256_in(shown.text)}")
+        spec = (await api.viewer.get(f"{paths[-1]}.json")).json()
+        assert set(spec["usermeta"]["projects"]) == {"text"}, path
+    async with api.database.session_scope() as session:
+        await session.execute(update(Project).values(visibility="private"))
+    for path in paths:
+        assert (await api.viewer.get(f"{path}.csv")).status_code == 404
+        assert (await api.admin.get(f"{path}.csv")).status_code == 200

@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 from typing import Any
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 import pytest
 
-from app.services import execution
+from app.services import execution, windows
 from tests.support.api import Api, finished_run, problem, running_run
 from tests.support.executions import JournalMaker, claimed, make_run
 
@@ -130,3 +131,26 @@ async def test_the_newest_lines_and_those_with_a_text_are_found(api: Api) -> Non
     assert await texts(q="epoch", after=after) == ["2 epoch 2"]
     both = await api.viewer.get(f"/v1/runs/{run_id}/logs?newest=true&after={after}")
     problem(both, 422, "after-the-newest")
+
+
+async def test_few_windows_are_computed_at_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id = await run_of(api)
+    monkeypatch.setattr(windows, "AT_ONCE", 0)
+    monkeypatch.setattr(windows, "WAIT_S", 0.01)
+    monkeypatch.setattr(windows, "_PLACES", WeakKeyDictionary())
+    query = {"from_s": 1, "to_s": 2}
+    busy = await api.viewer.get(f"/v1/runs/{run_id}/energy", params=query)
+    problem(busy, 503, "windows-busy")
+    assert busy.headers["retry-after"]
+    page = await api.viewer.get(f"/runs/{run_id}", params=query, headers={"Accept": "text/html"})
+    assert page.status_code == 200
+    assert "Too many windows are being computed" in page.text
+    monkeypatch.setattr(windows, "AT_ONCE", 1)
+    monkeypatch.setattr(windows, "WAIT_S", 60.0)
+    monkeypatch.setattr(windows, "_PLACES", WeakKeyDictionary())
+    for _ in range(2):  # an error gives its place back too
+        with monkeypatch.context() as patch:
+            patch.setattr(windows, "_price", None)
+            failed = await api.viewer.get(f"/v1/runs/{run_id}/energy", params=query)
+            assert failed.status_code == 500
+    await energy(api, run_id, 1, 2)

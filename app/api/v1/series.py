@@ -62,7 +62,7 @@ async def get_run_power(
     tags=["measurements"],
     dependencies=[SEE_RUN],
     summary="Show the energy of a part of an attempt",
-    responses=problems(404, 409),
+    responses=problems(404, 409, 503),
 )
 async def get_run_energy(
     session: CurrentSession,

@@ -22,6 +22,12 @@ async def project_ids(session: AsyncSession, names: Collection[str]) -> dict[str
     return {name: project_id for name, project_id in (await session.execute(query)).all()}
 
 
+async def used(session: AsyncSession, hashes: Collection[str]) -> dict[str, datetime]:
+    """When each of some charts was last used; without those that are not stored."""
+    query = select(Chart.sha256, Chart.used_at).where(Chart.sha256.in_(hashes))
+    return {sha256: used_at for sha256, used_at in (await session.execute(query)).all()}
+
+
 async def put(
     session: AsyncSession, rows: Sequence[Mapping[str, Any]], *, now: datetime, again: timedelta
 ) -> None:

@@ -56,3 +56,36 @@ async def ended(
     statement = _ENDED.format(column=_COLUMNS[owner], sees=SEES_PROJECT_SQL)
     values = {"owner": owner_id, "start": start, "stop": stop, **sql_values(viewer)}
     return (await session.execute(text(statement), values)).all()
+
+
+# Of all times: the series are few. What is not rolled up yet is in the hours that are pending.
+_CHARGED = f"""
+    SELECT p.name FROM projects AS p
+    WHERE {SEES_PROJECT_SQL} AND p.id IN (
+      SELECT s.project_id FROM energy_series AS s
+      WHERE CAST(:user_name AS text) IS NULL
+        OR s.user_id = (SELECT id FROM users WHERE name = :user_name)
+      UNION
+      SELECT r.project_id
+      FROM (SELECT DISTINCT node_name, hour FROM energy_pending) AS c
+      JOIN energy_hours AS h ON h.hour = c.hour AND h.node_name = c.node_name
+      JOIN attempts AS a ON a.id = h.attempt_id
+      JOIN runs AS r ON r.id = a.run_id
+      WHERE CAST(:user_name AS text) IS NULL
+        OR r.created_by = (SELECT id FROM users WHERE name = :user_name)
+    )
+"""
+
+
+async def charged_projects(
+    session: AsyncSession, viewer: Viewer, user: str | None
+) -> Sequence[str]:
+    """Names of the projects that the viewer sees whose runs were ever charged energy.
+
+    Args:
+        session: Database session.
+        viewer: Who asks.
+        user: Name of a user: only runs of theirs; None for everybody's.
+    """
+    values = {"user_name": user, **sql_values(viewer)}
+    return (await session.execute(text(_CHARGED), values)).scalars().all()

@@ -124,12 +124,6 @@ async def list_experiments(
     return (await session.execute(query)).all()
 
 
-async def private_names(session: AsyncSession, viewer: Viewer) -> Sequence[str]:
-    """Names of the private projects that the viewer sees."""
-    query = select(Project.name).where(sees_project(viewer), Project.visibility == "private")
-    return (await session.execute(query)).scalars().all()
-
-
 async def by_name(session: AsyncSession, name: str, *, lock: bool = False) -> Project | None:
     query = select(Project).where(Project.name == name).execution_options(populate_existing=True)
     if lock:

@@ -90,6 +90,21 @@ async def of_user(
     return await _read(session, by, owner, selected, start, stop, currency)
 
 
+async def charged_projects(
+    session: Session, by: Principal, user: str | None = None
+) -> frozenset[str]:
+    """The projects whose charges an account by owner shows to a caller, of all times.
+
+    A chart of such an account names them, so that only who may see them all gets it.
+
+    Args:
+        session: Database session, only read.
+        by: The caller.
+        user: Name of a user: only projects with runs of theirs; None for everybody's.
+    """
+    return frozenset(await work_rows.charged_projects(session, by.viewer, user))
+
+
 async def _read(
     session: Session,
     by: Principal,

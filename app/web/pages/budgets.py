@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -12,9 +12,10 @@ from fastapi.responses import RedirectResponse
 
 from app.api.access import BUDGETS, READ, SEE_BUDGET
 from app.api.deps import FOREIGN_QUERY, Caller, CurrentSession
+from app.charts.steady import SteadyCharts
 from app.db import Session
 from app.schemas.budgets import BudgetChange, BudgetCreate, BudgetRead
-from app.schemas.burn_down import WhatIfRead
+from app.schemas.burn_down import BurnDownRead, WhatIfRead
 from app.services import burn_down, charts
 from app.services.budgets import admin, outlook, what_if
 from app.services.errors import PricetagError
@@ -33,6 +34,7 @@ router = page_router()
 BudgetId = Annotated[uuid.UUID, Path(description="ID of the budget.")]
 OF_BUDGETS = section("show_budgets")
 LONGEST_RECIPE = 20_000
+_CHARTS = SteadyCharts()
 
 
 @router.get("/budgets", dependencies=[READ])
@@ -93,17 +95,31 @@ async def show_budget(
     skipped = frozenset(without or ())
     asked, problems = await _what_if(session, caller, read, skipped, run)
     view = burn_down_views.burn_down(read, burn, skipped)
-    await charts.keep(session, [view.chart])
+    chart = _CHARTS.of(budget_id, _state(burn), view.chart, burn.at)
+    await charts.keep(session, [chart])
     return render(
         request,
         "budget.html",
         status=422 if problems else 200,
         page=view,
-        chart=chart_view(view.chart),
+        chart=chart_view(chart),
         what_if=None if asked is None else burn_down_views.what_if(read, asked),
         problems=problems,
         run=run,
         now=datetime.now(UTC),
+    )
+
+
+def _state(burn: BurnDownRead) -> Hashable:
+    """What of a burn-down changes only by events, not with the time alone."""
+    expected = burn.expected
+    return (
+        burn.name,
+        burn.limit,
+        burn.spent,
+        burn.period_start,
+        expected.open_runs,
+        expected.unknown_runs,
     )
 
 

@@ -12,11 +12,12 @@ from fastapi import Query, Request, Response
 
 from app.api.access import READ
 from app.api.deps import Caller, CurrentSession, ServerResources
+from app.charts.chart import LAB
 from app.db import Session
 from app.schemas.common import StoredName
 from app.schemas.energy import Grain, TimeBy
-from app.services import charts, emissions, projects
-from app.services.energy import over_time
+from app.services import charts, emissions
+from app.services.energy import over_time, work
 from app.services.energy.account import energy_account
 from app.services.errors import InvalidError, NotFoundError
 from app.services.principals import Principal
@@ -92,8 +93,9 @@ async def _shown(
         compare=True,
         failed=True,
     )
-    private = await projects.private_names(session, caller)
-    drawn = energy_views.over_time(chart, private)
+    owned = by in ("project", "user")
+    charged = await work.charged_projects(session, caller) if owned else LAB
+    drawn = energy_views.over_time(chart, charged)
     await charts.keep(session, [drawn] if drawn else [])
     return {
         "chart": chart_view(drawn, "over-time") if drawn else None,

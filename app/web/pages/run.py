@@ -65,7 +65,12 @@ async def show_run(
     quote = await _quote(session, caller, run_id)
     part = _Window(session, run_id, attempt, from_s, to_s)
     waterfalls = run_charts.waterfalls(tag.shown, run.project) if tag else []
-    await charts.keep(session, waterfalls)
+    shown: dict[str, Any] = {
+        "artifacts": views.artifacts((await series.artifacts(session, run_id)).items),
+        "waiting": await _waiting(session, caller, run),
+        "part": await part.view(),
+    }
+    await charts.keep(session, waterfalls)  # last, as it may lock what other pages store
     return render(
         request,
         "run.html",
@@ -73,12 +78,10 @@ async def show_run(
         versions=views.versions(stored, version) if tag else None,
         quote=views.quote_view(quote) if quote else None,
         chain=views.chain(run),
-        artifacts=views.artifacts((await series.artifacts(session, run_id)).items),
         attempt=attempt,
         no_tag=no_tag,
-        waiting=await _waiting(session, caller, run),
-        part=await part.view(),
         waterfalls=[chart_view(chart, id=f"waterfall-{n}") for n, chart in enumerate(waterfalls)],
+        **shown,
         **_tag_views(tag, run),
         **_sources(request, run_id),
     )

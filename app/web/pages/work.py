@@ -95,7 +95,7 @@ async def show_user(
         stop=chosen.stop,
         currency=resources.settings.currency,
     )
-    view = work_views.work(account, await projects.private_names(session, caller))
+    view = work_views.work(account, await work.charged_projects(session, caller, account.name))
     shown = await _around(
         session, caller, listing.RunFilter(user=account.name), "user", account.name
     )

@@ -236,12 +236,12 @@ def _remarks(total: Mapping[str, Any]) -> list[str]:
     return [*remarks, *(remark for flag, remark in REMARKS.items() if flag in total["flags"])]
 
 
-def over_time(read: EnergyOverTime, private: frozenset[str]) -> Chart | None:
+def over_time(read: EnergyOverTime, charged: frozenset[str]) -> Chart | None:
     """The chart of an account over time, stacked by group; None where nothing was metered.
 
     Args:
         read: The account.
-        private: Private projects that the reader may see.
+        charged: Projects that the reader may see whose runs were charged energy.
     """
     if not read.buckets:
         return None
@@ -261,7 +261,7 @@ def over_time(read: EnergyOverTime, private: frozenset[str]) -> Chart | None:
         unit=unit[0],
         title=f"Energy by {read.grain}",
         summary=_summary(read, labels, unit),
-        projects=private if read.by in ("project", "user") else LAB,
+        projects=charged if read.by in ("project", "user") else LAB,
         idle=next((name for name in groups if name in IDLE), None),
     )
 

@@ -11,6 +11,7 @@ import pytest
 
 from app.charts import energy as charts
 from app.charts.chart import LAB
+from app.charts.steady import SteadyCharts
 from app.schemas.burn_down import BurnCrossing
 from app.schemas.energy import EnergyOverTime
 from app.web.views import budgets, energy, periods
@@ -138,3 +139,14 @@ def test_a_period_is_a_name_or_two_days_that_are_both_included() -> None:
     for first, second in ((date(2026, 3, 3), date(2026, 3, 2)), (date(2027, 1, 1), None)):
         with pytest.raises(InvalidPeriodError):
             periods.period(None, first, second, NOW, "7d")
+
+
+def test_a_chart_is_made_anew_after_five_minutes_or_an_event() -> None:
+    part = charts.Part(NOON, NOON + timedelta(hours=1), "g", 1.0)
+    made = [charts.stacked([part], ["g"], **LABELS) for _ in range(5)]
+    kept = SteadyCharts()
+    assert kept.of("a", 1, made[0], NOON) is made[0]
+    assert kept.of("a", 1, made[1], NOON + timedelta(seconds=299)) is made[0]
+    assert kept.of("b", 1, made[2], NOON) is made[2]
+    assert kept.of("a", 2, made[3], NOON) is made[3]
+    assert kept.of("a", 2, made[4], NOON + timedelta(seconds=300)) is made[4]

@@ -1,0 +1,46 @@
+"""Charts that change all the time, each drawn anew only every few minutes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from datetime import UTC, datetime, timedelta
+
+from app.charts.chart import Chart
+
+EVERY = timedelta(minutes=5)
+MOST = 500
+_BEGIN = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class SteadyCharts:
+    """Keeps a chart of each subject for up to five minutes, in this process.
+
+    A chart up to the present has other content, and thus another hash, each time it is made. If
+    each was stored, a monitor that asks all the time would push out all other charts.
+    """
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Hashable, tuple[int, Hashable, Chart]] = OrderedDict()
+
+    def of(self, subject: Hashable, state: Hashable, chart: Chart, now: datetime) -> Chart:
+        """The chart of a subject to show.
+
+        Args:
+            subject: What it is about.
+            state: What changes only by events; after a change of it the chart is a new one.
+            chart: The chart as of now.
+            now: Present time.
+
+        Returns:
+            The chart first made in this piece of five minutes with this state.
+        """
+        piece = (now - _BEGIN) // EVERY
+        kept = self._kept.get(subject)
+        if kept is not None and kept[:2] == (piece, state):
+            return kept[2]
+        self._kept[subject] = (piece, state, chart)
+        self._kept.move_to_end(subject)
+        while len(self._kept) > MOST:
+            self._kept.popitem(last=False)
+        return chart
