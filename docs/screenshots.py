@@ -22,15 +22,13 @@ from pricetag.client import Client
 
 CHROMIUM = "/usr/bin/chromium"
 IMAGES = ROOT / "docs" / "images"
-SETTLED_MS = 4000.0
-"""Live lines have their first points by then."""
+SETTLED_MS = 8000.0
+"""Charts are drawn and live lines have points by then."""
 SIZE: ViewportSize = {"width": 1280, "height": 800}
 
 PICTURES: Mapping[str, tuple[str, str]] = {
-    "overview": ("/", "light"),
     "run": ("/runs/{run}", "light"),
-    "run-dark": ("/runs/{run}", "dark"),
-    "compressions": ("/insights/compressions", "light"),
+    "compressions": ("/insights/compressions", "dark"),
 }
 """Path and theme of each picture, by its name."""
 
@@ -65,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _take(chromium: Browser, url: str, link: str, run: str, folder: Path) -> None:
-    window = chromium.new_context(base_url=url, viewport=SIZE, reduced_motion="reduce")
+    window = chromium.new_context(base_url=url, viewport=SIZE)
     page = window.new_page()
     page.goto(link)
     for name, (path, theme) in PICTURES.items():
