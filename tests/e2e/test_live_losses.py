@@ -77,5 +77,6 @@ def test_an_open_page_says_what_it_lost_and_comes_back(lab: Service, page: Page)
         }"""
     )
     os.kill(postmaster, signal.SIGKILL)
-    page.wait_for_function("window.lost.some((text) => text.includes('last seen'))")
+    said = "window.lost.some((text) => text.includes('last seen'))"
+    wait_until(lambda: bool(page.evaluate(said)), "the page's word about the database")
     is_live(page)
