@@ -30,6 +30,7 @@ PARTS = ("limit", "spent", "running", "reserved", "left")
 SUM = "sum of price tags, whose intervals are on each run"
 
 Tone = Literal["bad", "near", "calm"]
+UNKNOWN_END = "when it is used up is not known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,10 +178,19 @@ def _does(read: BudgetRead) -> str:
     return " and ".join(does) if does else "only warns"
 
 
-def crossing(read: BurnCrossing, *, is_over: bool) -> CrossingView:
-    """When a budget is used up, in words."""
+def crossing(read: BurnCrossing, *, is_over: bool, unknown_runs: int) -> CrossingView:
+    """When a budget is used up, in words.
+
+    Args:
+        read: The expectation.
+        is_over: Whether it is used up.
+        unknown_runs: Number of open runs whose use is unknown.
+    """
     if is_over:
         return CrossingView("bad", "used up")
+    if read.low is None and unknown_runs:
+        note = f"The use of {counted(unknown_runs, 'open run')} is unknown."
+        return CrossingView("near", UNKNOWN_END, note=note)
     if read.low is None:
         return CrossingView("calm", "not expected to be used up", note=_sentence(read.reason))
     if read.at is None:
@@ -203,7 +213,7 @@ def outlook(items: Sequence[BudgetOutlookItem]) -> list[OutlookRow]:
         rows.append(
             OutlookRow(
                 view,
-                crossing(item.crossing, is_over=view.is_over),
+                crossing(item.crossing, is_over=view.is_over, unknown_runs=expected.unknown_runs),
                 amount(
                     expected.value,
                     item.budget,

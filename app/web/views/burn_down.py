@@ -93,7 +93,9 @@ def burn_down(read: BudgetRead, burn: BurnDownRead, skipped: Collection[UUID] = 
         skipped: Runs that the reader has dropped.
     """
     view = budget_views.budget(read)
-    crossing = budget_views.crossing(burn.crossing, is_over=view.is_over)
+    crossing = budget_views.crossing(
+        burn.crossing, is_over=view.is_over, unknown_runs=burn.expected.unknown_runs
+    )
     expected = _expected(burn.expected, read)
     return BurnDownView(
         view=view,
@@ -238,8 +240,14 @@ def what_if(read: BudgetRead, asked: WhatIfRead) -> WhatIfView:
     return WhatIfView(
         before=_expected(asked.before, read),
         after=_expected(asked.burn_down.expected, read),
-        crossing_before=budget_views.crossing(asked.before_crossing, is_over=is_over),
-        crossing_after=budget_views.crossing(asked.burn_down.crossing, is_over=is_over),
+        crossing_before=budget_views.crossing(
+            asked.before_crossing, is_over=is_over, unknown_runs=asked.before.unknown_runs
+        ),
+        crossing_after=budget_views.crossing(
+            asked.burn_down.crossing,
+            is_over=is_over,
+            unknown_runs=asked.burn_down.expected.unknown_runs,
+        ),
         quote=quote,
         basis=basis,
         verdict=verdict,

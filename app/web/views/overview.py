@@ -68,6 +68,7 @@ class BudgetRow:
         crossing: When open runs use it up; None where they do not, or it is unknown.
         between: Earliest and latest time.
         reason: Why there is no time.
+        is_unknown: Whether open runs of unknown use may use it up.
     """
 
     outlook: BudgetOutlookItem
@@ -79,6 +80,7 @@ class BudgetRow:
     crossing: datetime | None
     between: tuple[datetime | None, datetime | None]
     reason: str
+    is_unknown: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +238,7 @@ def _budget(outlook: BudgetOutlookItem) -> BudgetRow:
         crossing=crossing.at or crossing.low,
         between=(crossing.low, crossing.high),
         reason=crossing.reason or "",
+        is_unknown=crossing.low is None and outlook.expected.unknown_runs > 0,
     )
 
 

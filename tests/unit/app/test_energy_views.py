@@ -45,19 +45,20 @@ def test_a_change_within_the_errors_is_stated_as_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("crossing", "tone", "text"),
+    ("crossing", "unknown_runs", "tone", "text"),
     [
-        ((None, None, None, "the limit is reached already"), "bad", "used up"),
-        ((NOON, NOON, NOON, None), "near", "expected to be used up"),
-        ((None, NOON, None, "it may not"), "near", "may be used up from"),
-        ((None, None, None, "nothing runs"), "calm", "not expected to be used up"),
+        ((None, None, None, "the limit is reached already"), 0, "bad", "used up"),
+        ((NOON, NOON, NOON, None), 0, "near", "expected to be used up"),
+        ((None, NOON, None, "it may not"), 1, "near", "may be used up from"),
+        ((None, None, None, "nothing runs"), 0, "calm", "not expected to be used up"),
+        ((None, None, None, "no use is known"), 2, "near", "when it is used up is not known"),
     ],
 )
 def test_the_state_of_a_budget_is_a_word_and_a_time(
-    crossing: tuple[Any, ...], tone: str, text: str
+    crossing: tuple[Any, ...], unknown_runs: int, tone: str, text: str
 ) -> None:
     read = BurnCrossing(**dict(zip(("at", "low", "high", "reason"), crossing, strict=True)))
-    shown = budgets.crossing(read, is_over=tone == "bad")
+    shown = budgets.crossing(read, is_over=tone == "bad", unknown_runs=unknown_runs)
     assert (shown.tone, shown.text) == (tone, text)
 
 

@@ -105,8 +105,11 @@ def test_budgets_say_how_many_runs_they_are_without() -> None:
     assert budgets.budget(budget(2)).amounts["spent"].reason == CAVEAT
     assert budgets.budget(budget(0)).amounts["spent"].reason is None
     crossing = SimpleNamespace(at=None, low=None, high=None, reason=None)
-    outlook: Any = SimpleNamespace(budget=budget(2), crossing=crossing)
-    assert overview._budget(outlook).used.reason == CAVEAT
+    expected = SimpleNamespace(unknown_runs=2)
+    outlook: Any = SimpleNamespace(budget=budget(2), crossing=crossing, expected=expected)
+    row = overview._budget(outlook)
+    assert row.used.reason == CAVEAT
+    assert row.is_unknown
 
 
 def ended(currency: str | None, cost: float, attempts: int, unknown: int) -> Any:
