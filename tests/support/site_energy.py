@@ -53,7 +53,12 @@ async def fill_energy(session: Session, name: str, names: Sequence[str]) -> None
     """
     user = await users.named(session, name)
     by = Principal(user.id, None, user.name, "admin")
-    rows = await session.scalars(select(Run.project_id).where(Run.created_by == user.id))
+    rows = await session.scalars(
+        select(Run.project_id)
+        .join(Project, Project.id == Run.project_id)
+        .where(Run.created_by == user.id, Project.name.startswith("project "))
+        .order_by(Run.created_at, Run.id)
+    )
     projects = list(dict.fromkeys(rows))
     for project_id, new in zip(projects, names, strict=False):
         change = update(Project).where(Project.id == project_id).values(name=new.strip())
