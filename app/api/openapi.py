@@ -13,6 +13,7 @@ from pydantic.json_schema import models_json_schema
 from app.api.access import operations
 from app.api.body import JSON_TYPES, YAML_TYPES
 from app.schemas.budgets import BudgetChange, BudgetCreate
+from app.schemas.burn_down import WhatIfCreate
 from app.schemas.carbon import CarbonFetch, CarbonImport
 from app.schemas.common import Problem
 from app.schemas.factors import FactorCreate
@@ -21,7 +22,7 @@ from app.schemas.prices import PriceCreate, PriceImport
 from app.schemas.projects import ProjectChange
 from app.schemas.quotes import QuoteRequest
 from app.schemas.reports import ReportCreate
-from app.schemas.runs import RunCreate
+from app.schemas.runs import RunCreate, RunPriority
 from app.schemas.sites import SiteCreate, SiteUpdate
 from app.schemas.tokens import TokenCreate
 from app.schemas.users import MemberPut, UserChange, UserCreate, UserTokenCreate
@@ -50,6 +51,8 @@ BODIES: tuple[type[BaseModel], ...] = (
     CarbonFetch,
     ViewCreate,
     DocumentToVerify,
+    WhatIfCreate,
+    RunPriority,
 )
 TEMPLATE = "#/components/schemas/{model}"
 

@@ -57,6 +57,7 @@ def make_budget(lab: Service, seconds: float, **changes: Any) -> dict[str, Any]:
         "metric": "facility_energy_kwh",
         "amount": f"{FACILITY_W * seconds / J_PER_KWH:.9f}",
         "thresholds": [0.5, 1.0],
+        "create_missing": True,
         **changes,
     }
     response = lab.http.post("/v1/budgets", json=body)

@@ -24,7 +24,7 @@ router = APIRouter(prefix="/tokens", tags=["tokens"])
     status_code=201,
     dependencies=[TOKENS],
     summary="Create a token",
-    responses=problems(403, *BODY),
+    responses=problems(403, 409, *BODY),
     openapi_extra=request_body(TokenCreate, {"member": TOKEN}, "Name and role."),
 )
 async def create_token(session: CurrentSession, caller: Caller, body: Body) -> TokenCreated:
