@@ -186,3 +186,30 @@ async def test_no_figure_is_left_beside_the_live_one(context: NewContext, site: 
         for place in await page.locator("[data-power]").all():
             figure = place.locator(":scope > .figure")
             await expect(figure).to_have_count(1)
+
+
+async def test_power_from_before_the_page_is_not_split_by_present_use(
+    context: NewContext, site: Site
+) -> None:
+    nothing = "no value"
+    async with feeding(site):
+        await asyncio.sleep(3)  # the server has some seconds before anyone looks
+        page = await (await context()).new_page()
+        await visit(page, "/")
+        await shows_power(page)
+        summary = page.locator("figure[data-power-trace] summary")
+        rows = page.locator("figure[data-power-trace] table tbody tr")
+        cells: list[list[str]] = []
+        until_s = time.monotonic() + PATIENCE_MS / 1000
+        while time.monotonic() < until_s:
+            await summary.click()
+            await page.wait_for_timeout(1000)
+            cells = [await row.locator("td").all_inner_texts() for row in await rows.all()]
+            if any(charged != nothing for charged, *_ in cells):
+                break
+            await summary.click()
+    assert any(charged != nothing for charged, *_ in cells)
+    assert any(earlier != nothing for *_, earlier in cells)
+    for charged, rest, earlier in cells:
+        assert (charged == nothing) == (rest == nothing)
+        assert nothing in (charged, earlier)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
@@ -32,21 +33,30 @@ Filters = Annotated[RunFilter, Depends(_filters)]
 Newest = Annotated[
     int, Query(ge=1, le=200, description="Maximum number of runs: the newest ended ones.")
 ]
-Quality = Annotated[
-    StoredName | None,
-    Query(description="Metric of the score, e.g. `accuracy`; by default the most common."),
-]
-Split = Annotated[
-    StoredName | None, Query(description="Split of the score; by default the most common.")
-]
-Task = Annotated[
-    StoredName | None, Query(description="Task of the score; by default the most common.")
-]
-Data = Annotated[
-    StoredName | None,
-    Query(description="Fingerprint of the scored data; by default the most common."),
-]
 MOST_METHODS = 8
+
+
+async def _wanted(
+    quality: Annotated[
+        StoredName | None,
+        Query(description="Metric of the score, e.g. `accuracy`; by default the most common."),
+    ] = None,
+    split: Annotated[
+        StoredName | None, Query(description="Split of the score; by default the most common.")
+    ] = None,
+    task: Annotated[
+        StoredName | None, Query(description="Task of the score; by default the most common.")
+    ] = None,
+    data: Annotated[
+        StoredName | None,
+        Query(description="Fingerprint of the scored data; by default the most common."),
+    ] = None,
+) -> Mapping[str, str | None]:
+    return {"metric": quality, "split": split, "task": task, "data": data}
+
+
+Wanted = Annotated[Mapping[str, str | None], Depends(_wanted)]
+"""The score that an insight is about."""
 
 
 @router.get(
@@ -59,11 +69,8 @@ async def get_frontier(
     session: CurrentSession,
     caller: Caller,
     filters: Filters,
+    wanted: Wanted,
     metric: Annotated[Metric, Query(description="The cost.")] = "it_energy_kwh",
-    quality: Quality = None,
-    split: Split = None,
-    task: Task = None,
-    data: Data = None,
     limit: Newest = 100,
 ) -> FrontierRead:
     """Shows the selected runs, failed ones too, with cost and quality; those that no other run
@@ -71,7 +78,6 @@ async def get_frontier(
     after the last improvement. Runs that were scored on another task or other data are listed,
     but not ranked.
     """
-    wanted = {"metric": quality, "split": split, "task": task, "data": data}
     return await insights.frontier(
         session, caller, filters, metric=metric, wanted=wanted, limit=limit
     )
@@ -119,11 +125,8 @@ async def get_expected_validation(
     session: CurrentSession,
     caller: Caller,
     filters: Filters,
+    wanted: Wanted,
     metric: Annotated[Metric, Query(description="The cost.")] = "it_energy_kwh",
-    quality: Quality = None,
-    split: Split = None,
-    task: Task = None,
-    data: Data = None,
     method: Annotated[
         list[StoredName] | None,
         Query(
@@ -145,7 +148,6 @@ async def get_expected_validation(
     their cost, and where methods cross. Nothing is extrapolated beyond the trials that were made;
     a method needs five. Runs of a method that failed count with their cost.
     """
-    wanted = {"metric": quality, "split": split, "task": task, "data": data}
     return await insights.expected_validation(
         session,
         caller,

@@ -16,10 +16,11 @@ from app.charts.steady import SteadyCharts
 from app.db import Session
 from app.schemas.budgets import BudgetChange, BudgetCreate, BudgetRead
 from app.schemas.burn_down import BurnDownRead, WhatIfRead
-from app.services import burn_down, charts
+from app.services import burn_down
 from app.services.budgets import admin, outlook, what_if
 from app.services.errors import PricetagError
 from app.services.principals import Principal
+from app.web.drawn import drawn
 from app.web.forms import Form
 from app.web.links import rel
 from app.web.rendering import page_router, render, section
@@ -27,7 +28,6 @@ from app.web.views import budget_form
 from app.web.views import budgets as budget_views
 from app.web.views import burn_down as burn_down_views
 from app.web.views.budget_form import BudgetForm, FormError
-from app.web.views.charts import chart_view
 from pricetag.recipes.yaml_text import YamlError, parse_yaml
 
 router = page_router()
@@ -96,13 +96,12 @@ async def show_budget(
     asked, problems = await _what_if(session, caller, read, skipped, run)
     view = burn_down_views.burn_down(read, burn, skipped)
     chart = _CHARTS.of(budget_id, _state(burn), view.chart, burn.at)
-    await charts.keep(session, [chart])
     return render(
         request,
         "budget.html",
         status=422 if problems else 200,
         page=view,
-        chart=chart_view(chart),
+        chart=await drawn(session, chart),
         what_if=None if asked is None else burn_down_views.what_if(read, asked),
         problems=problems,
         run=run,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
@@ -10,15 +10,16 @@ from fastapi import Query, Request, Response
 from app.api.access import READ
 from app.api.deps import Caller, CurrentSession, ServerResources
 from app.schemas.common import StoredName
-from app.services import carbon_hours, charts
+from app.services import carbon_hours
 from app.services.errors import InvalidError, NotFoundError
 from app.services.factors import sites
 from app.services.factors.resolution import DEFAULT_SITE
+from app.web.drawn import drawn
 from app.web.forms import Filled
+from app.web.parameters import From, NamedPeriod, To
 from app.web.rendering import page_router, render
 from app.web.views import carbon as carbon_views
 from app.web.views import periods
-from app.web.views.charts import chart_view
 from app.web.views.periods import InvalidPeriodError, Named
 
 router = page_router()
@@ -33,9 +34,9 @@ async def show_carbon(
     caller: Caller,
     resources: ServerResources,
     site: Annotated[Filled[StoredName], Query()] = None,
-    period: Annotated[Filled[Named], Query()] = None,
-    first: Annotated[Filled[date], Query(alias="from")] = None,
-    last: Annotated[Filled[date], Query(alias="to")] = None,
+    period: NamedPeriod = None,
+    first: From = None,
+    last: To = None,
     duration_h: Annotated[int, Query(ge=1, le=72)] = 4,
     start_hour: Annotated[Filled[int], Query(ge=0, le=23)] = None,
 ) -> Response:
@@ -57,9 +58,8 @@ async def show_carbon(
             start_hour=start_hour,
         )
         view = carbon_views.carbon(read)
-        drawn = [view.intensity, *([view.load] if view.load else [])]
-        await charts.keep(session, drawn)
-        shown |= {"carbon": view, "charts": [chart_view(chart) for chart in drawn]}
+        views = [await drawn(session, chart) for chart in (view.intensity, view.load)]
+        shown |= {"carbon": view, "charts": [each for each in views if each is not None]}
     except (InvalidPeriodError, InvalidError, NotFoundError) as error:
         shown["problem"] = str(error)
     return render(

@@ -11,13 +11,13 @@ from fastapi.responses import RedirectResponse
 
 from app.api.access import READ
 from app.api.deps import Caller, CurrentSession
-from app.services import charts, comparison
+from app.services import comparison
 from app.services.comparison import LETTERS, Groups
+from app.web.drawn import drawn
 from app.web.forms import Form
 from app.web.links import rel
 from app.web.rendering import page_router, render
 from app.web.views import insights as shared
-from app.web.views.charts import chart_view
 from app.web.views.compare import Compared, compare_view
 from pricetag.tag.ratios import METRICS, Metric
 
@@ -65,12 +65,11 @@ async def show_compare(
             projects=read.projects,
             only_differing=only is not None,
         )
-        await charts.keep(session, [view.chart] if view.chart else [])
     return render(
         request,
         "compare.html",
         view=view,
-        chart=chart_view(view.chart) if view and view.chart else None,
+        chart=await drawn(session, view.chart if view else None),
         state=shared.query(request.query_params.multi_items()),
         letters=LETTERS,
         only=only,

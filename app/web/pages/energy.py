@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
@@ -16,24 +16,21 @@ from app.charts.chart import LAB
 from app.db import Session
 from app.schemas.common import StoredName
 from app.schemas.energy import Grain, TimeBy
-from app.services import charts, emissions
+from app.services import emissions
 from app.services.energy import over_time, work
 from app.services.energy.account import energy_account
 from app.services.errors import InvalidError, NotFoundError
 from app.services.principals import Principal
+from app.web.drawn import drawn
 from app.web.forms import Filled
+from app.web.parameters import ChosenPeriod, From, NamedPeriod, To
 from app.web.rendering import page_router, render, section
 from app.web.views import energy as energy_views
 from app.web.views import periods
-from app.web.views.charts import chart_view
 from app.web.views.periods import InvalidPeriodError, Named, Period
 
 router = page_router()
 DEFAULT: Named = "7d"
-Day = Annotated[Filled[date], Query()]
-From = Annotated[Filled[date], Query(alias="from")]
-To = Annotated[Filled[date], Query(alias="to")]
-Chosen = Annotated[Filled[Named], Query()]
 CSV = "text/csv; charset=utf-8"
 
 
@@ -42,7 +39,7 @@ async def show_energy(
     request: Request,
     session: CurrentSession,
     caller: Caller,
-    period: Chosen = None,
+    period: NamedPeriod = None,
     first: From = None,
     last: To = None,
     by: Annotated[Filled[TimeBy], Query()] = None,
@@ -95,10 +92,8 @@ async def _shown(
     )
     owned = by in ("project", "user")
     charged = await work.charged_projects(session, caller) if owned else LAB
-    drawn = energy_views.over_time(chart, charged)
-    await charts.keep(session, [drawn] if drawn else [])
     return {
-        "chart": chart_view(drawn, "over-time") if drawn else None,
+        "chart": await drawn(session, energy_views.over_time(chart, charged), "over-time"),
         "account": energy_views.account(json.loads(written), datetime.now(UTC)),
     }
 
@@ -108,33 +103,20 @@ async def show_emissions(
     request: Request,
     session: CurrentSession,
     resources: ServerResources,
-    period: Chosen = None,
-    first: From = None,
-    last: To = None,
+    chosen: ChosenPeriod,
 ) -> Response:
     """Scope 2 emissions by site and month."""
-    chosen = _period(period, first, last)
     read = await emissions.read(session, resources.settings, start=chosen.start, stop=chosen.stop)
     return render(request, "emissions.html", period=chosen, emissions=energy_views.emissions(read))
-
-
-def _period(period: Named | None, first: date | None, last: date | None) -> Period:
-    try:
-        return periods.period(period, first, last, datetime.now(UTC), "30d")
-    except InvalidPeriodError as error:
-        raise InvalidError(str(error), field="from") from error
 
 
 @router.get("/energy/emissions.csv", dependencies=[READ], openapi_extra=section("show_energy"))
 async def download_emissions(
     session: CurrentSession,
     resources: ServerResources,
-    period: Chosen = None,
-    first: From = None,
-    last: To = None,
+    chosen: ChosenPeriod,
 ) -> Response:
     """The same as lines of a GHG inventory."""
-    chosen = _period(period, first, last)
     read = await emissions.read(session, resources.settings, start=chosen.start, stop=chosen.stop)
     text = io.StringIO()
     writer = csv.DictWriter(text, energy_views.GHG_COLUMNS, lineterminator="\n")

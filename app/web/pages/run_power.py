@@ -9,12 +9,11 @@ from pydantic import Field
 
 from app.api.access import SEE_RUN
 from app.api.deps import Caller, CurrentSession, RunId
-from app.services import charts
 from app.services.energy import power
 from app.services.runs import reading
+from app.web.drawn import drawn
 from app.web.forms import Filled
 from app.web.rendering import page_router, render, section
-from app.web.views.charts import chart_view
 from app.web.views.run_charts import power_chart
 
 router = page_router()
@@ -34,6 +33,4 @@ async def show_run_power(
     """The chart of power with its table and its files."""
     run = await reading.read(session, caller, run_id)
     chart = power_chart(await power.run_power(session, run_id, attempt, POINTS), run)
-    await charts.keep(session, [chart] if chart else [])
-    view = chart_view(chart) if chart else None
-    return render(request, "run_picture.html", run=run, chart=view)
+    return render(request, "run_picture.html", run=run, chart=await drawn(session, chart))

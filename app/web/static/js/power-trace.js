@@ -1,11 +1,13 @@
 // The lab's power of ten minutes, stacked: by use (charged to runs or unallocated), or by node.
+// What runs had reserved before the stream told of them is not known.
 import { Trace } from "./trace.js";
 import { keyOf } from "./live-store.js";
 
 const WINDOW_S = 600;
 const COLORS = 8;
 const DASHES = [[], [6, 3], [2, 3], [8, 3, 2, 3]];
-const USES = ["charged to runs", "unallocated"];
+const EARLIER = "use not known";
+const USES = ["charged to runs", "unallocated", EARLIER];
 
 /** @typedef {import("./live-store.js").Store} Store */
 
@@ -34,9 +36,13 @@ export class PowerTrace {
     const isSame = names.join("\n") === this.names.join("\n");
     const first = isSame ? Math.max(this.last, end - WINDOW_S) : end - WINDOW_S;
     const shares = store.shares();
-    const sums = store.sums(first, end, (device) => this.#groups(device, shares.get(keyOf(device)) ?? 0));
+    const known = this.by === "node" ? first : Math.min(end, Math.max(first, Math.ceil(store.begun / 1000)));
+    const before = store.sums(first, known, () => [[EARLIER, 1]]);
+    const since = store.sums(known, end, (device) => this.#groups(device, shares.get(keyOf(device)) ?? 0));
     const seconds = Array.from({ length: end - first }, (_, index) => first + index);
-    const values = names.map((name) => sums.get(name) ?? seconds.map(() => null));
+    const part = (/** @type {typeof since} */ sums, /** @type {string} */ name, /** @type {number} */ length) =>
+      sums.get(name) ?? new Array(length).fill(null);
+    const values = names.map((name) => [...part(before, name, known - first), ...part(since, name, end - known)]);
     if (isSame) this.trace.append(seconds, values);
     else this.trace.set(names.map((name, index) => line(name, index, seconds, values[index])));
     this.names = names;
