@@ -66,4 +66,4 @@ def _score(
 
 
 Score = Annotated[Mapping[str, str | None], Depends(_score)]
-"""The score that an insight is about; what is None is what most runs have."""
+"""The score that an insight is about; without a value, the one that most runs have."""

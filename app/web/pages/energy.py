@@ -25,6 +25,7 @@ from app.web.drawn import drawn
 from app.web.forms import Filled
 from app.web.parameters import ChosenPeriod, From, NamedPeriod, To
 from app.web.rendering import page_router, render, section
+from app.web.views import emissions as emission_views
 from app.web.views import energy as energy_views
 from app.web.views import periods
 from app.web.views.periods import InvalidPeriodError, Named, Period
@@ -107,7 +108,9 @@ async def show_emissions(
 ) -> Response:
     """Scope 2 emissions by site and month."""
     read = await emissions.read(session, resources.settings, start=chosen.start, stop=chosen.stop)
-    return render(request, "emissions.html", period=chosen, emissions=energy_views.emissions(read))
+    return render(
+        request, "emissions.html", period=chosen, emissions=emission_views.emissions(read)
+    )
 
 
 @router.get("/energy/emissions.csv", dependencies=[READ], openapi_extra=section("show_energy"))
@@ -119,9 +122,9 @@ async def download_emissions(
     """The same as lines of a GHG inventory."""
     read = await emissions.read(session, resources.settings, start=chosen.start, stop=chosen.stop)
     text = io.StringIO()
-    writer = csv.DictWriter(text, energy_views.GHG_COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, emission_views.GHG_COLUMNS, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(energy_views.ghg_rows(read))
+    writer.writerows(emission_views.ghg_rows(read))
     name = f"scope-2-{chosen.first}-{chosen.last}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(text.getvalue(), media_type=CSV, headers=headers)

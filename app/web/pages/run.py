@@ -35,6 +35,8 @@ from app.web.rendering import page_router, render, section
 from app.web.views import run as views
 from app.web.views import run_bill, run_charts, run_copy, run_sections
 from app.web.views.charts import chart_view
+from app.web.views.run_chain import chain
+from app.web.views.run_verification import verification_view
 from pricetag.tag.view import TagView
 
 router = page_router()
@@ -77,7 +79,7 @@ async def show_run(
         view=views.run_view(run, caller, has_tag=tag is not None, now=datetime.now(UTC)),
         versions=views.versions(stored, version) if tag else None,
         quote=views.quote_view(quote) if quote else None,
-        chain=views.chain(run),
+        chain=chain(run),
         attempt=attempt,
         no_tag=no_tag,
         waterfalls=[chart_view(chart, id=f"waterfall-{n}") for n, chart in enumerate(waterfalls)],
@@ -199,4 +201,4 @@ async def show_run_verification(
     await access.require_run(session, caller, run_id)
     run = await reading.read(session, caller, run_id)
     verified = await verification.verify(session, run_id, version)
-    return render(request, "run_verification.html", run=run, view=views.verification_view(verified))
+    return render(request, "run_verification.html", run=run, view=verification_view(verified))

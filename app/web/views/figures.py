@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from app.schemas.common import Quantity
 from pricetag.accounting.document.plain_texts import plain
 from pricetag.accounting.quantity.record import NOT_RECORDED
 from pricetag.tag.figure import Figure, Shown, figure_of
@@ -117,3 +118,8 @@ def measured_time(
     if seconds is None:
         return unknown(reason)
     return figure(Figure(seconds, None, None, "s", "counter"), shown=shown)
+
+
+def in_column(quantity: Quantity, unit: tuple[str, float]) -> FigureView:
+    """The view of a quantity in the unit of its column."""
+    return figure(quantity.model_dump(), shown=unit)

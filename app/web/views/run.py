@@ -10,15 +10,13 @@ from typing import Any
 
 import yaml
 
-from app.schemas.common import Quantity
-from app.schemas.lineage import Cumulative, UpstreamRun
-from app.schemas.price_tags import PriceTagVersion, VerificationRead
+from app.schemas.price_tags import PriceTagVersion
 from app.schemas.quotes import HitRead, StoredQuoteRead
 from app.schemas.runs import AttemptRead, RunRead
 from app.schemas.series import ArtifactRead
 from app.schemas.windows import WindowRead
 from app.services.principals import Principal
-from app.web.views.figures import FigureView, figure, measured_time, money, unknown
+from app.web.views.figures import FigureView, figure, in_column, measured_time, money, unknown
 from pricetag.tag.figure import Figure, figure_of
 from pricetag.tag.figures import column_unit, percent, ratio_text, with_unit
 from pricetag.tag.names import shown_name
@@ -40,11 +38,6 @@ CAUSES = {
     "attempt-ended": "an attempt ended",
     "journal-came-late": "measurements arrived late",
     "repriced": "re-priced",
-}
-CHECKS = {
-    "content-hash": "Hash of the content",
-    "measurements": "Measurements from the readings",
-    "arithmetic": "Figures from measurements and factors",
 }
 
 
@@ -326,59 +319,6 @@ def _quote_row(
 
 
 @dataclass(frozen=True, slots=True)
-class ChainRow:
-    """A run of a chain with its totals; the last row is the sum."""
-
-    run_id: str | None
-    name: str
-    shared: str
-    energy: FigureView
-    co2e: FigureView
-    cost: FigureView
-
-
-@dataclass(frozen=True, slots=True)
-class ChainView:
-    """The runs that a run builds on."""
-
-    rows: Sequence[ChainRow]
-    total: ChainRow
-    hidden: int
-    models: Sequence[tuple[str, str]]
-    energy_unit: str
-    co2e_unit: str
-
-
-def chain(run: RunRead) -> ChainView | None:
-    """The chain of a run's model with the cumulative totals; None without one."""
-    lineage = run.lineage
-    if lineage is None:
-        return None
-    uses: list[UpstreamRun | Cumulative] = [*lineage.upstream, lineage.cumulative]
-    energy_unit = column_unit((use.it_energy_kwh.value for use in uses), "kWh")
-    co2e_unit = column_unit((use.co2e_kg.value for use in uses), "kg")
-
-    def row(run_id: str | None, name: str, shared: str, use: UpstreamRun | Cumulative) -> ChainRow:
-        return ChainRow(
-            run_id,
-            name,
-            shared,
-            _in_column(use.it_energy_kwh, energy_unit),
-            _in_column(use.co2e_kg, co2e_unit),
-            money(figure_of(use.cost.model_dump())),
-        )
-
-    rows = [row(str(up.run_id), up.name, f"{up.shared_by:,}", up) for up in lineage.upstream]
-    models = [(model.stage, model.sha256[:12]) for model in lineage.models]
-    total = row(None, "This run with all of them", "", lineage.cumulative)
-    return ChainView(rows, total, lineage.upstream_hidden, models, energy_unit[0], co2e_unit[0])
-
-
-def _in_column(quantity: Quantity, unit: tuple[str, float]) -> FigureView:
-    return figure(quantity.model_dump(), shown=unit)
-
-
-@dataclass(frozen=True, slots=True)
 class ArtifactView:
     """A file that a stage published."""
 
@@ -423,47 +363,10 @@ def window_view(window: WindowRead) -> WindowView:
         [
             (
                 item.name,
-                _in_column(item.it_energy_kwh, unit),
+                in_column(item.it_energy_kwh, unit),
                 "" if item.share_ratio.value is None else percent(item.share_ratio.value),
             )
             for item in window.components
         ],
         unit[0],
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class CheckView:
-    """One check of a price tag in words."""
-
-    title: str
-    status: str
-    detail: str
-
-
-OUTCOMES = {
-    "verified": "Verified: every check agrees, to the last digit.",
-    "not-fully-checked": "Not fully checked: no check differs, and some were not possible.",
-    "differs": "Differs: at least one check gives another result than what was issued.",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class VerificationView:
-    """A verified price tag."""
-
-    verification: VerificationRead
-    outcome: str
-    checks: Sequence[CheckView]
-
-
-def verification_view(verification: VerificationRead) -> VerificationView:
-    """The checks of a price tag."""
-    return VerificationView(
-        verification,
-        OUTCOMES[verification.outcome],
-        [
-            CheckView(CHECKS[step.step], step.status.replace("-", " "), step.detail)
-            for step in verification.steps
-        ],
     )

@@ -16,6 +16,7 @@ from app.schemas.runs import RunRead
 from app.services.principals import Principal
 from app.web.views import run as views
 from app.web.views.run_bill import MOST_ROWS, bill
+from app.web.views.run_chain import chain
 from pricetag.tag.view import TagView
 from tests.support.price_tags import attempt, compressed_run, stage
 from tests.support.price_tags import tag as tag_of
@@ -144,13 +145,13 @@ def test_a_chain_is_in_one_unit_and_ends_with_its_sum() -> None:
     lineage = LineageRead.model_validate(
         {"models": [model], "upstream": [upstream], "upstream_hidden": 1, "cumulative": use}
     )
-    made = views.chain(a_run(lineage=lineage.model_dump()))
+    made = chain(a_run(lineage=lineage.model_dump()))
     assert made is not None
     assert [(row.name, row.shared) for row in made.rows] == [("teacher", "4")]
     assert made.total.energy.unit == made.energy_unit == "kWh"
     assert made.total.co2e.reason == "hidden"
     assert made.models == [("train", "ab" * 6)]
-    assert views.chain(a_run()) is None
+    assert chain(a_run()) is None
 
 
 def test_versions_state_their_cause_and_the_chosen_one() -> None:
