@@ -94,7 +94,7 @@ async def of(
         },
         points=await _points(session, state, now),
         projection=_projection(expected, uses, state, now),
-        expected=expectation(expected, uses, len(under) - len(uses)),
+        expected=expectation(expected, len(uses), len(under) - len(uses)),
         crossing=crossing(expected, state, now, known=len(uses), opened=len(under)),
         open_runs=listed,
         hidden_runs=hidden_runs,
@@ -176,10 +176,7 @@ def _projection(
     """The fan from now to the end of the last open run, or of the period."""
     if not uses:
         return []
-    last_s = min(
-        max(curve[-1][0] for curve in (expected.low, expected.value, expected.high)),
-        _left_s(state, now),
-    )
+    last_s = min(expected.last_s, _left_s(state, now))
     times_s = sorted({last_s * number / FAN_POINTS for number in range(FAN_POINTS + 1)})
     points = []
     for t_s in times_s:
@@ -195,13 +192,14 @@ def _left_s(state: BudgetState, now: datetime) -> float:
     return max(0.0, (end - now).total_seconds())
 
 
-def expectation(expected: Fan, uses: Sequence[OpenUse], unknown: int) -> BurnExpectation:
+def expectation(expected: Fan, known: int, unknown: int) -> BurnExpectation:
     """What will be used once the open runs have ended, of which ``unknown`` are in no figure."""
+    at_end = expected.end
     return BurnExpectation(
-        value=expected.value[-1][1],
-        low=expected.low[-1][1],
-        high=expected.high[-1][1],
-        open_runs=len(uses),
+        value=at_end.value,
+        low=at_end.low,
+        high=at_end.high,
+        open_runs=known,
         unknown_runs=unknown,
     )
 

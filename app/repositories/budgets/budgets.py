@@ -70,9 +70,15 @@ async def page(
     closed: bool,
     after: str | None,
     limit: int,
+    of: tuple[str, uuid.UUID] | None = None,
 ) -> Sequence[Budget]:
-    """Visible budgets by name, or the one with ``name``; with ``closed``, closed ones too."""
+    """Visible budgets by name, or the one with ``name``; with ``closed``, closed ones too.
+
+    With ``of``, those of one scope alone.
+    """
     query = select(Budget).where(_sees_budget(viewer))
+    if of is not None:
+        query = query.where(Budget.scope == of[0], Budget.scope_id == of[1])
     if name is not None:
         query = query.where(Budget.name == name)
     if not closed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -228,14 +229,20 @@ async def _shown(session: Session, budget: Budget) -> BudgetRead:
 
 async def reads(session: Session, budgets: Sequence[Budget]) -> list[BudgetRead]:
     """Budgets with their present state."""
-    standing = await states(session, budgets, datetime.now(UTC))
-    names = await budget_rows.names_of_scopes(session, budgets)
-    alerts = await budget_rows.alerts_in(
+    return await reads_of(session, await states(session, budgets, datetime.now(UTC)))
+
+
+async def reads_of(session: Session, standing: Sequence[BudgetState]) -> list[BudgetRead]:
+    """Budgets whose state is already read."""
+    names = await budget_rows.names_of_scopes(session, [state.budget for state in standing])
+    alerts: dict[uuid.UUID, list[BudgetAlert]] = defaultdict(list)
+    for alert in await budget_rows.alerts_in(
         session, [(state.budget.id, state.period_start) for state in standing]
-    )
+    ):
+        alerts[alert.budget_id].append(alert)
     return [
-        _read(state, names.get(state.budget.scope_id), [a for a in alerts if a.budget_id == id_])
-        for state, id_ in ((state, state.budget.id) for state in standing)
+        _read(state, names.get(state.budget.scope_id), alerts[state.budget.id])
+        for state in standing
     ]
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -18,7 +19,7 @@ from app.services.pool_queue import QueueState, Unposted
 from app.services.quoting import projection
 from app.services.starts import duration_s
 from models import Budget, Spend
-from pricetag.accounting.budgets.burn_down import OpenUse, Span3
+from pricetag.accounting.budgets.burn_down import Fan, OpenUse, Span3, fan
 from pricetag.accounting.budgets.decision import ZERO
 from pricetag.accounting.forecast.projection import Range
 
@@ -49,6 +50,31 @@ class OpenRun:
 
 
 @dataclass(frozen=True, slots=True)
+class Expected:
+    """What the open runs under a budget will use.
+
+    Attributes:
+        fan: Their use over time, on top of nothing.
+        known: Number of runs whose use is known.
+        unknown: Number of the others, which are in no figure.
+    """
+
+    fan: Fan
+    known: int
+    unknown: int
+
+    @property
+    def runs(self) -> int:
+        """Number of all open runs under the budget."""
+        return self.known + self.unknown
+
+
+Scope = tuple[str, UUID | None]
+Unit = tuple[str, str | None]
+NOTHING = Expected(fan(0.0, []), 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
 class OpenRuns:
     """All open runs of the lab, with what their ended attempts have used.
 
@@ -61,6 +87,44 @@ class OpenRuns:
     runs: Sequence[OpenRun]
     scopes: Mapping[UUID, Mapping[str, UUID | None]]
     ended: Mapping[UUID, Sequence[Spend]]
+    _uses: dict[Unit, Mapping[Scope, list[OpenUse | None]]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _expected: dict[tuple[Unit, Scope], Expected] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def expected(self, budget: Budget) -> Expected:
+        """What the open runs under a budget will use.
+
+        The runs are gone through once for each unit, and added up once for each scope, however
+        many budgets there are.
+
+        Args:
+            budget: The budget; nothing is charged to a closed one.
+        """
+        if budget.closed_at is not None:
+            return NOTHING
+        unit, scope = (budget.metric, budget.currency), (budget.scope, budget.scope_id)
+        if unit not in self._uses:
+            self._uses[unit] = self._by_scope(budget)
+        if (unit, scope) not in self._expected:
+            under = self._uses[unit].get(scope, [])
+            uses = [use for use in under if use is not None]
+            expected = Expected(fan(0.0, uses), len(uses), len(under) - len(uses))
+            self._expected[unit, scope] = expected
+        return self._expected[unit, scope]
+
+    def _by_scope(self, budget: Budget) -> Mapping[Scope, list[OpenUse | None]]:
+        """The use of every run in the budget's unit, under each of the run's scopes."""
+        by_scope: dict[Scope, list[OpenUse | None]] = defaultdict(list)
+        for run in self.runs:
+            use = self._use(budget, run)
+            by_scope["lab", None].append(use)
+            for scope, scope_id in self.scopes[run.run_id].items():
+                if scope_id is not None:
+                    by_scope[scope, scope_id].append(use)
+        return by_scope
 
     def under(
         self, budget: Budget, without: Collection[UUID] = ()

@@ -129,6 +129,7 @@ async def states(
         if row.attempt_id not in attempts:
             earlier[row.run_id].append(row)
     running = [Running(row.attempt_id, row.run_id) for row in rows]
+    numbers = _by_scope(rows)
     # The amounts of hundreds of attempts are the same for all budgets of one unit.
     by_unit: dict[tuple[str, str | None], list[_Use]] = {}
     budget_states = []
@@ -138,7 +139,7 @@ async def states(
             by_unit[unit] = [
                 _use(budget, row, uses[row.attempt_id], earlier.get(row.run_id, ())) for row in rows
             ]
-        own = _concerned(budget, rows) if is_open else []
+        own = numbers.get((budget.scope, budget.scope_id), ()) if is_open else ()
         parts = amount.spent if spent is None else spent[budget.id]
         state = _state(
             budget,
@@ -172,12 +173,16 @@ def _use(budget: Budget, row: Any, use: LiveUse, ended: Sequence[Spend]) -> _Use
     return _Use(used, unused(quoted, before + (used or ZERO)))
 
 
-def _concerned(budget: Budget, rows: Sequence[Any]) -> Sequence[int]:
-    """The numbers of the rows whose runs fall under a budget."""
-    if budget.scope == "lab":
-        return range(len(rows))
-    column, scope_id = f"{budget.scope}_id", budget.scope_id
-    return [number for number, row in enumerate(rows) if getattr(row, column) == scope_id]
+def _by_scope(rows: Sequence[Any]) -> Mapping[tuple[str, UUID | None], Sequence[int]]:
+    """The numbers of the rows whose runs fall under each scope."""
+    numbers: dict[tuple[str, UUID | None], list[int]] = defaultdict(list)
+    for number, row in enumerate(rows):
+        numbers["lab", None].append(number)
+        for scope in ("project", "experiment", "user"):
+            scope_id = getattr(row, f"{scope}_id")
+            if scope_id is not None:
+                numbers[scope, scope_id].append(number)
+    return numbers
 
 
 def _state(

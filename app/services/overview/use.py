@@ -24,7 +24,6 @@ from app.services.overview.evidence import evidence
 from app.services.principals import Principal
 from app.settings import Settings
 from models import Budget
-from pricetag.accounting.budgets.burn_down import fan
 from pricetag.accounting.budgets.decision import ZERO, Metric
 from pricetag.accounting.budgets.periods import Span
 from pricetag.accounting.quantity.quantity import weakest
@@ -121,12 +120,10 @@ async def _unlimited(session: Session, settings: Settings, month: Span) -> list[
 
 def _month(state: BudgetState, opened: OpenRuns, month: Span, now: datetime) -> RunsUse:
     """The use of this month, with what open runs are expected to add until its end."""
-    under = opened.under(state.budget)
-    uses = [use for _, use in under if use is not None]
-    unknown = len(under) - len(uses)
+    added = opened.expected(state.budget)
     left_s = (cast(datetime, month.end) - now).total_seconds()
-    at_end = fan(float(state.standing.used), uses).at(left_s)
-    if not at_end.value and unknown + state.unknown_runs:
+    at_end = added.fan.above(float(state.standing.used)).at(left_s)
+    if not at_end.value and added.unknown + state.unknown_runs:
         return _use(state, None, None)
     expected = Quantity(
         value=at_end.value,
@@ -134,7 +131,7 @@ def _month(state: BudgetState, opened: OpenRuns, month: Span, now: datetime) -> 
         high=at_end.high,
         unit=unit_of(state.budget),
         source=weakest("estimated", evidence(state.by_source)),
-        reason=_unknown(unknown),
+        reason=_unknown(added.unknown),
     )
     return _use(state, None, expected)
 

@@ -9,9 +9,8 @@ from fastapi import Path, Request, Response
 from app.api.access import READ, SEE_PROJECT
 from app.api.deps import Caller, CurrentSession, ServerResources
 from app.db import Session
-from app.schemas.burn_down import BudgetOutlookItem
 from app.schemas.common import PathName
-from app.services import projects
+from app.services import projects, users
 from app.services.budgets import outlook
 from app.services.energy import work
 from app.services.principals import Principal
@@ -48,7 +47,8 @@ async def show_project(
         currency=resources.settings.currency,
     )
     view = work_views.work(account, frozenset({read.name}))
-    shown = await _around(session, caller, listing.RunFilter(project=project), "project", read.name)
+    selected = listing.RunFilter(project=project)
+    shown = await _around(session, caller, selected, ("project", read.id), read.name)
     return render(
         request,
         "work.html",
@@ -82,9 +82,9 @@ async def show_user(
         currency=resources.settings.currency,
     )
     view = work_views.work(account, await work.charged_projects(session, caller, account.name))
-    shown = await _around(
-        session, caller, listing.RunFilter(user=account.name), "user", account.name
-    )
+    selected = listing.RunFilter(user=account.name)
+    owner = await users.find(session, account.name)
+    shown = await _around(session, caller, selected, ("user", owner.id), account.name)
     return render(
         request,
         "work.html",
@@ -100,20 +100,19 @@ async def show_user(
 
 
 async def _around(
-    session: Session, caller: Principal, selected: listing.RunFilter, scope: str, name: str
+    session: Session,
+    caller: Principal,
+    selected: listing.RunFilter,
+    scope: outlook.Scope,
+    name: str,
 ) -> dict[str, Any]:
     """Budgets and newest runs."""
     newest = await listing.list_page(
         session, caller, selected, sort="-created_at", cursor=None, limit=NEWEST
     )
-    items = (await outlook.read(session, caller)).items
-    own = [item for item in items if _is_about(item, scope, name)]
+    budgets = await outlook.read(session, caller, of=scope)
     return {
-        "budgets": budget_views.outlook(own),
+        "budgets": budget_views.outlook(budgets.items),
         "newest": run_views.rows(newest.items),
-        "runs_query": {scope: name},
+        "runs_query": {scope[0]: name},
     }
-
-
-def _is_about(item: BudgetOutlookItem, scope: str, name: str) -> bool:
-    return bool(getattr(item.budget, scope) == name)
