@@ -56,7 +56,7 @@ def lab(seed: int) -> tuple[OpenRuns, list[Budget]]:
             ended[run_id] = [Spend(facility_energy_kwh=0.5, cost=spent, currency="EUR")]
     budgets = [
         budget(scope, scope_id, metric, currency)
-        for scope, ids in [("lab", [None]), *owners.items()]
+        for scope, ids in ({"lab": [None]} | owners).items()
         for scope_id in ids
         if scope == "lab" or scope_id is not None
         for metric, currency in (("facility_energy_kwh", None), ("cost", "EUR"), ("cost", "USD"))
