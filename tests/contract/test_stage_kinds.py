@@ -61,7 +61,7 @@ def lives(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=900,
+        timeout=3600,
     )
     assert done.returncode == 0, done.stderr[-8000:]
     (folder / "walk" / "stderr.txt").write_text(done.stderr)
