@@ -19,7 +19,7 @@ from app.schemas.carbon_hours import (
     LaterStart,
 )
 from app.schemas.common import Quantity
-from app.services.energy.ranges import InvalidEnergyRangeError, hours_of
+from app.services.energy.ranges import Hours, InvalidEnergyRangeError, hours_of
 from app.services.factors import monthly, sites
 from app.services.factors.resolution import DEFAULT_SITE
 from app.settings import Settings
@@ -71,11 +71,7 @@ async def read(
         await sites.require(session, site)
     now = datetime.now(UTC)
     at_hour = now.hour if start_hour is None else start_hour
-    span = hours_of(start, stop, "month", now)
-    if span.stop - span.start > LONGEST:
-        raise InvalidEnergyRangeError(
-            f"At most {LONGEST.days} days of hours can be requested at once.", field="from"
-        )
+    span = hours_shown(start, stop, now)
     last = max(span.start, span.stop - HOUR)
     month = last.replace(day=1, hour=0)
     factors = await monthly.read(session, settings, site, [month])
@@ -123,6 +119,22 @@ async def read(
         marginal_reason=NO_MARGINAL,
         forecast_reason=NO_FORECAST,
     )
+
+
+def hours_shown(
+    start: datetime | None, stop: datetime | None, now: datetime | None = None
+) -> Hours:
+    """The hours of a request.
+
+    Raises:
+        InvalidEnergyRangeError: If the range is invalid or longer than 31 days.
+    """
+    span = hours_of(start, stop, "month", now or datetime.now(UTC))
+    if span.stop - span.start > LONGEST:
+        raise InvalidEnergyRangeError(
+            f"At most {LONGEST.days} days of hours can be requested at once.", field="from"
+        )
+    return span
 
 
 async def _load(session: Session, site: str | None, hours: Range) -> dict[datetime, float]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Query
+from pydantic import Field
 
 from app.schemas.common import StoredName
 from app.services import insights
 from app.services.errors import InvalidError
 from app.services.runs.listing import RunFilter
+from app.web.asked import Asked, PageQuery, asking
 from app.web.forms import Filled
 from app.web.views import periods
 from app.web.views.periods import InvalidPeriodError, Named, Period
@@ -32,7 +34,40 @@ def _period(period: NamedPeriod = None, first: From = None, last: To = None) -> 
 
 
 ChosenPeriod = Annotated[Period, Depends(_period)]
-"""The period of a page; by default 30 days."""
+"""The period of a file to download; by default 30 days."""
+
+
+class PeriodQuery(PageQuery):
+    """The period of a page."""
+
+    period: Filled[Named] = Field(None, title="Period")
+    first: Filled[date] = Field(None, alias="from", title="From day (UTC)")
+    last: Filled[date] = Field(None, alias="to", title="To day, included")
+
+
+OfPeriod = TypeVar("OfPeriod", bound=PeriodQuery)
+
+
+def period_of(
+    asked: Asked[OfPeriod], default: Named = "30d", names: Sequence[Named] = tuple(periods.TITLES)
+) -> tuple[Period, Asked[OfPeriod]]:
+    """The period of a page, and its form with the period's days or what is wrong with them.
+
+    Args:
+        asked: The query of the page.
+        default: The period where none was chosen, or a wrong one.
+        names: The periods to choose.
+    """
+    query, now = asked.query, datetime.now(UTC)
+    try:
+        chosen = periods.period(query.period, query.first, query.last, now, default, names)
+    except InvalidPeriodError as error:
+        return periods.period(None, None, None, now, default, names), asked.wrong(error.problems)
+    return chosen, asked if asked.form.problems else asked.filled(chosen.query)
+
+
+AskedPeriod = Annotated[Asked[PeriodQuery], Depends(asking(PeriodQuery))]
+"""The period of a page, as it was filled in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +90,15 @@ def _selected(project: Text = None, experiment: Text = None, tag: Texts = None) 
 
 
 Selection = Annotated[Selected, Depends(_selected)]
+
+
+class ListQuery(PageQuery):
+    """A page of a list."""
+
+    cursor: Filled[Annotated[str, Field(max_length=1000)]] = Field(None, title="Page")
+    limit: int = Field(50, ge=1, le=200, title="Rows")
+
+
 Newest = Annotated[int, Query(ge=1, le=200)]
 """Maximum number of runs of an insight."""
 

@@ -85,6 +85,58 @@ async def test_an_invalid_form_comes_back_with_its_errors_and_its_texts(
     assert len((await api.viewer.get("/v1/projects")).json()["items"]) == 1
 
 
+async def test_all_errors_of_a_budget_come_at_once_and_nothing_typed_is_lost(api: Api) -> None:
+    await api.post_run(project="text")
+    await make_budget(api, name=FORM["name"])
+    wrong = FORM | {
+        "project": "txt",
+        "amount": "much",
+        "time_zone": "Berlin",
+        "thresholds": "80, a lot, 120",
+        "metric": "cost",
+        "currency": "",
+    }
+    again = await send(api.admin, "/budgets/new", **wrong)
+    assert again.status_code == 422
+    fields = ("name", "project", "currency", "amount", "time_zone", "thresholds")
+    for field in fields:
+        assert f'<a href="#{field}">' in again.text, field
+        assert f'id="{field}-error"' in again.text, field
+    for text in ("txt", "much", "Berlin", "80, a lot, 120", FORM["name"]):
+        assert f'value="{text}"' in again.text, text
+    assert 'name="create_missing"' in again.text
+
+    made = await make_budget(api, name="other")
+    changed = {"name": FORM["name"], "amount": "-1", "thresholds": "0", "stops": "on"}
+    again = await send(api.admin, f"/budgets/{made['id']}/edit", **changed)
+    assert again.status_code == 422
+    for field in ("name", "amount", "thresholds"):
+        assert f'id="{field}-error"' in again.text, field
+    assert 'value="-1"' in again.text
+
+
+async def test_the_api_reports_a_name_in_use_and_an_unknown_project_together(api: Api) -> None:
+    await make_budget(api, name="used")
+    body = {
+        **{"name": "used", "scope": "project", "project": "nowhere"},
+        **{"metric": "co2e_kg", "amount": 1},
+    }
+    answer = await api.admin.post("/v1/budgets", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid-budget")
+    assert [error["field"] for error in answer.json()["errors"]] == ["name", "project"]
+
+
+async def test_a_change_with_wrong_ids_keeps_the_form_and_names_each(api: Api) -> None:
+    run_id = await api.post_run(name="the long one")
+    path = f"/budgets/{(await make_budget(api))['id']}"
+    shown = await page(api.member, path, without=[run_id, "x", "y"], run="name: a run")
+    assert shown.status_code == 422
+    assert "&#39;x&#39; is not the ID of a run" in shown.text
+    assert "&#39;y&#39; is not the ID of a run" in shown.text
+    assert f'value="{run_id}" aria-label="Without the long one" checked' in shown.text
+    assert ">name: a run</textarea>" in shown.text
+
+
 async def test_an_unknown_project_is_created_only_where_the_box_is_checked(api: Api) -> None:
     unknown = FORM | {"project": "new"}
     again = await send(api.admin, "/budgets/new", **unknown)

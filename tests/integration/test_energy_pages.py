@@ -18,6 +18,7 @@ from tests.support.api import Api, a_principal, finished_run
 from tests.support.energy_hours import GPU, HOUR, NOON, charge, ended_attempt, node_hour
 from tests.support.entries import enter, hours_csv, make_site, posted, series
 from tests.support.site import NAMES
+from tests.support.site_live import NODE, register
 
 KWH = 3.6e6
 BROWSER = {"Accept": "text/html"}
@@ -71,6 +72,85 @@ async def test_an_impossible_period_says_why_and_leads_on(
     assert shown.status_code == 422
     assert words in shown.text
     assert "The last 7 days" in shown.text
+
+
+def errors_at_fields(text: str) -> set[str]:
+    """Names of the fields that a page marks as wrong, each with its message and linked."""
+    fields = set(re.findall(r'name="(\w+)"[^>]* aria-invalid="true"', text))
+    for name in fields:
+        assert f'id="problem-{name}"' in text, name
+        assert f'href="#field-{name}"' in text, name
+    return fields
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "wrong", "kept"),
+    [
+        (
+            "/energy",
+            {"from": "2026-13-45", "to": "<b>", "by": "color", "grain": "day", "node": "nowhere"},
+            {"from", "to", "by", "node"},
+            ['value="2026-13-45"', 'value="&lt;b&gt;"', "<option selected>color", "nowhere"],
+        ),
+        (
+            "/energy",
+            {"from": "2020-01-01", "to": "2026-03-01", "grain": "hour", "node": "nowhere"},
+            {"grain", "node"},
+            ['value="2020-01-01"', '"hour" selected', 'value="nowhere"'],
+        ),
+        (
+            "/energy",
+            {"from": "1999-01-01", "to": "1998-01-01"},
+            {"from", "to"},
+            ['value="1999-01-01"', 'value="1998-01-01"'],
+        ),
+        (
+            "/energy/emissions",
+            {"period": "fortnight", "from": "soon"},
+            {"period", "from"},
+            ["<option selected>fortnight", 'value="soon"'],
+        ),
+        (
+            "/carbon",
+            {"site": "nowhere", "duration_h": "100", "start_hour": "25", "to": "x", "period": "7d"},
+            {"site", "duration_h", "start_hour", "to"},
+            ["<option selected>nowhere", "<option selected>100", 'value="x"', '"7d" selected'],
+        ),
+        (
+            "/users/a member",
+            {"from": "2026-02-30", "to": "1999-01-01"},
+            {"from", "to"},
+            ['value="2026-02-30"', 'value="1999-01-01"'],
+        ),
+    ],
+)
+async def test_wrong_values_stay_in_the_form_and_all_errors_are_beside_their_fields(
+    api: Api, path: str, query: dict[str, str], wrong: set[str], kept: list[str]
+) -> None:
+    shown = await page(api.viewer, path, **query)
+    assert shown.status_code == 422
+    assert errors_at_fields(shown.text) == wrong
+    assert 'role="alert"' in shown.text
+    for text in kept:
+        assert text in shown.text, text
+
+
+@pytest.mark.parametrize("path", ["/energy", "/energy/emissions", "/carbon", "/nodes"])
+async def test_an_unknown_parameter_of_a_page_is_rejected(api: Api, path: str) -> None:
+    shown = await page(api.viewer, path, colour="red")
+    assert (shown.status_code, "colour" in shown.text) == (422, True)
+
+
+@pytest.mark.parametrize("path", ["/nodes", f"/nodes/{NODE}"])
+async def test_a_wrong_period_of_the_nodes_keeps_the_page(api: Api, path: str) -> None:
+    async with api.database.session_scope() as session:
+        await register(session)
+    shown = await page(api.viewer, path, period="fortnight")
+    assert shown.status_code == 422
+    assert "Period: must be one of" in shown.text
+    assert 'href="#field-period"' in shown.text
+    assert 'id="field-period"' in shown.text
+    assert NODE in shown.text
 
 
 async def test_the_ghg_inventory_has_a_line_for_each_site_and_month(api: Api) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from markupsafe import escape
 
 from app.services import users, web_sessions
 from tests.support.api import Api, problem
@@ -238,8 +239,34 @@ async def test_the_log_is_told_in_sentences_and_filtered(api: Api) -> None:
     assert "a admin changed the user Ada role member → became viewer" in text
     assert "created the user" not in text
     missing = await api.admin.get("/admin/audit?actor=nobody", headers=OWN)
-    assert missing.status_code == 404
+    assert missing.status_code == 422
     assert "nobody" in missing.text
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "wrong"),
+    [
+        (
+            "/admin/audit",
+            {"since": "yesterday", "until": "<b>", "action": "eaten", "actor": "nobody"},
+            {"since", "until", "action", "actor"},
+        ),
+        ("/admin/factors", {"kind": "color"}, {"kind"}),
+        ("/admin/prices", {"accelerator": "abacus"}, {"accelerator"}),
+        ("/admin/carbon", {"zone": "Atlantis"}, {"zone"}),
+    ],
+)
+async def test_wrong_filters_stay_in_the_form_with_all_errors_at_their_fields(
+    api: Api, path: str, query: dict[str, str], wrong: set[str]
+) -> None:
+    shown = await api.admin.get(path, params=query, headers=OWN)
+    assert shown.status_code == 422
+    marked = set(re.findall(r'name="(\w+)"[^>]* aria-invalid="true"', shown.text))
+    assert marked == wrong
+    for name, text in query.items():
+        assert f'id="problem-{name}"' in shown.text
+        assert f'href="#field-{name}"' in shown.text
+        assert str(escape(text)) in shown.text
 
 
 async def test_the_session_of_anybody_can_be_ended(api: Api) -> None:

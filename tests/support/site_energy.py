@@ -35,6 +35,8 @@ ENERGY_PAGES = (
     "/budgets/{budget}",
     "/budgets/{budget}?run=name%3A%20x",
     "/carbon?period=24h&duration_h=1",
+    "/energy?from=soon&to=1999-01-01&by=color&node=nowhere",
+    "/users/{user}?period=fortnight",
 )
 """Paths as an administrator opens them."""
 

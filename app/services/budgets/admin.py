@@ -20,11 +20,12 @@ from app.schemas.budgets import (
     BudgetPage,
     BudgetRead,
 )
+from app.schemas.common import FieldProblem
 from app.services import access, audit, cursors
 from app.services.access import BudgetNotFoundError
 from app.services.budgets import scopes
 from app.services.budgets.standing import BEGINNING, BudgetState, states, unit_of
-from app.services.errors import ConflictError
+from app.services.errors import ConflictError, InvalidError, PricetagError
 from app.services.principals import Principal
 from app.services.similarity import did_you_mean, similar
 from models import Budget, BudgetAlert
@@ -48,6 +49,46 @@ class BudgetClosedError(ConflictError):
     code = "budget-closed"
 
 
+class InvalidBudgetError(InvalidError):
+    """Several fields of a budget are invalid.
+
+    Attributes:
+        errors: What is wrong with each.
+    """
+
+    code = "invalid-budget"
+
+    def __init__(self, errors: Sequence[PricetagError]) -> None:
+        super().__init__(" ".join(error.message for error in errors), field=errors[0].field)
+        self.errors = [FieldProblem(field=each.field, message=each.message) for each in errors]
+
+
+async def obstacles(
+    session: Session,
+    principal: Principal,
+    name: str | None,
+    *,
+    of: uuid.UUID | None = None,
+    **scope: Any,
+) -> list[PricetagError]:
+    """Everything stored that prevents a budget, so that a form can show it at once.
+
+    Args:
+        session: Database session, only read.
+        principal: The caller, an admin.
+        name: Name of the budget; None if it is not known.
+        of: ID of the budget that gets the name; None for a new one.
+        **scope: Those of `scopes.SCOPE_FIELDS` that are known.
+    """
+    errors: list[PricetagError] = []
+    if name is not None and name in await budget_rows.names(session, principal.viewer):
+        own = None if of is None else await budget_rows.get(session, of)
+        if own is None or own.name != name:
+            errors.append(_exists(name))
+    error = await scopes.unknown(session, principal, **scope)
+    return errors if error is None else [*errors, error]
+
+
 async def create(session: Session, principal: Principal, request: BudgetCreate) -> BudgetRead:
     """Creates a budget; it also applies to running and queued runs.
 
@@ -58,8 +99,13 @@ async def create(session: Session, principal: Principal, request: BudgetCreate) 
         UnknownScopeError: If there is no such project or experiment.
         UnknownUserError: If there is no such user.
         BudgetExistsError: If a budget with this name exists.
+        InvalidBudgetError: If several of these errors occur.
     """
     principal.require("admin", "create budgets")
+    of_scope = request.model_dump(include=set(scopes.SCOPE_FIELDS))
+    errors = await obstacles(session, principal, request.name, **of_scope)
+    if errors:
+        raise errors[0] if len(errors) == 1 else InvalidBudgetError(errors)
     values = request.model_dump(exclude={"project", "experiment", "user", "create_missing"})
     scope_id = await scopes.id_of(session, principal, request)
     budget = Budget(id=uuid.uuid4(), **values, scope_id=scope_id)

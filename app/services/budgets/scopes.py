@@ -9,9 +9,14 @@ from app.db import Session
 from app.repositories.people import projects, similar_names
 from app.schemas.budgets import BudgetCreate
 from app.services import users
-from app.services.errors import InvalidError
+from app.services.errors import InvalidError, PricetagError
 from app.services.principals import Principal
 from app.services.similarity import did_you_mean, similar
+from app.services.users import UnknownUserError
+from pricetag.accounting.budgets.decision import Scope
+
+SCOPE_FIELDS = ("scope", "project", "experiment", "user", "create_missing")
+"""Fields of a request that say what the budget covers."""
 
 
 class UnknownScopeError(InvalidError):
@@ -32,24 +37,57 @@ async def id_of(session: Session, principal: Principal, request: BudgetCreate) -
         UnknownScopeError: If there is no such project or experiment, and it is not to be created.
         UnknownUserError: If there is no such user.
     """
+    error = await unknown(session, principal, **request.model_dump(include=set(SCOPE_FIELDS)))
+    if error is not None:
+        raise error
     if request.scope == "lab":
         return None
     if request.scope == "user":
         return (await users.named(session, request.user or "")).id
-    project = request.project or ""
-    existing = await projects.by_name(session, project)
-    if existing is None and not request.create_missing:
-        names = await similar_names.of_projects(session, principal.viewer)
-        raise _unknown("project", project, "", names)
-    project_id = await projects.ensure_project(session, project, principal.user_id)
+    project_id = await projects.ensure_project(session, request.project or "", principal.user_id)
     if request.scope == "project":
         return project_id
-    name = request.experiment or ""
-    known_id = await projects.experiment_id(session, project_id, name)
-    if known_id is None and not request.create_missing:
-        names = await similar_names.of_experiments(session, principal.viewer, project)
-        raise _unknown("experiment", name, f" in project '{project}'", names)
-    return await projects.ensure_experiment(session, project_id, name)
+    return await projects.ensure_experiment(session, project_id, request.experiment or "")
+
+
+async def unknown(
+    session: Session,
+    principal: Principal,
+    *,
+    scope: Scope | None = None,
+    project: str | None = None,
+    experiment: str | None = None,
+    user: str | None = None,
+    create_missing: bool = False,
+) -> PricetagError | None:
+    """The error about what a budget should cover and that does not exist; None if all does.
+
+    Args:
+        session: Only read.
+        principal: The caller, who gets similar names among those that they may see.
+        scope: What the budget covers; None if that is not known.
+        project: Name of a project, where it covers one or its experiment.
+        experiment: Name of an experiment.
+        user: Name or ID of a user.
+        create_missing: Whether a project or experiment will be created.
+    """
+    if scope == "user" and user is not None:
+        try:
+            await users.named(session, user)
+        except UnknownUserError as error:
+            return error
+    if scope not in ("project", "experiment") or project is None or create_missing:
+        return None
+    existing = await projects.by_name(session, project)
+    if existing is None:
+        names = await similar_names.of_projects(session, principal.viewer)
+        return _unknown("project", project, "", names)
+    if scope == "project" or experiment is None:
+        return None
+    if await projects.experiment_id(session, existing.id, experiment) is not None:
+        return None
+    names = await similar_names.of_experiments(session, principal.viewer, project)
+    return _unknown("experiment", experiment, f" in project '{project}'", names)
 
 
 def _unknown(kind: str, name: str, place: str, names: Iterable[str]) -> UnknownScopeError:

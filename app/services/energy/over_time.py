@@ -77,9 +77,7 @@ async def over_time(
         InvalidEnergyRangeError: If the range is invalid, or too long for the grain.
         NodeNotFoundError: If the node does not exist.
     """
-    span = hours_of(start, stop, "month", now or datetime.now(UTC))
-    chosen = grain or fitting(span.stop - span.start)
-    _require_short(span, by, chosen)
+    span, chosen = buckets_of(start, stop, by, grain, now)
     if node is not None:
         await require_node(session, node)
     hours = Range(span.start, span.stop, node, now)
@@ -113,6 +111,31 @@ def fitting(length: timedelta) -> Grain:
     if length <= timedelta(days=4):
         return "hour"
     return "day" if length <= timedelta(days=92) else "month"
+
+
+def buckets_of(
+    start: datetime | None,
+    stop: datetime | None,
+    by: TimeBy,
+    grain: Grain | None,
+    now: datetime | None = None,
+) -> tuple[Hours, Grain]:
+    """The hours of a request, and the length of its buckets.
+
+    Args:
+        start: Beginning of the first hour; a week before ``stop`` by default.
+        stop: End of the last hour; the end of the current hour by default.
+        by: What the parts of each bucket are.
+        grain: Length of the buckets; by default the finest of at most about 100.
+        now: Present time.
+
+    Raises:
+        InvalidEnergyRangeError: If the range is invalid, or too long for the grain.
+    """
+    span = hours_of(start, stop, "month", now or datetime.now(UTC))
+    chosen = grain or fitting(span.stop - span.start)
+    _require_short(span, by, chosen)
+    return span, chosen
 
 
 def _require_short(span: Hours, by: TimeBy, grain: Grain) -> None:

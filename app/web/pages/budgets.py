@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import Path, Query, Request, Response
+from fastapi import Depends, Path, Request, Response
 from fastapi.responses import RedirectResponse
+from pydantic import Field
 
 from app.api.access import BUDGETS, READ, SEE_BUDGET
 from app.api.deps import FOREIGN_QUERY, Caller, CurrentSession
@@ -18,8 +19,10 @@ from app.schemas.budgets import BudgetChange, BudgetCreate, BudgetRead
 from app.schemas.burn_down import BurnDownRead, WhatIfRead
 from app.services import burn_down
 from app.services.budgets import admin, outlook, what_if
+from app.services.budgets.scopes import SCOPE_FIELDS, UnknownScopeError
 from app.services.errors import PricetagError
 from app.services.principals import Principal
+from app.web.asked import Asked, PageQuery, asking
 from app.web.drawn import drawn
 from app.web.forms import Form
 from app.web.links import rel
@@ -27,7 +30,7 @@ from app.web.rendering import page_router, render, section
 from app.web.views import budget_form
 from app.web.views import budgets as budget_views
 from app.web.views import burn_down as burn_down_views
-from app.web.views.budget_form import BudgetForm, FormError
+from app.web.views.budget_form import BudgetForm, FieldError
 from pricetag.recipes.yaml_text import YamlError, parse_yaml
 
 router = page_router()
@@ -35,6 +38,16 @@ BudgetId = Annotated[uuid.UUID, Path(description="ID of the budget.")]
 OF_BUDGETS = section("show_budgets")
 LONGEST_RECIPE = 20_000
 _CHARTS = SteadyCharts()
+
+
+class ChangeQuery(PageQuery):
+    """A change of the open runs whose effect a budget's page shows."""
+
+    without: list[str] = Field([], max_length=200, title="Without these runs")
+    run: str = Field("", max_length=LONGEST_RECIPE, title="If this run was posted")
+
+
+AskedChange = Annotated[Asked[ChangeQuery], Depends(asking(ChangeQuery))]
 
 
 @router.get("/budgets", dependencies=[READ])
@@ -71,12 +84,18 @@ async def create_budget(
     request: Request, session: CurrentSession, caller: Caller, fields: Form
 ) -> Response:
     """Makes a budget, or shows what is wrong with the form."""
+    body = budget_form.create_body(fields)
+    wanted, faults = budget_form.checked(BudgetCreate, body)
+    known = budget_form.valid(body, faults)
+    of_scope = {name: known[name] for name in SCOPE_FIELDS if name in known}
+    errors = await admin.obstacles(session, caller, known.get("name"), **of_scope)
+    if wanted is None or errors:
+        return _again(request, fields, faults, errors, None)
     try:
-        wanted = budget_form.checked(BudgetCreate, budget_form.create_body(fields))
         async with session.begin_nested():
             made = await admin.create(session, caller, wanted)
-    except (FormError, PricetagError) as error:
-        return _again(request, fields, error, None)
+    except PricetagError as error:  # another one had the same name meanwhile
+        return _again(request, fields, [], [error], None)
     return RedirectResponse(rel(request, "show_budget", budget_id=made.id), 303)
 
 
@@ -86,14 +105,16 @@ async def show_budget(
     session: CurrentSession,
     caller: Caller,
     budget_id: BudgetId,
-    without: Annotated[list[uuid.UUID] | None, Query(max_length=200)] = None,
-    run: Annotated[str, Query(max_length=LONGEST_RECIPE)] = "",
+    change: AskedChange,
 ) -> Response:
     """A budget's burn-down, and its state after a change of the open runs."""
     read = await admin.read(session, caller, budget_id)
     burn = await burn_down.read(session, caller, budget_id)
-    skipped = frozenset(without or ())
-    asked, problems = await _what_if(session, caller, read, skipped, run)
+    run, asked = change.form.get("run"), None
+    skipped, invalid = budget_form.run_ids(change.query.without)
+    problems = [text for _, text in change.wrong(invalid).form.lines]
+    if not problems:
+        asked, problems = await _what_if(session, caller, read, skipped, run)
     view = burn_down_views.burn_down(read, burn, skipped)
     chart = _CHARTS.of(budget_id, _state(burn), view.chart, burn.at)
     return render(
@@ -162,12 +183,17 @@ async def change_budget(
 ) -> Response:
     """Changes a budget, or shows what is wrong with the form."""
     read = await admin.read(session, caller, budget_id)
+    body = budget_form.change_body(fields)
+    wanted, faults = budget_form.checked(BudgetChange, body)
+    name = budget_form.valid(body, faults).get("name")
+    errors = await admin.obstacles(session, caller, name, of=budget_id)
+    if wanted is None or errors:
+        return _again(request, fields, faults, errors, read)
     try:
-        wanted = budget_form.checked(BudgetChange, budget_form.change_body(fields))
         async with session.begin_nested():
             await admin.change(session, caller, budget_id, wanted)
-    except (FormError, PricetagError) as error:
-        return _again(request, fields, error, read)
+    except PricetagError as error:
+        return _again(request, fields, [], [error], read)
     return RedirectResponse(rel(request, "show_budget", budget_id=budget_id), 303)
 
 
@@ -183,14 +209,15 @@ async def close_budget(
 def _again(
     request: Request,
     fields: Mapping[str, str],
-    error: FormError | PricetagError,
+    faults: Sequence[FieldError],
+    errors: Sequence[PricetagError],
     read: BudgetRead | None,
 ) -> Response:
-    """The form with what was typed, and what is wrong with it."""
-    status, code = 422, ""
-    if isinstance(error, PricetagError):
-        status, code = error.status, error.code
-        several: Any = getattr(error, "errors", ())
-        error = budget_form.rejected(several, error.field, error.message)
-    form = BudgetForm(fields, error.errors, is_unknown_scope=code == "unknown-scope")
+    """The form with what was typed, and everything that is wrong with it."""
+    status = errors[0].status if len(errors) == 1 and not faults else 422
+    form = BudgetForm(
+        fields,
+        [*faults, *budget_form.rejected(errors)],
+        is_unknown_scope=any(isinstance(error, UnknownScopeError) for error in errors),
+    )
     return render(request, "budget_form.html", status=status, form=form, budget=read)

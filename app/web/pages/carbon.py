@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import Query, Request, Response
+from fastapi import Depends, Request, Response
+from pydantic import Field
 
 from app.api.access import READ
 from app.api.deps import Caller, CurrentSession, ServerResources
+from app.db import Session
 from app.schemas.common import StoredName
 from app.services import carbon_hours
-from app.services.errors import InvalidError, NotFoundError
+from app.services.energy.ranges import InvalidEnergyRangeError
 from app.services.factors import sites
 from app.services.factors.resolution import DEFAULT_SITE
+from app.services.factors.sites import SiteNotFoundError
+from app.settings import Settings
+from app.web.asked import Asked, asking
 from app.web.drawn import drawn
 from app.web.forms import Filled
-from app.web.parameters import From, NamedPeriod, To
+from app.web.parameters import PeriodQuery, period_of
 from app.web.rendering import page_router, render
 from app.web.views import carbon as carbon_views
-from app.web.views import periods
-from app.web.views.periods import InvalidPeriodError, Named
+from app.web.views.periods import Named, Period
 
 router = page_router()
 PERIODS: tuple[Named, ...] = ("24h", "7d", "30d", "month")
-DURATIONS_H = (1, 2, 4, 8, 12, 24, 48)
+DURATIONS = [(1, "1 hour"), *((hours, f"{hours} hours") for hours in (2, 4, 8, 12, 24, 48))]
+HOURS = [("", "now"), *((hour, f"{hour}:00 UTC") for hour in range(24))]
+
+
+class CarbonQuery(PeriodQuery):
+    """What the page of carbon shows."""
+
+    site: Filled[StoredName] = Field(None, title="Site")
+    duration_h: int = Field(4, ge=1, le=72, title="Runs of")
+    start_hour: Filled[Annotated[int, Field(ge=0, le=23)]] = Field(None, title="From")
+
+
+AskedCarbon = Annotated[Asked[CarbonQuery], Depends(asking(CarbonQuery))]
 
 
 @router.get("/carbon", dependencies=[READ])
@@ -33,44 +48,58 @@ async def show_carbon(
     session: CurrentSession,
     caller: Caller,
     resources: ServerResources,
-    site: Annotated[Filled[StoredName], Query()] = None,
-    period: NamedPeriod = None,
-    first: From = None,
-    last: To = None,
-    duration_h: Annotated[int, Query(ge=1, le=72)] = 4,
-    start_hour: Annotated[Filled[int], Query(ge=0, le=23)] = None,
+    asked: AskedCarbon,
 ) -> Response:
     """A site's hours."""
-    now = datetime.now(UTC)
     names = [row.name for row in (await sites.list_all(session)).items]
-    chosen = periods.period(None, None, None, now, "7d", PERIODS)
-    shown: dict[str, Any] = {"carbon": None, "problem": None}
-    selected = site or (names[0] if names else DEFAULT_SITE)
-    try:
-        chosen = periods.period(period, first, last, now, "7d", PERIODS)
-        read = await carbon_hours.read(
-            session,
-            resources.settings,
-            selected,
-            start=chosen.start,
-            stop=chosen.stop,
-            duration_h=duration_h,
-            start_hour=start_hour,
-        )
-        view = carbon_views.carbon(read)
-        views = [await drawn(session, chart) for chart in (view.intensity, view.load)]
-        shown |= {"carbon": view, "charts": [each for each in views if each is not None]}
-    except (InvalidPeriodError, InvalidError, NotFoundError) as error:
-        shown["problem"] = str(error)
+    chosen, asked = period_of(asked, "7d", PERIODS)
+    selected = asked.query.site or (names[0] if names else DEFAULT_SITE)
+    asked = await _checked(session, asked, chosen, selected)
+    shown: dict[str, Any] = {"carbon": None}
+    if not asked.form.problems:
+        shown = await _shown(session, resources.settings, asked.query, chosen, selected)
+        asked = asked.filled({"site": selected})
     return render(
         request,
         "carbon.html",
-        status=422 if shown["problem"] else 200,
-        sites=names if DEFAULT_SITE in names else [*names, DEFAULT_SITE],
-        site=selected,
+        status=asked.status,
+        form=asked.form,
+        sites=[(name, name) for name in dict.fromkeys([*names, DEFAULT_SITE])],
         period=chosen,
-        durations=DURATIONS_H,
-        duration_h=duration_h,
-        start_hour=start_hour,
+        durations=DURATIONS,
+        hours=HOURS,
         **shown,
     )
+
+
+async def _checked(
+    session: Session, asked: Asked[CarbonQuery], chosen: Period, site: str
+) -> Asked[CarbonQuery]:
+    """The query with everything that the service would reject."""
+    try:
+        carbon_hours.hours_shown(chosen.start, chosen.stop)
+    except InvalidEnergyRangeError as error:
+        asked = asked.rejected(error)
+    try:
+        if site != DEFAULT_SITE:
+            await sites.require(session, site)
+    except SiteNotFoundError as error:
+        asked = asked.rejected(error)
+    return asked
+
+
+async def _shown(
+    session: Session, settings: Settings, query: CarbonQuery, chosen: Period, site: str
+) -> dict[str, Any]:
+    read = await carbon_hours.read(
+        session,
+        settings,
+        site,
+        start=chosen.start,
+        stop=chosen.stop,
+        duration_h=query.duration_h,
+        start_hour=query.start_hour,
+    )
+    view = carbon_views.carbon(read)
+    views = [await drawn(session, chart) for chart in (view.intensity, view.load)]
+    return {"carbon": view, "charts": [each for each in views if each is not None]}

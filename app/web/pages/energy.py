@@ -8,7 +8,8 @@ import json
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import Query, Request, Response
+from fastapi import Depends, Request, Response
+from pydantic import Field
 
 from app.api.access import READ
 from app.api.deps import Caller, CurrentSession, ServerResources
@@ -18,56 +19,76 @@ from app.schemas.common import StoredName
 from app.schemas.energy import Grain, TimeBy
 from app.services import emissions
 from app.services.energy import over_time, work
-from app.services.energy.account import energy_account
-from app.services.errors import InvalidError, NotFoundError
+from app.services.energy.account import NodeNotFoundError, energy_account, require_node
+from app.services.energy.ranges import InvalidEnergyRangeError
+from app.services.errors import InvalidError
 from app.services.principals import Principal
+from app.web.asked import Asked, asking
 from app.web.drawn import drawn
 from app.web.forms import Filled
-from app.web.parameters import ChosenPeriod, From, NamedPeriod, To
+from app.web.parameters import AskedPeriod, ChosenPeriod, PeriodQuery, period_of
 from app.web.rendering import page_router, render, section
 from app.web.views import emissions as emission_views
 from app.web.views import energy as energy_views
-from app.web.views import periods
-from app.web.views.periods import InvalidPeriodError, Named, Period
+from app.web.views.periods import Named, Period
 
 router = page_router()
 DEFAULT: Named = "7d"
 CSV = "text/csv; charset=utf-8"
 
 
+class EnergyQuery(PeriodQuery):
+    """What the page of energy shows."""
+
+    by: TimeBy = Field("use", title="By")
+    grain: Filled[Grain] = Field(None, title="Bars")
+    node: Filled[StoredName] = Field(None, title="Only node")
+
+
+AskedEnergy = Annotated[Asked[EnergyQuery], Depends(asking(EnergyQuery))]
+
+
 @router.get("/energy", dependencies=[READ])
 async def show_energy(
-    request: Request,
-    session: CurrentSession,
-    caller: Caller,
-    period: NamedPeriod = None,
-    first: From = None,
-    last: To = None,
-    by: Annotated[Filled[TimeBy], Query()] = None,
-    grain: Annotated[Filled[Grain], Query()] = None,
-    node: Annotated[Filled[StoredName], Query()] = None,
+    request: Request, session: CurrentSession, caller: Caller, asked: AskedEnergy
 ) -> Response:
     """The account of a period with its change, its chart and its parts."""
-    now = datetime.now(UTC)
-    shown: dict[str, Any] = {"account": None, "chart": None, "problem": None}
-    try:
-        chosen = periods.period(period, first, last, now, DEFAULT)
-        shown |= await _shown(session, caller, chosen, by or "use", grain, node)
-    except (InvalidPeriodError, InvalidError, NotFoundError) as error:
-        chosen = periods.period(period if first is None else None, None, None, now, DEFAULT)
-        shown["problem"] = str(error)
+    chosen, asked = period_of(asked, DEFAULT)
+    query = asked.query
+    asked = await _checked(session, asked, chosen)
+    shown: dict[str, Any] = {"account": None, "chart": None}
+    if not asked.form.problems:
+        shown = await _shown(session, caller, chosen, query.by, query.grain, query.node)
     return render(
         request,
         "energy.html",
-        status=422 if shown["problem"] else 200,
+        status=asked.status,
+        form=asked.form,
         period=chosen,
-        by=by or "use",
-        grain=grain,
-        node=node,
+        by=query.by,
+        grain=query.grain,
+        node=query.node,
         titles=energy_views.BY_TITLES,
         grains=energy_views.GRAINS,
         **shown,
     )
+
+
+async def _checked(
+    session: Session, asked: Asked[EnergyQuery], chosen: Period
+) -> Asked[EnergyQuery]:
+    """The query with everything that the account would reject."""
+    query = asked.query
+    try:
+        over_time.buckets_of(chosen.start, chosen.stop, query.by, query.grain)
+    except InvalidEnergyRangeError as error:
+        asked = asked.rejected(error)
+    try:
+        if query.node is not None:
+            await require_node(session, query.node)
+    except NodeNotFoundError as error:
+        asked = asked.rejected(error)
+    return asked
 
 
 async def _shown(
@@ -104,12 +125,27 @@ async def show_emissions(
     request: Request,
     session: CurrentSession,
     resources: ServerResources,
-    chosen: ChosenPeriod,
+    asked: AskedPeriod,
 ) -> Response:
     """Scope 2 emissions by site and month."""
-    read = await emissions.read(session, resources.settings, start=chosen.start, stop=chosen.stop)
+    chosen, asked = period_of(asked)
+    shown: emission_views.EmissionsView | None = None
+    try:
+        if not asked.form.problems:
+            shown = emission_views.emissions(
+                await emissions.read(
+                    session, resources.settings, start=chosen.start, stop=chosen.stop
+                )
+            )
+    except InvalidError as error:
+        asked = asked.rejected(error)
     return render(
-        request, "emissions.html", period=chosen, emissions=emission_views.emissions(read)
+        request,
+        "emissions.html",
+        status=asked.status,
+        form=asked.form,
+        period=chosen,
+        emissions=shown,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from fastapi import Path, Query, Request, Response
+from fastapi import Depends, Path, Query, Request, Response
 
 from app.api.access import READ
 from app.api.deps import Caller, CurrentSession
@@ -16,6 +16,7 @@ from app.schemas.nodes import NodeRead
 from app.services import nodes
 from app.services.energy.account import NodeNotFoundError, energy_account
 from app.services.principals import Principal
+from app.web.asked import Asked, PageQuery, asking
 from app.web.links import stream_url
 from app.web.rendering import page_router, render, section
 from app.web.views import nodes as node_views
@@ -23,22 +24,35 @@ from app.web.views.periods import Named, Period, period
 
 router = page_router()
 NodeName = Annotated[PathName, Path(description="Name of the node.")]
-Chosen = Annotated[Literal["24h", "7d", "30d"], Query(alias="period")]
+
+Length = Literal["24h", "7d", "30d"]
+Chosen = Annotated[Length, Query(alias="period")]
 NAMES: tuple[Named, ...] = ("24h", "7d", "30d")
 OF_NODES = section("show_nodes")
 
 
+class NodesQuery(PageQuery):
+    """The period of the nodes."""
+
+    period: Length = "7d"
+
+
+AskedNodes = Annotated[Asked[NodesQuery], Depends(asking(NodesQuery))]
+
+
 @router.get("/nodes", dependencies=[READ])
 async def show_nodes(
-    request: Request, session: CurrentSession, caller: Caller, chosen: Chosen = "7d"
+    request: Request, session: CurrentSession, caller: Caller, asked: AskedNodes
 ) -> Response:
     """All nodes."""
-    span = _span(chosen)
+    span = _span(asked.query.period)
     read = await nodes.list_nodes(session, caller)
     account = await _account(session, caller, span, "node", None)
     return render(
         request,
         "nodes.html",
+        status=asked.status,
+        form=asked.form,
         rows=node_views.rows(read.items, account),
         span=span,
         at=datetime.now(UTC),
@@ -52,16 +66,18 @@ async def show_node(
     session: CurrentSession,
     caller: Caller,
     node_name: NodeName,
-    chosen: Chosen = "7d",
+    asked: AskedNodes,
 ) -> Response:
     """One node."""
-    span = _span(chosen)
+    span = _span(asked.query.period)
     node = await _node(session, caller, node_name)
     hours = await _account(session, caller, span, "hour", node.name)
     account = await _account(session, caller, span, "component", node.name)
     return render(
         request,
         "node.html",
+        status=asked.status,
+        form=asked.form,
         node=node,
         state=node_views.state(node),
         devices=node_views.devices(node),

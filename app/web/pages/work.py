@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 from fastapi import Path, Request, Response
@@ -13,14 +14,18 @@ from app.schemas.common import PathName
 from app.services import projects, users
 from app.services.budgets import outlook
 from app.services.energy import work
+from app.services.errors import InvalidError
 from app.services.principals import Principal
 from app.services.runs import listing
+from app.web.asked import Asked
 from app.web.drawn import drawn
-from app.web.parameters import ChosenPeriod
+from app.web.parameters import AskedPeriod, PeriodQuery, period_of
 from app.web.rendering import page_router, render, section
 from app.web.views import budgets as budget_views
 from app.web.views import runs as run_views
 from app.web.views import work as work_views
+from app.web.views.periods import Period
+from app.web.views.work import WorkView
 
 router = page_router()
 OF_RUNS = section("show_runs")
@@ -34,21 +39,25 @@ async def show_project(
     resources: ServerResources,
     caller: Caller,
     project: Annotated[PathName, Path(description="Name of the project.")],
-    chosen: ChosenPeriod,
+    asked: AskedPeriod,
 ) -> Response:
     """What a project used, its budgets and its newest runs."""
     read = await projects.read(session, project, caller)
-    account = await work.of_project(
-        session,
-        caller,
-        project,
-        start=chosen.start,
-        stop=chosen.stop,
-        currency=resources.settings.currency,
-    )
-    view = work_views.work(account, frozenset({read.name}))
+
+    async def used(chosen: Period) -> WorkView:
+        account = await work.of_project(
+            session,
+            caller,
+            project,
+            start=chosen.start,
+            stop=chosen.stop,
+            currency=resources.settings.currency,
+        )
+        return work_views.work(account, frozenset({read.name}))
+
+    shown = await _used(session, asked, used)
     selected = listing.RunFilter(project=project)
-    shown = await _around(session, caller, selected, ("project", read.id), read.name)
+    around = await _around(session, caller, selected, ("project", read.id), read.name)
     return render(
         request,
         "work.html",
@@ -56,10 +65,8 @@ async def show_project(
         name=read.name,
         description=read.description,
         facts=work_views.facts(read),
-        period=chosen,
-        work=view,
-        chart=await drawn(session, view.chart),
         **shown,
+        **around,
     )
 
 
@@ -70,33 +77,56 @@ async def show_user(
     resources: ServerResources,
     caller: Caller,
     user: Annotated[PathName, Path(description="Name or ID of the user.")],
-    chosen: ChosenPeriod,
+    asked: AskedPeriod,
 ) -> Response:
     """What a user's runs used, in the projects that the visitor may see."""
-    account = await work.of_user(
-        session,
-        caller,
-        user,
-        start=chosen.start,
-        stop=chosen.stop,
-        currency=resources.settings.currency,
-    )
-    view = work_views.work(account, await work.charged_projects(session, caller, account.name))
-    selected = listing.RunFilter(user=account.name)
-    owner = await users.find(session, account.name)
-    shown = await _around(session, caller, selected, ("user", owner.id), account.name)
+    owner = await users.find(session, user)
+
+    async def used(chosen: Period) -> WorkView:
+        account = await work.of_user(
+            session,
+            caller,
+            user,
+            start=chosen.start,
+            stop=chosen.stop,
+            currency=resources.settings.currency,
+        )
+        return work_views.work(account, await work.charged_projects(session, caller, owner.name))
+
+    shown = await _used(session, asked, used)
+    selected = listing.RunFilter(user=owner.name)
+    around = await _around(session, caller, selected, ("user", owner.id), owner.name)
     return render(
         request,
         "work.html",
         kind="user",
-        name=account.name,
+        name=owner.name,
         description="",
         facts=[],
-        period=chosen,
-        work=view,
-        chart=await drawn(session, view.chart),
         **shown,
+        **around,
     )
+
+
+async def _used(
+    session: Session,
+    asked: Asked[PeriodQuery],
+    used: Callable[[Period], Awaitable[WorkView]],
+) -> dict[str, Any]:
+    """What the runs of a period used, or what is wrong with the period."""
+    chosen, asked = period_of(asked)
+    view: WorkView | None = None
+    try:
+        view = None if asked.form.problems else await used(chosen)
+    except InvalidError as error:
+        asked = asked.rejected(error)
+    return {
+        "status": asked.status,
+        "form": asked.form,
+        "period": chosen,
+        "work": view,
+        "chart": await drawn(session, view.chart) if view is not None else None,
+    }
 
 
 async def _around(

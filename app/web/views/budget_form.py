@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
 
 from app.schemas.budgets import BudgetRead
 from app.schemas.common import FieldProblem, hint_of
+from app.services.errors import PricetagError
 from pricetag.field_messages import message_of
+
+Model = TypeVar("Model", bound=BaseModel)
 
 LABELS = {
     "name": "Name",
@@ -72,20 +76,8 @@ class BudgetForm:
         return next((error.message for error in self.errors if error.field == name), "")
 
 
-class FormError(ValueError):
-    """Fields of the form are invalid."""
-
-    def __init__(self, errors: Sequence[FieldError]) -> None:
-        super().__init__("; ".join(f"{error.label}: {error.message}" for error in errors))
-        self.errors = errors
-
-
 def create_body(fields: Mapping[str, str]) -> dict[str, Any]:
-    """The request for a new budget.
-
-    Raises:
-        FormError: If the thresholds are not percentages.
-    """
+    """The request for a new budget."""
     named = ("name", "scope", "project", "experiment", "user", "metric", "currency", "amount")
     body: dict[str, Any] = {name: fields[name] for name in named if fields.get(name)}
     body |= {name: fields[name] for name in ("period", "time_zone") if fields.get(name)}
@@ -105,11 +97,7 @@ def create_body(fields: Mapping[str, str]) -> dict[str, Any]:
 
 
 def change_body(fields: Mapping[str, str]) -> dict[str, Any]:
-    """The request to change a budget.
-
-    Raises:
-        FormError: If the thresholds are not percentages.
-    """
+    """The request to change a budget."""
     return {
         "name": fields.get("name", ""),
         "amount": fields.get("amount", ""),
@@ -119,41 +107,55 @@ def change_body(fields: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def thresholds(text: str) -> list[float]:
-    """Percentages as ratios.
-
-    Raises:
-        FormError: If they are none.
-    """
-    ratios = []
-    for part in text.replace("%", "").split(","):
-        if not part.strip():
-            continue
-        try:
-            percent = float(part)
-        except ValueError as error:
-            raise FormError([_error("thresholds", PERCENT)]) from error
-        if not 0 < percent <= 100:
-            raise FormError([_error("thresholds", PERCENT)])
-        ratios.append(percent / 100)
-    return ratios
+def thresholds(text: str) -> list[float | str]:
+    """Percentages as ratios; texts that are none stay texts, for which there is an error."""
+    return [_ratio(part) for part in text.replace("%", "").split(",") if part.strip()]
 
 
-def checked(model: type[BaseModel], body: Mapping[str, Any]) -> Any:
-    """The request, or what is wrong with it.
-
-    Raises:
-        FormError: If fields are invalid.
-    """
+def _ratio(text: str) -> float | str:
     try:
-        return model.model_validate(body)
+        percent = float(text)
+    except ValueError:
+        return text
+    return percent / 100 if 0 < percent <= 100 else text
+
+
+def run_ids(texts: Sequence[str]) -> tuple[frozenset[UUID], list[FieldProblem]]:
+    """The runs that a change drops, and which of the texts are not IDs."""
+    ids, problems = set(), []
+    for text in texts:
+        try:
+            ids.add(UUID(text))
+        except ValueError:
+            message = f"'{text[:100]}' is not the ID of a run"
+            problems.append(FieldProblem(field="without", message=message))
+    return frozenset(ids), problems
+
+
+def checked(model: type[Model], body: Mapping[str, Any]) -> tuple[Model | None, list[FieldError]]:
+    """The request, or everything that is wrong with the form."""
+    try:
+        return model.model_validate(body), []
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False)
-        raise FormError([_fault(fault) for fault in faults]) from error
+        by_field = {_field(fault): fault for fault in reversed(faults)}
+        errors = [_fault(name, by_field[name]) for name in LABELS if name in by_field]
+        return None, errors or [_fault("name", faults[0])]
 
 
-def _fault(fault: Mapping[str, Any]) -> FieldError:
-    name = str(fault["loc"][0]) if fault["loc"] else "name"
+def valid(body: Mapping[str, Any], errors: Iterable[FieldError]) -> dict[str, Any]:
+    """The fields of a request in which nothing is wrong."""
+    wrong = {error.field for error in errors}
+    return {name: value for name, value in body.items() if name not in wrong}
+
+
+def _field(fault: Mapping[str, Any]) -> str:
+    return str(fault["loc"][0]) if fault["loc"] else "name"
+
+
+def _fault(name: str, fault: Mapping[str, Any]) -> FieldError:
+    if name == "thresholds" and len(fault["loc"]) > 1:
+        return _error(name, PERCENT)
     hint = hint_of(fault)
     return _error(name, message_of(fault) + (f" ({hint})" if hint else ""))
 
@@ -162,17 +164,9 @@ def _error(name: str, message: str) -> FieldError:
     return FieldError(name, LABELS.get(name, name), message)
 
 
-def rejected(problems: Sequence[FieldProblem], field_name: str | None, message: str) -> FormError:
-    """What a service found wrong.
-
-    Args:
-        problems: Its list of fields, if it has one.
-        field_name: The field that it names.
-        message: Its message.
-    """
-    if problems:
-        return FormError([_error(each.field or "name", each.message) for each in problems])
-    return FormError([_error(field_name or "name", message)])
+def rejected(errors: Iterable[PricetagError]) -> list[FieldError]:
+    """What a service found wrong."""
+    return [_error(error.field or "name", error.message) for error in errors]
 
 
 def of_budget(read: BudgetRead) -> BudgetForm:

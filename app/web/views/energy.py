@@ -23,7 +23,7 @@ BY_TITLES = {
     "project": "Project",
     "user": "User",
 }
-GRAINS = {"hour": "Hour", "day": "Day", "month": "Month"}
+GRAINS = {"": "As fits the period", "hour": "an hour", "day": "a day", "month": "a month"}
 NO_DIFFERENCE = "no difference that these measurements could show"
 NO_BEFORE = "the period before is unknown"
 NO_SITE = "(no site)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 
 from app.schemas.common import FieldProblem
 
@@ -15,14 +16,28 @@ class FormView:
     Attributes:
         values: Texts of its fields.
         problems: What has to be corrected.
+        labels: Labels of its fields, where they differ from their names.
     """
 
     values: Mapping[str, str] = field(default_factory=dict)
     problems: Sequence[FieldProblem] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def get(self, name: str) -> str:
         """The text of a field; empty if nothing was typed."""
         return self.values.get(name, "")
+
+    def label(self, name: str) -> str:
+        """The label of a field."""
+        words = name.rpartition(".")[2].replace("_", " ")
+        return self.labels.get(name) or f"{words[:1].upper()}{words[1:]}"
+
+    def is_day(self, name: str) -> bool:
+        """Whether a field of a date can show its text: a browser shows no other."""
+        try:
+            return not self.get(name) or bool(date.fromisoformat(self.get(name)))
+        except ValueError:
+            return False
 
     def problem(self, name: str) -> str | None:
         """What is wrong with a field."""
@@ -37,8 +52,7 @@ class FormView:
     def _line(self, problem: FieldProblem) -> tuple[str | None, str]:
         if not problem.field:
             return None, text_of(problem)
-        label = problem.field.rpartition(".")[2].replace("_", " ")
-        text = f"{label[:1].upper()}{label[1:]}: {text_of(problem)}"
+        text = f"{self.label(problem.field)}: {text_of(problem)}"
         return (problem.field if problem.field in self.values else None), text
 
 

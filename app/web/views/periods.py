@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
 
+from app.schemas.common import FieldProblem
+
 Named = Literal["24h", "7d", "30d", "90d", "12m", "month", "last-month", "year"]
 
 TITLES: dict[Named, str] = {
@@ -61,6 +63,12 @@ class Period:
         return {"period": None, "from": self.first, "to": self.last}
 
     @property
+    def options(self) -> list[tuple[str, str]]:
+        """The periods to choose, for a form that has the two days too."""
+        names = [(choice.name, choice.title) for choice in self.choices]
+        return [("", "From day to day"), *names]
+
+    @property
     def text(self) -> str:
         """The range in words."""
         return f"{self.start:%Y-%m-%d %H:%M} to {self.stop:%Y-%m-%d %H:%M} UTC"
@@ -71,7 +79,15 @@ EARLIEST = date(2000, 1, 1)
 
 
 class InvalidPeriodError(ValueError):
-    """The two days are not a range."""
+    """The two days are not a range.
+
+    Attributes:
+        problems: What is wrong with each day.
+    """
+
+    def __init__(self, problems: Sequence[FieldProblem]) -> None:
+        super().__init__(" ".join(problem.message for problem in problems))
+        self.problems = problems
 
 
 def period(
@@ -101,19 +117,39 @@ def period(
         chosen = name or default
         start, stop = _named(chosen, end, now)
     else:
-        early = min(day for day in (first, last) if day is not None)
-        if early < EARLIEST:
-            raise InvalidPeriodError(f"{early} is before {EARLIEST}.")
-        last = min(last or now.date(), now.date())
-        first = first or last - 30 * DAY
-        if first > now.date():
-            raise InvalidPeriodError(f"{first} is in the future.")
-        if first > last:
-            raise InvalidPeriodError(f"The first day, {first}, is after the last, {last}.")
+        first, last = _days(first, last, now.astimezone(UTC).date())
         start, stop = _midnight(first), min(_midnight(last + DAY), end)
     choices = [Choice(each, TITLES[each], each == chosen) for each in names]
     last_day = (stop - timedelta(microseconds=1)).date()
     return Period(start, stop, chosen, start.date().isoformat(), last_day.isoformat(), choices)
+
+
+def _days(first: date | None, last: date | None, today: date) -> tuple[date, date]:
+    """The two days, without those to come.
+
+    Raises:
+        InvalidPeriodError: If they are not a range.
+    """
+    problems = [
+        _problem(field, f"{day} is before {EARLIEST}.")
+        for field, day in (("from", first), ("to", last))
+        if day is not None and day < EARLIEST
+    ]
+    if first is not None and first > today:
+        problems.append(_problem("from", f"{first} is in the future."))
+    if problems:
+        raise InvalidPeriodError(problems)
+    until = min(last or today, today)
+    since = first or until - 30 * DAY
+    if since > until:
+        raise InvalidPeriodError(
+            [_problem("from", f"The first day, {since}, is after the last, {until}.")]
+        )
+    return since, until
+
+
+def _problem(field: str, message: str) -> FieldProblem:
+    return FieldProblem(field=field, message=message)
 
 
 def _named(name: Named, end: datetime, now: datetime) -> tuple[datetime, datetime]:

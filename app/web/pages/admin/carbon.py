@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Query, Request, Response
+from fastapi import Depends, Request, Response
 from fastapi.responses import RedirectResponse
+from pydantic import Field
 
 from app.api.access import ADMIN
-from app.api.deps import Caller, CurrentSession, Cursor, Limit, ServerResources
-from app.schemas.carbon import CarbonFetch, CarbonImport, CarbonImported
+from app.api.deps import Caller, CurrentSession, ServerResources
+from app.schemas.carbon import CarbonFetch, CarbonImport, CarbonImported, CarbonSeriesPage
 from app.schemas.sites import Zone
+from app.services.errors import InvalidError, NotFoundError
 from app.services.factors import carbon_series
+from app.web.asked import Asked, asking
 from app.web.forms import Filled, Form
 from app.web.links import rel
+from app.web.parameters import ListQuery
 from app.web.rendering import page_router, render, section
 from app.web.submitting import Rejected, read_model, submit
 from app.web.uploads import Upload
@@ -25,25 +29,37 @@ IN_ADMIN = section("show_admin")
 DATES = ("start", "end")
 
 
+class SeriesQuery(ListQuery):
+    """Which series the page lists."""
+
+    zone: Filled[Zone] = Field(None, title="Grid zone")
+
+
+AskedSeries = Annotated[Asked[SeriesQuery], Depends(asking(SeriesQuery))]
+
+
 @router.get("/admin/carbon", dependencies=[ADMIN], openapi_extra=IN_ADMIN)
 async def show_carbon_series(
-    request: Request,
-    session: CurrentSession,
-    caller: Caller,
-    zone: Annotated[Filled[Zone], Query()] = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
+    request: Request, session: CurrentSession, caller: Caller, asked: AskedSeries
 ) -> Response:
     """A page of the series, newest first."""
-    page = await carbon_series.list_page(session, zone=zone, cursor=cursor, limit=limit)
+    query, page = asked.query, CarbonSeriesPage(items=[], next_cursor=None)
+    try:
+        page = await carbon_series.list_page(
+            session, zone=query.zone, cursor=query.cursor, limit=query.limit
+        )
+    except (InvalidError, NotFoundError) as error:
+        asked = asked.rejected(error)
     return render(
         request,
         "admin/carbon_series.html",
+        status=asked.status,
         tab="show_carbon_series",
+        form=asked.form,
         series=carbon_views.rows(page.items),
         next_cursor=page.next_cursor,
-        limit=limit,
-        zone=zone,
+        limit=query.limit,
+        zone=query.zone,
     )
 
 

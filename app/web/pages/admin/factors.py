@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, get_args
 
-from fastapi import Query, Request, Response
+from fastapi import Depends, Request, Response
 from fastapi.responses import RedirectResponse
+from pydantic import Field
 
 from app.api.access import ADMIN
-from app.api.deps import FOREIGN_QUERY, Caller, CurrentSession, Cursor, Limit, ServerResources
+from app.api.deps import FOREIGN_QUERY, Caller, CurrentSession, ServerResources
 from app.schemas.common import StoredName
 from app.schemas.factor_preview import FactorPreview
-from app.schemas.factors import FactorCreate, FactorEntered
+from app.schemas.factors import FactorCreate, FactorEntered, FactorPage
 from app.services import factor_preview
+from app.services.errors import InvalidError, NotFoundError
 from app.services.factors import entry, sites
 from app.services.factors.kinds import KINDS as RULES
+from app.web.asked import Asked, asking
 from app.web.forms import Filled, Form
 from app.web.links import rel
+from app.web.parameters import ListQuery
 from app.web.rendering import page_router, render, section
 from app.web.submitting import Rejected, read_model, submit
 from app.web.views.admin import factors as factor_views
@@ -33,29 +37,43 @@ KINDS = tuple(factor_views.KINDS.items())
 NEW = {"kind": "pue", "evidence": "estimated", "licence": "the lab's own figure"}
 
 
+class FactorsQuery(ListQuery):
+    """Which factors the page lists."""
+
+    site: Filled[StoredName] = Field(None, title="Site")
+    kind: Filled[FactorKind] = Field(None, title="Kind")
+
+
+AskedFactors = Annotated[Asked[FactorsQuery], Depends(asking(FactorsQuery))]
+
+
 @router.get("/admin/factors", dependencies=[ADMIN], openapi_extra=IN_ADMIN)
 async def show_factors(
-    request: Request,
-    session: CurrentSession,
-    caller: Caller,
-    site: Annotated[Filled[StoredName], Query()] = None,
-    kind: Annotated[Filled[FactorKind], Query()] = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
+    request: Request, session: CurrentSession, caller: Caller, asked: AskedFactors
 ) -> Response:
     """A page of the factors as they were entered, newest first."""
-    page = await entry.list_page(session, site=site, kind=kind, cursor=cursor, limit=limit)
+    query, page = asked.query, FactorPage(items=[], next_cursor=None)
+    try:
+        page = await entry.list_page(
+            session, site=query.site, kind=query.kind, cursor=query.cursor, limit=query.limit
+        )
+    except (InvalidError, NotFoundError) as error:
+        asked = asked.rejected(error)
+    names = [each.name for each in (await sites.list_all(session)).items]
+    kinds = [(value, factor_views.KINDS[value]) for value in get_args(FactorKind)]
     return render(
         request,
         "admin/factors.html",
+        status=asked.status,
         tab="show_factors",
+        form=asked.form,
         factors=factor_views.rows_entered(page.items),
         next_cursor=page.next_cursor,
-        limit=limit,
-        site=site,
-        kind=kind,
-        kinds=[(value, factor_views.KINDS[value]) for value in get_args(FactorKind)],
-        sites=[each.name for each in (await sites.list_all(session)).items],
+        limit=query.limit,
+        site=query.site,
+        kind=query.kind,
+        kinds=[("", "all"), *kinds],
+        sites=[("", "all"), *((name, name) for name in names)],
     )
 
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Query, Request, Response
+from fastapi import Depends, Request, Response
 from fastapi.responses import RedirectResponse
+from pydantic import Field
 
 from app.api.access import ADMIN
-from app.api.deps import Caller, CurrentSession, Cursor, Limit
+from app.api.deps import Caller, CurrentSession
 from app.schemas.common import StoredName
 from app.schemas.prices import PriceCreate, PriceEntered, PriceImport, PricePage, PricesImported
-from app.services.errors import NotFoundError
+from app.services.errors import InvalidError, NotFoundError
 from app.services.factors import price_book
 from app.services.factors.price_files import COLUMNS
+from app.web.asked import Asked, asking
 from app.web.forms import Filled, Form
 from app.web.links import rel
+from app.web.parameters import ListQuery
 from app.web.rendering import page_router, render, section
 from app.web.submitting import Rejected, read_model, submit
 from app.web.uploads import Upload
@@ -28,33 +31,37 @@ DATES = ("valid_from", "valid_to")
 NEW = FormView({"kind": "on_demand", "currency": "USD"})
 
 
+class PricesQuery(ListQuery):
+    """Which prices the page lists."""
+
+    accelerator: Filled[StoredName] = Field(None, title="Accelerator")
+
+
+AskedPrices = Annotated[Asked[PricesQuery], Depends(asking(PricesQuery))]
+
+
 @router.get("/admin/prices", dependencies=[ADMIN], openapi_extra=IN_ADMIN)
 async def show_prices(
-    request: Request,
-    session: CurrentSession,
-    caller: Caller,
-    accelerator: Annotated[Filled[StoredName], Query()] = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
+    request: Request, session: CurrentSession, caller: Caller, asked: AskedPrices
 ) -> Response:
     """A page of the price book, newest first."""
+    query, page = asked.query, PricePage(items=[], next_cursor=None)
     try:
         page = await price_book.list_page(
-            session, accelerator=accelerator, cursor=cursor, limit=limit
+            session, accelerator=query.accelerator, cursor=query.cursor, limit=query.limit
         )
-        problem = None
-    except NotFoundError as error:
-        page, problem = PricePage(items=[], next_cursor=None), error.message
+    except (InvalidError, NotFoundError) as error:
+        asked = asked.rejected(error)
     return render(
         request,
         "admin/prices.html",
-        status=200 if problem is None else 404,
+        status=asked.status,
         tab="show_prices",
-        problem=problem,
+        form=asked.form,
         prices=price_views.rows(page.items),
         next_cursor=page.next_cursor,
-        limit=limit,
-        accelerator=accelerator,
+        limit=query.limit,
+        accelerator=query.accelerator,
     )
 
 
