@@ -136,12 +136,28 @@ async def delete(session: Session, principal: Principal, view_id: uuid.UUID) -> 
         ViewNotFoundError: If it does not exist, or the principal may not open it.
         NotYourViewError: If the principal neither saved it nor owns its project.
     """
+    row = await _own_row(session, principal, view_id)
+    await views.delete(session, row.SavedView)
+
+
+async def own(session: Session, principal: Principal, view_id: uuid.UUID) -> ViewRead:
+    """A view that the principal may delete.
+
+    Raises:
+        ViewNotFoundError: If it does not exist, or the principal may not open it.
+        NotYourViewError: If the principal neither saved it nor owns its project.
+    """
+    row = await _own_row(session, principal, view_id)
+    return _read(row.SavedView, row.project, principal)
+
+
+async def _own_row(session: Session, principal: Principal, view_id: uuid.UUID) -> Any:
     row = await _row(session, principal, view_id)
     if row.SavedView.created_by != principal.user_id and not principal.has("admin"):
         if row.project is None:
             raise NotYourViewError("Only who stored this link or an administrator may delete it.")
         await access.require_owner(session, principal, row.project)
-    await views.delete(session, row.SavedView)
+    return row
 
 
 async def _row(session: Session, principal: Principal, view_id: uuid.UUID) -> Any:

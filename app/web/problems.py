@@ -32,6 +32,49 @@ AWAY_TEXTS = {
 }
 """What the page says while the database is away, by whether it was only read."""
 
+MISSING = "-not-found"
+"""End of the codes of objects that do not exist."""
+
+LISTS = {
+    "accelerator": ("Prices", "show_prices"),
+    "artifact": ("Runs", "show_runs"),
+    "attempt": ("Runs", "show_runs"),
+    "budget": ("Budgets", "show_budgets"),
+    "chart": ("Runs", "show_runs"),
+    "experiment": ("Runs", "show_runs"),
+    "hash": ("Verify", "show_verify"),
+    "member": ("Runs", "show_runs"),
+    "metric": ("Runs", "show_runs"),
+    "node": ("Nodes", "show_nodes"),
+    "object": ("Audit log", "show_audit"),
+    "price-tag": ("Runs", "show_runs"),
+    "project": ("Runs", "show_runs"),
+    "quote": ("Runs", "show_runs"),
+    "report": ("Runs", "show_runs"),
+    "run": ("Runs", "show_runs"),
+    "session": ("Account", "show_account"),
+    "site": ("Sites", "show_sites"),
+    "token": ("Tokens", "show_tokens"),
+    "user": ("Energy by user", "show_energy"),
+    "view": ("Runs", "show_runs"),
+}
+"""Where objects of each kind are listed: words, and name of the page."""
+
+NOUNS = {
+    "budget_id": "budget",
+    "node_name": "node",
+    "project": "project",
+    "run_id": "run",
+    "session_id": "session",
+    "sha256": "hash",
+    "site": "site",
+    "token_id": "token",
+    "user": "user",
+    "user_id": "user",
+    "view_id": "view",
+}
+"""The kind of object that a parameter of a path identifies."""
+
 TITLES_BY_CODE = {"sign-in-link-invalid": "This link does not sign in"}
 
 
@@ -49,16 +92,15 @@ def as_page(request: Request, problem: Response) -> Response:
     document: dict[str, Any] = json.loads(bytes(problem.body))
     if problem.status_code == 503 and document["code"] == AWAY:
         document["detail"] = AWAY_TEXTS[request.method == "GET"]
-    title = TITLES_BY_CODE.get(document["code"]) or TITLES.get(
-        problem.status_code, "Something went wrong here"
-    )
+    if request.method == "GET":
+        _name_the_missing(request, document)
     page = render(
         request,
         "problem.html",
-        status=problem.status_code,
+        status=document["status"],
         problem=document,
-        title=title,
-        ways_on=_ways_on(request, problem.status_code, document["code"]),
+        title=_title(document),
+        ways_on=_ways_on(request, document["status"], document["code"]),
     )
     for name in ("Retry-After", "Allow"):
         if name in problem.headers:
@@ -66,9 +108,33 @@ def as_page(request: Request, problem: Response) -> Response:
     return page
 
 
+def _name_the_missing(request: Request, document: dict[str, Any]) -> None:
+    """A page whose address has no valid ID is one of an object that does not exist."""
+    parameters = request.scope.get("path_params") or {}
+    wrong = [error["field"] for error in document["errors"] if error["field"] in parameters]
+    noun = NOUNS.get(wrong[0]) if wrong and document["status"] == 422 else None
+    if noun is not None:
+        text = f"The address has no valid ID: {document['detail']}"
+        document |= {"status": 404, "code": f"{noun}{MISSING}", "detail": text}
+
+
+def _title(document: dict[str, Any]) -> str:
+    code: str = document["code"]
+    if code in TITLES_BY_CODE:
+        return TITLES_BY_CODE[code]
+    if document["status"] == 404 and code.endswith(MISSING) and code != MISSING[1:]:
+        return code.replace("-", " ").capitalize()
+    return TITLES.get(document["status"], "Something went wrong here")
+
+
 def _ways_on(request: Request, status: int, code: str) -> list[tuple[str, str]]:
     """Links that may help after an error, as words and address."""
     path = getattr(request.state, "next", None)
+    if status == 404 and code.removesuffix(MISSING) in LISTS:
+        words, page = LISTS[code.removesuffix(MISSING)]
+        return [*_of_run(request, code), (words, links.rel(request, page))]
+    if status == 409:
+        return _of_run(request, code)
     if status == 401 or code in TITLES_BY_CODE or path is not None:
         return [("Sign in", links.rel(request, "show_sign_in", {"next": path}))]
     if status == 503 and request.method == "GET":
@@ -76,6 +142,14 @@ def _ways_on(request: Request, status: int, code: str) -> list[tuple[str, str]]:
     if status == 422 and request.method == "GET" and request.url.query:
         return [("Without filters", links.to(request, request.scope["path"]))]
     return []
+
+
+def _of_run(request: Request, code: str) -> list[tuple[str, str]]:
+    """The way to the run that the address names, unless it is what does not exist."""
+    run_id = (request.scope.get("path_params") or {}).get("run_id")
+    if run_id is None or code == f"run{MISSING}":
+        return []
+    return [("Run", links.rel(request, "show_run", run_id=run_id))]
 
 
 def remember_next(request: Request, path: str | None) -> None:

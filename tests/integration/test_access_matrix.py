@@ -170,6 +170,7 @@ PAGES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "show_power": ({}, {}),
     "show_queue": ({}, {}),
     "prioritize_waiting": ({"run_id": "{queued}"}, {"data": {"priority": "5"}}),
+    "confirm_cancel_waiting": ({"run_id": "{queued}"}, {}),
     "cancel_waiting": ({"run_id": "{queued}"}, {}),
     "show_nodes": ({}, {}),
     "show_node": ({"node_name": "node"}, {}),
@@ -194,8 +195,10 @@ PAGES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "show_run_verification": ({"run_id": "{finished}"}, {}),
     "show_run_log": ({"run_id": "{finished}"}, {}),
     "show_run_power": ({"run_id": "{finished}"}, {}),
+    "confirm_cancel_run": ({"run_id": "{queued}"}, {}),
     "cancel_run_here": ({"run_id": "{queued}"}, {}),
     "resume_run_here": ({"run_id": "{failed}"}, {}),
+    "confirm_reprice_run": ({"run_id": "{finished}"}, {}),
     "reprice_run_here": ({"run_id": "{finished}"}, {}),
     "verify_run_here": ({"run_id": "{finished}"}, {}),
     "report_run_here": ({"run_id": "{finished}"}, {"data": {"format": "json"}}),
@@ -203,6 +206,7 @@ PAGES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "report_selection": ({}, {"data": {"run": "{finished}"}}),
     "save_view": ({}, {"data": {"name": "failures", "query": "status=failed"}}),
     "store_link": ({}, {"data": {"query": "status=failed"}}),
+    "confirm_delete_view": ({"view_id": "{view}"}, {}),
     "delete_view": ({"view_id": "{view}"}, {}),
     "show_verify": ({}, {}),
     "check_document": ({}, {"files": {"file": "x"}}),
@@ -271,7 +275,7 @@ NAMES_RUNS: dict[str, int] = {
     "report_selection": 422,
 }
 # Views are theirs who saved them; in a project, its owners may delete them, too.
-DELETES_VIEW = ("deleteView", "delete_view")
+DELETES_VIEW = ("deleteView", "delete_view", "confirm_delete_view")
 
 
 def _filled(value: Any, names: Mapping[str, str]) -> Any:

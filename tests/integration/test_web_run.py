@@ -95,7 +95,7 @@ async def test_a_failed_run_says_why_and_shows_what_it_used(api: Api) -> None:
         journal.whole("failed", {"code": "out-of-memory", "message": "The GPU ran out of memory."})
         await execution.ingest(session, claim.attempt_id, journal.records)
     text = await page(api, run.id)
-    assert 'class="notice notice-bad">The GPU ran out of memory.' in text
+    assert 'class="notice notice-bad" id="reason"><p>The GPU ran out of memory.</p></div>' in text
     assert "Bill <span" in text
 
 
@@ -256,3 +256,42 @@ async def test_runs_of_private_projects_are_not_there_for_others(api: Api) -> No
         assert response.status_code == 404, path
     missing = await api.viewer.get(f"/runs/{UUID(int=1)}", headers=HTML)
     assert missing.status_code == 404
+
+
+async def failed(api: Api, message: str) -> UUID:
+    async with api.database.session_scope() as session:
+        run = await make_run(session)
+        claim = await claimed(session, run.id)
+        journal = JournalMaker(claim.attempt_id)
+        journal.whole("failed", {"code": "unexpected-error", "message": message})
+        await execution.ingest(session, claim.attempt_id, journal.records)
+        return run.id
+
+
+TRACEBACK = """Traceback (most recent call last):
+  File "train.py", line 3, in <module>
+    <img src=x>
+RuntimeError: out of patience"""
+
+
+@pytest.mark.parametrize(
+    ("message", "headline"),
+    [
+        (TRACEBACK, "RuntimeError: out of patience"),
+        ("RuntimeError: first\n  second", "RuntimeError: first"),
+    ],
+)
+async def test_the_lines_of_a_failure_stay_lines(api: Api, message: str, headline: str) -> None:
+    run_id = await failed(api, message)
+    text = await page(api, run_id)
+    assert f'<div class="notice notice-bad" id="reason"><p>{headline}</p>' in text
+    [lines] = re.findall(r'<pre [^>]*id="reason-text"[^>]*><code>(.*?)</code>', text, re.S)
+    assert unescape(lines) == message
+    assert "<img src=x>" not in text
+
+
+async def test_a_failure_of_one_line_is_a_sentence(api: Api) -> None:
+    run_id = await failed(api, "it broke")
+    text = await page(api, run_id)
+    assert "<p>it broke</p></div>" in text
+    assert "reason-text" not in text

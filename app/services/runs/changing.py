@@ -82,11 +82,24 @@ async def cancel(session: Session, principal: Principal, run_id: uuid.UUID) -> R
         NotYourRunError: If a member did not post it.
         RunFinishedError: If it has ended; states its status.
     """
+    await lock_open(session, principal, run_id)
+    await execution.request_cancel(session, run_id)
+    row = await row_of(session, run_id)
+    return await accepted(session, row.run, row.project, row.experiment)
+
+
+async def lock_open(session: Session, principal: Principal, run_id: uuid.UUID) -> Run:
+    """A run that the principal may cancel, locked.
+
+    Raises:
+        RoleRequiredError: If the token may only read.
+        RunNotFoundError: If there is no such run.
+        NotYourRunError: If a member did not post it.
+        RunFinishedError: If it has ended; states its status.
+    """
     run = await lock_own(session, principal, run_id, "cancel")
     if run.status not in {"queued", "running"}:
         if run.status == "cancelled":
             raise RunFinishedError("The run is already canceled.")
         raise RunFinishedError(f"The run has already {run.status} and cannot be canceled.")
-    await execution.request_cancel(session, run_id)
-    row = await row_of(session, run_id)
-    return await accepted(session, row.run, row.project, row.experiment)
+    return run

@@ -14,6 +14,7 @@ from app.services.runs import changing
 from app.web.forms import Form
 from app.web.links import rel, stream_url
 from app.web.rendering import page_router, render, section
+from app.web.views import questions
 from app.web.views import queue as queue_views
 
 router = page_router()
@@ -45,6 +46,25 @@ async def prioritize_waiting(
     priority = validated(RunPriority, body).priority
     await changing.prioritize(session, caller, run_id, priority)
     return RedirectResponse(rel(request, "show_queue"), 303)
+
+
+@router.get(
+    "/queue/{run_id}/cancel",
+    dependencies=[author("cancel runs")],
+    openapi_extra=section("show_queue"),
+)
+async def confirm_cancel_waiting(
+    request: Request, session: CurrentSession, caller: Caller, run_id: RunId
+) -> Response:
+    """Asks before a run of the queue is canceled."""
+    run = await changing.lock_open(session, caller, run_id)
+    question = questions.cancel_run(
+        run.name,
+        is_running=run.status == "running",
+        action=rel(request, "cancel_waiting", run_id=run_id),
+        back=rel(request, "show_queue"),
+    )
+    return render(request, "question.html", question=question)
 
 
 @router.post(

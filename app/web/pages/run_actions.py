@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import get_args
+from typing import Annotated, get_args
 
-from fastapi import Request, Response
+from fastapi import Query, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import TypeAdapter, ValidationError
 
@@ -18,9 +18,12 @@ from app.services.errors import InvalidError
 from app.services.runs import changing, reading
 from app.web import links
 from app.web.forms import Form
-from app.web.rendering import page_router
+from app.web.rendering import page_router, render, section
+from app.web.views import questions
 
 router = page_router()
+OF_RUNS = section("show_runs")
+AsOf = Annotated[str | None, Query(max_length=40)]
 _MOMENT: TypeAdapter[datetime] = TypeAdapter(Moment)
 
 
@@ -33,6 +36,21 @@ class InvalidFieldError(InvalidError):
 def back(request: Request, run_id: RunId, **query: str | int) -> RedirectResponse:
     """Leads to the run's page."""
     return RedirectResponse(links.rel(request, "show_run", query, run_id=run_id), 303)
+
+
+@router.get("/runs/{run_id}/cancel", dependencies=[author("cancel runs")], openapi_extra=OF_RUNS)
+async def confirm_cancel_run(
+    request: Request, session: CurrentSession, caller: Caller, run_id: RunId
+) -> Response:
+    """Asks before the run is canceled."""
+    run = await changing.lock_open(session, caller, run_id)
+    question = questions.cancel_run(
+        run.name,
+        is_running=run.status == "running",
+        action=links.rel(request, "cancel_run_here", run_id=run_id),
+        back=links.rel(request, "show_run", run_id=run_id),
+    )
+    return render(request, "question.html", question=question)
 
 
 @router.post("/runs/{run_id}/cancel", dependencies=[author("cancel runs")])
@@ -51,6 +69,22 @@ async def resume_run_here(
     """Queues the run again."""
     await resuming.resume(session, caller, run_id)
     return back(request, run_id)
+
+
+@router.get("/runs/{run_id}/reprice", dependencies=[author("re-price runs")], openapi_extra=OF_RUNS)
+async def confirm_reprice_run(
+    request: Request, session: CurrentSession, caller: Caller, run_id: RunId, as_of: AsOf = None
+) -> Response:
+    """Asks before a new version is issued."""
+    run = await changing.lock_own(session, caller, run_id, "re-price")
+    _as_of(as_of)
+    question = questions.reprice_run(
+        run.name,
+        as_of or "",
+        action=links.rel(request, "reprice_run_here", run_id=run_id),
+        back=links.rel(request, "show_run", run_id=run_id),
+    )
+    return render(request, "question.html", question=question)
 
 
 @router.post("/runs/{run_id}/reprice", dependencies=[author("re-price runs")])

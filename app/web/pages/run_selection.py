@@ -20,7 +20,8 @@ from app.services.runs import exporting
 from app.services.runs.exporting import MOST_CHOSEN
 from app.web.forms import Form, RepeatedForm
 from app.web.links import rel, to
-from app.web.rendering import page_router
+from app.web.rendering import page_router, render, section
+from app.web.views import questions
 
 router = page_router()
 
@@ -105,12 +106,31 @@ async def store_link(
     return RedirectResponse(rel(request, "show_runs", {"view": str(view.id)}), 303)
 
 
+ViewId = Annotated[uuid.UUID, Path(description="ID of the view.")]
+
+
+@router.get(
+    "/runs/views/{view_id}/delete",
+    dependencies=[DELETE_VIEW],
+    openapi_extra=section("show_runs"),
+)
+async def confirm_delete_view(
+    request: Request, session: CurrentSession, caller: Caller, view_id: ViewId
+) -> Response:
+    """Asks before a view is deleted."""
+    view = await views.own(session, caller, view_id)
+    question = questions.delete_view(
+        view.name or "A stored link",
+        view.project,
+        action=rel(request, "delete_view", view_id=view_id),
+        back=rel(request, "show_runs"),
+    )
+    return render(request, "question.html", question=question)
+
+
 @router.post("/runs/views/{view_id}/delete", dependencies=[DELETE_VIEW])
 async def delete_view(
-    request: Request,
-    session: CurrentSession,
-    caller: Caller,
-    view_id: Annotated[uuid.UUID, Path(description="ID of the view.")],
+    request: Request, session: CurrentSession, caller: Caller, view_id: ViewId
 ) -> Response:
     """Deletes a view."""
     await views.delete(session, caller, view_id)

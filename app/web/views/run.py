@@ -17,6 +17,7 @@ from app.schemas.series import ArtifactRead
 from app.schemas.windows import WindowRead
 from app.services.principals import Principal
 from app.web.views.figures import FigureView, figure, in_column, measured_time, money, unknown
+from app.web.views.reasons import Reason, reason_of
 from pricetag.tag.figure import Figure, figure_of
 from pricetag.tag.figures import column_unit, percent, ratio_text, with_unit
 from pricetag.tag.names import shown_name
@@ -100,7 +101,7 @@ class AttemptView:
     attempt: AttemptRead
     duration: FigureView
     devices: str
-    reason: str | None
+    reason: Reason | None
     stages: str
 
 
@@ -110,7 +111,7 @@ class RunView:
 
     run: RunRead
     is_open: bool
-    reason: str | None
+    reason: Reason | None
     devices: str
     duration: FigureView
     attempts: Sequence[AttemptView]
@@ -132,7 +133,7 @@ def run_view(run: RunRead, visitor: Principal, *, has_tag: bool, now: datetime) 
     return RunView(
         run=run,
         is_open=run.status in OPEN,
-        reason=run.status_reason.message if run.status_reason else None,
+        reason=reason_of(run.status_reason.message if run.status_reason else None),
         devices=attempts[-1].devices if attempts else _wanted(run),
         duration=_duration(run, now),
         attempts=attempts,
@@ -176,7 +177,7 @@ def _attempt(attempt: AttemptRead) -> AttemptView:
         attempt,
         measured_time(attempt.duration_s, "the attempt has not ended"),
         ", ".join(devices) or f"processor of {attempt.node}",
-        attempt.reason.message if attempt.reason else None,
+        reason_of(attempt.reason.message if attempt.reason else None),
         json.dumps(stages[:MOST_BANDS]),
     )
 

@@ -3,8 +3,10 @@ import { localTimes } from "./times.js";
 import { themes } from "./theme.js";
 import { keys } from "./keys.js";
 import { explorers } from "./explore.js";
+import { questions } from "./questions.js";
 
 localTimes(document);
 themes(document);
 keys(document);
 explorers(document);
+questions(document);

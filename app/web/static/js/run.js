@@ -2,6 +2,7 @@
 import { followLog } from "./run-log.js";
 import { showTraces } from "./run-traces.js";
 import { localTimes } from "./times.js";
+import { copying } from "./copying.js";
 
 const EVERY_MS = 5000;
 
@@ -9,6 +10,7 @@ const traces = document.getElementById("traces");
 if (traces) showTraces(traces);
 const log = document.getElementById("log");
 if (log) followLog(log, () => Boolean(document.querySelector("#progress[data-live]")));
+copying(document);
 later();
 
 /** Renews what the run has used so far, until it ends; then the page has another content. */

@@ -1,0 +1,74 @@
+"""Questions before what cannot be undone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question, with the form that does it.
+
+    Attributes:
+        title: The question.
+        name: Name of the object.
+        sentences: What follows from it.
+        action: Address that the form posts to.
+        button: Label of its button.
+        back: Address of the page before.
+        keep: Label of the link there.
+        fields: Hidden fields of the form.
+    """
+
+    title: str
+    name: str
+    sentences: Sequence[str]
+    action: str
+    button: str
+    back: str
+    keep: str
+    fields: Sequence[tuple[str, str]] = ()
+
+
+def cancel_run(name: str, *, is_running: bool, action: str, back: str) -> Question:
+    """The question before a run is canceled."""
+    what = (
+        "It is asked to stop. What it has used stays on its price tag, and its work since its last"
+        " checkpoint is lost."
+        if is_running
+        else "It leaves the queue, and loses its place there."
+    )
+    return Question(
+        "Cancel this run?", name, [what], action, "Cancel the run", back, "Keep the run"
+    )
+
+
+def delete_view(name: str, project: str | None, *, action: str, back: str) -> Question:
+    """The question before a saved view is deleted."""
+    sentences = ["Links to it stop working. Its runs stay."]
+    if project is not None:
+        sentences.append(f"It is shared: everybody in project {project} loses it.")
+    title = "Delete this view?"
+    return Question(title, name, sentences, action, "Delete the view", back, "Keep the view")
+
+
+def reprice_run(name: str, as_of: str, *, action: str, back: str) -> Question:
+    """The question before a run is priced again."""
+    factors = f"the factors known on {as_of}" if as_of else "the factors known now"
+    sentences = [
+        f"A new version of its price tag is issued with {factors}. Versions cannot be deleted;"
+        " the present one stays.",
+    ]
+    if not as_of:
+        sentences.append("Budgets use the new version from then on.")
+    return Question(
+        "Re-price this run?",
+        name,
+        sentences,
+        action,
+        "Re-price the run",
+        back,
+        "Keep the present version",
+        [("as_of", as_of)],
+    )
