@@ -72,8 +72,8 @@ async def visible_runs(
 
 async def may_see_project(session: Session, principal: Principal, name: str) -> bool:
     """Whether a project exists and the principal may see it."""
-    project = await projects.by_name(session, name)
-    return project is not None and await projects.is_visible(session, principal.viewer, project.id)
+    seen = await projects.seen_by_name(session, principal.viewer, name)
+    return seen is not None and seen[1]
 
 
 def project_not_found(name: str) -> ProjectNotFoundError:
@@ -137,21 +137,26 @@ async def require_budget(session: Session, principal: Principal, budget_id: UUID
         )
 
 
-async def require_project_to_post(session: Session, principal: Principal, name: str) -> None:
+async def require_project_to_post(session: Session, principal: Principal, name: str) -> UUID | None:
     """Requires that the principal may use a project, or create it.
 
     Project names are shared by the lab: the error reveals only that the name is in use.
+
+    Returns:
+        Id of the project; None if it is yet to be created.
 
     Raises:
         NotAMemberError: If the project is private and the principal is not one of its members, or
             the token is limited to another project.
     """
-    if principal.project_id is None and await projects.by_name(session, name) is None:
-        return
-    if not await may_see_project(session, principal, name):
+    seen = await projects.seen_by_name(session, principal.viewer, name)
+    if seen is None and principal.project_id is None:
+        return None
+    if seen is None or not seen[1]:
         raise NotAMemberError(
             f"You cannot use the project '{name}': it is private and you are not a member, or"
             " your token is limited to another project. Ask an owner of the project to add you,"
             " or choose another name.",
             field="project",
         )
+    return seen[0]

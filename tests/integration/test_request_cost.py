@@ -12,7 +12,7 @@ from sqlalchemy import event, text
 
 from app.db import Database
 from app.services import execution
-from tests.support.api import Api, running_run
+from tests.support.api import Api, run_body, running_run
 from tests.support.executions import JournalMaker, claimed, make_run
 
 
@@ -239,3 +239,28 @@ async def test_a_batch_of_readings_is_the_same_few_statements_however_long(
         texts.append(counts.statements)
     assert texts[0] == texts[1] == texts[2]
     assert len(texts[0]) <= 7
+
+
+async def test_posting_a_run_takes_as_many_statements_under_ten_budgets_as_under_one(
+    committed_api: Api,
+) -> None:
+    """Each statement is a round trip to the database."""
+
+    async def statements() -> list[str]:
+        with counted(committed_api.database) as counts:
+            response = await committed_api.member.post("/v1/runs", json=run_body())
+        assert response.status_code == 202, response.text
+        return counts.statements
+
+    async def limit(number: int) -> None:
+        body = {"name": f"limit {number}", "scope": "lab", "metric": "co2e_kg", "amount": 1000.0}
+        response = await committed_api.admin.post("/v1/budgets", json=body)
+        assert response.status_code == 201, response.text
+
+    await limit(0)
+    await statements()  # creates the project, and resolves the factors
+    under_one = await statements()
+    for number in range(1, 10):
+        await limit(number)
+    under_ten = await statements()
+    assert len(under_ten) == len(under_one) <= 16, under_one

@@ -140,6 +140,15 @@ async def name_of(session: AsyncSession, project_id: uuid.UUID | None) -> str | 
     ).scalar_one_or_none()
 
 
+async def seen_by_name(
+    session: AsyncSession, viewer: Viewer, name: str
+) -> tuple[uuid.UUID, bool] | None:
+    """Id of the project with this name, and whether it is visible; None if it does not exist."""
+    query = select(Project.id, sees_project(viewer)).where(Project.name == name)
+    row = (await session.execute(query)).one_or_none()
+    return None if row is None else (row[0], row[1])
+
+
 async def is_visible(session: AsyncSession, viewer: Viewer, project_id: uuid.UUID) -> bool:
     query = select(Project.id).where(Project.id == project_id, sees_project(viewer))
     return (await session.execute(query)).first() is not None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Row, or_, select
+from sqlalchemy import ColumnElement, Row, or_, select, union
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -37,22 +37,29 @@ async def put(session: AsyncSession, values: dict[str, Any]) -> None:
 async def like(
     session: AsyncSession,
     alike: Alike,
-    value: str,
+    values: Collection[str],
     *,
     project: str | None,
     pool: str,
     gpus: int,
     limit: int,
 ) -> Sequence[Outcome]:
-    """The latest outcomes of similar runs in one pool, of open projects and of ``project``."""
-    query = (
-        select(Outcome)
+    """The latest outcomes of similar runs in one pool, of open projects and of ``project``.
+
+    Those with each value are read by the index, newest first, and the latest of all returned.
+    """
+    latest = [
+        select(Outcome.run_id)
         .where(getattr(Outcome, alike) == value, Outcome.pool == pool, Outcome.gpus == gpus)
         .where(_is_evidence(project))
         .order_by(Outcome.ended_at.desc())
         .limit(limit)
-    )
-    return (await session.execute(query)).scalars().all()
+        .subquery()
+        for value in values
+    ]
+    ids = union(*(select(each.c.run_id) for each in latest))
+    query = select(Outcome).where(Outcome.run_id.in_(ids)).order_by(Outcome.ended_at.desc())
+    return (await session.execute(query.limit(limit))).scalars().all()
 
 
 async def like_anywhere(

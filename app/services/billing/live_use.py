@@ -15,10 +15,10 @@ from typing import Any
 from uuid import UUID
 
 from app.db import Session
-from app.repositories.factors import factors as factor_rows
 from app.services.billing import live_meter
 from app.services.factors import resolution as factors
-from app.settings import Settings, get_settings
+from app.services.factors.current import CurrentFactors
+from app.settings import get_settings
 from pricetag.accounting.bill.inputs import AttemptInput, Device, Factors
 from pricetag.accounting.bill.live import LiveRates, hours_between, live_figures, live_rates
 from pricetag.accounting.readings.component import Component
@@ -26,11 +26,8 @@ from pricetag.accounting.readings.component import Component
 RATES_HOLD_S = 5.0
 """Time for which a site's factors are cached, in s; they change when new ones are entered."""
 
-MOST_KNOWN = 500
-"""Cached factors after which the cache begins anew: attempts come and go."""
-
 MOST_KEPT = 10_000
-"""Cached usages of attempts, likewise."""
+"""Cached usages of attempts after which the cache begins anew: attempts come and go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,23 +105,15 @@ class Rates:
 
 
 class CurrentRates(Rates):
-    """The factors of running attempts, cached until others are entered.
-
-    What is entered is looked at by one statement, instead of eight for each site and kind of
-    hardware.
-    """
+    """The factors of running attempts, cached until others are entered."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._version: tuple[str, Settings] | None = None
+        self._current: CurrentFactors[Key] = CurrentFactors()
 
     async def known(self, session: Session) -> dict[Key, Factors]:
         """The factors that are resolved already from what is entered now."""
-        version = await factor_rows.version(session), get_settings()
-        if version != self._version or len(self._known) > MOST_KNOWN:
-            # Whoever resolves factors of before has the former dict.
-            self._version, self._known = version, {}
-        return self._known
+        return await self._current.known(session)
 
 
 CURRENT_RATES = CurrentRates()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +14,7 @@ from app.repositories.outage import OUTAGES
 from app.repositories.quotes import outcomes
 from app.repositories.quotes import quotes as quote_rows
 from app.services.factors import resolution as site_factors
+from app.services.factors.current import CurrentFactors
 from app.services.quoting import history, operations
 from app.services.quoting.draft import QuoteDraft
 from app.services.quoting.history import SimilarRuns
@@ -35,6 +37,9 @@ logger = logging.getLogger(__name__)
 
 NAMED_RUNS = 20
 """Maximum number of similar runs that a quote lists by id; it also states the total."""
+
+_CURRENT: CurrentFactors[tuple[str | None, tuple[str, ...], datetime]] = CurrentFactors()
+"""By site, accelerators and hour."""
 
 UNITS = {"duration_s": "s", "cost": "money", "co2e_kg": "kg"}
 
@@ -191,13 +196,20 @@ def _step(
 
 async def _factors(session: Session, pool: str, gpus: int, accelerators: Sequence[str]) -> Factors:
     """Current factors of the site of the pool's latest run."""
-    return await site_factors.resolve(
-        session,
-        site=await outcomes.site_of_pool(session, pool, gpus),
-        settings=get_settings(),
-        accelerators=accelerators,
-        used_in_year=now().year,
-    )
+    site = await outcomes.site_of_pool(session, pool, gpus)
+    hour = now().replace(minute=0, second=0, microsecond=0)
+    known = await _CURRENT.known(session)
+    key = (site, tuple(accelerators), hour)
+    if key not in known:
+        known[key] = await site_factors.resolve(
+            session,
+            site=site,
+            settings=get_settings(),
+            accelerators=accelerators,
+            hours=[hour.isoformat()],
+            used_in_year=hour.year,
+        )
+    return known[key]
 
 
 def _cited(factors: Factors) -> Iterable[dict[str, Any]]:

@@ -79,20 +79,16 @@ async def find(
     ``former`` are the fingerprints that earlier versions stored for this recipe, if they differ.
     """
     for level in levels_of(likeness):
-        rows: list[Outcome] = []
-        for version in (likeness, former):
-            if version is not None:
-                value = getattr(version, level.fingerprint)
-                rows += await outcomes.like(
-                    session,
-                    level.fingerprint,
-                    value,
-                    project=project,
-                    pool=pool,
-                    gpus=gpus,
-                    limit=NEWEST,
-                )
-        rows = sorted(rows, key=lambda row: row.ended_at, reverse=True)[:NEWEST]
+        versions = [likeness] if former is None else [likeness, former]
+        rows = await outcomes.like(
+            session,
+            level.fingerprint,
+            [getattr(version, level.fingerprint) for version in versions],
+            project=project,
+            pool=pool,
+            gpus=gpus,
+            limit=NEWEST,
+        )
         planned = None if level.name == "same-recipe" else [step.work for step in steps]
         expected = expect([like_run(row) for row in rows], planned, level.spread)
         if expected is not None:

@@ -99,16 +99,16 @@ async def create(
     """
     principal.require("member", "post runs")
     spec = parse(body)
-    await access.require_project_to_post(session, principal, spec.project)
+    project_id = await access.require_project_to_post(session, principal, spec.project)
     if key is None:
-        run, warnings = await _insert(session, principal, spec)
+        run, warnings = await _insert(session, principal, spec, project_id)
         return await accepted(session, run, spec.project, spec.experiment, warnings)
     digest = body_sha256(body)
     stored_key = await runs.find_key(session, principal.user_id, key)
     if stored_key is None:
         savepoint = await session.begin_nested()
         try:
-            run, warnings = await _insert(session, principal, spec)
+            run, warnings = await _insert(session, principal, spec, project_id)
         except budgets.BudgetExceededError:
             await savepoint.rollback()
             # The same run, sent twice, may have used the rest of the budget.
@@ -134,9 +134,12 @@ async def create(
     return await accepted(session, row.run, row.project, row.experiment)
 
 
-async def _insert(session: Session, principal: Principal, spec: RunSpec) -> tuple[Run, list[str]]:
+async def _insert(
+    session: Session, principal: Principal, spec: RunSpec, project_id: uuid.UUID | None
+) -> tuple[Run, list[str]]:
     upstream = await lineage.resolve(session, principal, spec.recipe)
-    project_id = await projects.ensure_project(session, spec.project, principal.user_id)
+    if project_id is None:
+        project_id = await projects.ensure_project(session, spec.project, principal.user_id)
     run = Run(
         id=uuid.uuid4(),
         project_id=project_id,

@@ -1,0 +1,41 @@
+"""Factors in force, cached until others are entered."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+from app.db import Session
+from app.repositories.factors import factors as factor_rows
+from app.settings import Settings, get_settings
+from pricetag.accounting.bill.inputs import Factors
+
+MOST_KNOWN = 500
+"""Cached factors after which the cache begins anew: hours and hardware come and go."""
+
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+class CurrentFactors(Generic[Key]):
+    """Factors by what they were resolved for, as entered now.
+
+    What is entered is looked at by one statement, instead of several for each site and kind of
+    hardware.
+    """
+
+    def __init__(self) -> None:
+        self._version: tuple[str, Settings] | None = None
+        self._known: dict[Key, Factors] = {}
+
+    async def known(self, session: Session) -> dict[Key, Factors]:
+        """The factors that are resolved already from what is entered now; others are to be added.
+
+        Args:
+            session: Database session, only read.
+        """
+        version = await factor_rows.version(session), get_settings()
+        if version != self._version or len(self._known) > MOST_KNOWN:
+            # Whoever resolves factors of before has the former dict.
+            self._version, self._known = version, {}
+        return self._known
