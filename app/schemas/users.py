@@ -105,6 +105,30 @@ class UserRead(Wire):
     )
 
 
+class SignInLinkCreate(Request):
+    """A sign-in link to create."""
+
+    lifetime_h: int = Field(
+        default=24,
+        ge=1,
+        le=168,
+        strict=True,
+        description="Number of hours after which the link no longer works.",
+    )
+
+
+class SignInLinkRead(Wire):
+    """A link that signs a browser in once."""
+
+    user: str = Field(description="Name of the user whom the link signs in.")
+    code: str = Field(description="Secret of the link, shown only once: its SHA-256 is stored.")
+    path: str = Field(
+        description="Path of the link after the address of the server.",
+        examples=["/login/link/mFq8"],
+    )
+    expires_at: datetime = Field(description="Time after which the link no longer works (UTC).")
+
+
 class UserPage(Wire):
     """A page of users, by name."""
 

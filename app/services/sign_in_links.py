@@ -9,15 +9,21 @@ from datetime import UTC, datetime, timedelta
 
 from app.db import Session
 from app.repositories.people import users, web_sessions
+from app.schemas.users import SignInLinkCreate, SignInLinkRead
+from app.services import audit
 from app.services import web_sessions as browser_sessions
 from app.services.errors import NotFoundError
+from app.services.principals import Principal
 from app.services.tokens import secret_sha256
 from app.services.users import UserDisabledError
+from app.services.users import get as find_user
 from models import SignIn, User
 
 LIFETIME = timedelta(hours=1)
 VISIT = timedelta(minutes=10)
 CODE_BYTES = 24
+PATH = "/login/link"
+"""Path of the links, before their codes."""
 
 
 class SignInLinkError(NotFoundError):
@@ -44,11 +50,20 @@ async def create(session: Session, user: User, *, lifetime: timedelta = LIFETIME
     Raises:
         UserDisabledError: If the user is disabled.
     """
+    _require_enabled(user)
+    code, _ = await _create(session, user, lifetime)
+    return code
+
+
+def _require_enabled(user: User) -> None:
     if user.disabled_at is not None:
         raise UserDisabledError(
             f"The user '{user.name}' is disabled; enable them before creating a sign-in link.",
             field="user",
         )
+
+
+async def _create(session: Session, user: User, lifetime: timedelta) -> tuple[str, SignIn]:
     code = secrets.token_urlsafe(CODE_BYTES)
     now = datetime.now(UTC)
     row = SignIn(
@@ -59,7 +74,40 @@ async def create(session: Session, user: User, *, lifetime: timedelta = LIFETIME
         expires_at=now + lifetime,
     )
     await web_sessions.add(session, row)
-    return code
+    return code, row
+
+
+async def create_for(
+    session: Session, user_id: uuid.UUID, request: SignInLinkCreate, by: Principal
+) -> SignInLinkRead:
+    """A new link of a user, to be passed on by an administrator.
+
+    Args:
+        session: Committed by the caller.
+        user_id: ID of the user whom the link signs in.
+        request: How long the link works.
+        by: The caller.
+
+    Raises:
+        RoleRequiredError: If the caller is not an admin.
+        UserNotFoundError: If there is no such user.
+        UserDisabledError: If the user is disabled.
+    """
+    by.require("admin", "create sign-in links")
+    user = await find_user(session, user_id)
+    _require_enabled(user)
+    code, row = await _create(session, user, timedelta(hours=request.lifetime_h))
+    await audit.record(
+        session,
+        by,
+        action="created",
+        object_kind="sign_in_link",
+        object_id=row.id,
+        after={"user": user.name, "expires_at": row.expires_at},
+    )
+    return SignInLinkRead(
+        user=user.name, code=code, path=f"{PATH}/{code}", expires_at=row.expires_at
+    )
 
 
 async def user_of(session: Session, code: str) -> User:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -79,6 +79,26 @@ def _user_line(user: Mapping[str, Any]) -> str:
     state = "disabled" if user["disabled_at"] else "active"
     email = f", {user['email']}" if user["email"] else ""
     return f"{user['name']}: {user['role']}, {state}{email}, ID {user['id']}"
+
+
+@user.command("sign-in-link", epilog="Example: pricetag user sign-in-link ada --hours 2")
+def make_sign_in_link(
+    ctx: typer.Context,
+    named: UserArgument,
+    hours: Annotated[
+        int, typer.Option(min=1, max=168, help="Number of hours after which the link expires.")
+    ] = 24,
+    json: Json = False,
+) -> None:
+    """Print a link that signs a browser in once as a user. Pass it on privately."""
+    with open_client(ctx) as client:
+        link = client.create_sign_in_link(_user_id(client, named), hours)
+    answer(ctx, json, link, _link_lines)
+
+
+def _link_lines(link: Mapping[str, Any]) -> Iterator[str]:
+    yield str(link["url"])
+    yield f"signs in as {link['user']}, once, until {link['expires_at']}"
 
 
 @user.command("list")

@@ -42,6 +42,20 @@ class PeopleCalls(Connection):
         path = f"/v1/users/{path_segment(user_id)}/tokens/{path_segment(token_id)}"
         return cast(dict[str, Any], self._send("DELETE", path).json())
 
+    def create_sign_in_link(self, user_id: str, lifetime_h: int = 24) -> dict[str, Any]:
+        """Creates a link that signs a browser in once as a user.
+
+        Args:
+            user_id: ID of the user.
+            lifetime_h: Number of hours after which the link no longer works.
+
+        Returns:
+            The link: `code` is in this response alone; `url` is its whole address.
+        """
+        path = f"/v1/users/{path_segment(user_id)}/sign-in-links"
+        link = self._json("POST", path, {"lifetime_h": lifetime_h})
+        return {**link, "url": f"{self.url.rstrip('/')}{link['path']}"}
+
     def sessions(self, *, everyone: bool = False) -> Iterator[dict[str, Any]]:
         """Browsers that the caller is signed in with, or for administrators those of everyone."""
         return self._pages("/v1/sessions", {"all": "true" if everyone else None, "limit": 200})

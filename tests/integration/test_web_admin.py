@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
 
@@ -52,11 +53,75 @@ def value(page: httpx.Response, name: str) -> str:
     return unescape(match[1])
 
 
+async def user_named(api: Api, name: str) -> dict[str, Any]:
+    users = (await api.admin.get("/v1/users")).json()["items"]
+    return next(user for user in users if user["name"] == name)
+
+
+def link_in(page: httpx.Response) -> str:
+    """The path of the sign-in link that a page shows, whose text is its whole address."""
+    assert page.status_code == 200, page.text
+    (shown,) = re.findall(r'href="([./]*)(login/link/[^"]+)">([^<]+)</a>', page.text)
+    assert shown[2] == f"http://pricetag.test/{shown[1]}"
+    return f"/{shown[1]}"
+
+
+async def test_a_new_user_gets_a_link_that_signs_in_once_and_another_on_request(api: Api) -> None:
+    made = await post(api, "/admin/users", {"name": "Ada", "role": "member"})
+    first = link_in(made)
+    assert "It is shown only now" in made.text
+    assert "<time datetime=" in made.text
+    ada = await user_named(api, "Ada")
+    page = await get(api, f"/admin/users/{ada['id']}")
+    assert "Make a sign-in link" in page
+    assert "login/link" not in page
+    second = link_in(await post(api, f"/admin/users/{ada['id']}/sign-in-link", {}))
+    assert second != first
+    transport = httpx.ASGITransport(api.app)
+    async with httpx.AsyncClient(transport=transport, base_url="https://lab.test") as browser:
+        for link in (first, second):
+            signed_in = await browser.post(link, headers=OWN)
+            assert signed_in.status_code == 303, signed_in.text
+            assert (await browser.post(link, headers=OWN)).status_code == 404
+        assert "Ada" in (await browser.get("/account", headers=OWN)).text
+    log = await get(api, "/admin/audit?object_kind=sign_in_link")
+    text = " ".join(re.sub(r"<[^>]+>", " ", log).split())
+    assert text.count("a admin created a sign-in link of Ada") == 2
+    assert first.rpartition("/")[2] not in log
+
+
+async def test_who_sees_no_page_or_is_disabled_gets_no_link(api: Api) -> None:
+    to(await post(api, "/admin/users", {"name": "meter", "role": "ingest"}))
+    ingest = await user_named(api, "meter")
+    assert "Make a sign-in link" not in await get(api, f"/admin/users/{ingest['id']}")
+    await post(api, "/admin/users", {"name": "Ada", "role": "member"})
+    path = f"/admin/users/{(await user_named(api, 'Ada'))['id']}"
+    to(await post(api, f"{path}/disable", {}))
+    assert "Make a sign-in link" not in await get(api, path)
+    assert (await post(api, f"{path}/sign-in-link", {})).status_code == 409
+
+
+async def test_the_api_makes_a_link_with_the_requested_lifetime(api: Api) -> None:
+    await post(api, "/admin/users", {"name": "Ada", "role": "member"})
+    path = f"/v1/users/{(await user_named(api, 'Ada'))['id']}/sign-in-links"
+    before = datetime.now(UTC)
+    made = await api.admin.post(path, json={"lifetime_h": 2})
+    assert made.status_code == 201
+    link = made.json()
+    lasts = datetime.fromisoformat(link["expires_at"]) - before
+    assert timedelta(hours=2) <= lasts < timedelta(hours=3)
+    assert (link["user"], link["path"]) == ("Ada", f"/login/link/{link['code']}")
+    for wrong in (0, 169, "2"):
+        problem(await api.admin.post(path, json={"lifetime_h": wrong}), 422, "invalid-request")
+    problem(await api.member.post(path, json={}), 403, "role-required")
+
+
 async def test_a_user_is_created_changed_disabled_and_enabled(api: Api) -> None:
     form = {"name": "Ada <b>", "role": "member", "email": "ada@example.org"}
     identity = {"external_identity.issuer": "https://login.test", "external_identity.subject": "7"}
-    location = to(await post(api, "/admin/users", form | identity))
-    path = "/admin/users/" + location.rpartition("/")[2]
+    made = await post(api, "/admin/users", form | identity)
+    assert made.status_code == 200
+    path = f"/admin/users/{(await user_named(api, 'Ada <b>'))['id']}"
     page = await get(api, path)
     assert "<bdi>Ada <b></bdi>" in page  # unescaped here
     assert 'value="https://login.test"' in page
@@ -229,10 +294,8 @@ async def test_hours_are_imported_with_errors_by_line_and_column(api: Api) -> No
 
 
 async def test_the_log_is_told_in_sentences_and_filtered(api: Api) -> None:
-    to(await post(api, "/admin/users", {"name": "Ada", "role": "member"}))
-    user = next(
-        one for one in (await api.admin.get("/v1/users")).json()["items"] if one["name"] == "Ada"
-    )
+    await post(api, "/admin/users", {"name": "Ada", "role": "member"})
+    user = await user_named(api, "Ada")
     to(await post(api, f"/admin/users/{user['id']}", {"name": "Ada", "role": "viewer"}))
     page = await get(api, f"/admin/audit?object_id={user['id']}&action=changed&actor=")
     text = " ".join(re.sub(r"<[^>]+>", " ", page).split())

@@ -57,6 +57,8 @@ USER_CHANGE: dict[str, Any] = {"disabled": True}
 
 USER_TOKEN: dict[str, Any] = {"name": "laptop", "expires_at": "2100-01-01T00:00:00Z"}
 
+SIGN_IN_LINK: dict[str, Any] = {"lifetime_h": 24}
+
 PROJECT_CHANGE: dict[str, Any] = {"visibility": "private"}
 
 MEMBER: dict[str, Any] = {"user": "ada", "role": "member"}

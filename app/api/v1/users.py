@@ -20,13 +20,22 @@ from app.api.deps import (
     ToHour,
 )
 from app.api.openapi import request_body
-from app.api.v1.examples import USER, USER_CHANGE, USER_TOKEN
+from app.api.v1.examples import SIGN_IN_LINK, USER, USER_CHANGE, USER_TOKEN
 from app.api.v1.responses import BODY, problems
 from app.schemas.common import PathName
 from app.schemas.tokens import TokenCreated, TokenList, TokenRead
-from app.schemas.users import Me, UserChange, UserCreate, UserPage, UserRead, UserTokenCreate
+from app.schemas.users import (
+    Me,
+    SignInLinkCreate,
+    SignInLinkRead,
+    UserChange,
+    UserCreate,
+    UserPage,
+    UserRead,
+    UserTokenCreate,
+)
 from app.schemas.work import WorkRead
-from app.services import tokens, users
+from app.services import sign_in_links, tokens, users
 from app.services.energy import work
 
 router = APIRouter(tags=["users"])
@@ -150,6 +159,25 @@ async def create_user_token(
     The token cannot have more rights, or last longer, than the one used for the request.
     """
     return await tokens.create_for(session, user_id, validated(UserTokenCreate, body), caller)
+
+
+@router.post(
+    "/users/{user_id}/sign-in-links",
+    status_code=201,
+    dependencies=[USERS],
+    summary="Create a sign-in link of a user",
+    responses=problems(403, 404, 409, *BODY),
+    openapi_extra=request_body(SignInLinkCreate, {"day": SIGN_IN_LINK}, "How long the link works."),
+)
+async def create_sign_in_link(
+    session: CurrentSession, caller: Caller, user_id: UserId, body: Body
+) -> SignInLinkRead:
+    """Creates a link that signs a browser in once as the user; only this response contains its
+    secret. Pass it on privately. Requires the role admin.
+    """
+    return await sign_in_links.create_for(
+        session, user_id, validated(SignInLinkCreate, body), caller
+    )
 
 
 @router.delete(

@@ -57,6 +57,23 @@ def test_whoami_shows_user_token_and_projects(api: FakeApi, capsys: Captured) ->
     assert json.loads(capsys.readouterr().out)["token"] == token
 
 
+def test_a_sign_in_link_is_printed_with_its_expiry(users: FakeApi, capsys: Captured) -> None:
+    link = {
+        **{"user": "eve", "code": "c0de", "path": "/login/link/c0de"},
+        "expires_at": "2026-11-30T12:00:00Z",
+    }
+    users.answers[f"POST /v1/users/{EVE}/sign-in-links"] = Answer(link, status=201)
+    assert pricetag(["user", "sign-in-link", "eve", "--hours", "2"]) == 0
+    assert sent(users) == {"lifetime_h": 2}
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].endswith("/login/link/c0de")
+    assert printed[0].startswith("http")
+    assert printed[1] == "signs in as eve, once, until 2026-11-30T12:00:00Z"
+    assert pricetag(["user", "sign-in-link", "eve", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["url"] == printed[0]
+    assert pricetag(["user", "sign-in-link", "eve", "--hours", "0"]) == 2
+
+
 def test_users_are_created_and_listed(users: FakeApi, capsys: Captured) -> None:
     users.answers["POST /v1/users"] = Answer(user(email="a@b.org"), 201)
     command = ["user", "create", "ada", "--role", "member", "--email", "a@b.org"]

@@ -10,9 +10,10 @@ from fastapi import Path, Request, Response
 from fastapi.responses import RedirectResponse
 
 from app.api.access import USERS
-from app.api.deps import Caller, CurrentSession, Cursor, Limit
-from app.schemas.users import UserChange, UserCreate, UserRead
-from app.services import tokens, users
+from app.api.deps import Caller, CurrentSession, Cursor, Limit, ServerResources
+from app.schemas.users import SignInLinkCreate, SignInLinkRead, UserChange, UserCreate, UserRead
+from app.services import sign_in_links, tokens, users
+from app.settings import Settings
 from app.web.forms import Form
 from app.web.links import rel
 from app.web.rendering import page_router, render, section
@@ -65,9 +66,13 @@ def _new_user(request: Request, form: FormView, status: int = 200) -> Response:
 
 @router.post("/admin/users", dependencies=[USERS], openapi_extra=IN_ADMIN)
 async def add_user(
-    request: Request, session: CurrentSession, caller: Caller, form: Form
+    request: Request,
+    session: CurrentSession,
+    resources: ServerResources,
+    caller: Caller,
+    form: Form,
 ) -> Response:
-    """Creates a user."""
+    """Creates a user, and shows a link that signs them in."""
 
     async def create() -> UserRead:
         return await users.create(session, read_model(UserCreate, form), caller)
@@ -75,7 +80,43 @@ async def add_user(
     made = await submit(session, form, create)
     if isinstance(made, Rejected):
         return _new_user(request, made.form, made.status)
-    return _to_user(request, made.id)
+    if made.role == "ingest":  # sees no page
+        return _to_user(request, made.id)
+    link = await sign_in_links.create_for(session, made.id, SignInLinkCreate(), caller)
+    return _link(request, resources.settings, made, link, is_new=True)
+
+
+def _link(
+    request: Request, settings: Settings, user: UserRead, link: SignInLinkRead, *, is_new: bool
+) -> Response:
+    """A new sign-in link.
+
+    Such a form ends with a page instead of a redirect: only the hash of the link is stored.
+    """
+    server = settings.public_url or f"{request.url.scheme}://{request.url.netloc}"
+    return render(
+        request,
+        "admin/user_link.html",
+        tab="show_users",
+        user=user,
+        link=link,
+        address=f"{server.rstrip('/')}{link.path}",
+        is_new=is_new,
+    )
+
+
+@router.post("/admin/users/{user_id}/sign-in-link", dependencies=[USERS], openapi_extra=IN_ADMIN)
+async def make_sign_in_link(
+    request: Request,
+    session: CurrentSession,
+    resources: ServerResources,
+    caller: Caller,
+    user_id: UserId,
+) -> Response:
+    """Makes a link that signs the user in, and shows it once."""
+    user = await users.read(session, user_id)
+    link = await sign_in_links.create_for(session, user_id, SignInLinkCreate(), caller)
+    return _link(request, resources.settings, user, link, is_new=False)
 
 
 def _to_user(request: Request, user_id: uuid.UUID) -> Response:

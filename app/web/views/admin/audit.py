@@ -22,6 +22,7 @@ NOUNS = {
     "project": "the project",
     "run": "the run",
     "session": "the session of",
+    "sign_in_link": "a sign-in link of",
     "site": "the site",
     "token": "the token",
     "user": "the user",
@@ -36,6 +37,7 @@ NAME_FIELDS = {
     "price": "price_id",
     "carbon_series": "zone",
     "session": "user",
+    "sign_in_link": "user",
 }
 """Field that names an object, where that is not `name`."""
 
