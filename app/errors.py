@@ -16,6 +16,8 @@ from starlette.exceptions import HTTPException
 from app.repositories.outage import OUTAGES
 from app.schemas.common import FieldProblem, Problem, hint_of
 from app.services.errors import PricetagError
+from models.documents.codec import DamagedDocumentError
+from pricetag.accounting.quantity.record import InvalidDocument
 from pricetag.field_messages import message_of
 
 log = logging.getLogger("pricetag.server")
@@ -151,6 +153,11 @@ async def outage(request: Request, error: Exception) -> ProblemResponse:
     )
 
 
+async def unreadable(request: Request, error: Exception) -> ProblemResponse:
+    log.error("stored document unreadable: %s %s: %s", request.method, request.url.path, error)
+    return problem(500, "document-unreadable", f"A stored document cannot be read ({error}).")
+
+
 async def unexpected(request: Request, error: Exception) -> ProblemResponse:
     # The queue engine wraps the exceptions of the database driver.
     if any(isinstance(cause, OUTAGES) for cause in causes(error)):
@@ -193,6 +200,7 @@ def install(app: FastAPI) -> None:
         RequestValidationError: validation_error,
         HTTPException: http_error,
         **dict.fromkeys(OUTAGES, outage),
+        **dict.fromkeys((InvalidDocument, DamagedDocumentError), unreadable),
         Exception: unexpected,
     }
     for kind, handler in handlers.items():

@@ -10,9 +10,11 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from app.cancellation import heed_cancellation
 from app.db import Database
+from app.edge.traffic import Traffic
 from app.queue import entries
 from app.repositories.outage import OUTAGES
 from app.services import charts, events, execution, waiting, web_sessions
@@ -167,10 +169,37 @@ async def keep_packed(database: Database, alarms: Alarms) -> None:
         await asyncio.sleep(PACK_EVERY_S)
 
 
-async def keep_headlines(database: Database) -> None:
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast work goes on that can wait.
+
+    Attributes:
+        limit: Price tags of one step.
+        rest: How many times as long as the step the rest after it takes.
+    """
+
+    limit: int
+    rest: float
+
+
+ALONE = Pace(headlines.AT_ONCE, 0.1)
+BESIDE_REQUESTS = Pace(headlines.BESIDE_REQUESTS, 9.0)
+
+
+def pace_of(traffic: Traffic) -> Pace:
+    """The pace beside the requests that come now."""
+    return ALONE if traffic.is_quiet else BESIDE_REQUESTS
+
+
+async def keep_headlines(database: Database, traffic: Traffic) -> None:
     """Gives price tags of earlier versions the headline that lists show, for ever.
 
-    It rests as long as it works.
+    While requests come it takes a few price tags at a time, and a tenth of a core; otherwise
+    nearly all of one.
+
+    Args:
+        database: Engine and sessions of this process.
+        traffic: Shows whether somebody waits for the server.
     """
     while True:
         with _kept_going("making headlines of price tags", HEADLINES_EVERY_S):
@@ -178,10 +207,10 @@ async def keep_headlines(database: Database) -> None:
             is_done = False
             while not is_done:
                 began_s = time.monotonic()
-                before = await headlines.fill_some(database, before)
+                before = await headlines.fill_some(database, before, pace_of(traffic).limit)
                 is_done = before is None
                 heed_cancellation()
-                await asyncio.sleep(time.monotonic() - began_s)
+                await asyncio.sleep(pace_of(traffic).rest * (time.monotonic() - began_s))
         heed_cancellation()
         await asyncio.sleep(HEADLINES_EVERY_S)
 

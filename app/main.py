@@ -17,7 +17,7 @@ from app.api.deps import Resources, reject_unknown_query
 from app.api.v1.router import router as v1
 from app.cancellation import end_tasks
 from app.db import Database, keep_database_up, resolve_database_url
-from app.edge import bodies, paths, prefixes, proxies
+from app.edge import bodies, paths, prefixes, proxies, traffic
 from app.housekeeping import keep_headlines, keep_house, keep_packed, keep_rolled_up
 from app.services.events import EventHub
 from app.settings import Settings, get_settings
@@ -65,6 +65,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings: Configuration; the settings of the process by default.
     """
     config = settings or get_settings()
+    requests = traffic.Traffic()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -80,7 +81,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             ("housekeeping", lambda: keep_house(config, database, resources.alarms)),
             ("roll-ups", lambda: keep_rolled_up(database, resources.alarms, resources.notices)),
             ("packing", lambda: keep_packed(database, resources.alarms)),
-            ("headlines", lambda: keep_headlines(database)),
+            ("headlines", lambda: keep_headlines(database, requests)),
             ("database", lambda: keep_database_up(config)),
         ):
             yield
@@ -108,6 +109,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     web.install(app)
     bodies.install(app, config.max_body_bytes)
     paths.install(app)
+    traffic.install(app, requests)
     prefixes.install(app, config.trusted_proxies, config.public_url)
     proxies.install(app, config.trusted_proxies)
     access.require_everywhere(app)

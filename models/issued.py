@@ -40,6 +40,17 @@ class PriceTag(HasId, HasCreatedAt, Base):
             "created_at",
             postgresql_where=text("headline IS NULL"),
         ),
+        # Lists of runs by a figure.
+        Index(
+            "ix_price_tags_it_energy_kwh_run_id",
+            *("it_energy_kwh", "run_id"),
+            postgresql_where=text("it_energy_kwh IS NOT NULL"),
+        ),
+        Index(
+            "ix_price_tags_currency_cost_run_id",
+            *("currency", "cost", "run_id"),
+            postgresql_where=text("cost IS NOT NULL"),
+        ),
     )
 
     run_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))

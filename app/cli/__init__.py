@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from app.cli.headline_fill import headlines
 from app.cli.sign_in import sign_in
 from app.cli.support import DATABASE_FAULTS, Json, fail, read_settings, show
 from app.cli.tokens import token
@@ -32,6 +33,7 @@ commands.add_typer(token, name="token")
 commands.add_typer(balances, name="balances")
 commands.add_typer(rollups, name="rollups")
 commands.add_typer(readings, name="readings")
+commands.add_typer(headlines, name="headlines")
 
 
 commands.command("sign-in")(sign_in)

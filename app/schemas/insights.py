@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from app.schemas.common import Quantity, Unit, Wire
 from app.schemas.fields import Items, ProjectName, RunId, RunName, StatusOfRun, TagVersion
+
+Unreadable = Annotated[
+    int,
+    Field(
+        description="Number of selected runs whose price tag cannot be read, because it is damaged "
+        "or was written by a later version; they are in no figure."
+    ),
+]
 
 
 class ScoreName(Wire):
@@ -100,6 +110,7 @@ class FrontierRead(Wire):
     wasted_reason: str | None = Field(description="Why it is unknown; null if it is known.")
     wasted_cost: Quantity = Field(description="The same with its interval and its evidence.")
     without_quality: int = Field(description="Number of runs without this score.")
+    unreadable: Unreadable
     is_whole: bool = Field(
         description="Whether these are all selected runs; if not, the newest ones."
     )
@@ -145,6 +156,7 @@ class CompressionLedger(Wire):
     """The selected runs that measured at least two variants, newest first."""
 
     items: Items[CompressionRead]
+    unreadable: Unreadable
     is_whole: bool = Field(
         description="Whether all selected runs were looked through; if not, the newest ones."
     )
@@ -206,6 +218,7 @@ class ExpectedValidationRead(Wire):
     methods: list[MethodCurve] = Field(description="The methods, that of most trials first.")
     crossings: list[CurveCrossing] = Field(description="Where curves cross, by cost.")
     projects: list[str] = Field(description="Projects of the runs.")
+    unreadable: Unreadable
     is_whole: bool = Field(
         description="Whether these are all selected runs; if not, the newest ones."
     )

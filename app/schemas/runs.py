@@ -26,7 +26,18 @@ from app.schemas.lineage import LineageRead
 from app.schemas.projections import ProjectionRead
 from pricetag.recipes import REGISTRY, RunSpec
 
-RunSort = Literal["-created_at", "created_at", "-finished_at", "finished_at", "name", "-name"]
+RunSort = Literal[
+    "-created_at",
+    "created_at",
+    "-finished_at",
+    "finished_at",
+    "name",
+    "-name",
+    "-it_energy_kwh",
+    "it_energy_kwh",
+    "-cost",
+    "cost",
+]
 
 
 _KIND = "|".join(REGISTRY)

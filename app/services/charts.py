@@ -31,6 +31,10 @@ FORMATS: tuple[ChartFormat, ...] = get_args(ChartFormat)
 KEPT = timedelta(days=90)
 """Time without use after which a chart is deleted."""
 
+KEPT_ONCE = timedelta(days=7)
+"""The same for a chart that nobody used after the day on which it was made: of what changes all
+the time, such as what is left of a budget, each visit makes another chart."""
+
 MOST = 20_000
 """Maximum number of stored charts; of more, those unused for longest are deleted."""
 
@@ -118,8 +122,9 @@ async def read(session: Session, by: Principal, sha256: str) -> Stored:
     row = await charts.get(session, sha256)
     if row is None or not await visibility.sees_all_projects(session, by.viewer, row.projects):
         raise ChartNotFoundError(
-            f"Chart {sha256} not found: it does not exist, was not used for {KEPT.days} days, or"
-            " shows runs that are hidden from you. Open its page again.",
+            f"Chart {sha256} not found: it does not exist, was not used for {KEPT.days} days (or"
+            f" {KEPT_ONCE.days} days after the day on which it was made), or shows"
+            " runs that are hidden from you. Open its page again.",
             field="sha256",
         )
     now = datetime.now(UTC)
@@ -179,4 +184,11 @@ async def _picture(
 
 async def forget_unused(session: Session) -> int:
     """Deletes charts that nobody uses any more; returns their number."""
-    return await charts.forget(session, unused_since=datetime.now(UTC) - KEPT, most=MOST)
+    now = datetime.now(UTC)
+    return await charts.forget(
+        session,
+        unused_since=now - KEPT,
+        once_since=now - KEPT_ONCE,
+        once=2 * USED_AGAIN,
+        most=MOST,
+    )

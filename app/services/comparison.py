@@ -11,6 +11,7 @@ from app.db import Session
 from app.repositories.price_tags import reports, upstreams
 from app.schemas.common import FieldProblem
 from app.services import access
+from app.services.billing.documents import PriceTagUnreadableError, tag_view
 from app.services.errors import InvalidError
 from app.services.principals import Principal
 from pricetag.accounting.quantity.quantity import Source, weakest
@@ -212,11 +213,28 @@ async def read_groups(
         weights[row.run_id]["model.sha256"] = row.sha256[:HASH_CHARACTERS]
     return Groups(
         runs=runs,
-        tags={run_id: TagView.read(newest[run_id]) for run_id in all_ids},
+        tags=_views(runs, newest),
         recipes=await reports.recipes_of(session, all_ids),
         weights=weights,
         projects=frozenset(await reports.projects_of(session, all_ids)),
     )
+
+
+def _views(
+    runs: Mapping[str, Sequence[UUID]], newest: Mapping[UUID, Mapping[str, Any]]
+) -> dict[UUID, TagView]:
+    views, errors = {}, []
+    for letter, ids in runs.items():
+        for index, run_id in enumerate(ids):
+            try:
+                views[run_id] = tag_view(newest[run_id])
+            except PriceTagUnreadableError as error:
+                message = f"run {run_id}: {error.message}"
+                hint = "the ID of another run"
+                errors.append(FieldProblem(field=f"{letter}.{index}", message=message, hint=hint))
+    if errors:
+        raise NothingToCompareError(errors)
+    return views
 
 
 async def compare_runs(

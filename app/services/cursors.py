@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import math
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -98,4 +99,18 @@ def check_time(text: str, field: str = "cursor") -> None:
     except ValueError as error:
         raise invalid(field) from error
     if moment.tzinfo is None:
+        raise invalid(field)
+
+
+def check_number(text: str, field: str = "cursor") -> None:
+    """Requires that a cursor's sort value is a number; `infinity` for an unknown one.
+
+    Raises:
+        CursorError: If it is invalid.
+    """
+    try:
+        number = float(text)
+    except ValueError as error:
+        raise invalid(field) from error
+    if math.isnan(number):
         raise invalid(field)

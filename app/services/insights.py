@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from app.db import Session
@@ -22,6 +22,7 @@ from app.schemas.insights import (
     ScoreName,
 )
 from app.schemas.runs import RunSummary
+from app.services.billing.documents import PriceTagUnreadableError, tag_view
 from app.services.principals import Principal
 from app.services.runs import listing
 from app.services.runs.listing import RunFilter
@@ -36,16 +37,34 @@ from pricetag.tag.view import TagView
 FINAL = ("succeeded", "failed", "cancelled")
 
 
-async def _tags(
-    session: Session, by: Principal, filters: RunFilter, limit: int
-) -> tuple[list[tuple[RunSummary, TagView]], bool]:
-    """Ended runs with their latest price tags, newest first, and whether these are all."""
+@dataclass(frozen=True, slots=True)
+class _Tagged:
+    """Ended runs with their latest price tags, newest first.
+
+    Attributes:
+        runs: The runs.
+        unreadable: Number of runs whose price tag cannot be read.
+        is_whole: Whether these are all selected runs.
+    """
+
+    runs: list[tuple[RunSummary, TagView]]
+    unreadable: int
+    is_whole: bool
+
+
+async def _tags(session: Session, by: Principal, filters: RunFilter, limit: int) -> _Tagged:
     page = await listing.list_page(
         session, by, filters, sort="-finished_at", cursor=None, limit=limit
     )
     newest = await reports.newest_price_tags(session, by.viewer, [run.id for run in page.items])
-    tagged = [(run, TagView.read(newest[run.id])) for run in page.items if run.id in newest]
-    return tagged, page.next_cursor is None
+    tagged, unreadable = [], 0
+    for run in page.items:
+        if run.id in newest:
+            try:
+                tagged.append((run, tag_view(newest[run.id])))
+            except PriceTagUnreadableError:
+                unreadable += 1
+    return _Tagged(tagged, unreadable, page.next_cursor is None)
 
 
 async def frontier(
@@ -71,8 +90,8 @@ async def frontier(
     Raises:
         NotFoundError: If the project or experiment does not exist, or is hidden from the caller.
     """
-    tagged, is_whole = await _tags(session, by, filters, limit)
-    tagged.reverse()
+    newest = await _tags(session, by, filters, limit)
+    tagged = newest.runs[::-1]
     recipes = await reports.recipes_of(session, [run.id for run, _ in tagged])
     scored = [ScoredRun(view, recipes[run.id]) for run, view in tagged]
     all_kinds = kinds(scored)
@@ -124,7 +143,8 @@ async def frontier(
         wasted_reason=result.wasted_reason,
         wasted_cost=wasted_cost(result, lower_is_better=is_lower).as_dict(),
         without_quality=sum(point.quality is None for point in points),
-        is_whole=is_whole,
+        unreadable=newest.unreadable,
+        is_whole=newest.is_whole,
     )
 
 
@@ -163,9 +183,9 @@ async def compressions(
     Raises:
         NotFoundError: If the project or experiment does not exist, or is hidden from the caller.
     """
-    tagged, is_whole = await _tags(session, by, filters, limit)
+    newest = await _tags(session, by, filters, limit)
     items = []
-    for run, view in tagged:
+    for run, view in newest.runs:
         rows: Any = variant_rows(view, baseline=baseline, inferences=inferences)
         if rows is not None:
             items.append(
@@ -177,7 +197,7 @@ async def compressions(
                     **rows,
                 )
             )
-    return CompressionLedger(items=items, is_whole=is_whole)
+    return CompressionLedger(items=items, unreadable=newest.unreadable, is_whole=newest.is_whole)
 
 
 async def expected_validation(
@@ -208,7 +228,8 @@ async def expected_validation(
     Raises:
         NotFoundError: If the project or experiment does not exist, or is hidden from the caller.
     """
-    tagged, is_whole = await _tags(session, by, filters, limit)
+    newest = await _tags(session, by, filters, limit)
+    tagged = newest.runs
     recipes = await reports.recipes_of(session, [run.id for run, _ in tagged])
     runs: dict[str, list[ScoredRun]] = {name: [] for name in methods}
     scored = []
@@ -241,7 +262,8 @@ async def expected_validation(
             for each in (best_of_k.crossings(curves) if is_one else [])
         ],
         projects=sorted(projects),
-        is_whole=is_whole,
+        unreadable=newest.unreadable,
+        is_whole=newest.is_whole,
     )
 
 

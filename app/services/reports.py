@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -38,6 +38,7 @@ from app.schemas.reports import (
 )
 from app.services import access, cursors, lineage
 from app.services.access import ReportNotFoundError
+from app.services.billing.documents import PriceTagUnreadableError, tag_view
 from app.services.errors import InvalidError, NotFoundError
 from app.services.names import require_filters
 from app.services.principals import Principal
@@ -80,6 +81,7 @@ async def create(session: Session, principal: Principal, request: ReportCreate) 
     elif not tags:
         raise _nothing("filter", "no matching run has a price tag yet")
     tags |= await _versions(session, request.versions, tags)
+    _require_readable(run_ids, tags)
     selected = [tags[run_id] for run_id in run_ids if run_id in tags]
     chains = await _chains(session, principal, tags)
     lineages = [
@@ -183,6 +185,22 @@ async def _chains(
     """The lineage of each run that starts from the model of an earlier run."""
     lineages = {run_id: await lineage.of_run(session, principal, run_id) for run_id in run_ids}
     return {run_id: chain for run_id, chain in lineages.items() if chain is not None}
+
+
+def _require_readable(
+    run_ids: Sequence[uuid.UUID], tags: Mapping[uuid.UUID, Mapping[str, Any]]
+) -> None:
+    errors = []
+    for index, run_id in enumerate(run_ids):
+        if run_id not in tags:
+            continue
+        try:
+            tag_view(tags[run_id])
+        except PriceTagUnreadableError as error:
+            message = f"run {run_id}: {error.message} Leave it out."
+            errors.append(FieldProblem(field=f"runs.{index}", message=message))
+    if errors:
+        raise NothingToReportError(f"{errors[0].field}: {errors[0].message}", errors)
 
 
 def _nothing(field: str, message: str) -> NothingToReportError:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
+
+from pydantic import ValidationError
 
 from app.db import Session
 from app.repositories.attempts import executions
 from app.repositories.factors import sites
 from app.repositories.price_tags import price_tags
+from app.schemas.common import Quantity
 from app.schemas.price_tags import PriceTagVersion, PriceTagVersions
 from app.services import access, audit
 from app.services.billing import issuing
@@ -22,6 +27,7 @@ from app.settings import Settings
 from models import Run
 from pricetag.accounting.quantity.checks import InvalidFactor
 from pricetag.catalog import NotInCatalog
+from pricetag.tag.headline import UNITS, UNREADABLE
 
 
 class NotPriceableError(ConflictError):
@@ -101,4 +107,19 @@ async def versions(session: Session, run_id: UUID) -> PriceTagVersions:
     if await executions.get_run(session, run_id) is None:
         raise not_found(run_id)
     rows = await price_tags.versions(session, run_id)
-    return PriceTagVersions(items=[PriceTagVersion.model_validate(row) for row in rows])
+    return PriceTagVersions(items=[_version(row) for row in rows])
+
+
+def _version(row: Mapping[str, Any]) -> PriceTagVersion:
+    """A version with its totals; of a price tag that cannot be read they are unknown."""
+    try:
+        return PriceTagVersion.model_validate(row)
+    except ValidationError:
+        unknown = {
+            name: Quantity(
+                value=None, low=None, high=None, unit=unit, source=None, reason=UNREADABLE
+            )
+            for name, unit in UNITS.items()
+            if name in PriceTagVersion.model_fields
+        }
+        return PriceTagVersion.model_validate({**row, **unknown})

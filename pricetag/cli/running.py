@@ -196,7 +196,8 @@ def runs(
     sort: Annotated[
         str,
         typer.Option(
-            help="Sort key: created_at, finished_at or name; a leading minus sorts descending."
+            help="Sort key: created_at, finished_at, name, it_energy_kwh or cost; a leading minus "
+            "sorts descending (-cost: dearest first). Runs whose figure is unknown come last."
         ),
     ] = "-created_at",
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of rows.")] = 20,

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from pricetag.accounting.document.records import QualityTag
-from pricetag.accounting.quantity.record import InvalidDocument
+from pricetag.accounting.bill.figures import CostTag, EnergyTag, FootprintTag
+from pricetag.accounting.document.records import Hardware, QualityTag, SecondOpinionTag
+from pricetag.accounting.quantity.record import INLINE, InvalidDocument, Record
+from pricetag.accounting.work.figures import FlopsTag
 from pricetag.tag.figure import Figure, Shown, scaled
-from pricetag.tag.flags import noteworthy_flags
+from pricetag.tag.flags import noteworthy
 from pricetag.tag.matches import LOWER_IS_BETTER
 from pricetag.tag.variants import SCORES
-from pricetag.tag.view import TagView
+from pricetag.tag.view import hardware_text
 
 UNITS = {
     "duration_s": "s",
@@ -32,6 +35,22 @@ UNREADABLE = "this version cannot read the price tag"
 NO_SCORE = "no score was reported"
 
 
+@dataclass(frozen=True, slots=True)
+class _Read(Record):
+    """What a headline reads of a price tag: of its stages and causes of error, nothing."""
+
+    schema: str
+    run_id: str
+    version: int
+    hardware: Hardware
+    energy: Annotated[EnergyTag, INLINE]
+    footprint: Annotated[FootprintTag, INLINE]
+    flops: FlopsTag
+    cost: CostTag
+    quality: tuple[QualityTag, ...]
+    second_opinion: SecondOpinionTag | None
+
+
 def headline_of(content: Mapping[str, Any]) -> dict[str, Any]:
     """What a list shows of a price tag in JSON form, as plain data.
 
@@ -43,7 +62,7 @@ def headline_of(content: Mapping[str, Any]) -> dict[str, Any]:
         ``hardware``, ``flags`` and ``second_opinion``.
     """
     try:
-        return _of(TagView.read(content))
+        return _of(_Read.from_dict(content))
     except InvalidDocument:
         unknown = {name: Figure.unknown(UNREADABLE, unit) for name, unit in UNITS.items()}
         return {
@@ -55,8 +74,7 @@ def headline_of(content: Mapping[str, Any]) -> dict[str, Any]:
         }
 
 
-def _of(tag: TagView) -> dict[str, Any]:
-    document = tag.document
+def _of(document: _Read) -> dict[str, Any]:
     energy = document.energy
     score = shown_score(document.quality)
     figures: dict[str, Shown] = {
@@ -74,9 +92,9 @@ def _of(tag: TagView) -> dict[str, Any]:
         "score": None
         if score is None
         else {"metric": score.metric, "split": score.split, "value": score.value},
-        "hardware": tag.hardware,
-        "flags": noteworthy_flags(tag),
-        "second_opinion": _second_opinion(tag),
+        "hardware": hardware_text(document.hardware),
+        "flags": noteworthy(energy.flags),
+        "second_opinion": _second_opinion(document.second_opinion),
     }
 
 
@@ -105,8 +123,7 @@ def kwh_per_score(energy: Shown, score: QualityTag | None) -> Figure:
     return scaled(energy, 1 / score.value, "kWh")
 
 
-def _second_opinion(tag: TagView) -> dict[str, Any] | None:
-    opinion = tag.document.second_opinion
+def _second_opinion(opinion: SecondOpinionTag | None) -> dict[str, Any] | None:
     if opinion is None:
         return None
     total = opinion.total

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, time
 from functools import cached_property
 from typing import Any
 
-from pricetag.accounting.document.records import DeviceCount, PriceTag, StageTag
+from pricetag.accounting.document.records import DeviceCount, Hardware, PriceTag, StageTag
 from pricetag.tag.names import shown_name
 
 LATE = "journal-came-late"
@@ -68,11 +68,7 @@ class TagView:
 
         None where no device is known at all.
         """
-        for kinds in (("gpu",), ("cpu", "host")):
-            named = [d for d in self.document.hardware.devices if d.kind in kinds]
-            if named:
-                return ", ".join(map(_counted, named))
-        return None
+        return hardware_text(self.document.hardware)
 
     @property
     def as_of(self) -> str | None:
@@ -137,6 +133,15 @@ def as_of_text(entered: str) -> str:
     if moment.time().replace(microsecond=0) == time(23, 59, 59):
         return moment.date().isoformat()
     return f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def hardware_text(hardware: Hardware) -> str | None:
+    """The accelerators (``8x NVIDIA H100``), or the processor without any; None if unknown."""
+    for kinds in (("gpu",), ("cpu", "host")):
+        named = [device for device in hardware.devices if device.kind in kinds]
+        if named:
+            return ", ".join(map(_counted, named))
+    return None
 
 
 def _counted(device: DeviceCount) -> str:

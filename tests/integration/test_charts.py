@@ -154,10 +154,12 @@ async def test_a_chart_that_cannot_be_drawn_says_so_and_has_its_data(api: Api) -
     assert busy.headers["retry-after"]
 
 
-async def age(session: Session, chart: Chart, days: int) -> None:
-    moment = datetime.now(UTC) - timedelta(days=days)
+async def age(session: Session, chart: Chart, days: int, *, kept_days: int = 30) -> None:
+    """Makes a chart as if it was last used some days ago, and made ``kept_days`` before."""
+    used_at = datetime.now(UTC) - timedelta(days=days)
+    times = {"used_at": used_at, "created_at": used_at - timedelta(days=kept_days)}
     await session.execute(
-        update(StoredChart).where(StoredChart.sha256 == chart.sha256).values(used_at=moment)
+        update(StoredChart).where(StoredChart.sha256 == chart.sha256).values(times)
     )
 
 
@@ -184,6 +186,16 @@ async def test_charts_that_nobody_uses_are_deleted_and_their_number_is_bounded(
         await charts.forget_unused(session)
         left = await stored(session)
     assert left == {shown[0].sha256, shown[1].sha256, shown[5].sha256}
+
+
+async def test_charts_that_nobody_used_after_their_day_are_deleted_after_a_week(api: Api) -> None:
+    shown = [lab_chart(number) for number in range(4)]
+    await kept(api, *shown)
+    async with api.database.session_scope() as session:
+        for chart, days, kept_days in zip(shown, (8, 6, 8, 89), (0, 0, 2, 3), strict=True):
+            await age(session, chart, days, kept_days=kept_days)
+        assert await charts.forget_unused(session) == 1
+        assert await stored(session) == {chart.sha256 for chart in shown[1:]}
 
 
 async def test_a_report_has_its_charts_or_says_why_not(api: Api, drawing: Drawing) -> None:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 
+from app import housekeeping
+from app.cli import headline_fill as command
 from app.db import Database
+from app.edge.traffic import NotedRequests, Traffic
 from app.services.billing import headlines
 from models.documents.codec import encode
 from tests.support.api import Api, finished_run
@@ -75,3 +82,55 @@ async def test_a_damaged_document_leaves_the_list_whole(committed_api: Api) -> N
     assert headline["figures"]["it_energy_kwh"]["value"] is None
     assert headline["figures"]["it_energy_kwh"]["reason"]
     assert headline["it_energy_kwh"] is not None  # as its column has it
+
+
+async def test_the_command_stores_headlines_in_several_processes(
+    committed_api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database: Database = committed_api.database
+    async with database.session_scope() as session:
+        for _ in range(5):
+            await finished_run(session)
+    expected = await listed(committed_api)
+    async with database.session_scope() as session:
+        await session.execute(FORGOTTEN)
+    monkeypatch.setattr(command, "PORTION", 1)
+    reports: list[int] = []
+    monkeypatch.setattr(command, "SHOWN_EVERY_S", -1.0)
+
+    def report(stored: int, left: int, rate: float) -> None:
+        reports.append(stored + left)
+
+    with ProcessPoolExecutor(2, get_context("spawn")) as processes:
+        assert await command._fill(database, processes, 2, report) == 5
+    assert await headlines.left(database) == 0
+    assert await listed(committed_api) == expected
+    assert reports == [5, 5, 5]
+
+
+def test_the_server_takes_few_price_tags_at_a_time_while_requests_come() -> None:
+    now_s = [0.0]
+    traffic = Traffic(lambda: now_s[0])
+    assert housekeeping.pace_of(traffic) == housekeeping.ALONE
+    traffic.note()
+    beside = housekeeping.pace_of(traffic)
+    assert beside.limit <= housekeeping.ALONE.limit / 10
+    assert beside.rest == 9.0  # a tenth of a core
+    now_s[0] += 1.5
+    assert housekeeping.pace_of(traffic) == housekeeping.ALONE
+
+
+def test_requests_are_noted_when_they_come_and_when_they_are_answered() -> None:
+    now_s = [0.0]
+    traffic = Traffic(lambda: now_s[0])
+    assert traffic.is_quiet
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert not traffic.is_quiet
+        now_s[0] += 5.0
+        assert traffic.is_quiet  # a long answer, such as a stream, is not waited for
+
+    asyncio.run(NotedRequests(app, traffic)({"type": "http"}, Any, Any))  # type: ignore[arg-type]
+    assert not traffic.is_quiet
+    now_s[0] += 1.5
+    assert traffic.is_quiet

@@ -21,20 +21,26 @@ from app.repositories.runs import labels, pages, runs
 from app.repositories.runs.orders import Position
 from app.repositories.runs.selection import RunFilter, Selection, resolve
 from models import Run
+from models.documents.codec import encode
 from tests.support.api import Api, fields, problem
 from tests.support.plans import Plan, planned
 from tests.support.run_lists import (
     BEGIN,
+    CURRENCY,
+    FIGURE_SORTS,
     KINDS,
     SOON,
     SORTS,
     STATUSES,
     TAGS,
+    UNREADABLE,
     WORDS,
     Lab,
     admin,
     by_hand,
     listed,
+    place,
+    position,
 )
 
 
@@ -87,10 +93,14 @@ async def listed_before(
 ) -> list[uuid.UUID]:
     """Ids of the runs of the page that ends before a run."""
     (run,) = [run for run in lab.runs if run["id"] == run_id]
-    key = run[sort.removeprefix("-")]
-    shown = "infinity" if key is None else key if isinstance(key, str) else key.isoformat()
     rows = await runs.list_runs(
-        lab.session, selection, sort=sort, after=(shown, run_id), limit=limit, backwards=True
+        lab.session,
+        selection,
+        sort=sort,
+        after=place(run[sort.removeprefix("-")], run_id),
+        limit=limit,
+        backwards=True,
+        currency=CURRENCY,
     )
     return [row.run.id for row in rows]
 
@@ -99,7 +109,7 @@ async def listed_before(
 @given(
     wanted=FILTERS,
     names=FEW,
-    sort=st.sampled_from(SORTS),
+    sort=st.sampled_from(SORTS + FIGURE_SORTS),
     who=st.sampled_from(("ada", "bob", "root", "token")),
     limit=st.sampled_from((1, 7, 50, 400)),
     look_ahead=st.sampled_from((1, 20, 2_000)),
@@ -126,9 +136,9 @@ async def test_pages_equal_those_of_a_plain_list(
         assert await listed(lab.session, viewer, chosen, sort, limit) == expected
         selection = await resolve(lab.session, viewer, chosen)
         if expected:
-            place = len(expected) // 2
-            before = await listed_before(lab, selection, sort, expected[place], limit)
-            assert before == expected[max(0, place - limit) : place]
+            middle = len(expected) // 2
+            before = await listed_before(lab, selection, sort, expected[middle], limit)
+            assert before == expected[max(0, middle - limit) : middle]
         for most in (5, 1_000):
             counted = await pages.count(lab.session, selection, most)
             assert (counted.runs, counted.at_least) == (
@@ -137,7 +147,7 @@ async def test_pages_equal_those_of_a_plain_list(
             )
 
 
-@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.parametrize("sort", SORTS + FIGURE_SORTS)
 async def test_pages_have_every_run_once_despite_new_posts(lab: Lab, sort: str) -> None:
     before = [run["id"] for run in lab.runs]
     selection = await resolve(lab.session, admin(lab), RunFilter())
@@ -145,13 +155,13 @@ async def test_pages_have_every_run_once_despite_new_posts(lab: Lab, sort: str) 
     after: Position | None = None
     random = Random(7)
     for _ in range(30):
-        rows = await runs.list_runs(lab.session, selection, sort=sort, after=after, limit=40)
+        rows = await runs.list_runs(
+            lab.session, selection, sort=sort, after=after, limit=40, currency=CURRENCY
+        )
         if not rows:
             break
         seen += [row.run.id for row in rows]
-        key = getattr(rows[-1].run, sort.removeprefix("-"))
-        shown = "infinity" if key is None else key if isinstance(key, str) else key.isoformat()
-        after = (shown, rows[-1].run.id)
+        after = position(rows[-1], sort)
         await lab.add(15, random)
     assert len(seen) == len(set(seen))
     assert set(before) <= set(seen)
@@ -248,6 +258,82 @@ async def test_no_list_reads_the_whole_table(db: Database, large: Lab) -> None:
         assert plans, what
         for plan in plans:
             assert "runs" not in plan.read_whole(), (what, plan.statement)
+
+
+# Every run has a price tag, every tenth two, and every twentieth none whose figure is known.
+PRICED = text(
+    """
+    INSERT INTO price_tags (id, created_at, run_id, version, accounting_version, cause, content,
+        headline, content_sha256, it_energy_kwh, cost, currency)
+    SELECT gen_random_uuid(), r.created_at, r.id, version.number, '5', 'attempt-ended', :content,
+        :content, '', r.figure * version.number, r.figure * version.number, 'USD'
+    FROM (SELECT id, created_at, row_number() OVER (ORDER BY created_at) AS number,
+            CASE WHEN row_number() OVER (ORDER BY created_at) % 20 > 0
+                THEN 0.001 * (row_number() OVER (ORDER BY created_at) * 7919 % 25013) END AS figure
+        FROM runs) AS r
+    JOIN (VALUES (1), (2)) AS version (number) ON version.number = 1 OR r.number % 10 = 0
+    ON CONFLICT (run_id, version) DO NOTHING
+    """
+)
+
+
+@pytest_asyncio.fixture
+async def priced(large: Lab) -> Lab:
+    """The same lab with price tags."""
+    await large.session.execute(PRICED, {"content": encode(UNREADABLE)})
+    await large.session.execute(text("ANALYZE price_tags"))
+    return large
+
+
+FIGURE_INDEXES = {
+    "it_energy_kwh": "ix_price_tags_it_energy_kwh_run_id",
+    "cost": "ix_price_tags_currency_cost_run_id",
+}
+
+
+BY_FIGURE = ("everything", "a project", "an old tag", "a rare status", "words nobody has")
+FIRST = """
+    SELECT r.id FROM runs AS r JOIN projects AS p ON p.id = r.project_id
+    LEFT JOIN price_tags AS t ON t.run_id = r.id
+        AND t.version = (SELECT max(version) FROM price_tags WHERE run_id = r.id)
+    WHERE {where} ORDER BY {column} IS NULL, {column} {direction}, r.id {direction} LIMIT 90
+"""
+
+
+async def test_runs_by_a_figure_are_read_along_its_index_and_are_the_first_ones(
+    db: Database, priced: Lab
+) -> None:
+    """Also where the planner takes it for cheaper to read whole tables."""
+    middle = BEGIN + timedelta(seconds=12_000)
+    for sort in FIGURE_SORTS:
+        column, direction = sort.removeprefix("-"), "DESC" if sort.startswith("-") else ""
+        for wanted, where in (
+            (RunFilter(project="hers"), "p.name = 'hers'"),
+            (RunFilter(created_after=middle), f"r.created_at > '{middle.isoformat()}'"),
+            (
+                RunFilter(tags=["old"], statuses=["failed"]),
+                "'old' = ANY (tags) AND status = 'failed'",
+            ),
+        ):
+            query = FIRST.format(where=where, column=column, direction=direction)
+            expected = (await priced.session.execute(text(query))).scalars().all()
+            selection = await resolve(priced.session, admin(priced), wanted)
+            rows = await runs.list_runs(
+                priced.session, selection, sort=sort, after=None, limit=90, currency=CURRENCY
+            )
+            assert [row.run.id for row in rows] == list(expected), (sort, where)
+    for sort, random_page_cost in (("-it_energy_kwh", 1.1), ("-cost", 1_000), ("cost", 1.1)):
+        await priced.session.execute(text(f"SET LOCAL random_page_cost = {random_page_cost}"))
+        index = FIGURE_INDEXES[sort.removeprefix("-")]
+        for what in BY_FIGURE:
+            selection = await resolve(priced.session, admin(priced), ONE_BY_ONE[what])
+            with planned(db) as plans:
+                await runs.list_runs(
+                    priced.session, selection, sort=sort, after=None, limit=11, currency=CURRENCY
+                )
+            for plan in plans:
+                assert not {"runs", "price_tags"} & set(plan.read_whole()), (what, plan.statement)
+            assert index in _indexes(plans[:3]), what
 
 
 WALKED = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -12,9 +13,11 @@ from sqlalchemy import insert
 from app.db import Session
 from app.repositories.people.visibility import Viewer
 from app.repositories.runs import runs
-from app.repositories.runs.orders import Position
+from app.repositories.runs.orders import FIGURES, Position
+from app.repositories.runs.runs import RunRow
 from app.repositories.runs.selection import RunFilter, resolve
-from models import Experiment, Project, ProjectMember, Run, User
+from models import Experiment, PriceTag, Project, ProjectMember, Run, User
+from pricetag.tag.headline import headline_of
 
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
 SOON = BEGIN + timedelta(minutes=2)
@@ -23,6 +26,9 @@ KINDS = ("command", "train", "train+measure", "train+quantize+measure", "distill
 TAGS = ("paper", "lr-0.1", "Grün", "a'b", r"back\slash", "100%", "old")
 WORDS = ("resnet", "bert", "x", "ü", "it's", r"a\b", "50%")
 SORTS = ("created_at", "-created_at", "finished_at", "-finished_at", "name", "-name")
+FIGURE_SORTS = ("it_energy_kwh", "-it_energy_kwh", "cost", "-cost")
+CURRENCY = "USD"
+UNREADABLE = headline_of({})
 
 
 class Lab:
@@ -71,6 +77,9 @@ class Lab:
         rows = [{k: v for k, v in run.items() if k in names} for run in made]
         if rows:
             await self.session.execute(insert(Run), rows)
+        tags = [tag for run in made for tag in _tags(run, random)]
+        if tags:
+            await self.session.execute(insert(PriceTag), tags)
 
     def _run(self, random: Random) -> dict[str, Any]:
         project, experiment = random.choice([key for key in self.experiments if key[0] != "none"])
@@ -96,6 +105,34 @@ class Lab:
             "created_at": created_at,
             "finished_at": created_at + timedelta(minutes=random.randrange(30)) if over else None,
         }
+
+
+def _tags(run: dict[str, Any], random: Random) -> list[dict[str, Any]]:
+    """The versions of a run's price tag, if it has any; the newest one counts.
+
+    Few different figures, so that many runs share one; some are unknown.
+    """
+    run["it_energy_kwh"] = run["cost"] = None
+    rows = []
+    for version in range(1, random.choice((1, 2, 2, 2, 3, 4))):
+        energy_kwh = random.choice((None, 0.0, 0.1, 0.2, 3.0, 1e-12, 2.5e9))
+        cost = random.choice((None, 0.0, 0.07, 0.5, 12.0))
+        currency = random.choice((CURRENCY, CURRENCY, "EUR"))
+        run["it_energy_kwh"], run["cost"] = energy_kwh, cost if currency == CURRENCY else None
+        rows.append(
+            {
+                "run_id": run["id"],
+                "version": version,
+                "accounting_version": "5",
+                "content": {},
+                "headline": UNREADABLE,
+                "content_sha256": "",
+                "it_energy_kwh": energy_kwh,
+                "cost": cost,
+                "currency": currency,
+            }
+        )
+    return rows
 
 
 def admin(lab: Lab) -> Viewer:
@@ -144,11 +181,12 @@ def by_hand(lab: Lab, viewer: Viewer, wanted: RunFilter, sort: str) -> list[uuid
     chosen = [run for run in lab.runs if sees(viewer, lab, run) and matches(wanted, run)]
 
     def key(run: dict[str, Any]) -> tuple[Any, int]:
-        return run[column] or BEGIN, run["id"].int
+        nothing = 0.0 if column in FIGURES else BEGIN
+        return nothing if run[column] is None else run[column], run["id"].int
 
     is_descending = sort.startswith("-")
     chosen.sort(key=key, reverse=is_descending)
-    chosen.sort(key=lambda run: run[column] is None)  # those that are not finished, last
+    chosen.sort(key=lambda run: run[column] is None)  # those without a key, last
     return [run["id"] for run in chosen]
 
 
@@ -160,10 +198,23 @@ async def listed(
     ids: list[uuid.UUID] = []
     after: Position | None = None
     while True:
-        rows = await runs.list_runs(session, selection, sort=sort, after=after, limit=limit)
+        rows = await runs.list_runs(
+            session, selection, sort=sort, after=after, limit=limit, currency=CURRENCY
+        )
         ids += [row.run.id for row in rows]
         if len(rows) < limit:
             return ids
-        key = getattr(rows[-1].run, sort.removeprefix("-"))
-        shown = "infinity" if key is None else key if isinstance(key, str) else key.isoformat()
-        after = (shown, rows[-1].run.id)
+        after = position(rows[-1], sort)
+
+
+def position(row: RunRow, sort: str) -> Position:
+    """Where a run is in an order."""
+    column = sort.removeprefix("-")
+    return place(row.figure if column in FIGURES else getattr(row.run, column), row.run.id)
+
+
+def place(key: Any, run_id: uuid.UUID) -> Position:
+    """A place in an order; None and infinity are that of a run without a key."""
+    if isinstance(key, datetime):
+        return key.isoformat(), run_id
+    return "infinity" if key in (None, math.inf) else str(key), run_id

@@ -26,7 +26,11 @@ router = APIRouter(prefix="/runs", tags=["runs"])
 
 Sort = Annotated[
     RunSort,
-    Query(description="Sort order; `-` is descending. Unfinished runs sort after all others."),
+    Query(
+        description="Sort order; `-` is descending. Unfinished runs, and by a figure those whose "
+        "newest price tag does not know it, sort after all others. By `cost`, these include costs "
+        "in another currency than the server's."
+    ),
 ]
 
 IdempotencyKey = Annotated[

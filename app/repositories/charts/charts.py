@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import and_, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -62,15 +62,33 @@ async def mark_used(session: AsyncSession, sha256: str, *, now: datetime, again:
     )
 
 
-async def forget(session: AsyncSession, *, unused_since: datetime, most: int) -> int:
+async def forget(
+    session: AsyncSession,
+    *,
+    unused_since: datetime,
+    once_since: datetime,
+    once: timedelta,
+    most: int,
+) -> int:
     """Deletes charts that nobody has used since a time, and all but the last used ones.
+
+    Args:
+        session: Committed by the caller.
+        unused_since: Charts that were not used since then are deleted.
+        once_since: The same for charts whose last use was soon after they were made.
+        once: What is soon.
+        most: Maximum number of charts that stay.
 
     Returns:
         Number of deleted charts.
     """
     too_many = select(Chart.used_at).order_by(Chart.used_at.desc()).offset(most).limit(1)
     statement = delete(Chart).where(
-        or_(Chart.used_at < unused_since, Chart.used_at <= too_many.scalar_subquery())
+        or_(
+            Chart.used_at < unused_since,
+            and_(Chart.used_at < once_since, Chart.used_at < Chart.created_at + once),
+            Chart.used_at <= too_many.scalar_subquery(),
+        )
     )
     deleted = await session.execute(statement.returning(func.length(Chart.sha256)))
     return len(deleted.all())

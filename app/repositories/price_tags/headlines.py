@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import DateTime, LargeBinary, literal, select, text, tuple_, type_coerce
+from sqlalchemy import DateTime, LargeBinary, func, literal, select, text, tuple_, type_coerce
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories.price_tags.price_tags import STORED
@@ -46,13 +47,36 @@ Place = tuple[datetime, uuid.UUID]
 """Time of issue and id of a price tag."""
 
 
-async def fill(session: AsyncSession, before: Place | None, limit: int) -> Place | None:
+Maker = Callable[[Sequence[bytes]], Awaitable[Sequence[bytes]]]
+"""Makes the headlines of documents, both as they are stored."""
+
+
+def stored_headlines(documents: Sequence[bytes]) -> list[bytes]:
+    """The headlines of documents, both as they are stored: milliseconds for each."""
+    return [encode(_headline(document)) for document in documents]
+
+
+async def made_here(documents: Sequence[bytes]) -> Sequence[bytes]:
+    """The same, in a thread of this process."""
+    return await asyncio.to_thread(stored_headlines, documents)
+
+
+async def left(session: AsyncSession) -> int:
+    """Number of price tags without a headline."""
+    query = select(func.count()).select_from(PriceTag).where(PriceTag.headline.is_(None))
+    return (await session.execute(query)).scalar_one()
+
+
+async def fill(
+    session: AsyncSession, before: Place | None, limit: int, make: Maker = made_here
+) -> Place | None:
     """Gives price tags without a headline theirs, newest first.
 
     Args:
         session: Committed by the caller.
         before: What the step before returned, so that none reads again what others have read.
         limit: Maximum number of price tags.
+        make: Makes the headlines.
 
     Returns:
         Where the next step goes on; None if no older one is left.
@@ -72,8 +96,8 @@ async def fill(session: AsyncSession, before: Place | None, limit: int) -> Place
     rows = (await session.execute(query)).all()
     if not rows:
         return None
-    made = await asyncio.to_thread(lambda: [encode(_headline(row.stored)) for row in rows])
-    values = {"ids": [row.id for row in rows], "headlines": made}
+    made = await make([row.stored for row in rows])
+    values = {"ids": [row.id for row in rows], "headlines": list(made)}
     await session.execute(_WRITE, values)
     return rows[-1].created_at, rows[-1].id
 

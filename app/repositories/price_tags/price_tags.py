@@ -11,10 +11,13 @@ from sqlalchemy import LargeBinary, func, select, type_coerce
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models import PriceTag
-from models.documents.codec import decode
+from models.documents.codec import DamagedDocumentError, decode
 
 STORED = type_coerce(PriceTag.content, LargeBinary).label("stored")
 """The content of a price tag as it is stored, for `decoded`."""
+
+DAMAGED = "damaged"
+"""The only member of what stands for a document whose stored bytes are damaged: how they are."""
 
 
 async def last_version(session: AsyncSession, run_id: UUID) -> int:
@@ -69,8 +72,18 @@ def total_quantities(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def decoded(stored: Sequence[bytes]) -> list[dict[str, Any]]:
-    """Stored documents, in order; decoded in a thread, since each takes milliseconds."""
-    return await asyncio.to_thread(lambda: [decode(one) for one in stored])
+    """Stored documents, in order; decoded in a thread, since each takes milliseconds.
+
+    For one that is damaged there is an object with the member `DAMAGED` alone.
+    """
+    return await asyncio.to_thread(lambda: [_decoded(one) for one in stored])
+
+
+def _decoded(stored: bytes) -> dict[str, Any]:
+    try:
+        return decode(stored)
+    except DamagedDocumentError as error:
+        return {DAMAGED: str(error)}
 
 
 async def later_causes(session: AsyncSession, run_id: UUID, version: int) -> dict[int, str]:

@@ -61,16 +61,15 @@ async def newest_price_tags(
 ) -> dict[uuid.UUID, dict[str, Any]]:
     """The latest price tag of each visible run that has one, with its cause, by run."""
     query = (
-        select(PriceTag.run_id, STORED, PriceTag.cause)
+        select(PriceTag.run_id, STORED, PriceTag.cause, PriceTag.version)
         .join(Run, Run.id == PriceTag.run_id)
         .where(PriceTag.run_id.in_(run_ids), sees_project_id(viewer, Run.project_id))
         .ext(distinct_on(PriceTag.run_id))
         .order_by(PriceTag.run_id, PriceTag.version.desc())
     )
-    tags = await _by_run(session, query)
     return {
-        run_id: {**content, "newest_version": content["version"]}
-        for run_id, content in tags.items()
+        row.run_id: {**content, "newest_version": row.version}
+        for row, content in await _contents(session, query)
     }
 
 
@@ -78,22 +77,21 @@ async def price_tags_of(
     session: AsyncSession, versions: Mapping[uuid.UUID, int]
 ) -> dict[uuid.UUID, dict[str, Any]]:
     """These versions of price tags, with their causes, by run; without those that are not there."""
-    query = select(PriceTag.run_id, STORED, PriceTag.cause).where(
+    query = select(PriceTag.run_id, STORED, PriceTag.cause, PriceTag.version).where(
         tuple_(PriceTag.run_id, PriceTag.version).in_(list(versions.items()))
     )
-    return await _by_run(session, query)
+    return {row.run_id: content for row, content in await _contents(session, query)}
 
 
-async def _by_run(
-    session: AsyncSession, query: Select[uuid.UUID, bytes, str]
-) -> dict[uuid.UUID, dict[str, Any]]:
-    """Contents of price tags with their causes, by run, from rows of run, stored and cause."""
+async def _contents(
+    session: AsyncSession, query: Select[uuid.UUID, bytes, str, int]
+) -> list[tuple[Any, dict[str, Any]]]:
+    """Rows of price tags, each with its content and its cause."""
     rows = (await session.execute(query)).all()
     contents = await decoded([row.stored for row in rows])
-    return {
-        row.run_id: {**content, "cause": row.cause}
-        for row, content in zip(rows, contents, strict=True)
-    }
+    return [
+        (row, {**content, "cause": row.cause}) for row, content in zip(rows, contents, strict=True)
+    ]
 
 
 async def recipes_of(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, DateTime, cast, literal, tuple_
+from sqlalchemy import ColumnElement, DateTime, Double, cast, literal, tuple_
 
 from app.repositories.runs.selection import Selection
 from models import Run
@@ -20,7 +20,10 @@ Position = tuple[str, uuid.UUID]
 FIRST_ID = uuid.UUID(int=0)
 LAST_ID = uuid.UUID(int=2**128 - 1)
 UNFINISHED: Position = ("infinity", FIRST_ID)
-"""Before all runs that are not finished, and after all others, by key."""
+"""Before all runs without a key, and after all others, by key."""
+
+FIGURES = ("it_energy_kwh", "cost")
+"""Figures of the newest price tag that runs can be sorted by."""
 
 
 @dataclass(frozen=True)
@@ -30,25 +33,34 @@ class Order:
     Attributes:
         column: The key.
         descending: Whether the largest key is first.
-        unfinished_first: Whether runs that are not finished come before all others, of an order
-            by `finished_at`; otherwise they come after them, in either direction.
+        unfinished_first: Whether runs without a key (which are not finished, or whose figure is
+            unknown) come before all others; otherwise they come after them, in either direction.
+        currency: Of an order by `cost`: a cost in another one is like an unknown one.
     """
 
     column: str
     descending: bool
     unfinished_first: bool = False
+    currency: str | None = None
 
     @classmethod
-    def parse(cls, sort: str) -> Order:
-        """Reads `created_at`, `finished_at` or `name`, with `-` before it for descending."""
-        return cls(sort.removeprefix("-"), sort.startswith("-"))
+    def parse(cls, sort: str, currency: str | None = None) -> Order:
+        """Reads the name of a column or figure, with `-` before it for descending."""
+        return cls(sort.removeprefix("-"), sort.startswith("-"), currency=currency)
+
+    @property
+    def is_by_figure(self) -> bool:
+        """Whether the key is a figure of the run's newest price tag."""
+        return self.column in FIGURES
 
     def backwards(self) -> Order:
         """The same order from its end."""
-        return Order(self.column, not self.descending, not self.unfinished_first)
+        return replace(
+            self, descending=not self.descending, unfinished_first=not self.unfinished_first
+        )
 
     def key(self, runs: Any) -> ColumnElement[Any]:
-        """What is sorted by; a run that is not finished has the key `infinity`."""
+        """What is sorted by, of an order by a column; `infinity` for a run that goes on."""
         if self.column == "finished_at":
             return finished_or_never(runs.finished_at)
         column: ColumnElement[Any] = getattr(runs, self.column)
@@ -61,12 +73,14 @@ class Order:
         """A value of the key."""
         if self.column == "name":
             return literal(key)
-        return cast(literal(key), DateTime(timezone=True))
+        return cast(literal(key), Double if self.is_by_figure else DateTime(timezone=True))
 
     def comparable(self, position: Position) -> tuple[Any, uuid.UUID]:
         key, run_id = position
         if self.column == "name":
             return key, run_id
+        if self.is_by_figure:
+            return float(key), run_id
         infinite = key == "infinity"
         return (datetime.max.replace(tzinfo=UTC) if infinite else _moment(key)), run_id
 
@@ -89,10 +103,11 @@ class Span:
 
     @classmethod
     def ahead(cls, selection: Selection, order: Order, after: Position | None) -> list[Span]:
-        """What follows a position, in one part or two: runs that are not finished go together."""
+        """What follows a position, in one part or two: runs without a key go together."""
         whole = cls._of(selection, order)
         keeps_key_order = order.descending == order.unfinished_first
-        if order.column != "finished_at" or keeps_key_order or whole.high is not None:
+        is_one = order.column != "finished_at" or keeps_key_order or whole.high is not None
+        if is_one and not order.is_by_figure:
             return [whole.past(order, after)]
         finished, unfinished = replace(whole, high=UNFINISHED), replace(whole, low=UNFINISHED)
         spans = [unfinished, finished] if order.unfinished_first else [finished, unfinished]
@@ -105,13 +120,18 @@ class Span:
     def _of(cls, selection: Selection, order: Order) -> Span:
         """The part of an order that the selection's times leave."""
         low, high = None, None
-        if order.column != "name":
+        if order.column in ("created_at", "finished_at"):
             start, end = selection.bounds(order.column)
             # No finished run lies at infinity, and every one lies before it.
             if start is not None or end is not None:
                 low = None if start is None else (start.isoformat(), LAST_ID)
                 high = UNFINISHED if end is None else (end.isoformat(), FIRST_ID)
         return cls(low, high)
+
+    @property
+    def is_without_key(self) -> bool:
+        """Whether its runs have no key."""
+        return self.low is not None and self.low[0] == UNFINISHED[0]
 
     def past(self, order: Order, position: Position | None) -> Span:
         """What follows a position in the order."""
@@ -166,7 +186,12 @@ class Span:
 
 def within(order: Order, span: Span, runs: Any = Run) -> list[ColumnElement[bool]]:
     """That a run of a table, or of a subquery with its columns, is in a part of an order."""
-    place = tuple_(order.key(runs), runs.id)
+    return between(order, span, order.key(runs), runs.id)
+
+
+def between(order: Order, span: Span, key: Any, run_id: Any) -> list[ColumnElement[bool]]:
+    """That a key and an id are in a part of an order."""
+    place = tuple_(key, run_id)
     conditions: list[ColumnElement[bool]] = []
     if span.low is not None:
         conditions.append(place > tuple_(*literals(order, span.low)))

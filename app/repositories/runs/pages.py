@@ -14,11 +14,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, Subquery, and_, func, literal, literal_column, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Subquery,
+    and_,
+    func,
+    literal,
+    literal_column,
+    select,
+    tuple_,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories.bitmap_scans import bitmap_scans, ordered_scans
-from app.repositories.runs import labels
+from app.repositories.runs import figures, labels
 from app.repositories.runs.orders import (
     FIRST_ID,
     LAST_ID,
@@ -121,14 +131,11 @@ async def _first_of(
     if words and selection.has_index:
         nearby = _along(order, span, leading, LOOK_AHEAD)
         words = (await _words(session, selection, nearby)).rare
-    matching = select(Run.id, order.key(Run).label("key")).where(
-        *selection.conditions(Run, looked_up=words), *within(order, span)
-    )
-    page = matching.order_by(*order.by(order.key(Run), Run.id.expression)).limit(limit)
+    matching = _matching(order, span, selection.conditions(Run, looked_up=words), limit)
     if not selection.has_index and not words:
-        return await _execute(session, statement, page)
+        return await _execute(session, statement, matching)
     async with bitmap_scans(session):
-        return await _execute(session, statement, page)
+        return await _execute(session, statement, matching)
 
 
 @dataclass(frozen=True)
@@ -224,6 +231,21 @@ def _living(
     return page.order_by(*order.by(key, fence.id)).limit(limit)
 
 
+def _matching(
+    order: Order, span: Span, conditions: Sequence[ColumnElement[bool]], limit: int
+) -> Select[Any]:
+    """The first of the runs that conditions select: all of these are found, and sorted."""
+    runs: Any
+    if order.is_by_figure:
+        runs = figures.matching(order, span, conditions)
+        key, run_id = runs.selected_columns.key, runs.selected_columns.id
+    else:
+        key, run_id = order.key(Run), Run.id.expression
+        runs = select(Run.id, key.label("key")).where(*conditions, *within(order, span))
+    page: Select[Any] = runs.order_by(*order.by(key, run_id)).limit(limit)
+    return page
+
+
 def _along(
     order: Order,
     span: Span,
@@ -236,6 +258,8 @@ def _along(
     The leading column is bounded on both sides and sorted by, in the place of an equality: no
     other index than the one that begins with it has that order.
     """
+    if order.is_by_figure:
+        return figures.along(order, span, limit, columns)
     key, run_id = order.key(Run), Run.id.expression
     query = select(*columns, key.label("key")).limit(literal_column(str(limit)))
     if leading is None:

@@ -30,6 +30,8 @@ class RunRow:
     experiment: str
     user: str | None
     headline: dict[str, Any] | None
+    figure: float | None = None
+    """What the list is sorted by, of an order by a figure; infinite where it is unknown."""
 
 
 def _select_rows() -> Select[Any]:
@@ -74,6 +76,7 @@ async def _rows(session: AsyncSession, rows: Sequence[Any]) -> list[RunRow]:
             if row.version is None
             else {name: getattr(row, name) for name in ("version", *TOTALS)}
             | details[row.Run.id, row.version],
+            figure=getattr(row, "key", None),
         )
         for row in rows
     ]
@@ -87,22 +90,29 @@ async def list_runs(
     after: Position | None,
     limit: int,
     backwards: bool = False,
+    currency: str | None = None,
 ) -> list[RunRow]:
     """A page of runs; the figures of their price tags are read for these runs alone.
 
     Args:
         session: Database session.
         selection: Which runs.
-        sort: `created_at`, `finished_at` or `name`, with `-` before it for descending.
+        sort: `created_at`, `finished_at`, `name` or one of `FIGURES`, with `-` before it for
+            descending.
         after: Sort value (as text) and id of the run next to the page: the last one of the
             previous page, or the first one of the following page.
         limit: Maximum number of runs.
         backwards: Whether the page ends before that run. It has the runs that are nearest to it.
+        currency: Of an order by `cost`: runs whose cost is in another one come with those of
+            unknown cost, after all others.
     """
-    order = Order.parse(sort).backwards() if backwards else Order.parse(sort)
+    order = Order.parse(sort, currency if sort.endswith("cost") else None)
+    order = order.backwards() if backwards else order
 
     def details(page: Subquery) -> Select[Any]:
         query = _select_rows().options(defer(Run.recipe)).join(page, page.c.id == Run.id)
+        if order.is_by_figure:
+            query = query.add_columns(page.c.key)
         return query.order_by(*order.by(page.c.key, page.c.id))
 
     rows = await first(session, selection, order, after=after, limit=limit, statement=details)

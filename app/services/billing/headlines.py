@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from app.db import Database
 from app.repositories.price_tags import headlines
+from app.repositories.price_tags.headlines import Maker as Maker
 from app.repositories.price_tags.headlines import Place as Place
+from app.repositories.price_tags.headlines import made_here
 
-AT_ONCE = 200
-"""Price tags of one transaction: half a second of work."""
+AT_ONCE = 100
+"""Price tags of one transaction: a fifth of a second of work."""
+
+BESIDE_REQUESTS = 10
+"""The same while requests are answered, which wait for that long at most."""
 
 
 async def fill_some(
-    database: Database, before: Place | None = None, limit: int = AT_ONCE
+    database: Database,
+    before: Place | None = None,
+    limit: int = AT_ONCE,
+    make: Maker = made_here,
 ) -> Place | None:
     """Gives price tags without a headline theirs, newest first, in a transaction of its own.
 
@@ -21,9 +29,16 @@ async def fill_some(
         database: Engine and sessions of this process.
         before: What the step before returned.
         limit: Maximum number of price tags.
+        make: Makes headlines of stored documents; by default a thread.
 
     Returns:
         Where the next step goes on; None if no older one is left.
     """
     async with database.session_scope() as session:
-        return await headlines.fill(session, before, limit)
+        return await headlines.fill(session, before, limit, make)
+
+
+async def left(database: Database) -> int:
+    """Number of price tags without a headline."""
+    async with database.session_scope() as session:
+        return await headlines.left(session)

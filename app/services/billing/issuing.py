@@ -14,6 +14,7 @@ from app.repositories.attempts import executions
 from app.repositories.factors import sites
 from app.repositories.price_tags import price_tags
 from app.services.billing import spending
+from app.services.billing.documents import unreadable
 from app.services.billing.inputs import (
     accelerators_of,
     attempts_of,
@@ -27,6 +28,7 @@ from app.services.quoting import scoring
 from app.settings import Settings, get_settings
 from models import Factor as FactorRow
 from models import PriceTag, Run
+from models.documents.codec import DamagedDocumentError
 from pricetag import catalog
 from pricetag.accounting.bill.inputs import AttemptInput, Factor, Factors, PriceTagInputs
 from pricetag.accounting.document.build import build_price_tag
@@ -42,8 +44,12 @@ async def get_price_tag(session: Session, run_id: UUID, version: int | None = No
     Raises:
         RunNotFoundError: If the run does not exist.
         PriceTagNotFoundError: If it has no price tag yet, or not this version.
+        PriceTagUnreadableError: If what is stored of it is damaged.
     """
-    tag = await price_tags.get(session, run_id, version)
+    try:
+        tag = await price_tags.get(session, run_id, version)
+    except DamagedDocumentError as error:
+        raise unreadable(error) from error
     if tag is not None:
         return tag
     run = await executions.get_run(session, run_id)

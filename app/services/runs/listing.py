@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from datetime import datetime
 from app.db import Session
 from app.repositories.runs import pages as run_pages
 from app.repositories.runs import runs
-from app.repositories.runs.orders import FIRST_ID, LAST_ID, Position
+from app.repositories.runs.orders import FIGURES, FIRST_ID, LAST_ID, Position
 from app.repositories.runs.runs import RunRow
 from app.repositories.runs.selection import RunFilter as RunFilter
 from app.repositories.runs.selection import Selection, resolve
@@ -25,7 +26,7 @@ from app.services.errors import InvalidError
 from app.services.names import require_filters
 from app.services.principals import Principal
 from app.services.runs.responses import summary
-from models import Run
+from app.settings import get_settings
 
 MOST_COUNTED = 10_000
 """Maximum number of runs that a list counts."""
@@ -78,6 +79,7 @@ async def list_page(
         after=place.position,
         limit=limit + 1,
         backwards=place.is_end,
+        currency=get_settings().currency,
     )
     has_more = len(rows) > limit
     shown = (rows[-limit:] if place.is_end else rows[:limit]) if has_more else rows
@@ -148,10 +150,29 @@ def posted_after(filters: RunFilter, moment: datetime) -> RunFilter:
 
 def cursor_from(run: RunSummary, sort: RunSort) -> str:
     """The cursor of a page that begins with a run."""
-    key = getattr(run, sort.removeprefix("-"))
-    text = key.isoformat() if isinstance(key, datetime) else "infinity" if key is None else key
+    column = sort.removeprefix("-")
+    key = _figure(run, column) if column in FIGURES else getattr(run, column)
+    text = _text(key)
     beside = uuid.UUID(int=run.id.int + (1 if sort.startswith("-") else -1))
     return cursors.encode(sort, text, str(beside))
+
+
+def _figure(run: RunSummary, name: str) -> float | None:
+    """What a run is sorted by; None where it is unknown, or in another currency."""
+    if run.price_tag is None:
+        return None
+    if name != "cost":
+        value: float | None = getattr(run.price_tag, name)
+        return value
+    cost = run.price_tag.figures.cost
+    return cost.value if cost.unit == get_settings().currency else None
+
+
+def _text(key: str | datetime | float | None) -> str:
+    """A key of an order, as it is in cursors."""
+    if isinstance(key, datetime):
+        return key.isoformat()
+    return "infinity" if key in (None, math.inf) else str(key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,17 +185,15 @@ class _Place:
 
 def _cursor(row: Sequence[RunRow], place: _Place, sort: RunSort, *, is_end: bool) -> str | None:
     """The cursor beside a run; beside the place itself where the page is empty."""
-    position = _position(row[0].run, sort) if row else place.position
+    position = _position(row[0], sort) if row else place.position
     if position is None:
         return None
     return cursors.encode(BEFORE + sort if is_end else sort, position[0], str(position[1]))
 
 
-def _position(run: Run, sort: RunSort) -> Position:
-    key = getattr(run, sort.removeprefix("-"))
-    if isinstance(key, datetime):
-        key = key.isoformat()
-    return "infinity" if key is None else str(key), run.id
+def _position(row: RunRow, sort: RunSort) -> Position:
+    column = sort.removeprefix("-")
+    return _text(row.figure if column in FIGURES else getattr(row.run, column)), row.run.id
 
 
 def _placed(cursor: str | None, sort: RunSort) -> _Place:
@@ -183,15 +202,22 @@ def _placed(cursor: str | None, sort: RunSort) -> _Place:
     order, key, run_id = map(str, cursors.decode(cursor, str, str, str))
     if order.removeprefix(BEFORE) != sort:
         raise cursors.invalid("cursor")
-    if not sort.endswith("name"):
+    if sort.removeprefix("-") in FIGURES:
+        cursors.check_number(key)
+    elif is_by_time(sort):
         cursors.check_time(key)
     return _Place((key, cursors.parse_id(run_id)), is_end=order.startswith(BEFORE))
+
+
+def is_by_time(sort: RunSort) -> bool:
+    """Whether runs are in an order by time."""
+    return sort.removeprefix("-") in ("created_at", "finished_at")
 
 
 def _started(moment: datetime, sort: RunSort, cursor: str | None) -> _Place:
     if cursor is not None:
         raise StartError("start_at: not with a cursor; use one of them", field="start_at")
-    if sort.endswith("name"):
+    if not is_by_time(sort):
         raise StartError(
             "start_at: only in an order by time; choose created_at or finished_at as sort",
             field="start_at",

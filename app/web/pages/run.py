@@ -26,6 +26,7 @@ from app.services import (
     windows,
 )
 from app.services.billing import issuing
+from app.services.billing.documents import PriceTagUnreadableError, tag_view
 from app.services.errors import PricetagError, PriceTagNotFoundError
 from app.services.principals import Principal
 from app.services.runs import reading
@@ -37,7 +38,6 @@ from app.web.views import run_bill, run_charts, run_copy, run_sections
 from app.web.views.charts import chart_view
 from app.web.views.run_chain import chain
 from app.web.views.run_verification import verification_view
-from pricetag.tag.view import TagView
 
 router = page_router()
 OF_RUNS = section("show_runs")
@@ -63,7 +63,7 @@ async def show_run(
     """A run with a version of its price tag, by default the newest."""
     run = await reading.read(session, caller, run_id)
     tag, no_tag = await _tag(session, run_id, version)
-    stored = (await repricing.versions(session, run_id)).items if tag else []
+    stored = (await repricing.versions(session, run_id)).items if run.price_tag else []
     quote = await _quote(session, caller, run_id)
     part = _Window(session, run_id, attempt, from_s, to_s)
     waterfalls = run_charts.waterfalls(tag.shown, run.project) if tag else []
@@ -77,7 +77,7 @@ async def show_run(
         request,
         "run.html",
         view=views.run_view(run, caller, has_tag=tag is not None, now=datetime.now(UTC)),
-        versions=views.versions(stored, version) if tag else None,
+        versions=views.versions(stored, version) if stored else None,
         quote=views.quote_view(quote) if quote else None,
         chain=chain(run),
         attempt=attempt,
@@ -123,14 +123,19 @@ _PATHS = {
 async def _tag(
     session: Session, run_id: UUID, version: int | None
 ) -> tuple[views.IssuedTag | None, str | None]:
-    """The price tag, or why none was issued. A version that does not exist is an error."""
+    """The price tag, or why there is none. A version that does not exist is an error.
+
+    One that cannot be read is none: the page shows everything else.
+    """
     try:
         row = await issuing.get_price_tag(session, run_id, version)
+        return views.IssuedTag(row.version, tag_view(row.content, row.cause)), None
+    except PriceTagUnreadableError as error:
+        return None, error.message
     except PriceTagNotFoundError as error:
         if error.field == "version":
             raise
         return None, error.message
-    return views.IssuedTag(row.version, TagView.read(row.content, row.cause)), None
 
 
 async def _waiting(session: Session, caller: Principal, run: RunRead) -> WaitingRun | None:

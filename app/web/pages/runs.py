@@ -102,7 +102,7 @@ def _around(request: Request, caller: Principal, asked: Asked, filters: Filters)
         "limits": [(limit, str(limit)) for limit in sorted({*LIMITS, query.limit})],
         "groupings": [("", "None"), *run_groups.TITLES.items()],
         "statuses": get_args(RunStatus),
-        "is_by_time": not query.sort.endswith("name"),
+        "is_by_time": listing.is_by_time(query.sort),
         "can_report": caller.has("member"),
         "csv": to(request, "/v1/runs.csv" + filters.api_query),
     }

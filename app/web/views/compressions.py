@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from app.charts.break_even import Line, break_even
@@ -10,7 +10,7 @@ from app.charts.chart import Chart
 from app.charts.theme import MAX_SERIES
 from app.schemas.insights import CompressionLedger, CompressionRead, VariantRead
 from app.web.views.figures import FigureView, figure, unknown
-from app.web.views.insights import Choice, axis_unit, choices
+from app.web.views.insights import Choice, axis_unit, choices, without_unreadable
 from pricetag.tag.figure import Figure
 from pricetag.tag.figure import figure_of as read_figure
 from pricetag.tag.figures import Unit, column_unit, counted, short_count
@@ -90,10 +90,15 @@ def compressions_view(
         chart=None if drawn is None else _chart(drawn, inferences),
         units=units,
         baselines=choices([("", "First measured"), *((name, name) for name in labels)], baseline),
-        remark=""
-        if ledger.is_whole
-        else "Only the newest of the selected runs were looked through.",
+        remark=" ".join(_remarks(ledger)),
     )
+
+
+def _remarks(ledger: CompressionLedger) -> Iterator[str]:
+    if ledger.unreadable:
+        yield without_unreadable(ledger.unreadable)
+    if not ledger.is_whole:
+        yield "Only the newest of the selected runs were looked through."
 
 
 def _run(item: CompressionRead, units: tuple[Unit, Unit, Unit], is_drawn: bool) -> CompressionView:

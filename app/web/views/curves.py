@@ -10,7 +10,7 @@ from app.charts.curves import Crossing, Curve, Knot, curves
 from app.charts.theme import MAX_SERIES
 from app.schemas.insights import ExpectedValidationRead, MethodCurve
 from app.web.views.figures import FigureView, figure, unknown
-from app.web.views.insights import COSTS, axis_unit, score_name
+from app.web.views.insights import COSTS, axis_unit, score_name, without_unreadable
 from pricetag.tag.figure import Figure
 from pricetag.tag.figure import figure_of as read_figure
 from pricetag.tag.figures import Unit, counted, number, with_unit
@@ -45,6 +45,7 @@ class CurvesView:
         budget_unit: Unit in which the budget is entered.
         score: Name of the score.
         remarks: What the reader must know about these runs.
+        without: That some cannot be read; empty for none.
     """
 
     chart: Chart | None
@@ -55,6 +56,7 @@ class CurvesView:
     budget_unit: str
     score: str
     remarks: Sequence[str]
+    without: str
 
 
 def curves_view(
@@ -84,6 +86,7 @@ def curves_view(
         budget_unit="h" if is_time else read.unit,
         score=score,
         remarks=_remarks(read),
+        without=without_unreadable(read.unreadable) if read.unreadable else "",
     )
 
 
@@ -158,6 +161,8 @@ def _remarks(read: ExpectedValidationRead) -> list[str]:
         "The cost of a trial is that of all runs of its method, failed ones too, divided by those"
         " with the score.",
     ]
+    if read.unreadable:
+        remarks.append(without_unreadable(read.unreadable))
     if not read.is_whole:
         remarks.append("Only the newest of the selected runs are used.")
     return remarks

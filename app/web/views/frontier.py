@@ -10,7 +10,15 @@ from app.charts.frontier import Axes, Mark
 from app.charts.frontier import frontier as frontier_chart
 from app.schemas.insights import FrontierPoint, FrontierRead
 from app.web.views.figures import FigureView, figure, unknown
-from app.web.views.insights import COSTS, Choice, axis_unit, choices, score_name, sources_text
+from app.web.views.insights import (
+    COSTS,
+    Choice,
+    axis_unit,
+    choices,
+    score_name,
+    sources_text,
+    without_unreadable,
+)
 from pricetag.tag.figure import Figure, scaled
 from pricetag.tag.figure import figure_of as read_figure
 from pricetag.tag.figures import Unit, counted, number, with_unit
@@ -253,6 +261,8 @@ def _remarks(read: FrontierRead) -> list[str]:
             f"{counted(read.without_quality, 'run')} without this score, such as failed ones, "
             "are crosses below the axis and in the table."
         )
+    if read.unreadable:
+        remarks.append(without_unreadable(read.unreadable))
     if not read.is_whole:
         remarks.append(f"These are the newest {len(read.points)} of the selected runs.")
     return remarks

@@ -23,6 +23,11 @@ COSTS: dict[Metric, str] = {
 MOST_SOURCES = 12
 
 
+def without_unreadable(runs: int) -> str:
+    """The remark about runs whose price tag cannot be read."""
+    return f"Without {counted(runs, 'run')} whose price tag cannot be read."
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """A value that a form offers."""

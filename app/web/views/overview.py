@@ -135,6 +135,7 @@ class Overview:
     nodes: Sequence[tuple[str, SumView]]
     use: Sequence[UseRow]
     month: UseRow
+    dearest: Mapping[str, str]
     budgets: Sequence[BudgetRow]
     running: Sequence[RunningRow]
     failures: Sequence[FailedRow]
@@ -147,13 +148,15 @@ class Overview:
 def overview(read: OverviewRead) -> Overview:
     """The view of the lab."""
     use = use_rows(read.periods)
+    month = headline(use)
     idle = [_idle(device) for device in read.idle]
     return Overview(
         read=read,
         power=power_sum(read.power),
         nodes=[(node.node, power_sum(node)) for node in read.power.nodes],
         use=use,
-        month=headline(use),
+        month=month,
+        dearest=_dearest(read.periods[1], month),
         budgets=[_budget(outlook) for outlook in read.budgets],
         running=[_running(run) for run in read.running],
         failures=[_failed(run) for run in read.failures],
@@ -162,6 +165,12 @@ def overview(read: OverviewRead) -> Overview:
         idle_count=counted(len(idle), "accelerator"),
         sites=[_site(site) for site in read.sites],
     )
+
+
+def _dearest(period: PeriodUse, month: UseRow) -> Mapping[str, str]:
+    """What selects the runs of this month, those first that cost (or else used) most."""
+    by = "cost" if month.label.startswith(LABELS["cost"]) else "it_energy_kwh"
+    return {"finished_after": period.start.date().isoformat(), "sort": f"-{by}"}
 
 
 def headline(rows: Sequence[UseRow]) -> UseRow:

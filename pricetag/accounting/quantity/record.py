@@ -8,9 +8,10 @@ enclosing object, so that a schema can be derived from the same class.
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Annotated, Any, Literal, NamedTuple, Self, Union, get_args, get_origin
+from functools import cache
+from typing import Annotated, Any, Literal, NamedTuple, Self, Union, cast, get_args, get_origin
 from typing import get_type_hints as type_hints
 
 from pricetag.accounting.quantity.quantity import Quantity
@@ -99,21 +100,10 @@ class Record:
         Raises:
             InvalidDocument: If the type of a member differs from that of the record's field.
         """
-        if not isinstance(document, Mapping):
-            raise InvalidDocument(f"{path or 'document'}: must be an object (got {document!r})")
-        values: dict[str, Any] = {}
-        missing = set()
-        for member in members(cls):
-            where = f"{path}.{member.name}" if path else member.name
-            if member.inline:
-                values[member.name] = member.hint.from_dict(document, path)
-            elif member.name in document:
-                values[member.name] = from_json(member.hint, document[member.name], where)
-            else:
-                values[member.name] = _nothing(member.hint, where)
-                missing.add(member.name)
-        record = cls(**values)
-        object.__setattr__(record, "absent", frozenset(missing))
+        try:
+            record: Self = _record_reader(cast(Any, cls))(document)
+        except _Mismatch as mismatch:
+            raise InvalidDocument(mismatch.text(path)) from mismatch
         return record
 
 
@@ -162,32 +152,43 @@ def to_json(value: Any) -> Any:
     return value
 
 
-def from_json(hint: Any, value: Any, path: str) -> Any:
-    """The value of a field, read from JSON.
+class _Mismatch(Exception):  # noqa: N818 - as InvalidDocument, while its path is made
+    """A value that does not match its type; each level that it passes adds its part of the path."""
 
-    Raises:
-        InvalidDocument: If it does not match the type.
-    """
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+        self.steps: list[str] = []
+
+    def text(self, path: str) -> str:
+        """The problem with its path, below the path of the whole."""
+        where = path + "".join(reversed(self.steps))
+        return f"{where.removeprefix('.') or 'document'}: {self}"
+
+
+Reader = Callable[[Any], Any]
+"""Makes the value of a field from JSON; raises `_Mismatch`."""
+
+
+@cache
+def _reader(hint: Any) -> Reader:
+    """What reads values of a type: the type is looked at once, and not for each value."""
     origin, arguments = get_origin(hint), get_args(hint)
     if hint is Any:
-        return value
+        return lambda value: value
     if origin is Annotated:
-        return from_json(arguments[0], value, path)
+        return _reader(arguments[0])
     if origin in (Union, types.UnionType):
-        return _optional(arguments, value, path)
+        return _optional_reader(arguments)
     if origin is Literal:
-        return _checked(value in arguments, value, path, f"one of {', '.join(map(str, arguments))}")
+        return _plain_reader(arguments.__contains__, f"one of {', '.join(map(str, arguments))}")
     if origin is tuple:
-        _checked(_is_list(value), value, path, "a list")
-        return tuple(
-            from_json(arguments[0], item, f"{path}[{index}]") for index, item in enumerate(value)
-        )
+        return _tuple_reader(_reader(arguments[0]))
     if origin is not None and issubclass(origin, Mapping):
-        _checked(isinstance(value, Mapping), value, path, "an object")
-        return {key: from_json(arguments[1], item, f"{path}.{key}") for key, item in value.items()}
+        return _mapping_reader(_reader(arguments[1]))
     if is_dataclass(hint):
-        return _dataclass(hint, value, path)
-    return _checked(_is_plain(hint, value), value, path, _NAMES[hint])
+        is_record = isinstance(hint, type) and issubclass(hint, Record)
+        return _record_reader(cast(Any, hint)) if is_record else _dataclass_reader(hint)
+    return _plain_reader(_CHECKS.get(hint, lambda value: isinstance(value, hint)), _NAMES[hint])
 
 
 _NAMES: Mapping[type, str] = {
@@ -198,60 +199,147 @@ _NAMES: Mapping[type, str] = {
 }
 
 
-def _is_plain(hint: type, value: Any) -> bool:
-    if isinstance(value, bool):
-        return hint is bool
-    if hint is float:
-        return isinstance(value, int | float)
-    if hint is int:  # a database may return a whole number as a double
-        return isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    return isinstance(value, hint)
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _is_list(value: Any) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str)
+def _is_whole_number(value: Any) -> bool:
+    # A database may return a whole number as a double.
+    if isinstance(value, float):
+        return value.is_integer()
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _optional(arguments: tuple[Any, ...], value: Any, path: str) -> Any:
-    if value is None and type(None) in arguments:
-        return None
+_CHECKS: Mapping[type, Callable[[Any], bool]] = {float: _is_number, int: _is_whole_number}
+
+
+def _mismatch(value: Any, expected: str) -> _Mismatch:
+    return _Mismatch(f"must be {expected} (got {value!r})")
+
+
+def _plain_reader(is_valid: Callable[[Any], bool], expected: str) -> Reader:
+    def read(value: Any) -> Any:
+        if not is_valid(value):
+            raise _mismatch(value, expected)
+        return value
+
+    return read
+
+
+def _optional_reader(arguments: tuple[Any, ...]) -> Reader:
     [hint] = [argument for argument in arguments if argument is not type(None)]
-    return from_json(hint, value, path)
+    reader = _reader(hint)
+    return lambda value: None if value is None else reader(value)
 
 
-def _dataclass(hint: Any, value: Any, path: str) -> Any:
-    _checked(isinstance(value, Mapping), value, path, "an object")
-    if issubclass(hint, Record):
-        return hint.from_dict(value, path)
-    member_by_name = {member.name: member for member in members(hint)}
-    arguments = {
-        name: from_json(member_by_name[name].hint, item, f"{path}.{name}")
-        for name, item in value.items()
-        if name in member_by_name
-    }
-    try:
-        return hint(**arguments)
-    except (TypeError, ValueError) as error:
-        raise InvalidDocument(f"{path}: {error}") from error
+def _tuple_reader(reader: Reader) -> Reader:
+    def read(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, Sequence) or isinstance(value, str):
+            raise _mismatch(value, "a list")
+        index, items = 0, []
+        try:
+            for index, item in enumerate(value):  # noqa: B007 - for the path
+                items.append(reader(item))
+        except _Mismatch as mismatch:
+            mismatch.steps.append(f"[{index}]")
+            raise
+        return tuple(items)
+
+    return read
 
 
-def _checked(holds: bool, value: Any, path: str, expected: str) -> Any:
-    if not holds:
-        raise InvalidDocument(f"{path}: must be {expected} (got {value!r})")
-    return value
+def _mapping_reader(reader: Reader) -> Reader:
+    def read(value: Any) -> dict[Any, Any]:
+        if not isinstance(value, Mapping):
+            raise _mismatch(value, "an object")
+        key, items = "", {}
+        try:
+            for key, item in value.items():
+                items[key] = reader(item)
+        except _Mismatch as mismatch:
+            mismatch.steps.append(f".{key}")
+            raise
+        return items
+
+    return read
 
 
-def _nothing(hint: Any, path: str) -> Any:
-    """The value of a member that a document does not have."""
+def _dataclass_reader(hint: Any) -> Reader:
+    readers = {member.name: _reader(member.hint) for member in members(hint)}
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise _mismatch(value, "an object")
+        name, arguments = "", {}
+        try:
+            for name, item in value.items():
+                if name in readers:
+                    arguments[name] = readers[name](item)
+        except _Mismatch as mismatch:
+            mismatch.steps.append(f".{name}")
+            raise
+        try:
+            return hint(**arguments)
+        except (TypeError, ValueError) as error:
+            raise _Mismatch(str(error)) from error
+
+    return read
+
+
+@cache
+def _record_reader(record: Any) -> Reader:
+    parts = [
+        (
+            member.name,
+            member.inline,
+            _reader(member.hint),
+            None if member.inline else _nothing(member.hint),
+        )
+        for member in members(record)
+    ]
+
+    def read(document: Any) -> Any:
+        if not isinstance(document, Mapping):
+            raise _mismatch(document, "an object")
+        values: dict[str, Any] = {}
+        missing = []
+        name, inline = "", False
+        try:
+            for name, inline, reader, nothing in parts:
+                if inline or nothing is None:
+                    values[name] = reader(document)
+                elif name in document:
+                    values[name] = reader(document[name])
+                else:
+                    values[name] = nothing()
+                    missing.append(name)
+        except _Mismatch as mismatch:
+            if not inline:
+                mismatch.steps.append(f".{name}")
+            raise
+        made = record(**values)
+        object.__setattr__(made, "absent", frozenset(missing))
+        return made
+
+    return read
+
+
+def _nothing(hint: Any) -> Callable[[], Any]:
+    """What makes the value of a member that a document does not have."""
     origin, arguments = get_origin(hint), get_args(hint)
     if hint is Quantity:
-        return Quantity.unknown("", NOT_RECORDED)
+        return lambda: Quantity.unknown("", NOT_RECORDED)
     if hint is Any or (origin in (Union, types.UnionType) and type(None) in arguments):
-        return None
+        return lambda: None
     if origin is tuple:
-        return ()
+        return tuple
     if origin is not None and origin is not Literal and issubclass(origin, Mapping):
-        return {}
+        return dict
     if isinstance(hint, type) and issubclass(hint, Record):
-        return hint.from_dict({}, path)
-    raise InvalidDocument(f"{path}: is missing")
+        reader = _record_reader(cast(Any, hint))
+        return lambda: reader({})
+    return _missing
+
+
+def _missing() -> Any:
+    raise _Mismatch("is missing")
