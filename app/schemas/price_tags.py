@@ -102,9 +102,19 @@ class ComparedSide(Wire):
     """Repetitions of the same work."""
 
     runs: list[ComparedRun] = Field(description="Runs of the group.")
+    count: int = Field(description="Number of runs.", ge=1)
     mean: float | None = Field(
         description="Mean of the compared figure over the runs; null if one of them is unknown, or "
         "their units differ."
+    )
+    mean_figure: Quantity = Field(
+        description="The same with its interval and its evidence. The interval is the mean of the "
+        "low ends to the mean of the high ends: errors of meters and factors that the runs share "
+        "do not average out."
+    )
+    std: float | None = Field(
+        description="Standard deviation between the runs (n - 1), in `unit`; null with fewer than "
+        "two, or if the mean is unknown."
     )
     unit: Unit | None = Field(
         description="Its unit, which is a currency for costs; null if those of the runs differ."

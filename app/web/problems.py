@@ -60,6 +60,9 @@ LISTS = {
 }
 """Where objects of each kind are listed: words, and name of the page."""
 
+SELECTING = ("nothing-chosen", "invalid-selection")
+"""Codes of what needs selected runs and got none, or others."""
+
 NOUNS = {
     "budget_id": "budget",
     "node_name": "node",
@@ -122,6 +125,8 @@ def _title(document: dict[str, Any]) -> str:
     code: str = document["code"]
     if code in TITLES_BY_CODE:
         return TITLES_BY_CODE[code]
+    if code in SELECTING:
+        return "Other runs have to be selected"
     if document["status"] == 404 and code.endswith(MISSING) and code != MISSING[1:]:
         return code.replace("-", " ").capitalize()
     return TITLES.get(document["status"], "Something went wrong here")
@@ -133,6 +138,8 @@ def _ways_on(request: Request, status: int, code: str) -> list[tuple[str, str]]:
     if status == 404 and code.removesuffix(MISSING) in LISTS:
         words, page = LISTS[code.removesuffix(MISSING)]
         return [*_of_run(request, code), (words, links.rel(request, page))]
+    if code in SELECTING:
+        return [("Runs", links.rel(request, "show_runs"))]
     if status == 409:
         return _of_run(request, code)
     if status == 401 or code in TITLES_BY_CODE or path is not None:

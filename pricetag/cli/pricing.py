@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
+FEWEST_GROUPS, MOST_GROUPS = 2, 8
+"""Groups of a comparison."""
+
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
@@ -118,14 +121,14 @@ def _fetched(client: Client, text: str) -> dict[str, object]:
 
 def compare(
     ctx: typer.Context,
-    a: Annotated[
-        str,
+    groups: Annotated[
+        list[str],
         typer.Argument(
-            metavar="RUNS_A",
-            help="First group: runs of the same work, separated by commas, each " + RUN_HELP + ".",
+            metavar="RUNS_A RUNS_B [RUNS_C]",
+            help="Two to eight groups: each is runs of the same work, separated by commas, each "
+            "run " + RUN_HELP + ". All others are divided by RUNS_B.",
         ),
     ],
-    b: Annotated[str, typer.Argument(metavar="RUNS_B", help="Second group, in the same way.")],
     metric: Annotated[
         str,
         typer.Option(
@@ -143,7 +146,7 @@ def compare(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Compare two runs, or two groups of repeated runs, as a ratio with its 95% interval.
+    """Compare runs, or two to eight groups of repeated runs, as ratios with 95% intervals.
 
     Errors that both sides share, such as that of the carbon intensity, cancel in the ratio.
     Quality is compared over the seeds of each group: lottery tickets (RUNS_A) whose mean is within
@@ -151,9 +154,13 @@ def compare(
     """
     from pricetag.cli.find import run_id
 
-    with open_client(ctx) as client:
-        first, second = (
-            [run_id(client, part.strip()) for part in side.split(",")] for side in (a, b)
+    if not FEWEST_GROUPS <= len(groups) <= MOST_GROUPS:
+        raise CliError(
+            f"RUNS_A RUNS_B: name two to eight groups to compare (got {len(groups)})", EXIT_USAGE
         )
-        ratio = client.compare(first, second, metric=metric, seeds=seeds)
+    with open_client(ctx) as client:
+        first, second, *others = (
+            [run_id(client, part.strip()) for part in side.split(",")] for side in groups
+        )
+        ratio = client.compare(first, second, metric=metric, seeds=seeds, others=others)
     answer(ctx, json, ratio, comparison_view)

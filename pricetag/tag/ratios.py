@@ -8,6 +8,7 @@ the same work scatter.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from statistics import mean
 from typing import Any, Literal, get_args
@@ -17,6 +18,7 @@ from pricetag.accounting.quantity.repeats import repeat_ratio
 from pricetag.accounting.readings.window import FULL_COVERAGE_RATIO
 from pricetag.tag.figure import Figure
 from pricetag.tag.figures import percent
+from pricetag.tag.groups import pooled
 from pricetag.tag.view import TagView
 
 Metric = Literal["it_energy_kwh", "facility_energy_kwh", "co2e_kg", "cost", "duration_s"]
@@ -108,13 +110,32 @@ def _side(tags: Sequence[TagView], metric: Metric) -> dict[str, Any]:
         }
         for tag in tags
     ]
-    values, units = _values(tags, metric), {figure_of(tag, metric).unit for tag in tags}
-    is_known = len(values) == len(tags) and len(units) == 1
+    figures = [Figure.of(figure_of(tag, metric)) for tag in tags]
+    units = {figure.unit for figure in figures}
+    unit = units.pop() if len(units) == 1 else None
+    whole, std = _mean(tags, figures, unit)
     return {
         "runs": runs,
-        "mean": mean(values) if is_known else None,
-        "unit": units.pop() if len(units) == 1 else None,
+        "count": len(tags),
+        "mean": whole.value,
+        "mean_figure": whole.as_dict(),
+        "std": std,
+        "unit": unit,
     }
+
+
+def _mean(
+    tags: Sequence[TagView], figures: Sequence[Figure], unit: str | None
+) -> tuple[Figure, float | None]:
+    """The mean over the runs with the interval of the errors that they share, and their spread."""
+    if unit is None:
+        return Figure.unknown("the runs of the group have different units"), None
+    for tag, figure in zip(tags, figures, strict=True):
+        if figure.value is None:
+            return Figure.unknown(f"{tag.name}: {figure.reason}", unit), None
+    pool = pooled(figures, unit)
+    value = mean(figure.value for figure in figures if figure.value is not None)
+    return replace(pool.mean, value=value), pool.std
 
 
 def _why_unknown(tags: Sequence[TagView], metric: Metric) -> str | None:

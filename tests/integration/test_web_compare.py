@@ -86,10 +86,75 @@ async def test_runs_move_between_groups_by_a_form(lab: Api) -> None:
 
 
 async def test_less_than_two_groups_are_asked_for(lab: Api) -> None:
-    for query in ("", f"?a={A}"):
+    for query, words in (
+        ("", "Choose two to eight groups"),
+        (f"?a={A}", "One group is not enough"),
+    ):
         response = await lab.viewer.get(f"/compare{query}", headers=HTML)
+        assert response.status_code == 200
         assert "Nothing to compare yet" in response.text
-    problem(await lab.viewer.get("/compare?a=x&b=y"), 422, "nothing-to-compare")
+        assert words in response.text
+        assert 'id="field-b"' in response.text
+        assert 'id="field-c"' not in response.text
+    assert f'value="{A.split(",")[0]},' in response.text
+
+
+async def test_wrong_groups_keep_the_form_with_every_error_at_once(lab: Api) -> None:
+    unknown = "6f0c0d0e-0000-4000-8000-000000000001"
+    query = {"a": "x<y", "c": f"{A},{unknown}", "reference": "z", "only": "all"}
+    response = await lab.viewer.get("/compare", params=query, headers=HTML)
+    assert response.status_code == 422
+    for text in ("Group A: ", "Reference: ", "Only: "):
+        assert text in response.text, text
+    for letter in "abc":
+        assert f'id="field-{letter}"' in response.text
+    assert 'value="x&lt;y"' in response.text
+    right = {"a": f"{A},{unknown}", "b": f"{B},{unknown[:-1]}2"}
+    response = await lab.viewer.get("/compare", params=right, headers=HTML)
+    assert response.status_code == 422
+    assert f"run {unknown} not found" in response.text
+    assert f"run {unknown[:-1]}2 not found" in response.text
+    assert response.text.count('aria-invalid="true"') == 2
+
+
+async def test_a_selection_leads_to_the_comparison_or_its_form(lab: Api) -> None:
+    ids = (f"{A},{B},{C}").split(",")
+
+    async def select(*chosen: str) -> Any:
+        params = {"run": list(chosen), "to": "compare"}
+        return await lab.viewer.get("/runs/selected", params=params, headers=HTML)
+
+    for number, query in ((0, ""), (1, f"?a={ids[0]}"), (2, f"?a={ids[0]}&b={ids[1]}")):
+        response = await select(*ids[:number])
+        assert (response.status_code, response.headers["location"]) == (303, f"../compare{query}")
+    many = await select(*ids)
+    assert len(ids) == 9
+    assert many.status_code == 422
+    assert "two to eight groups can be compared (got 9)" in many.text
+    assert all(one in many.text for one in ids)
+    assert f'value="{ids[7]},{ids[8]}"' in many.text
+    nothing = await lab.viewer.get("/runs/selected?to=md", headers=HTML)
+    assert nothing.status_code == 422
+    assert 'href="../runs">Runs</a>' in nothing.text
+
+
+async def test_means_have_their_interval_their_runs_and_their_spread(lab: Api) -> None:
+    read = await compared(lab, a=A, b=B)
+    for side in ("a", "b"):
+        whole = read[side]["mean_figure"]
+        assert whole["value"] == read[side]["mean"]
+        assert whole["low"] < whole["value"] < whole["high"]
+        assert whole["source"]
+        assert read[side]["count"] == 3
+        assert read[side]["std"] is not None
+    response = await lab.viewer.get("/compare", params={"a": A, "b": B}, headers=HTML)
+    [row] = re.findall(r'<th scope="row">IT energy <.*?</tr>', response.text, re.S)
+    assert row.count('<span class="interval">') == 2  # of the means: the repeats are equal
+    assert row.count("3 runs, sd ") == 2
+    single = A.split(",")[0]
+    response = await lab.viewer.get("/compare", params={"a": single, "b": B}, headers=HTML)
+    [row] = re.findall(r'<th scope="row">IT energy <.*?</tr>', response.text, re.S)
+    assert '<span class="hint">1 run</span>' in row
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from statistics import fmean, stdev
 from typing import Any
 
 import pytest
@@ -34,6 +35,19 @@ def test_on_one_card_at_one_site_only_the_spread_remains() -> None:
         assert comparison["ratio"]["high"] == pytest.approx(2.0 * 1.023, rel=2e-3)
     assert [run["value"] for run in comparison["a"]["runs"]] == [198.0, 200.0, 202.0]
     assert (comparison["a"]["mean"], comparison["b"]["mean"]) == (200.0, 100.0)
+
+
+def test_a_mean_has_the_errors_that_its_runs_share_and_the_spread_between_them() -> None:
+    side = compare(SLOW, FAST, "it_energy_kwh")["a"]
+    energies = [one.document.energy.it_energy_kwh for one in SLOW]
+    assert (side["count"], side["unit"]) == (3, "kWh")
+    assert side["mean_figure"]["value"] == side["mean"]
+    assert side["mean_figure"]["low"] == pytest.approx(fmean(each.low or 0.0 for each in energies))
+    assert side["mean_figure"]["high"] == pytest.approx(
+        fmean(each.high or 0.0 for each in energies)
+    )
+    assert side["std"] == pytest.approx(stdev(each.value or 0.0 for each in energies))
+    assert compare(SLOW[:1], FAST, "it_energy_kwh")["a"]["std"] is None
 
 
 def test_a_single_run_gives_a_ratio_without_interval() -> None:

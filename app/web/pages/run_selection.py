@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import Path, Query, Request, Response
@@ -20,6 +19,7 @@ from app.services.runs import exporting
 from app.services.runs.exporting import MOST_CHOSEN
 from app.web.forms import Form, RepeatedForm
 from app.web.links import rel, to
+from app.web.pages.compare import ask_for_groups
 from app.web.rendering import page_router, render, section
 from app.web.views import questions
 
@@ -29,8 +29,6 @@ Selected = Annotated[list[uuid.UUID] | None, Query(max_length=MOST_CHOSEN)]
 SelectedGroups = Annotated[
     list[Annotated[str, StringConstraints(max_length=4000)]] | None, Query(max_length=200)
 ]
-LETTERS = "abcdefgh"
-"""Groups of a comparison: at most eight."""
 
 
 class SelectionError(BodyError):
@@ -50,21 +48,11 @@ async def use_selection(
     to_: Annotated[Literal["compare", "md", "tex"], Query(alias="to")] = "compare",
 ) -> Response:
     """Leads to the comparison of runs or of groups of runs, or to a table of the runs."""
-    if group:
-        return _comparison(request, group)
+    if to_ == "compare":
+        return ask_for_groups(request, group or [str(one) for one in dict.fromkeys(run or ())])
     items = await exporting.chosen(session, caller, run or [])
-    if to_ != "compare":
-        content = exporting.as_table(items, to_)
-        return Response(content, media_type=exporting.MEDIA_TYPES[to_])
-    return _comparison(request, [str(item.id) for item in items])
-
-
-def _comparison(request: Request, groups: Sequence[str]) -> Response:
-    """Leads to the comparison of groups; each is the IDs of its runs, separated by commas."""
-    if not 2 <= len(groups) <= len(LETTERS):
-        raise SelectionError(f"select two to eight to compare (got {len(groups)})")
-    lettered = dict(zip(LETTERS, groups, strict=False))
-    return RedirectResponse(rel(request, "show_compare", lettered), 303)
+    content = exporting.as_table(items, to_)
+    return Response(content, media_type=exporting.MEDIA_TYPES[to_])
 
 
 @router.post("/runs/report", dependencies=[CREATE_REPORT])

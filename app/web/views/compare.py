@@ -12,7 +12,7 @@ from app.web.views.figures import FigureView, figure, money, unknown
 from app.web.views.insights import COSTS, sources_text
 from pricetag.tag.figure import Figure
 from pricetag.tag.figure import figure_of as read_figure
-from pricetag.tag.figures import Unit, column_unit, counted, number
+from pricetag.tag.figures import Unit, column_number, column_unit, counted, number
 from pricetag.tag.ratios import METRICS, Metric
 
 Compared = Mapping[str, Any]
@@ -49,9 +49,16 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class RatioCell:
-    """A group's mean and its ratio to the reference."""
+    """A group's mean and its ratio to the reference.
+
+    Attributes:
+        mean: The mean, with the interval of the errors that the runs share.
+        spread: Number of runs or seeds, and the standard deviation between them, in words.
+        ratio: The ratio; None for the reference.
+    """
 
     mean: FigureView
+    spread: str
     ratio: FigureView | None
 
 
@@ -191,6 +198,7 @@ def _row(metric: Metric, compared: Mapping[str, Compared], groups: Sequence[Grou
         [
             RatioCell(
                 _mean(sides[group.letter], unit),
+                _spread(sides[group.letter], unit),
                 None if group.is_reference else _ratio(compared[group.letter]["ratio"]),
             )
             for group in groups
@@ -200,13 +208,15 @@ def _row(metric: Metric, compared: Mapping[str, Compared], groups: Sequence[Grou
 
 def _mean(side: Mapping[str, Any], unit: Unit | None) -> FigureView:
     """A group's mean in the unit of the row, or with its own where currencies differ."""
-    stored = side["unit"]
-    if stored is None:
-        return unknown("the runs of the group have different units")
-    if side["mean"] is None:
-        return unknown("the figure of a run of the group is unknown")
-    mean = Figure(side["mean"], None, None, stored, None)
+    mean = read_figure(side["mean_figure"])
     return money(mean) if unit is None else figure(mean, shown=unit)
+
+
+def _spread(side: Mapping[str, Any], unit: Unit | None) -> str:
+    count, std = counted(side["count"], "run"), side["std"]
+    if std is None:
+        return count
+    return f"{count}, sd {number(std) if unit is None else column_number(std / unit[1])}"
 
 
 def _ratio(ratio: Mapping[str, Any]) -> FigureView:
@@ -229,7 +239,8 @@ def _scores(compared: Mapping[str, Compared], groups: Sequence[Group]) -> list[R
             item = next(
                 (i for i in one["quality"] if (i["metric"], i["split"]) == (metric, split)), None
             )
-            cells.append(RatioCell(_seeds(None if item is None else item[side]), None))
+            scores = None if item is None else item[side]
+            cells.append(RatioCell(_seeds(scores), _of_seeds(scores), None))
         rows.append(RatioRow(f"{metric} ({split})" if split else metric, "", cells))
     return rows
 
@@ -238,6 +249,13 @@ def _seeds(scores: Mapping[str, Any] | None) -> FigureView:
     if scores is None:
         return unknown("not all runs of the group and the reference have it")
     return figure(Figure(scores["mean"], None, None, "1", None))
+
+
+def _of_seeds(scores: Mapping[str, Any] | None) -> str:
+    if scores is None:
+        return ""
+    seeds = counted(scores["seeds"], "seed")
+    return seeds if scores["std"] is None else f"{seeds}, sd {number(scores['std'])}"
 
 
 def _qualities(compared: Compared) -> list[str]:
@@ -258,7 +276,7 @@ def _stages(stages: Sequence[Mapping[str, Any]], groups: Sequence[Group]) -> lis
     for stage in stages:
         means = {letter: read_figure(mean) for letter, mean in stage["means"].items()}
         unit = column_unit([mean.value for mean in means.values()], "kWh")
-        cells = [RatioCell(figure(means[g.letter], shown=unit), None) for g in groups]
+        cells = [RatioCell(figure(means[g.letter], shown=unit), "", None) for g in groups]
         rows.append(RatioRow(f"{stage['index'] + 1}. {stage['kind']}", unit[0], cells))
     return rows
 

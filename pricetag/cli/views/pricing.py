@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pricetag.cli.views.tables import new_table
 from pricetag.tag.figures import (
+    Unit,
     column_unit,
     not_available,
     number,
@@ -71,50 +72,74 @@ def _step_line(step: Mapping[str, Any]) -> str:
 
 
 def comparison_view(comparison: Mapping[str, Any]) -> RenderableType:
-    """Both groups with their means, the ratio, and the reasons for its error."""
+    """The groups with their means, the ratios to b, and the reasons for their errors."""
     from rich.console import Group
     from rich.text import Text
 
     unit = str(comparison["unit"])
-    means = [comparison[side]["mean"] for side in ("a", "b")]
-    shown = column_unit(means, unit)
-    table = new_table("", "Runs", f">{METRICS.get(comparison['metric'], comparison['metric'])}")
-    for side in ("a", "b"):
-        group = comparison[side]
+    others = comparison.get("others") or ()
+    sides = {name: comparison[name] for name in ("a", "b")}
+    sides |= {str(other["group"]): other["side"] for other in others}
+    shown = column_unit([group["mean"] for group in sides.values()], unit)
+    metric = METRICS.get(comparison["metric"], comparison["metric"])
+    table = new_table("", "Runs", f">{metric}", ">95% interval", ">Std. dev.")
+    for side, group in sides.items():
         names = ", ".join(dict.fromkeys(str(run["name"]) for run in group["runs"]))
-        own = str(group.get("unit") or unit)
-        of_own = shown if own == unit else None
-        average = "n/a" if group["mean"] is None else with_unit(group["mean"], own, of_own)
-        table.add_row(side, Text(f"{len(group['runs'])}: {names}"), Text(average))
-    lines = [_ratio_text(comparison), *map(_quality_text, comparison.get("quality") or ())]
-    lines += _ticket_lines(comparison)
-    differences = comparison.get("differences")
-    lines += [f"Difference: {line}" for line in differences or ()]
-    if differences == []:
-        lines.append(NO_DIFFERENCE)
-    lines += [f"Errors do not cancel: {reason}" for reason in comparison["reasons"]]
-    lines += [f"Note: {note}" for note in comparison["notes"]]
+        figures = _mean_texts(group, unit, shown)
+        table.add_row(side, Text(f"{len(group['runs'])}: {names}"), *map(Text, figures))
+    lines = [*_against_lines("a", comparison)]
+    for other in others:
+        lines += ["", *_against_lines(str(other["group"]), other)]
     return Group(table, Text(""), *(Text(line) for line in lines))
 
 
-def _ratio_text(comparison: Mapping[str, Any]) -> str:
+def _mean_texts(group: Mapping[str, Any], unit: str, shown: Unit) -> tuple[str, str, str]:
+    """Mean, interval and standard deviation of a group; servers of earlier versions send less."""
+    own = str(group.get("unit") or unit)
+    of_own = shown if own == unit else None
+    if group["mean"] is None:
+        return "n/a", "", ""
+    whole, std = group.get("mean_figure") or {}, group.get("std")
+    ends = [float(whole[end]) for end in ("low", "high") if whole.get(end) is not None]
+    interval = " to ".join(with_unit(end, own, of_own) for end in ends) if len(ends) == 2 else ""
+    spread = "" if std is None else with_unit(std, own, of_own)
+    return with_unit(group["mean"], own, of_own), interval, spread
+
+
+def _against_lines(side: str, compared: Mapping[str, Any]) -> Iterator[str]:
+    """What is to say about a group against b."""
+    yield _ratio_text(side, compared)
+    if compared.get("verdict"):
+        yield str(compared["verdict"])
+    for item in compared.get("quality") or ():
+        yield _quality_text(side, item)
+    yield from _ticket_lines(compared)
+    differences = compared.get("differences")
+    yield from (f"Difference: {line}" for line in differences or ())
+    if differences == []:
+        yield NO_DIFFERENCE
+    yield from (f"Errors do not cancel: {reason}" for reason in compared["reasons"])
+    yield from (f"Note: {note}" for note in compared["notes"])
+
+
+def _ratio_text(side: str, comparison: Mapping[str, Any]) -> str:
     ratio = comparison["ratio"]
     if ratio["value"] is None:
-        return f"a / b: {not_available(ratio['reason'])}"
-    text = f"a / b: {number(float(ratio['value']))}"
+        return f"{side} / b: {not_available(ratio['reason'])}"
+    text = f"{side} / b: {number(float(ratio['value']))}"
     if ratio["low"] is None:
         return f"{text} (no interval: {ratio['reason']})"
     ends = f"{number(float(ratio['low']))} to {number(float(ratio['high']))}"
     return f"{text} (95%: {ends}; {comparison['method']})"
 
 
-def _quality_text(item: Mapping[str, Any]) -> str:
+def _quality_text(side: str, item: Mapping[str, Any]) -> str:
     split = f" ({item['split']})" if item["split"] else ""
-    sides = ", ".join(f"{side} {_score_text(item[side])}" for side in ("a", "b"))
+    sides = f"{side} {_score_text(item['a'])}, b {_score_text(item['b'])}"
     if item["within_one_std"] is None:
         return f"{item['metric']}{split}: {sides}; no verdict: {item['reason']}"
     verdict = "within" if item["within_one_std"] else "not within"
-    return f"{item['metric']}{split}: {sides}; a is {verdict} one standard deviation of b"
+    return f"{item['metric']}{split}: {sides}; {side} is {verdict} one standard deviation of b"
 
 
 def _score_text(side: Mapping[str, Any]) -> str:

@@ -340,6 +340,34 @@ def test_a_comparison_prints_ratios(api: FakeApi, capsys: Captured) -> None:
     assert "2.00 Wh" in out
 
 
+def test_two_to_eight_groups_are_compared(api: FakeApi, capsys: Captured) -> None:
+    whole = {"value": 0.004, "low": 0.0038, "high": 0.0042, "unit": "kWh"}
+    side = {"runs": [{"name": "slowest"}] * 2, "mean": 0.004, "mean_figure": whole, "std": 0.0001}
+    ratio = {"value": 4.0, "low": 3.6, "high": 4.4, "unit": "1", "reason": None}
+    third = {"group": "c", "side": side, "ratio": ratio, "method": "spread of the repeats"}
+    third |= {"reasons": [], "notes": [], "verdict": "IT energy: c has 4.0x that of b"}
+    api.answers["GET /v1/comparisons"] = Answer(compared(others=[third]))
+    ids = [RUN_ID.replace("6f0c", f"{number}f0c") for number in range(1, 9)]
+    assert pricetag(["compare", *ids[:3]]) == 0
+    assert api.asked[-1].query == f"a={ids[0]}&b={ids[1]}&metric=it_energy_kwh&c={ids[2]}"
+    out = capsys.readouterr().out
+    assert "4.00 Wh" in out
+    assert "3.80 Wh to 4.20 Wh" in out
+    assert "c / b: 4.00 (95%: 3.60 to 4.40; spread of the repeats)" in out
+    assert "IT energy: c has 4.0x that of b" in out
+    assert pricetag(["compare", *ids]) == 0
+    asked = api.asked[-1].query
+    assert [
+        asked.count(f"{letter}={one}") for letter, one in zip("abcdefgh", ids, strict=True)
+    ] == [1] * 8
+
+
+@pytest.mark.parametrize("groups", [1, 9])
+def test_fewer_or_more_groups_are_rejected(api: FakeApi, capsys: Captured, groups: int) -> None:
+    assert pricetag(["compare", *[RUN_ID] * groups]) == 2
+    assert f"two to eight groups to compare (got {groups})" in capsys.readouterr().err
+
+
 def test_the_reason_why_errors_do_not_cancel_is_printed(api: FakeApi, capsys: Captured) -> None:
     ratio = {"value": 2.0, "low": None, "high": None, "reason": "too few repeats"}
     api.answers["GET /v1/comparisons"] = Answer(
