@@ -84,7 +84,7 @@ class LabHealth(Wire):
     worker_nodes: int = Field(description="Number of nodes with a live worker.")
     queue: list[OpenRuns] = Field(description="Runs that have not ended, by pool.")
     meters: list[MeterHealth] = Field(
-        description="Devices whose power this server process has heard of in the last hour."
+        description="Devices that reported their power to this server process in the last hour."
     )
     versions: Versions = Field(description="Versions.")
     alarms: list[str] = Field(description="Problems with the stored figures.")

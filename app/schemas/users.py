@@ -25,7 +25,7 @@ def _address(text: str) -> str:
 Email = Annotated[Name, AfterValidator(_address)]
 ROLES = (
     "ingest only posts measurements (none can be posted yet: today it can call `GET /v1/me` and "
-    "nothing else); viewer reads; member also posts runs and cancels its own; "
+    "nothing else); viewer reads; member also submits runs and cancels its own; "
     "admin does everything."
 )
 
@@ -93,7 +93,7 @@ class UserRead(Wire):
     name: str = Field(description="Name of the user.")
     email: str | None = Field(description="E-mail address; null if unknown.")
     role: Role = Field(
-        description="Role: `viewer` reads, `member` also posts runs, `admin` does everything; in a "
+        description="Role: `viewer` reads, `member` also submits runs, `admin` does everything; in a "
         "project, `owner` also manages members."
     )
     external_identity: ExternalIdentityRead | None = Field(
@@ -141,7 +141,7 @@ class MembershipRead(Wire):
 
     project: ProjectName
     role: ProjectRole = Field(
-        description="Role: `viewer` reads, `member` also posts runs, `admin` does everything; in a "
+        description="Role: `viewer` reads, `member` also submits runs, `admin` does everything; in a "
         "project, `owner` also manages members."
     )
 
@@ -185,7 +185,7 @@ class MemberRead(Wire):
     user_id: uuid.UUID = Field(description="ID of the user.")
     user: str = Field(description="Name of the user.")
     role: ProjectRole = Field(
-        description="Role: `viewer` reads, `member` also posts runs, `admin` does everything; in a "
+        description="Role: `viewer` reads, `member` also submits runs, `admin` does everything; in a "
         "project, `owner` also manages members."
     )
     created_at: datetime = Field(description="Time at which the user became a member (UTC).")

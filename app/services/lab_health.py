@@ -178,7 +178,7 @@ def _of_meters(meters: Sequence[MeterHealth], nodes: set[str]) -> HealthCheck:
     if silent:
         message += f"; stopped within the last hour: {', '.join(silent)}"
     if unheard:
-        message += f"; nothing heard of {', '.join(unheard)}: run 'pricetag doctor' there"
+        message += f"; no report from {', '.join(unheard)}: run 'pricetag doctor' there"
     return HealthCheck(
         name="meters", state="warning" if silent or unheard else "ok", message=message
     )

@@ -14,10 +14,10 @@ from models import Run, WorkerProcess
 from pricetag.recipes import runs_program
 
 SILENT_S = 35.0
-"""A worker that was not heard of for longer is not live; workers report every 10 s."""
+"""A worker without a report for longer is not live; workers report every 10 s."""
 
 LATE_S = 22.0
-"""A worker that was not heard of for longer has missed two reports: it may have died."""
+"""A worker without a report for longer has missed two reports: it may have died."""
 
 DEFAULT_POOL = "default"
 FORGOTTEN_S = 24 * 3600.0
@@ -70,7 +70,7 @@ async def announce(session: Session, identity: str, node_name: str, offer: Offer
 
 
 async def forget_the_dead(session: Session) -> None:
-    """Deletes workers that nobody has heard of for a day."""
+    """Deletes workers that have not reported for a day."""
     await worker_processes.forget(session, FORGOTTEN_S)
 
 

@@ -15,20 +15,20 @@ from app.web.rendering import here, render
 
 TITLES = {
     401: "You are not signed in",
-    403: "You may not do this",
-    404: "There is no such page",
-    405: "This page cannot do that",
+    403: "You do not have access",
+    404: "Page not found",
+    405: "This page does not accept that method",
     409: "This is not possible now",
     413: "The form is too large",
-    422: "Something in the request is invalid",
-    503: "The database cannot be reached",
+    422: "The request is invalid",
+    503: "The database is unreachable",
 }
 
 AWAY = "database-away"
 AWAY_TEXTS = {
-    True: "Nothing is lost. This page works again as soon as the database answers.",
-    False: "What you sent may have been stored, or not: once the database answers, look before you"
-    " send it again.",
+    True: "Nothing is lost. This page works again as soon as the database responds.",
+    False: "Your input may or may not have been stored. Once the database responds, check before"
+    " you send it again.",
 }
 """What the page says while the database is away, by whether it was only read."""
 

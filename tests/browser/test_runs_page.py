@@ -29,11 +29,11 @@ async def test_filters_change_the_page_in_place_and_the_address_holds_them(
     await expect(named.first).to_be_visible()
     await page.goto(page.url)  # as a colleague opens it
     await expect(count).to_have_text(found)
-    await page.get_by_label("Posted after").evaluate(
+    await page.get_by_label("Submitted after").evaluate(
         "field => field.closest('details').open = true"
     )
-    await page.get_by_label("Posted after").fill("yesterday")
-    await page.get_by_label("Posted after").press("Enter")
+    await page.get_by_label("Submitted after").fill("yesterday")
+    await page.get_by_label("Submitted after").press("Enter")
     await expect(page.locator("#error-created_after")).to_be_visible()
     await expect(search).to_have_value("bert-base")
 

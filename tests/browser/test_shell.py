@@ -61,7 +61,7 @@ async def test_the_keyboard_alone_reaches_pages_search_and_help(
 async def test_single_keys_can_be_turned_off(context: NewContext, site: Site) -> None:
     page = await (await context()).new_page()
     await page.goto("/help/keys")
-    await page.get_by_label("Single keys are on").uncheck()
+    await page.get_by_label("Keyboard shortcuts are on").uncheck()
     await page.evaluate("document.activeElement.blur()")
     await page.keyboard.press("g")
     await page.keyboard.press("r")

@@ -49,9 +49,9 @@ async def test_the_account_of_two_days_is_that_of_their_names(api: Api) -> None:
     shown = await page(api.viewer, "/energy", **DAY, by="node", grain="hour")
     assert shown.status_code == 200
     assert '<data value="6.0">6.00 <span class="unit">kWh</span>' in shown.text
-    assert "The hour of most energy is 03-01 13:00 with 4.00 kWh" in shown.text
+    assert "The hour with the most energy is 03-01 13:00, 4.00 kWh" in shown.text
     assert 'value="2026-03-01"' in shown.text
-    assert "the period before is unknown" in shown.text
+    assert "the previous period is unknown" in shown.text
     hours = await api.viewer.get(f"/v1/charts/{sha256_in(shown.text)}.csv")
     assert hours.text.splitlines()[0].startswith("Start (UTC),Part,IT energy [kWh]")
     assert len(hours.text.splitlines()) == 3

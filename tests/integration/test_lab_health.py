@@ -76,7 +76,7 @@ async def test_alarms_are_failures_and_notices_warnings(api: Api) -> None:
     [
         ([("a", True)], {"a"}, "ok", "1 device reporting"),
         ([("a", True), ("a", False)], {"a"}, "warning", "stopped within the last hour: H200 of a"),
-        ([], {"b"}, "warning", "nothing heard of b: run 'pricetag doctor' there"),
+        ([], {"b"}, "warning", "no report from b: run 'pricetag doctor' there"),
         ([], set(), "ok", "0 devices reporting"),
     ],
 )

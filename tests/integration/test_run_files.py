@@ -419,7 +419,7 @@ async def test_the_page_verifies_what_is_pasted_or_chosen(committed_api: Api) ->
     assert chosen.status_code == 200
     assert "The document is the one that was issued here" in chosen.text
     for path, status, words in (
-        (f"/verify/{'0' * 64}", 404, "Not known here"),
+        (f"/verify/{'0' * 64}", 404, "Not issued here"),
         ("/verify?sha256=abc", 422, "is not a hash"),
     ):
         answer = await committed_api.viewer.get(path, headers=HTML)

@@ -45,7 +45,7 @@ def test_every_kind_of_object_that_may_be_missing_has_a_list_to_go_to() -> None:
         (f"/admin/users/{NOBODY}", "User not found", "Energy by user"),
         (f"/admin/tokens/{NOBODY}/revoke", "Token not found", "Tokens"),
         ("/admin/sites/nowhere", "Site not found", "Sites"),
-        ("/nothing", "There is no such page", "Overview"),
+        ("/nothing", "Page not found", "Overview"),
     ],
 )
 async def test_an_error_page_names_what_does_not_exist(

@@ -118,7 +118,7 @@ async def test_a_lost_attempt_stays_on_the_bill(api: Api) -> None:
 async def test_a_queued_run_says_what_it_waits_for(api: Api) -> None:
     run_id = await api.post_run()
     text = texts(await page(api, run_id))
-    assert "What it waits for" in text
+    assert "Why it waits" in text
     assert "No worker serves pool" in text
     assert "Place 1 in the queue of pool" in text
     assert "The price tag is issued when an attempt of the run ends." in text

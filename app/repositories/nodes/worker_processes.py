@@ -43,7 +43,7 @@ async def remove(session: AsyncSession, identity: str) -> None:
 
 
 async def live(session: AsyncSession, silent_s: float) -> Sequence[WorkerProcess]:
-    """The workers heard of within some seconds, by the database's clock; by pool."""
+    """The workers that reported within some seconds, by the database's clock; by pool."""
     since = func.now() - timedelta(seconds=silent_s)
     query = select(WorkerProcess).where(WorkerProcess.last_seen_at > since)
     return (await session.execute(query.order_by(WorkerProcess.pool))).scalars().all()

@@ -100,7 +100,7 @@ def _load(read: CarbonHoursRead) -> Chart | None:
         measure=LOAD,
         unit=name,
         title="Load by hour",
-        summary=f"The site's nodes used most in the hour of {most[0]:%Y-%m-%d %H:%M}.",
+        summary=f"The site's nodes used the most energy in the hour of {most[0]:%Y-%m-%d %H:%M}.",
         projects=LAB,
         kind="load",
     )
@@ -114,7 +114,7 @@ def _later(one: LaterStart) -> LaterRow:
 def _best(read: CarbonHoursRead) -> str:
     known = [one for one in read.later if one.saving_ratio is not None]
     if not known:
-        return "Too few hours are recorded to say what starting later would have saved."
+        return "Too few hours are recorded to compute the savings of a later start."
     best = max(known, key=lambda one: one.saving_ratio or 0.0)
     if (best.saving_ratio or 0.0) <= 0:
         return f"On these days, no delay from {read.start_hour}:00 UTC would have saved emissions."

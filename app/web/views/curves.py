@@ -156,10 +156,10 @@ def _remarks(read: ExpectedValidationRead) -> list[str]:
         "The band holds the best score in 95% of searches with that many trials; it closes where"
         " all trials are used, because nothing is extrapolated beyond them."
         if not read.with_replacement
-        else "Drawing with replacement (Dodge et al. 2019) is biased downwards; without it (Tang et"
-        " al. 2020) the estimate is unbiased.",
-        "The cost of a trial is that of all runs of its method, failed ones too, divided by those"
-        " with the score.",
+        else "The estimate with replacement (Dodge et al. 2019) is biased downward; without it"
+        " (Tang et al. 2020), it is unbiased.",
+        "The cost of a trial is the cost of all runs of its method, including failed ones,"
+        " divided by the number of runs with the score.",
     ]
     if read.unreadable:
         remarks.append(without_unreadable(read.unreadable))

@@ -23,9 +23,9 @@ BY_TITLES = {
     "project": "Project",
     "user": "User",
 }
-GRAINS = {"": "As fits the period", "hour": "an hour", "day": "a day", "month": "a month"}
+GRAINS = {"": "Automatic", "hour": "an hour", "day": "a day", "month": "a month"}
 NO_DIFFERENCE = "no difference that these measurements could show"
-NO_BEFORE = "the period before is unknown"
+NO_BEFORE = "the previous period is unknown"
 NO_SITE = "(no site)"
 NOBODY = {"project": "(no project)", "user": "(no run)", "site": NO_SITE}
 REMARKS = {
@@ -297,11 +297,9 @@ def _summary(read: EnergyOverTime, labels: Sequence[str], unit: Unit) -> str:
         return "Nothing was metered in this time."
     name, size = unit
     most, least = max(known), min(known)
-    text = (
-        f"The {read.grain} of most energy is {most[1]} with {column_number(most[0] / size)} {name}"
-    )
+    text = f"The {read.grain} with the most energy is {most[1]}, {column_number(most[0] / size)} {name}"
     if len(known) > 1:
-        text += f", that of least {least[1]} with {column_number(least[0] / size)} {name}"
+        text += f", the one with the least {least[1]}, {column_number(least[0] / size)} {name}"
     sums = [
         (sum(bucket.parts_kwh[number].value or 0.0 for bucket in read.buckets), group.name)
         for number, group in enumerate(read.groups)

@@ -215,7 +215,7 @@ def _rows(
                 group_of,
                 "on the frontier",
                 figure(price, shown=unit),
-                "cost differs from the step before by less than both intervals"
+                "cost differs from the previous step by less than both intervals"
                 if step.is_costlier is False
                 else "",
             )
@@ -259,7 +259,7 @@ def _remarks(read: FrontierRead) -> list[str]:
     if read.without_quality and read.kind is not None:
         remarks.append(
             f"{counted(read.without_quality, 'run')} without this score, such as failed ones, "
-            "are crosses below the axis and in the table."
+            "are shown as crosses below the axis and in the table."
         )
     if read.unreadable:
         remarks.append(without_unreadable(read.unreadable))

@@ -39,7 +39,7 @@ class NodeRow:
 
     Attributes:
         node: The node.
-        state: In words: live, late, or since when it was not heard of.
+        state: In words: live, late, or the time of the last report.
         is_live: Whether a worker of it takes runs.
         devices: Its accelerators in words.
         meters: The meters that it can use.

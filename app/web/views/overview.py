@@ -32,7 +32,7 @@ LABELS = {
     "co2e_kg": "Emissions of runs",
     "cost": "Cost of runs",
 }
-NO_INTERVAL = "Sum of price tags, whose intervals are on each run"
+NO_INTERVAL = "Sum of price tags; each run shows its interval"
 TWO_SIGMA = 1.96
 
 

@@ -66,7 +66,7 @@ class Period:
     def options(self) -> list[tuple[str, str]]:
         """The periods to choose, for a form that has the two days too."""
         names = [(choice.name, choice.title) for choice in self.choices]
-        return [("", "From day to day"), *names]
+        return [("", "Two days"), *names]
 
     @property
     def text(self) -> str:

@@ -39,7 +39,7 @@ COLUMNS = {
     "project": Column("Project", "text"),
     "experiment": Column("Experiment", "text"),
     "user": Column("User", "text"),
-    "created_at": Column("Posted", "time", sort="created_at"),
+    "created_at": Column("Submitted", "time", sort="created_at"),
     "started_at": Column("Started", "time"),
     "finished_at": Column("Finished", "time", sort="finished_at"),
     "duration_s": Column("Duration", "figure", "s"),

@@ -25,8 +25,8 @@ class CheckView:
 
 OUTCOMES = {
     "verified": "Verified: every check agrees, to the last digit.",
-    "not-fully-checked": "Not fully checked: no check differs, and some were not possible.",
-    "differs": "Differs: at least one check gives another result than what was issued.",
+    "not-fully-checked": "Not fully checked: no check failed, but some were not possible.",
+    "differs": "Differs: at least one check gives a different result from the issued price tag.",
 }
 
 

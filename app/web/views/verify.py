@@ -15,18 +15,19 @@ CHECKS = {
     "measurements": "The measurements follow from the stored readings",
     "arithmetic": "The figures follow from the measurements and the factors",
 }
-STATUSES = {"ok": "holds", "differs": "does not hold", "not-checked": "not checked"}
+STATUSES = {"ok": "passed", "differs": "failed", "not-checked": "not checked"}
 OUTCOMES = {
     "verified": "Verified",
     "not-fully-checked": "Not fully checked",
     "differs": "Differs",
-    "unknown": "Not known here",
+    "unknown": "Not issued here",
 }
 MEANINGS = {
-    "verified": "Every check holds.",
+    "verified": "All checks passed.",
     "not-fully-checked": "No check failed, but not everything could be checked.",
-    "differs": "At least one check does not hold.",
-    "unknown": "No price tag and no report with this hash is known here, or it is hidden from you.",
+    "differs": "At least one check failed.",
+    "unknown": "This server has issued no price tag or report with this hash, or it is hidden "
+    "from you.",
 }
 
 
@@ -97,8 +98,8 @@ def of_document(checked: DocumentVerification) -> Result:
     meaning = MEANINGS[checked.outcome]
     if checked.kind == "text" and not checked.items and not checked.unknown:
         meaning = (
-            "This is neither a price tag nor a report in JSON, and has no hash in it. A price tag "
-            "comes from “pricetag show --json”, a report from its JSON form."
+            "This text is neither a price tag nor a report in JSON, and contains no hash. "
+            "“pricetag show --json” prints a price tag; reports can be downloaded as JSON."
         )
     return Result(
         checked.outcome,

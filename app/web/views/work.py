@@ -103,7 +103,7 @@ def _summary(read: WorkRead, labels: Sequence[str]) -> str:
         return "No energy was charged to its runs in this time."
     largest, at = max(known)
     shown = figure(Figure(largest, None, None, "kWh", None))
-    return f"The {read.grain} of most energy is {at} with {shown.text} {shown.unit}."
+    return f"The {read.grain} with the most energy is {at}, {shown.text} {shown.unit}."
 
 
 def _best(best: BestRun) -> Best:

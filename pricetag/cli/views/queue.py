@@ -43,7 +43,7 @@ def queue_view(queue: Mapping[str, Any]) -> RenderableType:
 
 def _use(pool: Mapping[str, Any]) -> Iterator[str]:
     late = pool.get("workers_late")  # an older server does not state it
-    yield counted(pool["workers"], "worker") + (f" ({late} not heard of lately)" if late else "")
+    yield counted(pool["workers"], "worker") + (f" ({late} late)" if late else "")
     if pool["gpus"]:
         yield f"{pool['gpus_busy']} of {counted(pool['gpus'], 'accelerator')} in use"
     if pool["cpu_slots"]:

@@ -25,7 +25,7 @@ def runs_view(runs: Sequence[Mapping[str, Any]]) -> ListTable:
         column_unit((tag.get(name) for tag in tags), unit)
         for name, unit in (("it_energy_kwh", "kWh"), ("co2e_kg", "kg"))
     )
-    heads = ("Run", "Status", "~Name", "Posted (UTC)", ">IT energy", ">CO2e")
+    heads = ("Run", "Status", "~Name", "Submitted (UTC)", ">IT energy", ">CO2e")
     rows = []
     for run, tag in zip(runs, tags, strict=True):
         rows.append(

@@ -41,7 +41,7 @@ def test_a_change_within_the_errors_is_stated_as_none() -> None:
     larger = {"difference_kwh": -0.002, "low": -0.003, "high": -0.001, "is_larger_than_error": True}
     shown = energy.change(larger)
     assert (shown.text, shown.interval) == ("-2.00 Wh", "-3.00 to -1.00")
-    assert energy.change(dict.fromkeys(larger)).text == "the period before is unknown"
+    assert energy.change(dict.fromkeys(larger)).text == "the previous period is unknown"
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_an_account_over_time_has_one_unit_and_whole_buckets() -> None:
     assert chart.rows[1]["start"] == chart.rows[0]["stop"].replace("13", "14")  # type: ignore[union-attr]
     assert chart.columns[2].heading == "IT energy [Wh]"
     assert chart.summary == (
-        "The hour of most energy is 03-01 14:00 with 4.00 Wh, that of least 03-01 12:00 with "
+        "The hour with the most energy is 03-01 14:00, 4.00 Wh, the one with the least 03-01 12:00, "
         "2.00 Wh; unallocated: 100.0% of all."
     )
     assert chart.projects == frozenset()  # everybody sees the uses of the lab

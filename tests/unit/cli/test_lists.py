@@ -86,7 +86,7 @@ def test_column_headings_name_their_figures() -> None:
     heads = {what: drawn(view, 140)[0].split("  ") for what, view in views("ada").items()}
     named = {what: [head.strip() for head in line if head] for what, line in heads.items()}
     assert named == {
-        "runs": ["Run", "Status", "Name", "Posted (UTC)", "IT energy", "CO2e"],
+        "runs": ["Run", "Status", "Name", "Submitted (UTC)", "IT energy", "CO2e"],
         "budgets": ["Budget", "Of", "Period", "Limit", "Left", "Used"],
         "users": ["User", "Role", "State", "ID"],
         "user tokens": ["Token", "Role", "State", "ID"],

@@ -9,7 +9,7 @@ from app.schemas.lab_health import Disk, HealthCheck, LabHealth, MeterHealth
 from app.web.views.figures import FigureView, figure
 from pricetag.tag.figure import Figure
 
-STATES = {"ok": "fine", "warning": "look at this", "failed": "does not work"}
+STATES = {"ok": "passed", "warning": "needs attention", "failed": "failed"}
 """States of checks in words."""
 
 ICONS = {"ok": "succeeded", "warning": "queued", "failed": "failed"}
@@ -59,9 +59,9 @@ def health(state: LabHealth) -> HealthView:
     """The view of the service's state."""
     worst_first = sorted(state.checks, key=lambda check: -list(STATES).index(check.state))
     sentences = {
-        "ok": "Everything works.",
-        "warning": "Everything works; somebody should look at what is marked.",
-        "failed": "Something does not work.",
+        "ok": "All checks passed.",
+        "warning": "The service works, but some checks need attention.",
+        "failed": "At least one check failed.",
     }
     return HealthView(
         health=state,

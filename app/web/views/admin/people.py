@@ -12,7 +12,7 @@ from app.web.views.forms import FormView
 
 ROLES = (
     ("viewer", "viewer: reads"),
-    ("member", "member: also posts runs"),
+    ("member", "member: also submits runs"),
     ("admin", "admin: does everything"),
     ("ingest", "ingest: only posts measurements"),
 )
@@ -60,7 +60,7 @@ def _row(token: TokenRead, now: datetime) -> TokenRow:
     if not token.in_force:
         return TokenRow(token, "user disabled", False)
     is_soon = token.expires_at is not None and (token.expires_at - now).days < SOON_DAYS
-    return TokenRow(token, "expires soon" if is_soon else "in force", True)
+    return TokenRow(token, "expires soon" if is_soon else "active", True)
 
 
 def user_form(user: UserRead) -> FormView:
