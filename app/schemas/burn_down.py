@@ -16,7 +16,7 @@ from app.schemas.runs import RunCreate
 
 
 class BurnPoint(Wire):
-    """What was spent by a time."""
+    """Amount spent by a time."""
 
     at: datetime = Field(description="End of a UTC day, or the present time (UTC).")
     spent: float = Field(
@@ -27,7 +27,7 @@ class BurnPoint(Wire):
 
 
 class BurnFanPoint(Wire):
-    """What is expected to be used by a time."""
+    """Expected use by a time."""
 
     at: datetime = Field(description="Time (UTC).")
     value: float = Field(description="Expected use, in `unit`.")
@@ -58,7 +58,7 @@ class BurnCrossing(Wire):
 
 
 class BurnOpenRun(Wire):
-    """What one open run is expected to use from now on."""
+    """Expected further use of one open run."""
 
     run_id: RunId
     name: str | None = Field(description="Name of the run; null where it is far back in a queue.")
@@ -75,7 +75,7 @@ class BurnOpenRun(Wire):
 
 
 class BurnPart(Wire):
-    """One user's or project's part of what was spent."""
+    """Part of the spent amount that belongs to one user or project."""
 
     name: str | None = Field(
         description="Name of the user or project; null if unknown; `(private projects)` for all "
@@ -140,7 +140,7 @@ class WhatIfRuns(Request):
 
 
 class WhatIfCreate(WhatIfRuns):
-    """A change of the open runs to look at; nothing is changed or reserved."""
+    """A hypothetical change of the open runs; nothing is changed or reserved."""
 
     run: RunCreate | None = Field(
         default=None, description="A run to add, as it would be posted; null for none."
@@ -151,8 +151,8 @@ class WhatIfRead(Wire):
     """The burn-down of a budget without some runs, or with one more."""
 
     burn_down: BurnDownRead = Field(
-        description="The burn-down; its `spent`, `running`, `reserved` and `left` are the present "
-        "ones."
+        description="The burn-down; its `spent`, `running`, `reserved` and `left` are the current "
+        "amounts."
     )
     before: BurnExpectation = Field(description="Expected use as it is.")
     before_crossing: BurnCrossing = Field(description="When the limit is reached as it is.")
@@ -161,8 +161,9 @@ class WhatIfRead(Wire):
         description="Whether the run would be charged to this budget; null without one."
     )
     admission: Literal["admitted", "too-much", "exhausted"] | None = Field(
-        description="Whether the budget would admit the run now: `too-much` is more than is left, "
-        "`exhausted` that nothing is; null for a run that is not charged to it."
+        description="Whether the budget would admit the run now: `too-much` if its quote exceeds "
+        "the amount left, `exhausted` if nothing is left; null for a run that is not charged to "
+        "it."
     )
 
 

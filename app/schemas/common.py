@@ -201,7 +201,7 @@ class Problem(Wire):
     status: int = Field(examples=[404], ge=400, le=599, description="HTTP status of the response.")
     detail: str = Field(
         examples=["Run 6f0c... not found: it does not exist or is hidden from you."],
-        description="What is wrong and what to do, for people.",
+        description="Human-readable message: what is wrong, and what to do.",
     )
     code: str = Field(examples=["run-not-found"], description="Stable error code for programs.")
     errors: list[FieldProblem] = Field(default_factory=list, description="Every invalid field.")

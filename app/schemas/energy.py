@@ -107,19 +107,19 @@ class FailedWork(FailedFigures):
 
 
 class EnergyChange(Wire):
-    """A figure against that of the period before."""
+    """A figure compared with that of the previous period."""
 
     difference_kwh: float | None = Field(description="Now minus before; null if one is unknown.")
     low: float | None = Field(description="Lower end of the difference; null if unknown.")
     high: float | None = Field(description="Upper end of the difference; null if unknown.")
     is_larger_than_error: bool | None = Field(
-        description="Whether the intervals of both periods exclude that nothing changed; null if "
+        description="Whether the change is significant, by the intervals of both periods; null if "
         "unknown."
     )
 
 
 class EnergyChanges(Wire):
-    """The totals against those of the period before."""
+    """The totals compared with those of the previous period."""
 
     total_kwh: EnergyChange = Field(description="Change of the energy used.")
     charged_kwh: EnergyChange = Field(description="Change of the part charged to finished runs.")
@@ -144,7 +144,7 @@ class EnergyAccount(Wire):
     )
     change: EnergyChanges | None = Field(
         default=None,
-        description="The totals against those of the period before; null without `before`.",
+        description="The totals compared with those of the previous period; null without `before`.",
     )
     failed: FailedWork | None = Field(
         default=None, description="Share of failed work; null if it was not asked for."
@@ -152,7 +152,7 @@ class EnergyAccount(Wire):
 
 
 class EnergyGroup(Wire):
-    """What a part of each bucket is."""
+    """Kind and name of a part of each bucket."""
 
     name: str = Field(
         description="Name of the use, node, component, site, project or user; `(private projects)` "
@@ -179,7 +179,7 @@ class EnergyOverTime(Wire):
 
     start: datetime = Field(alias="from", description="Beginning of the first hour (UTC).")
     stop: datetime = Field(alias="to", description="End of the range, exclusive (UTC).")
-    by: TimeBy = Field(description="What the parts are.")
+    by: TimeBy = Field(description="Kind of the parts.")
     grain: Grain = Field(description="Length of the buckets; days and months are in UTC.")
     node: str | None = Field(description="Name of the node; null for all nodes.")
     groups: list[EnergyGroup] = Field(

@@ -23,7 +23,7 @@ class Effect(Wire):
 
 
 class SiteEffect(Wire):
-    """What the factor would change in a site's account of this month."""
+    """Effect of the factor on a site's account of this month."""
 
     site: str = Field(description="Name of the site.")
     month_start: datetime = Field(description="Start of the month (UTC).")
@@ -39,7 +39,7 @@ class SiteEffect(Wire):
 
 
 class RunEffect(Wire):
-    """What a re-pricing of a run would give, without and with the factor."""
+    """Figures of a run after re-pricing, without and with the factor."""
 
     run_id: RunId
     name: RunName
@@ -50,7 +50,7 @@ class RunEffect(Wire):
 
 
 class FactorPreview(Wire):
-    """What a factor would change; nothing was stored, and issued price tags never change."""
+    """Effect of a factor; nothing was stored, and issued price tags never change."""
 
     kind: str = Field(description="Kind of factor, e.g. `pue`.")
     site: str | None = Field(description="Name of the site; null for a factor of the lab.")

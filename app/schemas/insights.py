@@ -26,7 +26,7 @@ class ScoreName(Wire):
 
 
 class ScoreKind(ScoreName):
-    """A score with what it was computed on: only scores of one kind are ranked."""
+    """A score with its task, split and data: only scores of one kind are ranked."""
 
     task: str | None = Field(
         examples=["classification"], description="Task of the runs; null for programs."
@@ -119,16 +119,17 @@ class FrontierRead(Wire):
 class VariantRead(Wire):
     """One measured model of a run."""
 
-    label: str = Field(description="What it is, by the stage that made it.")
+    label: str = Field(description="Name of the variant, after the stage that made it.")
     stage: str = Field(description="Key of the stage that measured it.")
     is_baseline: bool = Field(description="Whether the others are compared with it.")
     making_kwh: Quantity = Field(
-        description="Energy of the stages that made it out of the baseline; 0 for the baseline."
+        description="Energy of the stages that made the variant from the baseline; 0 for the "
+        "baseline."
     )
     per_1000_inferences_kwh: Quantity = Field(description="Energy of 1,000 inferences.")
     score: float | None = Field(description="Its score; null if unknown.")
     score_change: float | None = Field(
-        description="Its score minus that of the baseline; null if unknown."
+        description="Score of the variant minus that of the baseline; null if unknown."
     )
     size_bytes: float | None = Field(description="Size of the stored model; null if unknown.")
     break_even_inferences: Quantity = Field(
@@ -183,7 +184,7 @@ class MethodCurve(Wire):
         description="Number of its runs without the score, such as failed ones; their cost counts."
     )
     mean_cost: Quantity = Field(
-        description="Cost of all its runs, divided by the number of those with the score."
+        description="Cost of all runs of the method, divided by the number of runs with the score."
     )
     points: list[BestOfTrials] = Field(
         description="The curve, up to the number of trials that were made; empty with a `reason`."

@@ -64,7 +64,7 @@ class MeterHealth(Wire):
 
 
 class Versions(Wire):
-    """Versions of what the server is made of."""
+    """Versions of the server's components."""
 
     pricetag: str = Field(description="Version of Pricetag.")
     accounting: str = Field(description="Version of the accounting of new price tags.")

@@ -50,10 +50,12 @@ class NodeRead(Wire):
     name: str = Field(description="Name of the node.")
     pool: PoolName
     devices: list[Any] = Field(description="Devices: kind, product name and UUID or count.")
-    capabilities: dict[str, Any] = Field(description="What the node can meter and run.")
+    capabilities: dict[str, Any] = Field(
+        description="Meters of the node, and the runs that it accepts."
+    )
     created_at: CreatedAt
     last_seen_at: datetime = Field(description="Time of the latest sign of life (UTC).")
-    workers: list[WorkerRead] = Field(description="Workers that take runs now.")
+    workers: list[WorkerRead] = Field(description="Workers that take runs at present.")
     running: list[uuid.UUID] = Field(description="Runs with an open attempt on this node.")
     running_hidden: int = Field(description="Number of other runs, which you may not see.")
     baselines: list[IdlePowerRead] = Field(

@@ -98,7 +98,7 @@ class RunsUse(Wire):
 
 
 class PeriodUse(Wire):
-    """What the lab has used today, or in this month (UTC)."""
+    """Use of the lab today, or in this month (UTC)."""
 
     period: Literal["today", "month"] = Field(description="The period.")
     start: datetime = Field(description="Begin of the period (UTC).")

@@ -117,7 +117,8 @@ class ComparedSide(Wire):
         "two, or if the mean is unknown."
     )
     unit: Unit | None = Field(
-        description="Its unit, which is a currency for costs; null if those of the runs differ."
+        description="Unit of the figure, a currency for costs; null if the units of the runs "
+        "differ."
     )
 
 

@@ -41,12 +41,12 @@ class ExpectedStart(Wire):
 
     at: datetime | None = Field(description="Expected start (UTC); null if unknown.")
     low: datetime | None = Field(
-        description="Earliest start, if all runs ahead take as short as the lower ends of their "
-        "intervals; null if unknown."
+        description="Earliest start, if the duration of every run ahead is the lower end of its "
+        "interval; null if unknown."
     )
     high: datetime | None = Field(
-        description="Latest start, if all runs ahead take as long as the upper ends of their "
-        "intervals; null if unknown."
+        description="Latest start, if the duration of every run ahead is the upper end of its "
+        "interval; null if unknown."
     )
     reason: str | None = Field(description="Reason why the start is unknown; null if known.")
 

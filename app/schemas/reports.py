@@ -54,7 +54,7 @@ class ReportCreate(Request):
     table: ReportTable | None = Field(
         default=None,
         description="glue: a report on the runs with a task of GLUE, with the table of their "
-        "scores; null: the report on what the runs cost.",
+        "scores; null: the report on the cost of the runs.",
     )
     runs: Annotated[list[uuid.UUID], Field(min_length=1, max_length=MAX_RUNS)] | None = Field(
         default=None, description="IDs of the runs, in this order; each must have a price tag."

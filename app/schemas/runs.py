@@ -117,7 +117,7 @@ class HeadlineFigures(Wire):
 
 
 class HeadlineScore(Wire):
-    """The score that stands for a run: of its best known metric, as its last model reached it."""
+    """The score that represents a run: of its best known metric, as its last model reached it."""
 
     metric: str = Field(examples=["accuracy"], description="Name of the metric.")
     split: str | None = Field(
@@ -143,7 +143,7 @@ class HeadlineOpinion(Wire):
 class Headline(Wire):
     """Totals of the latest price tag, shown in lists.
 
-    While a run goes on, they are those of its earlier attempts.
+    While a run continues, they cover its earlier attempts.
     """
 
     version: TagVersion
@@ -282,7 +282,7 @@ class WaitingRead(Wire):
         Field(description="Stable code for programs.")
     )
     message: str = Field(
-        examples=["no worker serves pool lab"], description="What is wrong, for people."
+        examples=["no worker serves pool lab"], description="Human-readable message."
     )
     hint: str = Field(
         examples=["pools with a live worker: default, gpu"], description="What to do."

@@ -93,8 +93,8 @@ class UserRead(Wire):
     name: str = Field(description="Name of the user.")
     email: str | None = Field(description="E-mail address; null if unknown.")
     role: Role = Field(
-        description="Role: `viewer` reads, `member` also submits runs, `admin` does everything; in a "
-        "project, `owner` also manages members."
+        description="Role: `viewer` reads, `member` also submits runs, `admin` does everything; in "
+        "a project, `owner` also manages members."
     )
     external_identity: ExternalIdentityRead | None = Field(
         description="The user's identity at an identity provider; null without one."
@@ -141,8 +141,8 @@ class MembershipRead(Wire):
 
     project: ProjectName
     role: ProjectRole = Field(
-        description="Role: `viewer` reads, `member` also submits runs, `admin` does everything; in a "
-        "project, `owner` also manages members."
+        description="Role: `viewer` reads, `member` also submits runs, `admin` does everything; in "
+        "a project, `owner` also manages members."
     )
 
 
@@ -185,8 +185,8 @@ class MemberRead(Wire):
     user_id: uuid.UUID = Field(description="ID of the user.")
     user: str = Field(description="Name of the user.")
     role: ProjectRole = Field(
-        description="Role: `viewer` reads, `member` also submits runs, `admin` does everything; in a "
-        "project, `owner` also manages members."
+        description="Role: `viewer` reads, `member` also submits runs, `admin` does everything; in "
+        "a project, `owner` also manages members."
     )
     created_at: datetime = Field(description="Time at which the user became a member (UTC).")
 

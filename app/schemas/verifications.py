@@ -17,7 +17,7 @@ Outcome = Literal["verified", "not-fully-checked", "differs"]
 
 
 class HashVerification(Wire):
-    """A price tag or report that is known by its hash, checked now."""
+    """A price tag or report identified by its hash, checked now."""
 
     sha256: Sha256
     kind: Literal["price-tag", "report"] = Field(description="What has this hash.")
@@ -53,7 +53,7 @@ class DocumentStep(Wire):
 
 
 class DocumentVerification(Wire):
-    """A document checked by itself and against what is known here."""
+    """A document, checked by itself and against the server's records."""
 
     kind: Literal["price-tag", "report", "text"] = Field(
         description="What the document is: a text is searched for hashes."
@@ -62,12 +62,14 @@ class DocumentVerification(Wire):
         description="Hash of the document, computed now; null for a text."
     )
     outcome: Outcome | Literal["unknown"] = Field(
-        description="Result of all steps and items; `unknown` if nothing of it is known here."
+        description="Result of all steps and items; `unknown` if no record matches the document."
     )
     steps: list[DocumentStep] = Field(description="Checks of the document itself.")
-    items: list[HashVerification] = Field(description="What is known here, checked now.")
+    items: list[HashVerification] = Field(
+        description="Matching price tags and reports, checked now."
+    )
     unknown: list[str] = Field(
-        description="Hashes in the document that nothing here has, or nothing that you may see."
+        description="Hashes in the document that match no price tag or report that you may see."
     )
     not_looked_up: list[str] = Field(
         description="Further hashes in a text: only its first 20 are looked up."

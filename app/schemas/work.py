@@ -52,7 +52,7 @@ class BestRun(Wire):
 
 
 class WorkRead(Wire):
-    """What the runs of one project or user used in a range."""
+    """Use of the runs of one project or user in a range."""
 
     model_config = ConfigDict(populate_by_name=True)
 

@@ -292,8 +292,8 @@ class FromScratch(Params):
     architecture: Architecture | None = Field(
         None,
         exclude_if=lambda value: value is None,  # as in recipes stored before it
-        description="Encoder that differs from that of config, such as {name: deq}. Default: that "
-        "of config.",
+        description="Encoder to use instead of the one in config, such as {name: deq}. Default: "
+        "the one in config.",
     )
 
     @model_validator(mode="after")

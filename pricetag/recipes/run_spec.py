@@ -89,7 +89,7 @@ class Recipe(Params):
                 )
         for field in ("task", "data", "model"):
             if getattr(self, field) is not None:
-                raise _fault(field, "is not used by a {first} run; leave it out", first=first)
+                raise _fault(field, "is not used by a {first} run; remove it", first=first)
 
     def _check_training(self) -> None:
         for index, stage in enumerate(self.stages):
@@ -254,7 +254,9 @@ class RunSpec(Params):
     resources: Resources = Field(
         default=Resources(), description="Requirements of the run on its worker."
     )
-    priority: int = Field(0, ge=-1000, le=1000, description="Higher goes first.")
+    priority: int = Field(
+        0, ge=-1000, le=1000, description="Priority in the queue; higher values start first."
+    )
     not_before: Annotated[AwareDatetime | None, Field(strict=False)] = Field(
         None, description="Earliest start, ISO 8601 with time zone."
     )

@@ -61,7 +61,7 @@ class Variant:
     """One measured model.
 
     Attributes:
-        label: What it is, by the stage that made it.
+        label: Name of the variant, after the stage that made it.
         stage: Key of the stage that measured it.
         attempt: Number of the attempt in which that was.
         made_by: Keys of the stages that made it out of the run's first variant, in order.

@@ -109,7 +109,7 @@ async def get_budget_burn_down(
 async def ask_budget_what_if(
     session: CurrentSession, caller: Caller, budget_id: BudgetId, body: Body
 ) -> WhatIfRead:
-    """Shows the burn-down as if some open runs were not there, or as if a run was posted now, with
+    """Shows the burn-down as if some open runs were not there, or as if a run were posted now, with
     the quote of that run. Nothing is changed or reserved.
     """
     fields = dict(body) if isinstance(body, Mapping) else body

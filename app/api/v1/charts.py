@@ -37,7 +37,7 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
     responses={
         **problems(404),
         200: {
-            "description": "The chart; what a hash stands for never changes.",
+            "description": "The chart; the content of a hash never changes.",
             "content": {
                 kind: {"schema": {"type": "object"} if kind == MEDIA_TYPES["json"] else {}}
                 for kind in MEDIA_TYPES.values()

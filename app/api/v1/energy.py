@@ -64,7 +64,7 @@ async def get_energy_over_time(
     caller: Caller,
     start: FromHour = None,
     stop: ToHour = None,
-    by: Annotated[TimeBy, Query(description="What the parts of each bucket are.")] = "use",
+    by: Annotated[TimeBy, Query(description="Kind of the parts of each bucket.")] = "use",
     grain: Annotated[
         Grain | None,
         Query(description="Length of the buckets; by default one that gives up to about 100."),

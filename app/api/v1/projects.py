@@ -40,7 +40,7 @@ async def get_project(session: CurrentSession, caller: Caller, project: ProjectN
 @router.get(
     "/account",
     dependencies=[SEE_PROJECT],
-    summary="Show what a project used",
+    summary="Show the use of a project",
     responses=problems(404),
 )
 async def get_project_account(

@@ -43,7 +43,7 @@ async def stream_lab(
         ),
     ] = ",".join(TOPICS),
     follow: Annotated[
-        bool, Query(description="Whether to stay connected after the present state.")
+        bool, Query(description="Whether to stay connected after the current state.")
     ] = True,
     history: Annotated[
         Literal["minute", "ten-minutes"],
@@ -57,7 +57,7 @@ async def stream_lab(
         Header(
             alias="Last-Event-ID",
             max_length=100,
-            description="ID of the last event received; the stream resumes after it, or says "
+            description="ID of the last event received; the stream resumes after it, or sends "
             "`resync` and begins again.",
         ),
     ] = None,

@@ -72,7 +72,7 @@ async def create_user(session: CurrentSession, caller: Caller, body: Body) -> Us
 @router.get(
     "/users/{user}/account",
     dependencies=[READ],
-    summary="Show what a user used",
+    summary="Show the use of a user",
     responses=problems(404),
 )
 async def get_user_account(

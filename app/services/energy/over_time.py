@@ -68,7 +68,7 @@ async def over_time(
         principal: The caller; projects hidden from them are one group without a name.
         start: Beginning of the first hour; a week before ``stop`` by default.
         stop: End of the last hour; the end of the current hour by default.
-        by: What the parts of each bucket are.
+        by: Kind of the parts of each bucket.
         grain: Length of the buckets, in UTC; by default the finest of at most about 100 buckets.
         node: Only this node.
         now: Present time; by default of the clocks of the server and of its database.
@@ -125,7 +125,7 @@ def buckets_of(
     Args:
         start: Beginning of the first hour; a week before ``stop`` by default.
         stop: End of the last hour; the end of the current hour by default.
-        by: What the parts of each bucket are.
+        by: Kind of the parts of each bucket.
         grain: Length of the buckets; by default the finest of at most about 100.
         now: Present time.
 

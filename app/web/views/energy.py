@@ -297,7 +297,8 @@ def _summary(read: EnergyOverTime, labels: Sequence[str], unit: Unit) -> str:
         return "Nothing was metered in this time."
     name, size = unit
     most, least = max(known), min(known)
-    text = f"The {read.grain} with the most energy is {most[1]}, {column_number(most[0] / size)} {name}"
+    amount = f"{column_number(most[0] / size)} {name}"
+    text = f"The {read.grain} with the most energy is {most[1]}, {amount}"
     if len(known) > 1:
         text += f", the one with the least {least[1]}, {column_number(least[0] / size)} {name}"
     sums = [

@@ -25,7 +25,7 @@ class Span3:
 
 @dataclass(frozen=True, slots=True)
 class OpenUse:
-    """What one open run is expected to use from now on.
+    """Expected further use of one open run.
 
     Attributes:
         amount: In the budget's unit.

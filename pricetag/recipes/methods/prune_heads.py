@@ -31,7 +31,7 @@ class PruneHeads(Recovery):
         description="Absolute value of the gate's gradient for each example, or for each token.",
     )
     normalize: bool = Field(True, description="Divide by the L2 norm of the layer's importances.")
-    rescore: bool = Field(False, description="Compute the importances anew before each step.")
+    rescore: bool = Field(False, description="Recompute the importances before each step.")
     examples: int | None = Field(
         2048, ge=1, le=10**9, description="Training examples of the importances; null for all."
     )

@@ -57,8 +57,8 @@ class PruneMorphnet(Regularized):
     )
     start: Literal["scratch", "shrunk"] = Field(
         "scratch",
-        description="Weights at the beginning of retraining: random ones, or those that are left "
-        "with random ones beside them.",
+        description="Weights at the beginning of retraining: random ones, or the remaining ones "
+        "with random new ones.",
     )
     recovery_epochs: float = Field(
         1.0, gt=0, le=10_000, description="Epochs of retraining without the regularizer."

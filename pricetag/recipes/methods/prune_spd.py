@@ -46,7 +46,7 @@ class PruneSpd(FullTraining):
         None,
         gt=0,
         le=1,
-        description="Probability in the first step after the ramp; a graft_rate of 1 stays. "
+        description="Probability in the first step after the ramp; ignored if graft_rate is 1. "
         "Default: graft_rate.",
     )
     graft_slope: float | None = Field(

@@ -108,8 +108,8 @@ def test_an_account_over_time_has_one_unit_and_whole_buckets() -> None:
     assert chart.rows[1]["start"] == chart.rows[0]["stop"].replace("13", "14")  # type: ignore[union-attr]
     assert chart.columns[2].heading == "IT energy [Wh]"
     assert chart.summary == (
-        "The hour with the most energy is 03-01 14:00, 4.00 Wh, the one with the least 03-01 12:00, "
-        "2.00 Wh; unallocated: 100.0% of all."
+        "The hour with the most energy is 03-01 14:00, 4.00 Wh, the one with the least 03-01 "
+        "12:00, 2.00 Wh; unallocated: 100.0% of all."
     )
     assert chart.projects == frozenset()  # everybody sees the uses of the lab
     by_user = energy.over_time(read.model_copy(update={"by": "user"}), frozenset({"secret"}))
