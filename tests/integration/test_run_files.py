@@ -267,7 +267,7 @@ async def test_a_long_address_becomes_a_short_one_that_shows_the_same(api: Api) 
     query = str(httpx.QueryParams({"tag": tags, "sort": "name"}))
     assert len(query) > 1_500
     page = await api.member.get(f"/runs?{query}", headers=HTML)
-    assert "too long to be passed on" in page.text
+    assert "too long to share" in page.text
     form = {"Sec-Fetch-Site": "same-origin"} | HTML
     stored = await api.member.post("/runs/links", data={"query": query}, headers=form)
     assert stored.status_code == 303

@@ -69,7 +69,7 @@ def link_in(page: httpx.Response) -> str:
 async def test_a_new_user_gets_a_link_that_signs_in_once_and_another_on_request(api: Api) -> None:
     made = await post(api, "/admin/users", {"name": "Ada", "role": "member"})
     first = link_in(made)
-    assert "It is shown only now" in made.text
+    assert "It is shown only once" in made.text
     assert "<time datetime=" in made.text
     ada = await user_named(api, "Ada")
     page = await get(api, f"/admin/users/{ada['id']}")

@@ -39,7 +39,7 @@ async def test_a_page_says_that_the_database_is_away_and_comes_back_by_its_link(
     assert page.status_code == 503
     assert int(page.headers["retry-after"]) > 0
     assert 'class="brand"' in page.text
-    assert "The database cannot be reached" in page.text
+    assert "The database is unreachable" in page.text
     assert "Nothing is lost" in page.text
     assert not re.search(r"Traceback|psycopg|OperationalError|Idempotency", page.text)
     again = re.search(r'href="([^"]*)">Try again<', page.text)
@@ -53,7 +53,7 @@ async def test_a_form_that_was_sent_meanwhile_says_to_look_first(api: Api, tmp_p
     async with database_away(api, tmp_path):
         page = await api.admin.post("/admin/users", headers=HTML, data={"name": "Ada"})
     assert page.status_code == 503
-    assert "look before you send it again" in page.text
+    assert "check before you send it again" in page.text
     assert "Try again" not in page.text
 
 

@@ -40,7 +40,7 @@ def require_private(request: Request) -> None:
     """
     if browsers.transport(request) == "plain":
         raise PlainHttpError(
-            "Signing in needs https: over plain http, everybody on the network between could read"
+            "Signing in needs https: over plain http, anybody on the network path could read"
             " your session. Open this server through https, or on its own machine."
         )
 

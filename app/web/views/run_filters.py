@@ -96,7 +96,7 @@ class Filters:
 
     @property
     def is_long(self) -> bool:
-        """Whether the address is too long to be passed on."""
+        """Whether the address is too long to share."""
         return self.view is None and len(urlencode(self.values)) > LONGEST_LINK
 
     def get(self, name: str) -> str:
