@@ -74,8 +74,8 @@ async def test_the_columns_of_the_page_sort_by_their_figures_dearest_first(api: 
 async def test_the_overview_leads_to_the_dearest_runs_of_the_month(api: Api) -> None:
     await filled(api)
     text = await page(api, "/")
-    link = re.search(r'href="([^"]+)">Dearest runs', text)
+    link = re.search(r'href="([^"]+)">Most expensive runs', text)
     assert link is not None
     address = link[1].replace("&amp;", "&")
     assert re.search(r"finished_after=\d{4}-\d{2}-01&sort=-(cost|it_energy_kwh)", address)
-    assert "Dearest first" in await page(api, "/" + address.removeprefix("./"))
+    assert "Most expensive first" in await page(api, "/" + address.removeprefix("./"))

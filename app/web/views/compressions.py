@@ -98,7 +98,7 @@ def _remarks(ledger: CompressionLedger) -> Iterator[str]:
     if ledger.unreadable:
         yield without_unreadable(ledger.unreadable)
     if not ledger.is_whole:
-        yield "Only the newest of the selected runs were looked through."
+        yield "Only the newest of the selected runs were searched."
 
 
 def _run(item: CompressionRead, units: tuple[Unit, Unit, Unit], is_drawn: bool) -> CompressionView:
