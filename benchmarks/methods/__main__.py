@@ -69,7 +69,8 @@ def _run(options: argparse.Namespace, state: State) -> None:
     _keep_conditions(state, budget, inputs)
     with running_service(state) as (client, service):
         executor = Executor(client, catalog, budget, inputs, state)
-        executor.proof = Proof(client, service.child_pid) if options.prove else None
+        journals = service.data_dir / "journal"
+        executor.proof = Proof(client, service.child_pid, journals) if options.prove else None
         executor.ensure_worker = Workers(service, budget.threads).ensure
         executor.retry, executor.run_limit_s = options.retry, options.run_limit_s
         executor.read_again(newest(catalog, state))
@@ -187,7 +188,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--remeasure", action="store_true",
         help="predict with and time all published models again, side by side")  # fmt: skip
     add("--rounds", type=int, default=5, help="timings of each model with --remeasure (default 5)")
-    add("--retry", action="store_true", help="try runs again that failed")
+    add("--retry", action="store_true",
+        help="try runs again that failed, and with --prove those not killed")  # fmt: skip
     add("--render", action="store_true", help="only write the pages from the state")
     return parser
 

@@ -14,7 +14,7 @@ from benchmarks.methods.conditions import conditions_of
 from benchmarks.methods.figures import Link, figures_of
 from benchmarks.methods.inputs import INPUTS
 from benchmarks.methods.plan import Budget, Trial, described_run, fingerprint
-from benchmarks.methods.prove import Proof
+from benchmarks.methods.prove import Proof, proved
 from benchmarks.methods.state import Record, State
 from pricetag.accounting.document.records import PriceTag
 from pricetag.client import Client
@@ -25,6 +25,8 @@ from tests.support.service import Service, service
 
 SERVICE = "service"
 LOOK_S = 0.5
+MOST_KILLS = 4
+"""Runs of a method whose stage was over each time before it could be killed."""
 
 
 class RunFailedError(Exception):
@@ -114,7 +116,9 @@ class Executor:
         return fingerprint(self.catalog, self.budget, trial, self.inputs[trial.data])
 
     def _is_due(self, record: Record | None) -> bool:
-        return record is None or (record.status == "failed" and self.retry)
+        if record is None or not self.retry:
+            return record is None
+        return record.status == "failed" or (self.proof is not None and not proved(record)[0])
 
     def _skipped(self, trial: Trial, records: Mapping[Trial, Record]) -> str | None:
         entry = self.catalog.runs[trial.name]
@@ -138,13 +142,18 @@ class Executor:
     def _record(self, trial: Trial, mark: str, records: Mapping[Trial, Record]) -> Record:
         """Run a trial; whatever goes wrong is recorded and never stops the other runs."""
         begun_s = time.monotonic()
-        run_id: str | None = None
+        method = self.catalog.runs[trial.name].method
+        run_id, run = None, None
         try:
             self.ensure_worker()
-            run_id = self._submit(trial, mark, records)
-            method = self.catalog.runs[trial.name].method
-            killed = self.proof and self.proof.kill_once(run_id, method)
-            run = self._wait(run_id)
+            for again in range(MOST_KILLS if self.proof else 1):
+                run_id = self._submit(trial, mark, records, again)
+                killed = self.proof and self.proof.kill_once(run_id, method, run)
+                run = self._wait(run_id)
+                if killed or run["status"] != "succeeded":
+                    break
+            assert run_id is not None
+            assert run is not None
             if run["status"] != "succeeded":
                 raise RunFailedError(_reason(run))
             duration_s = time.monotonic() - begun_s
@@ -186,7 +195,7 @@ class Executor:
             time.sleep(LOOK_S)
         return run
 
-    def _submit(self, trial: Trial, mark: str, records: Mapping[Trial, Record]) -> str:
+    def _submit(self, trial: Trial, mark: str, records: Mapping[Trial, Record], again: int) -> str:
         """Post the run; one that was begun before the benchmark was interrupted goes on."""
         entry = self.catalog.runs[trial.name]
         upstream = None
@@ -195,7 +204,7 @@ class Executor:
             upstream = {"run": str(source.run_id), "stage": str(source.seen["model_stage"])}
         described = described_run(entry, self.budget, trial, upstream)
         tries = self.state.tries(trial, mark)
-        key = f"{trial.name}-{trial.data}-{trial.seed}-{mark}-{tries}"
+        key = f"{trial.name}-{trial.data}-{trial.seed}-{mark}-{tries}" + (f"-{again}" * (again > 0))
         return str(self.client.create_run(described, idempotency_key=key)["id"])
 
     def _tags(

@@ -269,13 +269,15 @@ class Interrupted(FakeService):
     def get_run(self, run_id: str) -> dict[str, Any]:
         if not self.steps:
             recipe = self.posted[0][0]["recipe"]
-            ended = {"recipe": recipe, "name": "teacher", "attempts": [1, 2], "progress": None}
+            stage = {"kind": "train", "start_s": 1.0, "end_s": 3.0}
+            attempts = [{"stages": [stage]}]
+            ended = {"recipe": recipe, "name": "teacher", "attempts": attempts, "progress": None}
             return super().get_run(run_id) | ended
         done = self.steps.pop(0)
         stage = {"kind": "train", "end_s": None}
         recipe = self.posted[0][0]["recipe"]
         running = {"status": "running", "recipe": recipe, "progress": progress(done)}
-        return running | {"attempts": [{"stages": [stage]}]}
+        return running | {"id": run_id, "attempts": [{"stages": [stage]}]}
 
     def wait(self, run_id: str) -> dict[str, Any]:
         return {"id": run_id}
@@ -291,14 +293,15 @@ class Interrupted(FakeService):
 @pytest.mark.parametrize(
     ("steps", "reloaded", "killed", "holds"),
     [
-        ((0, 1, 2), 0.8, 1, True),
-        ((0, 1, 5), 0.8, 1, True),
-        ((0, 1), 0.8, 0, False),  # over before a quarter of its steps was seen
-        ((2,), 0.7, 1, False),
+        ((0, 0, 1, 2), 0.8, 1, True),
+        ((0, 0, 1, 5), 0.8, 1, True),
+        ((0, 0, 1), 0.8, 0, False),  # over before a quarter of its steps was seen
+        ((0, 2), 0.7, 1, False),
     ],
 )
 def test_a_proved_run_is_killed_after_a_step_and_loaded_again(
     state: State,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     steps: tuple[int, ...],
     reloaded: float,
@@ -311,9 +314,11 @@ def test_a_proved_run_is_killed_after_a_step_and_loaded_again(
     service = Interrupted(*steps)
     service.reloaded = reloaded
     client: Any = service
-    proof = prove.Proof(client, lambda: 12345)
+    proof = prove.Proof(client, lambda: 12345, tmp_path)
     records = executor(state, service, monkeypatch, proof=proof).run(TRIALS[:1])
     assert pids == [12345] * killed
+    keys = {key for run, key in service.posted if "model" in run["recipe"]["model"]}
+    assert len(keys) == (1 if killed else execute.MOST_KILLS)
     source = service.posted[-1][0]["recipe"]["model"]
     assert source == {"run": "id of teacher", "stage": "last stage"}
     assert prove.summary(records)[1] is holds
@@ -321,16 +326,16 @@ def test_a_proved_run_is_killed_after_a_step_and_loaded_again(
         assert f"in train at {steps[-1]} of 8 steps; 2 attempts" in prove.summary(records)[0][0]
 
 
-def test_a_stage_that_does_not_train_is_killed_when_it_opens() -> None:
-    recipe = {"stages": [{"kind": "quantize", "method": "bf16"}, {"kind": "measure"}]}
-
-    def place(kind: str) -> dict[str, Any] | None:
-        stages = [{"kind": kind, "end_s": None}]
-        run: Any = {"recipe": recipe, "progress": None, "attempts": [{"stages": stages}]}
-        return prove._place(run, "quantize-bf16")
-
-    assert (place("quantize-bf16") or {})["stage"] == "quantize-bf16"
-    assert place("measure") is None
+def test_a_run_that_was_not_killed_is_due_again_with_retry(
+    state: State, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service: Any = FakeService()
+    whole = Record(TRIAL, "mark", "succeeded", seen={"attempts": 1, "verification": "verified"})
+    proof = prove.Proof(service, lambda: None, tmp_path)
+    for retry, due in ((True, True), (False, False)):
+        running = executor(state, service, monkeypatch, proof=proof, retry=retry)
+        assert running._is_due(whole) is due
+    assert executor(state, service, monkeypatch, retry=True)._is_due(whole) is False
 
 
 def test_conditions_are_kept_with_each_run(state: State, monkeypatch: pytest.MonkeyPatch) -> None:
