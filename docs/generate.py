@@ -1,6 +1,6 @@
-"""Write the reference pages that come from the code: command line, settings and zones.
+"""Write the reference pages that come from the code: commands, settings, zones and formats.
 
-``python -m docs.generate`` writes ``cli.md``, ``settings.md`` and ``zones.md`` in
+``python -m docs.generate`` writes ``cli.md``, ``settings.md``, ``zones.md`` and ``formats.md`` in
 ``docs/reference``; with ``--check`` it only reports which of them are out of date (exit code 1).
 """
 
@@ -18,6 +18,8 @@ from app import cli, demo
 from app.settings import Settings
 from pricetag import catalog
 from pricetag.cli.app import app as client_commands
+from pricetag.recipes import REGISTRY
+from pricetag.recipes.shapes import FORMAT_FILES
 from workers.command import worker
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,6 +54,27 @@ error of each row are in `pricetag/catalog/data/grid.csv` and `regions.csv`.
 
 """
 
+FORMATS_HEAD = f"""# Methods and formats of models
+
+{MADE}
+A compressed model has a format: its modules differ from what its configuration says. Every method
+states the formats on which it works; a stage after one that it does not work on is rejected, with
+its field, before the run is stored. Pruned weights (zeros in a plain model) are no obstacle
+anywhere. Quantized models are final: they can be evaluated and measured, and every other stage
+belongs before.
+
+- *sliced*: heads or neurons were cut out (`heads`, `qa`, `group_lasso`, `morphnet`)
+- *low rank*: matrices are two factors (`factorize`)
+- *shared*, *factorized embedding*: layers share weights, the table of words has two factors
+  (`albert`)
+- *exits*: classifiers after several layers (`early_exit`)
+- *deq*, *reformer*: architectures of models from random weights
+
+A distillation that works on a format may need a student from a folder (`student: {{model: ...}}`),
+since none can be made from such a teacher.
+
+"""
+
 VARIABLES = {
     "PRICETAG_CONFIG": "Path of the configuration file.",
     "PRICETAG_URL": "Server of the command line, before `url` in `[client]`. Default: the server "
@@ -74,6 +97,7 @@ def pages() -> dict[Path, str]:
         REFERENCE / "cli.md": CLI_HEAD + "\n".join(_commands()),
         REFERENCE / "settings.md": SETTINGS_HEAD + "\n".join(_settings()),
         REFERENCE / "zones.md": ZONES_HEAD + "\n".join(_zones()),
+        REFERENCE / "formats.md": FORMATS_HEAD + "\n".join(_formats()),
     }
 
 
@@ -86,6 +110,19 @@ def _zones() -> Iterator[str]:
     with_figure = {row.zone for row in catalog.grid_factors()}
     without = [row.name for row in catalog.countries() if row.zone not in with_figure]
     yield f"\nWithout a figure: {', '.join(without)}.\n"
+
+
+def _formats() -> Iterator[str]:
+    yield f"| kind | {' | '.join(FORMAT_FILES).replace('_', ' ')} | quantized |"
+    yield "| --- |" + " :-: |" * (len(FORMAT_FILES) + 1)
+    for kind, entry in REGISTRY.items():
+        if entry.traits.runs_program:
+            continue
+        stated = entry.traits.formats or ()
+        cells = ["yes" if name in stated else "" for name in FORMAT_FILES]
+        cells.append("" if entry.traits.makes_model else "yes")
+        yield f"| `{kind}` | {' | '.join(cells)} |"
+    yield ""
 
 
 def _settings() -> Iterator[str]:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from pricetag.accounting.forecast.from_history import Work
 from pricetag.recipes.base import Split, StageParams
-from pricetag.recipes.shapes import MisfitError, Shape
+from pricetag.recipes.shapes import ALL_FORMATS, MisfitError, Shape
 from pricetag.recipes.tasks import TASKS, TaskEntry
 
 P = TypeVar("P", bound=StageParams)
@@ -81,6 +81,8 @@ class Traits(Generic[P]):
         runs_program: Whether it runs the author's own program, without task and model.
         measures_model: Whether it reports size, speed and quality of the current model.
         tasks: Tasks that it supports.
+        formats: Formats of models on which it works beside plain and pruned ones, with some of
+            its options; every kind that takes a model states them.
         splits: Splits that it reads.
         work: Amount of work on a number of devices, as far as its options determine it.
         counts_whole: Whether ``done`` of ``total`` counts the whole stage, not a part of it.
@@ -112,6 +114,7 @@ class Traits(Generic[P]):
     runs_program: bool = False
     measures_model: bool = False
     tasks: frozenset[str] = frozenset(TASKS)
+    formats: frozenset[str] | None = None
     splits: Callable[[P], tuple[SplitNeed, ...]] = _no_splits
     work: Callable[[P, int], Work] = _no_count
     counts_whole: Callable[[P], bool] = _never
@@ -140,8 +143,8 @@ class RecipeEntry(Generic[P]):
     """The description of one stage kind.
 
     Raises:
-        ValueError: If the traits contain an unknown task, or an option that the parameters do
-            not have.
+        ValueError: If the traits contain an unknown task or format, or an option that the
+            parameters do not have, or do not state the formats that the kind works on.
     """
 
     params: type[P]
@@ -159,6 +162,10 @@ class RecipeEntry(Generic[P]):
             named |= {"evaluate", "max_length"}
         if unknown := sorted(traits.tasks - set(TASKS)):
             raise ValueError(f"{self.kind}: traits name unknown tasks: {', '.join(unknown)}")
+        if traits.formats is None and not traits.runs_program:
+            raise ValueError(f"{self.kind}: traits must state the formats that the kind works on")
+        if unknown := sorted((traits.formats or frozenset()) - ALL_FORMATS):
+            raise ValueError(f"{self.kind}: traits name unknown formats: {', '.join(unknown)}")
         missing = sorted(named - set(self.params.model_fields))
         if missing:
             raise ValueError(f"{self.kind}: traits name unknown options: {', '.join(missing)}")

@@ -9,7 +9,7 @@ from typing import Any
 from pricetag.recipes.base import StageParams
 from pricetag.recipes.methods.evaluate import evaluation_after, with_mismatched
 from pricetag.recipes.registry import REGISTRY, kind_of, traits_of
-from pricetag.recipes.shapes import MisfitError, Shape
+from pricetag.recipes.shapes import MisfitError, Shape, require_stated_formats
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +77,11 @@ def misfit(
     """
     of_run = shape
     for index, stage in enumerate(stages):
+        traits, model = traits_of(stage), shape
         student = (students or {}).get(index)
         try:
-            shape = traits_of(stage).reshape(stage, replace(shape, of_run=of_run, student=student))
+            shape = traits.reshape(stage, replace(model, of_run=of_run, student=student))
+            require_stated_formats(model, stage.stage_kind(), traits.formats or ())
         except MisfitError as error:
             return Misfit(f"stages.{index}.{error.option}", str(error), error.code)
     return None

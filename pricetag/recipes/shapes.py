@@ -63,6 +63,14 @@ FORMAT_FILES: Mapping[str, str] = {
 }
 """Formats that can be trained further, by the file beside the weights that shows each."""
 
+ALL_FORMATS = frozenset(FORMAT_FILES)
+
+FORMATS_WITH_UNITS = frozenset({"sliced", "exits"})
+"""Formats whose layers have heads and neurons of their own, as those of a plain model have."""
+
+FORMATS_WITH_STATES = ALL_FORMATS - {"deq", "reformer", "sliced", "exits"}
+"""Formats whose layers show the hidden states and the attention of all layers and heads."""
+
 
 def require_format(
     shape: Shape, allowed: Iterable[str], what: str, code: str, option: str = "kind"
@@ -93,10 +101,22 @@ def require_whole_layers(shape: Shape) -> None:
     """
     require_format(
         shape,
-        ("sliced", "exits"),
+        FORMATS_WITH_UNITS,
         "its layers have no heads and neurons of their own; cut them out before",
         "heads-not-removable",
     )
+
+
+def check_family(params: object, model: object) -> MisfitError | None:
+    """Why heads and neurons cannot be cut out of a run's model, by its architecture alone."""
+    if isinstance(model, FromScratch) and model.config.model_type != "bert":
+        return MisfitError(
+            "kind",
+            f"the heads of a {model.config.model_type} model cannot be removed; use a BERT-shaped "
+            "encoder",
+            "heads-not-removable",
+        )
+    return None
 
 
 def require_plain_teacher(shape: Shape, option: str = "kind") -> None:
@@ -125,8 +145,8 @@ def require_states(
     Raises:
         MisfitError: Its layers show no such states.
     """
-    blocking = {"deq"} | ({"sliced", "reformer", "exits"} if attention else set())
-    blocking |= {"exits"} if leaves_early else set()
+    blocking = ALL_FORMATS - FORMATS_WITH_STATES if attention else frozenset({"deq"})
+    blocking |= frozenset({"exits"} if leaves_early else ())
     if formats := sorted(shape.formats & blocking):
         states = "hidden states and attention" if attention else "hidden states"
         raise MisfitError(
@@ -134,6 +154,22 @@ def require_states(
             f"the {who} is {', '.join(formats)}: its layers do not show {states} to compare; "
             "use method: logits, or a plain model",
         )
+
+
+def require_stated_formats(shape: Shape, kind: str, stated: Iterable[str]) -> None:
+    """Reject a model of a format that a stage kind does not state.
+
+    Args:
+        shape: The model.
+        kind: Name of the kind.
+        stated: The formats that it works on, beside plain models.
+
+    Raises:
+        MisfitError: The model has another format.
+    """
+    names = ", ".join(sorted(stated)).replace("_", " ")
+    others = f"and those that are {names}" if names else "alone"
+    require_format(shape, stated, f"{kind} works on plain models {others}", "bad-model")
 
 
 def described_shape(model: object) -> Shape:

@@ -387,6 +387,32 @@ BAD = [
         )
         for task in ("classification", "regression")
     ),
+    *(
+        Bad(
+            f"{method} of a GPT-2",
+            [TRAIN, prune(method, **options)],
+            "1.kind",
+            "the heads of a gpt2 model cannot be removed",
+            model={"model_type": "gpt2"},
+            task="causal_lm",
+            data={"train": "train.txt", "validation": "dev.txt"},
+        )
+        for method, options in (("heads", {"share": 0.5}), ("group_lasso", {}), ("morphnet", {}))
+    ),
+    Bad(
+        "SparseBERT from a teacher without heads",
+        [TRAIN, HEADS, prune("sparsebert", sparsity=0.5, start="pretrained")],
+        "2.kind",
+        "the teacher is sliced",
+        model="bert",
+    ),
+    Bad(
+        "PKD from a teacher with exits",
+        [EXITS, distill("pkd", start="pretrained", student={"layers": 2})],
+        "1.kind",
+        "the teacher is exits",
+        model="bert",
+    ),
     Bad(
         "all neurons of a question-answering model",
         [TRAIN, prune("qa", criterion="random", neurons=0.999)],

@@ -103,6 +103,7 @@ ENTRY = RecipeEntry(
     example={"kind": "distill", "method": "distilbert", "epochs": 1, "learning_rate": 1e-4},
     traits=replace(
         TRAINING,
+        formats=frozenset(),
         group="compression",
         tasks=frozenset({"masked_lm"}),
         reshape=_shape,

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from pricetag.recipes.kinds import Paper, RecipeEntry
-from pricetag.recipes.shapes import MisfitError, Shape
+from pricetag.recipes.shapes import FORMATS_WITH_STATES, MisfitError, Shape
 from pricetag.recipes.students import Student, imitating_shape
 from pricetag.recipes.training import TRAINING, FullTraining
 
@@ -111,6 +111,7 @@ ENTRY = RecipeEntry(
     },
     traits=replace(
         TRAINING,
+        formats=FORMATS_WITH_STATES,
         group="compression",
         tasks=frozenset({"classification", "regression", "masked_lm"}),
         reshape=_shape,

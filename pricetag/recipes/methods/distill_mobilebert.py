@@ -9,7 +9,7 @@ from pydantic import Field
 
 from pricetag.accounting.forecast.from_history import Work
 from pricetag.recipes.kinds import Paper, RecipeEntry
-from pricetag.recipes.shapes import MisfitError, Shape, require_states
+from pricetag.recipes.shapes import FORMATS_WITH_STATES, MisfitError, Shape, require_states
 from pricetag.recipes.training import TRAINING, FullTraining, examples_per_step
 
 SHARE = 4
@@ -107,6 +107,7 @@ ENTRY = RecipeEntry(
     },
     traits=replace(
         TRAINING,
+        formats=FORMATS_WITH_STATES,
         group="compression",
         tasks=frozenset({"masked_lm"}),
         reshape=_shape,

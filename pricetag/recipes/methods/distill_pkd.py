@@ -9,7 +9,7 @@ from pydantic import Field
 
 from pricetag.recipes.data import FromScratch
 from pricetag.recipes.kinds import Paper, RecipeEntry
-from pricetag.recipes.shapes import MisfitError, Shape, require_states
+from pricetag.recipes.shapes import ALL_FORMATS, MisfitError, Shape, require_states
 from pricetag.recipes.students import Student, imitating_shape
 from pricetag.recipes.training import TRAINING, FullTraining
 
@@ -52,8 +52,7 @@ def _shape(params: DistillPkd, teacher: Shape) -> Shape:
     if params.start == "pretrained":
         start = replace(teacher.of_run or Shape(), student=teacher.student)
     shape = imitating_shape(params.student, start, attention=False)
-    if params.student.model is not None:
-        require_states(teacher, "teacher", attention=False, leaves_early=True)
+    require_states(teacher, "teacher", attention=False, leaves_early=True)
     if shape.layers is not None and shape.layers < 2:
         raise MisfitError(
             "student.layers", "must be two or more: the last layer learns no [CLS] state"
@@ -94,6 +93,7 @@ ENTRY = RecipeEntry(
     },
     traits=replace(
         TRAINING,
+        formats=ALL_FORMATS - {"deq", "exits"},
         group="compression",
         tasks=frozenset({"classification", "regression"}),
         reshape=_shape,

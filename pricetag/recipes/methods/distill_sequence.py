@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from pricetag.recipes.kinds import Paper, RecipeEntry
-from pricetag.recipes.shapes import MisfitError
+from pricetag.recipes.shapes import ALL_FORMATS, MisfitError
 from pricetag.recipes.students import Student, student_shape
 from pricetag.recipes.tasks import LANGUAGE_MODELS, TaskEntry
 from pricetag.recipes.training import TRAINING, FullTraining, metric_is_reported
@@ -72,6 +72,7 @@ ENTRY = RecipeEntry(
     },
     traits=replace(
         TRAINING,
+        formats=ALL_FORMATS,
         group="compression",
         tasks=frozenset({"classification", "regression", "causal_lm"}),
         check_task=_fits_task,

@@ -127,6 +127,7 @@ ENTRY = RecipeEntry(
     },
     traits=replace(
         TRAINING,
+        formats=frozenset(),
         group="compression",
         tasks=frozenset({"classification", "regression", "question_answering"}),
         reshape=_shape,

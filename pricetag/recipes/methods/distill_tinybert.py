@@ -10,7 +10,7 @@ from pydantic import Field
 from pricetag.accounting.forecast.from_history import Work
 from pricetag.recipes.data import FromScratch
 from pricetag.recipes.kinds import Paper, RecipeEntry
-from pricetag.recipes.shapes import MisfitError, Shape
+from pricetag.recipes.shapes import FORMATS_WITH_STATES, MisfitError, Shape
 from pricetag.recipes.students import Student, imitating_shape
 from pricetag.recipes.tasks import LANGUAGE_MODELS, TaskEntry
 from pricetag.recipes.training import (
@@ -144,6 +144,7 @@ ENTRY = RecipeEntry(
     },
     traits=replace(
         TRAINING,
+        formats=FORMATS_WITH_STATES,
         group="compression",
         tasks=frozenset({"classification", "regression", "masked_lm"}),
         reshape=_shape,

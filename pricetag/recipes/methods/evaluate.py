@@ -9,6 +9,7 @@ from pydantic import Field
 
 from pricetag.recipes.base import MISMATCHED, Split, StageParams
 from pricetag.recipes.kinds import Paper, RecipeEntry, SplitNeed, Traits
+from pricetag.recipes.shapes import ALL_FORMATS
 
 
 def _validation_only() -> list[Split]:
@@ -74,6 +75,7 @@ ENTRY = RecipeEntry(
     example={"kind": "evaluate", "splits": ["validation"], "batch_size": 64},
     traits=Traits(
         group="evaluation",
+        formats=ALL_FORMATS,
         splits=lambda params: tuple(SplitNeed(split) for split in params.splits),
         counts_whole=lambda params: len(params.splits) == 1,
         amount=frozenset({"batch_size"}),

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from pricetag.accounting.work.low_rank import largest_rank
 from pricetag.recipes.kinds import Paper, RecipeEntry
-from pricetag.recipes.shapes import MisfitError, Shape, require_format
+from pricetag.recipes.shapes import ALL_FORMATS, MisfitError, Shape, require_format
 from pricetag.recipes.training import RECOVERY, Recovery
 
 SIZES = ("rank", "ratio", "energy", "budget")
@@ -133,5 +133,5 @@ ENTRY = RecipeEntry(
         "https://doi.org/10.1109/ICASSP.2013.6638949",
     ),
     example={"kind": "factorize", "method": "low_rank", "ratio": 0.5, "recovery_epochs": 1},
-    traits=replace(RECOVERY, reshape=_reshape),
+    traits=replace(RECOVERY, formats=ALL_FORMATS - {"low_rank"}, reshape=_reshape),
 )

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from pricetag.accounting.forecast.from_history import Work
 from pricetag.recipes.base import Split, StageParams
 from pricetag.recipes.kinds import Paper, RecipeEntry, SplitNeed, Traits
-from pricetag.recipes.shapes import MisfitError, Shape
+from pricetag.recipes.shapes import ALL_FORMATS, MisfitError, Shape
 
 Threshold = Annotated[float, Field(ge=0, le=1)]
 
@@ -90,6 +90,7 @@ ENTRY = RecipeEntry(
     example={"kind": "measure", "batch_size": 8, "sequence_length": 32, "min_seconds": 1},
     traits=Traits(
         group="measurement",
+        formats=ALL_FORMATS,
         measures_model=True,
         splits=_splits,
         work=_work,

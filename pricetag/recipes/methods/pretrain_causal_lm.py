@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from pricetag.recipes.kinds import Paper, RecipeEntry
+from pricetag.recipes.shapes import ALL_FORMATS
 from pricetag.recipes.training import TRAINING, FullTraining
 
 
@@ -45,5 +46,7 @@ ENTRY = RecipeEntry(
         "language_understanding_paper.pdf",
     ),
     example={"kind": "pretrain", "method": "causal_lm", "epochs": 1},
-    traits=replace(TRAINING, starts_from_scratch=True, tasks=frozenset({"causal_lm"})),
+    traits=replace(
+        TRAINING, formats=ALL_FORMATS, starts_from_scratch=True, tasks=frozenset({"causal_lm"})
+    ),
 )

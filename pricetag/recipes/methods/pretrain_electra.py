@@ -103,6 +103,7 @@ ENTRY = RecipeEntry(
     example={"kind": "pretrain", "method": "electra", "epochs": 1},
     traits=replace(
         TRAINING,
+        formats=frozenset({"deq", "reformer"}),
         starts_from_scratch=True,
         evaluates_after=False,
         reshape=_reshape,

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from pricetag.recipes.kinds import Paper, RecipeEntry
+from pricetag.recipes.shapes import ALL_FORMATS
 from pricetag.recipes.training import TRAINING, FullTraining
 
 
@@ -60,5 +61,7 @@ ENTRY = RecipeEntry(
         "https://doi.org/10.18653/v1/N19-1423",
     ),
     example={"kind": "pretrain", "method": "masked_lm", "epochs": 1},
-    traits=replace(TRAINING, starts_from_scratch=True, tasks=frozenset({"masked_lm"})),
+    traits=replace(
+        TRAINING, formats=ALL_FORMATS, starts_from_scratch=True, tasks=frozenset({"masked_lm"})
+    ),
 )

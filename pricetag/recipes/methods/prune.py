@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from pricetag.recipes.kinds import Paper, RecipeEntry
 from pricetag.recipes.pruning import PRUNING, Pruning
+from pricetag.recipes.shapes import ALL_FORMATS
 
 
 class Prune(Pruning):
@@ -32,5 +34,5 @@ ENTRY = RecipeEntry(
         "https://arxiv.org/abs/1506.02626",
     ),
     example={"kind": "prune", "sparsity": 0.5, "scope": "global", "recovery_epochs": 1},
-    traits=PRUNING,
+    traits=replace(PRUNING, formats=ALL_FORMATS),
 )

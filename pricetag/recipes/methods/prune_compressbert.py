@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from pricetag.recipes.kinds import Paper, RecipeEntry
 from pricetag.recipes.pruning import fault
+from pricetag.recipes.shapes import ALL_FORMATS
 from pricetag.recipes.training import TRAINING, FullTraining
 
 
@@ -59,5 +60,5 @@ ENTRY = RecipeEntry(
         "mask_every": 2,
         "epochs": 1,
     },
-    traits=replace(TRAINING, group="compression", starts_from_scratch=True),
+    traits=replace(TRAINING, formats=ALL_FORMATS, group="compression", starts_from_scratch=True),
 )

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from pricetag.recipes.kinds import Paper, RecipeEntry
 from pricetag.recipes.pruning import REGULARIZED, Regularized
+from pricetag.recipes.shapes import ALL_FORMATS
 
 
 class PruneEt(Regularized):
@@ -46,5 +47,7 @@ ENTRY = RecipeEntry(
         "epochs": 1,
         "recovery_epochs": 0.25,
     },
-    traits=replace(REGULARIZED, tuning=REGULARIZED.tuning | {"penalty", "epsilon"}),
+    traits=replace(
+        REGULARIZED, formats=ALL_FORMATS, tuning=REGULARIZED.tuning | {"penalty", "epsilon"}
+    ),
 )

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from pricetag.recipes.kinds import Paper, RecipeEntry
 from pricetag.recipes.pruning import REGULARIZED, Regularized
-from pricetag.recipes.shapes import Shape, require_whole_layers
+from pricetag.recipes.shapes import FORMATS_WITH_UNITS, Shape, check_family, require_whole_layers
 
 
 class PruneGroupLasso(Regularized):
@@ -69,6 +69,8 @@ ENTRY = RecipeEntry(
     },
     traits=replace(
         REGULARIZED,
+        formats=FORMATS_WITH_UNITS,
+        check_model=check_family,
         reshape=_reshape,
         tuning=REGULARIZED.tuning | {"penalty", "solver"},
     ),

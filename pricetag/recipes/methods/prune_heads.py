@@ -9,7 +9,13 @@ from pydantic import Field
 
 from pricetag.accounting.forecast.from_history import Work
 from pricetag.recipes.kinds import Paper, RecipeEntry, SplitNeed
-from pricetag.recipes.shapes import MisfitError, Shape, require_whole_layers
+from pricetag.recipes.shapes import (
+    FORMATS_WITH_UNITS,
+    MisfitError,
+    Shape,
+    check_family,
+    require_whole_layers,
+)
 from pricetag.recipes.training import RECOVERY, Recovery, evaluation_splits
 
 
@@ -101,9 +107,11 @@ ENTRY = RecipeEntry(
     },
     traits=replace(
         RECOVERY,
+        formats=FORMATS_WITH_UNITS,
         splits=_splits,
         work=lambda params, devices: Work(epochs=params.recovery_epochs * params.steps),
         counts_whole=lambda params: params.steps == 1,
+        check_model=check_family,
         reshape=_reshape,
         amount=RECOVERY.amount | {"examples"},
     ),

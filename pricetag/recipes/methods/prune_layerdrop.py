@@ -123,6 +123,7 @@ ENTRY = RecipeEntry(
     },
     traits=replace(
         TRAINING,
+        formats=frozenset(),
         group="compression",
         starts_from_scratch=True,
         splits=_splits,

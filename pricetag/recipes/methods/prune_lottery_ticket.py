@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from pricetag.accounting.forecast.from_history import Work
 from pricetag.recipes.kinds import Paper, RecipeEntry
 from pricetag.recipes.pruning import fault
+from pricetag.recipes.shapes import ALL_FORMATS
 from pricetag.recipes.training import TRAINING, FullTraining, examples_per_step
 
 POINTS_PER_ROUND = 0.1
@@ -104,6 +105,7 @@ ENTRY = RecipeEntry(
     },
     traits=replace(
         TRAINING,
+        formats=ALL_FORMATS,
         group="compression",
         starts_from_scratch=True,
         finds_tickets=True,

@@ -11,7 +11,13 @@ from pricetag.accounting.forecast.from_history import Work
 from pricetag.accounting.work.flops import EncoderShape, encoder_layer_flops
 from pricetag.recipes.kinds import Paper, RecipeEntry
 from pricetag.recipes.pruning import REGULARIZED, Regularized
-from pricetag.recipes.shapes import MisfitError, Shape, require_whole_layers
+from pricetag.recipes.shapes import (
+    FORMATS_WITH_UNITS,
+    MisfitError,
+    Shape,
+    check_family,
+    require_whole_layers,
+)
 from pricetag.recipes.training import examples_per_step
 
 
@@ -115,7 +121,9 @@ ENTRY = RecipeEntry(
     },
     traits=replace(
         REGULARIZED,
+        formats=FORMATS_WITH_UNITS,
         work=_work,
+        check_model=check_family,
         reshape=_reshape,
         amount=REGULARIZED.amount | {"iterations"},
         tuning=REGULARIZED.tuning | {"strength", "l1_fraction"},

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from pricetag.recipes.kinds import Paper, RecipeEntry
 from pricetag.recipes.pruning import fault
+from pricetag.recipes.shapes import ALL_FORMATS
 from pricetag.recipes.training import TRAINING, FullTraining
 
 
@@ -85,6 +86,7 @@ ENTRY = RecipeEntry(
     example={"kind": "prune", "method": "movement", "sparsity": 0.5, "epochs": 1},
     traits=replace(
         TRAINING,
+        formats=ALL_FORMATS,
         group="compression",
         starts_from_scratch=True,
         tuning=TRAINING.tuning | {"score_learning_rate", "penalty", "threshold"},

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from pricetag.accounting.forecast.from_history import Work
 from pricetag.recipes.kinds import Paper, RecipeEntry, SplitNeed
 from pricetag.recipes.pruning import fault, wrong_share
-from pricetag.recipes.shapes import MisfitError, Shape, require_whole_layers
+from pricetag.recipes.shapes import FORMATS_WITH_UNITS, MisfitError, Shape, require_whole_layers
 from pricetag.recipes.training import RECOVERY, Recovery, evaluation_splits
 
 OF_L0 = ("gate_epochs", "gate_learning_rate", "head_penalty", "neuron_penalty", "drop_rate")
@@ -188,6 +188,7 @@ ENTRY = RecipeEntry(
     },
     traits=replace(
         RECOVERY,
+        formats=FORMATS_WITH_UNITS,
         tasks=frozenset({"question_answering"}),
         splits=_splits,
         work=lambda params, devices: Work(epochs=params.epochs_of_gates + params.recovery_epochs),

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pricetag.recipes.kinds import Paper, RecipeEntry
 from pricetag.recipes.pruning import PRUNING, Pruning
+from pricetag.recipes.shapes import ALL_FORMATS
 
 
 class PruneRandom(Pruning):
@@ -31,5 +32,5 @@ ENTRY = RecipeEntry(
         "https://arxiv.org/abs/2002.08307",
     ),
     example={"kind": "prune", "method": "random", "sparsity": 0.3, "recovery_epochs": 1},
-    traits=replace(PRUNING, later=frozenset()),
+    traits=replace(PRUNING, formats=ALL_FORMATS, later=frozenset()),
 )

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from pricetag.recipes.kinds import Paper, RecipeEntry
 from pricetag.recipes.pruning import REGULARIZED, Regularized
+from pricetag.recipes.shapes import ALL_FORMATS
 
 
 class PruneRpp(Regularized):
@@ -57,5 +58,7 @@ ENTRY = RecipeEntry(
         "gamma": 0.1,
         "recovery_epochs": 0.25,
     },
-    traits=replace(REGULARIZED, tuning=REGULARIZED.tuning | {"gamma", "epsilon"}),
+    traits=replace(
+        REGULARIZED, formats=ALL_FORMATS, tuning=REGULARIZED.tuning | {"gamma", "epsilon"}
+    ),
 )

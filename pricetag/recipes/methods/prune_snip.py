@@ -9,6 +9,7 @@ from pydantic import Field
 
 from pricetag.recipes.kinds import Paper, RecipeEntry, SplitNeed
 from pricetag.recipes.pruning import PRUNING, Pruning, pruning_splits
+from pricetag.recipes.shapes import ALL_FORMATS
 
 
 class PruneSnip(Pruning):
@@ -47,6 +48,7 @@ ENTRY = RecipeEntry(
     example={"kind": "prune", "method": "snip", "sparsity": 0.5, "recovery_epochs": 1},
     traits=replace(
         PRUNING,
+        formats=ALL_FORMATS,
         starts_from_scratch=True,
         splits=_splits,
         amount=PRUNING.amount | {"batches"},

@@ -10,7 +10,13 @@ from pydantic import Field, model_validator
 from pricetag.recipes.data import FromScratch
 from pricetag.recipes.kinds import Paper, RecipeEntry
 from pricetag.recipes.pruning import fault
-from pricetag.recipes.shapes import MisfitError, Shape, require_plain_teacher
+from pricetag.recipes.shapes import (
+    FORMATS_WITH_STATES,
+    MisfitError,
+    Shape,
+    require_plain_teacher,
+    require_states,
+)
 from pricetag.recipes.training import TRAINING, FullTraining
 
 
@@ -58,6 +64,7 @@ def _check_model(params: PruneSparsebert, model: object) -> MisfitError | None:
 def _reshape(params: PruneSparsebert, shape: Shape) -> Shape:
     start = shape if params.start == "teacher" else shape.of_run or Shape()
     require_plain_teacher(start)  # the student has the teacher's shape, and weights of the start
+    require_states(shape, "teacher", attention=True)
     for option, size, own in (
         ("hidden_size", shape.hidden_size, start.hidden_size),
         ("num_attention_heads", shape.heads, start.heads),
@@ -89,6 +96,7 @@ ENTRY = RecipeEntry(
     },
     traits=replace(
         TRAINING,
+        formats=FORMATS_WITH_STATES,
         group="compression",
         tasks=frozenset({"classification", "regression"}),
         check_model=_check_model,

@@ -90,6 +90,7 @@ ENTRY = RecipeEntry(
     example={"kind": "prune", "method": "spd", "sparsity": 0.5, "updates": 2, "epochs": 1},
     traits=replace(
         TRAINING,
+        formats=frozenset(),
         group="compression",
         tasks=frozenset({"classification", "regression"}),
         evaluates_train=True,

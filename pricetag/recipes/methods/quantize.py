@@ -8,6 +8,7 @@ from pydantic import Field
 
 from pricetag.recipes.base import StageParams
 from pricetag.recipes.kinds import Paper, RecipeEntry, Traits
+from pricetag.recipes.shapes import ALL_FORMATS
 
 
 class Quantize(StageParams):
@@ -38,6 +39,7 @@ ENTRY = RecipeEntry(
     example={"kind": "quantize", "scheme": "int8_dynamic", "embeddings": True},
     traits=Traits(
         group="compression",
+        formats=ALL_FORMATS,
         makes_model=True,
         final="8-bit weights are final",
         later=frozenset({"method"}),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from pricetag.recipes.base import StageParams
 from pricetag.recipes.kinds import Paper, RecipeEntry
 from pricetag.recipes.quantizing import WITHOUT_TRAINING
+from pricetag.recipes.shapes import ALL_FORMATS
 
 
 class QuantizeBf16(StageParams):
@@ -29,5 +31,5 @@ ENTRY = RecipeEntry(
         "https://arxiv.org/abs/1905.12322",
     ),
     example={"kind": "quantize", "method": "bf16"},
-    traits=WITHOUT_TRAINING,
+    traits=replace(WITHOUT_TRAINING, formats=ALL_FORMATS),
 )

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from pricetag.recipes.kinds import Paper, RecipeEntry
 from pricetag.recipes.quantizing import FINAL
+from pricetag.recipes.shapes import ALL_FORMATS
 from pricetag.recipes.training import RECOVERY, Recovery
 
 
@@ -48,5 +49,5 @@ ENTRY = RecipeEntry(
         "recovery_epochs": 1,
         "learning_rate": 1e-4,
     },
-    traits=replace(RECOVERY, final=FINAL),
+    traits=replace(RECOVERY, formats=ALL_FORMATS, final=FINAL),
 )

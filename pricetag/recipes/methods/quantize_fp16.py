@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from pricetag.recipes.base import StageParams
 from pricetag.recipes.kinds import Paper, RecipeEntry
 from pricetag.recipes.quantizing import WITHOUT_TRAINING
+from pricetag.recipes.shapes import ALL_FORMATS
 
 
 class QuantizeFp16(StageParams):
@@ -31,5 +33,5 @@ ENTRY = RecipeEntry(
         "https://arxiv.org/abs/1710.03740",
     ),
     example={"kind": "quantize", "method": "fp16"},
-    traits=WITHOUT_TRAINING,
+    traits=replace(WITHOUT_TRAINING, formats=ALL_FORMATS),
 )

@@ -10,6 +10,7 @@ from pydantic import Field
 from pricetag.recipes.base import StageParams
 from pricetag.recipes.kinds import Paper, RecipeEntry, SplitNeed
 from pricetag.recipes.quantizing import WITHOUT_TRAINING
+from pricetag.recipes.shapes import ALL_FORMATS
 
 
 class QuantizeInt8Static(StageParams):
@@ -48,5 +49,7 @@ ENTRY = RecipeEntry(
         "https://doi.org/10.1109/CVPR.2018.00286",
     ),
     example={"kind": "quantize", "method": "int8_static", "calibration_examples": 64},
-    traits=replace(WITHOUT_TRAINING, splits=lambda params: (SplitNeed("train"),)),
+    traits=replace(
+        WITHOUT_TRAINING, formats=ALL_FORMATS, splits=lambda params: (SplitNeed("train"),)
+    ),
 )

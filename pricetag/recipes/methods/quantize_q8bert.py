@@ -9,6 +9,7 @@ from pydantic import Field
 
 from pricetag.recipes.kinds import Paper, RecipeEntry
 from pricetag.recipes.quantizing import WITH_TRAINING
+from pricetag.recipes.shapes import ALL_FORMATS
 from pricetag.recipes.training import FullTraining
 
 
@@ -37,5 +38,5 @@ ENTRY = RecipeEntry(
         "https://arxiv.org/abs/1910.06188",
     ),
     example={"kind": "quantize", "method": "q8bert", "epochs": 1, "learning_rate": 2e-5},
-    traits=replace(WITH_TRAINING, tuning=WITH_TRAINING.tuning | {"ema_decay"}),
+    traits=replace(WITH_TRAINING, formats=ALL_FORMATS, tuning=WITH_TRAINING.tuning | {"ema_decay"}),
 )

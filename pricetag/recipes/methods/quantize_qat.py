@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from pricetag.recipes.kinds import Paper, RecipeEntry
 from pricetag.recipes.quantizing import WITH_TRAINING
+from pricetag.recipes.shapes import ALL_FORMATS
 from pricetag.recipes.training import FullTraining
 
 
@@ -69,5 +70,5 @@ ENTRY = RecipeEntry(
         "epochs": 1,
         "learning_rate": 2e-5,
     },
-    traits=replace(WITH_TRAINING, tuning=WITH_TRAINING.tuning | {"ema_decay"}),
+    traits=replace(WITH_TRAINING, formats=ALL_FORMATS, tuning=WITH_TRAINING.tuning | {"ema_decay"}),
 )

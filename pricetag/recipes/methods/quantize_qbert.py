@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from pricetag.recipes.kinds import Paper, RecipeEntry
 from pricetag.recipes.quantizing import WITH_TRAINING
-from pricetag.recipes.shapes import MisfitError, Shape
+from pricetag.recipes.shapes import ALL_FORMATS, MisfitError, Shape
 from pricetag.recipes.training import FullTraining
 
 Bits = Annotated[int, Field(ge=2, le=8)]
@@ -122,5 +122,10 @@ ENTRY = RecipeEntry(
         "epochs": 1,
         "learning_rate": 2e-5,
     },
-    traits=replace(WITH_TRAINING, reshape=_reshape, tuning=WITH_TRAINING.tuning | {"ema_decay"}),
+    traits=replace(
+        WITH_TRAINING,
+        formats=ALL_FORMATS,
+        reshape=_reshape,
+        tuning=WITH_TRAINING.tuning | {"ema_decay"},
+    ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field
@@ -9,6 +10,7 @@ from pydantic import Field
 from pricetag.recipes.base import StageParams
 from pricetag.recipes.kinds import Paper, RecipeEntry
 from pricetag.recipes.quantizing import WITHOUT_TRAINING
+from pricetag.recipes.shapes import ALL_FORMATS
 
 
 class QuantizeWeightOnly(StageParams):
@@ -48,5 +50,5 @@ ENTRY = RecipeEntry(
         "https://arxiv.org/abs/2212.09720",
     ),
     example={"kind": "quantize", "method": "weight_only", "bits": 4},
-    traits=WITHOUT_TRAINING,
+    traits=replace(WITHOUT_TRAINING, formats=ALL_FORMATS),
 )

@@ -89,6 +89,7 @@ ENTRY = RecipeEntry(
     },
     traits=replace(
         TRAINING,
+        formats=frozenset(),
         group="compression",
         starts_from_scratch=True,
         tasks=frozenset({"classification", "regression", "question_answering"}),

@@ -70,6 +70,7 @@ ENTRY = RecipeEntry(
     example={"kind": "share", "method": "tied_embeddings", "epochs": 1},
     traits=replace(
         TRAINING,
+        formats=frozenset(),
         group="compression",
         starts_from_scratch=True,
         tasks=LANGUAGE_MODELS,

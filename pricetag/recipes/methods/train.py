@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Literal
 
 from pricetag.recipes.kinds import Paper, RecipeEntry
+from pricetag.recipes.shapes import ALL_FORMATS
 from pricetag.recipes.training import TRAINING, FullTraining
 
 
@@ -34,5 +35,5 @@ ENTRY = RecipeEntry(
         "learning_rate": 1e-4,
         "seed": 0,
     },
-    traits=replace(TRAINING, starts_from_scratch=True),
+    traits=replace(TRAINING, formats=ALL_FORMATS, starts_from_scratch=True),
 )

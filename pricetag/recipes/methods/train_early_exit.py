@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from pricetag.recipes.base import Split
 from pricetag.recipes.kinds import Paper, RecipeEntry, SplitNeed
-from pricetag.recipes.shapes import MisfitError, Shape
+from pricetag.recipes.shapes import ALL_FORMATS, MisfitError, Shape
 from pricetag.recipes.students import LayerIndex
 from pricetag.recipes.training import TRAINING, FullTraining, training_splits
 
@@ -143,6 +143,7 @@ ENTRY = RecipeEntry(
     },
     traits=replace(
         TRAINING,
+        formats=ALL_FORMATS - {"deq", "exits"},
         starts_from_scratch=True,
         tasks=frozenset({"classification"}),
         splits=_splits,

@@ -30,5 +30,5 @@ ENTRY = RecipeEntry(
         "https://arxiv.org/abs/1701.07875",
     ),
     example={"kind": "clip", "epochs": 1, "learning_rate": 1e-3, "limit": 0.05},
-    traits=replace(TRAINING, tuning=TRAINING.tuning | {"limit"}),
+    traits=replace(TRAINING, formats=frozenset(), tuning=TRAINING.tuning | {"limit"}),
 )
