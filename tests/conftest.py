@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -63,6 +64,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         number = int(worker["workerid"].removeprefix("gw"))
         share = number / int(worker["workercount"])
         shared_out.import_from(share, TESTS.rglob("test_*.py"), TESTS.parent)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> shared_out.Scheduling | None:
+    """Shares the files out; with ``--dist loadfile`` alone."""
+    return shared_out.Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -18,6 +18,7 @@ from playwright.async_api import (
     Request,
     Response,
     async_playwright,
+    expect,
 )
 from sqlalchemy import make_url
 
@@ -39,6 +40,10 @@ FLAGS = [
 STREAMS = ("/v1/stream", "/events")
 """Ends of addresses whose requests last as long as a page is open."""
 QUIET_S = 0.3
+PATIENCE_MS = 120_000.0
+"""Longest time for whatever a page or the browser does, on a machine with too much work."""
+
+expect.set_options(timeout=PATIENCE_MS)
 
 NewContext = Callable[..., Awaitable[BrowserContext]]
 
@@ -64,6 +69,9 @@ async def visit(page: Page, path: str) -> Response:
         if under_way:
             quiet_since = time.monotonic()
         await asyncio.sleep(0.02)
+    page.remove_listener("request", begun)
+    page.remove_listener("requestfinished", ended)
+    page.remove_listener("requestfailed", ended)
     return response
 
 
@@ -93,7 +101,9 @@ async def browser() -> AsyncIterator[Browser]:
     if not CHROMIUM.exists():
         pytest.fail(f"{CHROMIUM} is missing: install it with 'apt-get install chromium'")
     async with async_playwright() as playwright:
-        opened = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        opened = await playwright.chromium.launch(
+            executable_path=CHROMIUM, args=FLAGS, timeout=PATIENCE_MS
+        )
         yield opened
         await opened.close()
 
@@ -105,6 +115,7 @@ async def context(browser: Browser, site: Site) -> AsyncIterator[NewContext]:
 
     async def new(*, signed_in: bool = True, **options: Any) -> BrowserContext:
         made = await browser.new_context(base_url=site.url, **options)
+        made.set_default_timeout(PATIENCE_MS)
         if signed_in:
             await made.add_cookies([site.cookie])  # type: ignore[list-item]
         opened.append(made)

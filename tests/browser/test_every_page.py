@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.async_api import Page
+import pytest_asyncio
+from playwright.async_api import Browser, Error, Page, Request
 
-from tests.browser.conftest import NewContext, visit
+from tests.browser.conftest import PATIENCE_MS, visit
 from tests.support.site import OPEN_PAGES, PAGES, Site
 
 AXE = (Path(__file__).parent / "vendor/axe.js").read_text(encoding="utf-8")
 WIDTHS = (320, 768, 1440)
+HEIGHT = 900
 THEMES = ("light", "dark")
+COLOR_RULES = ("color-contrast", "link-in-text-block")
+"""Rules of axe that look at colors, which are all that the themes differ in."""
+
 LISTEN = """
 window.violations = [];
 document.addEventListener("securitypolicyviolation", (event) =>
@@ -25,23 +31,16 @@ FOREIGN = "#reference"
 every_page = pytest.mark.parametrize("path", [*PAGES, *OPEN_PAGES])
 
 
-async def opened(context: NewContext, site: Site, path: str, **options: Any) -> Page:
-    """A page that listens for violations from its start."""
-    window = await context(signed_in=path not in OPEN_PAGES, **options)
-    await window.add_init_script(LISTEN)
-    page = await window.new_page()
-    await visit(page, site.filled(path))
-    return page
-
-
-async def wrong_for_axe(page: Page) -> list[str]:
-    """What axe finds, a line for each element."""
-    await page.evaluate(AXE)
+async def wrong_for_axe(page: Page, rules: tuple[str, ...] = ()) -> list[str]:
+    """What axe finds, a line for each element; with all rules by default."""
+    if not await page.evaluate("'axe' in window"):
+        await page.evaluate(AXE)
     found = await page.evaluate(
-        "async (foreign) => (await axe.run({exclude: [[foreign]]}, {resultTypes: ['violations'],"
+        "async ([foreign, only]) => (await axe.run({exclude: [[foreign]]},"
+        " {resultTypes: ['violations'], preload: false, ...(only.length ? {runOnly: only} : {}),"
         " rules: {'landmark-no-duplicate-main': {enabled: !document.querySelector(foreign)}}}))"
         ".violations",
-        FOREIGN,
+        [FOREIGN, rules],
     )
     return [
         f"{violation['id']}: {node['html'][:150]} ({node['failureSummary']})"
@@ -50,56 +49,134 @@ async def wrong_for_axe(page: Page) -> list[str]:
     ]
 
 
-@every_page
-async def test_axe_finds_nothing_in_any_theme_and_width(
-    context: NewContext, site: Site, path: str
-) -> None:
-    page = await opened(context, site, path)
-    wrong = []
-    for theme in THEMES:
-        await page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+@dataclass(frozen=True)
+class Seen:
+    """What one visit of a page shows.
+
+    Attributes:
+        requests: Addresses of all requests.
+        errors: Errors of scripts.
+        violations: What the policy blocked.
+        policy: The policy.
+        width_px: Its width where the window has 320 pixels.
+        wrong: What axe finds, in all themes and widths.
+    """
+
+    requests: list[str]
+    errors: list[str]
+    violations: list[str]
+    policy: str
+    width_px: int
+    wrong: list[str]
+
+
+class Visitor:
+    """Visits each page once, in tabs that stay open, and keeps what there was to see."""
+
+    def __init__(self, browser: Browser, site: Site) -> None:
+        self._browser = browser
+        self._site = site
+        self._tabs: dict[tuple[bool, bool], Page] = {}
+        self._seen: dict[str, Seen] = {}
+
+    async def seen(self, path: str) -> Seen:
+        """What the page shows to the first test that asks, and to all others."""
+        if path not in self._seen:
+            self._seen[path] = await self._look(path)
+        return self._seen[path]
+
+    async def tab(self, path: str, *, script: bool) -> Page:
+        """A tab for this page, of an administrator except for the pages that are open to all."""
+        key = (path not in OPEN_PAGES, script)
+        if key not in self._tabs:
+            window = await self._browser.new_context(
+                base_url=self._site.url, java_script_enabled=script
+            )
+            window.set_default_timeout(PATIENCE_MS)
+            if path not in OPEN_PAGES:
+                await window.add_cookies([self._site.cookie])  # type: ignore[list-item]
+            await window.add_init_script(LISTEN)
+            self._tabs[key] = await window.new_page()
+        return self._tabs[key]
+
+    async def close(self) -> None:
+        for tab in self._tabs.values():
+            await tab.context.close()
+
+    async def _look(self, path: str) -> Seen:
+        page = await self.tab(path, script=True)
+        requests: list[str] = []
+        errors: list[str] = []
+
+        def note_request(request: Request) -> None:
+            requests.append(request.url)
+
+        def note_error(error: Error) -> None:
+            errors.append(str(error))
+
+        page.on("request", note_request)
+        page.on("pageerror", note_error)
+        await page.emulate_media(color_scheme="light")
+        await page.set_viewport_size({"width": WIDTHS[0], "height": HEIGHT})
+        response = await visit(page, self._site.filled(path))
+        width_px = await page.evaluate("document.documentElement.scrollWidth")
+        wrong = await self._axe(page, path)
+        violations = await page.evaluate("window.violations")
+        page.remove_listener("request", note_request)
+        page.remove_listener("pageerror", note_error)
+        policy = response.headers["content-security-policy"]
+        return Seen(requests, errors, violations, policy, width_px, wrong)
+
+    async def _axe(self, page: Page, path: str) -> list[str]:
+        """What axe finds: by all its rules at each width, and by those of colors in each theme."""
+        wrong = []
         for width in WIDTHS if path != "/docs" else WIDTHS[-1:]:
-            await page.set_viewport_size({"width": width, "height": 900})
-            wrong += [f"{theme} {width}: {line}" for line in await wrong_for_axe(page)]
+            await page.set_viewport_size({"width": width, "height": HEIGHT})
+            for theme in THEMES:
+                await page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+                rules = () if theme == THEMES[0] else COLOR_RULES
+                wrong += [f"{theme} {width}: {line}" for line in await wrong_for_axe(page, rules)]
+        return wrong
+
+
+@pytest_asyncio.fixture(scope="module")
+async def visitor(browser: Browser, site: Site) -> AsyncIterator[Visitor]:
+    opened = Visitor(browser, site)
+    yield opened
+    await opened.close()
+
+
+@every_page
+async def test_axe_finds_nothing_in_any_theme_and_width(visitor: Visitor, path: str) -> None:
+    wrong = (await visitor.seen(path)).wrong
     assert not wrong, "\n".join(wrong)
 
 
 @every_page
 async def test_nothing_comes_from_elsewhere_or_breaks_the_policy(
-    context: NewContext, site: Site, path: str
+    visitor: Visitor, site: Site, path: str
 ) -> None:
-    window = await context(signed_in=path not in OPEN_PAGES)
-    await window.add_init_script(LISTEN)
-    page = await window.new_page()
-    requests: list[str] = []
-    errors: list[str] = []
-    page.on("request", lambda request: requests.append(request.url))
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    response = await visit(page, site.filled(path))
-    elsewhere = [url for url in requests if not url.startswith((site.url, "data:", "blob:"))]
-    assert not elsewhere
-    assert len(requests) > 1
-    assert await page.evaluate("window.violations") == []
-    assert not errors
-    policy = response.headers["content-security-policy"]
-    assert "unsafe" not in policy
-    assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
+    seen = await visitor.seen(path)
+    own = (site.url, "data:", "blob:")
+    assert not [url for url in seen.requests if not url.startswith(own)]
+    assert len(seen.requests) > 1
+    assert not seen.violations
+    assert not seen.errors
+    assert "unsafe" not in seen.policy
+    assert seen.policy.startswith("default-src 'none'; script-src 'self'; style-src 'self';")
 
 
 @every_page
-async def test_no_page_scrolls_sideways_at_320_pixels(
-    context: NewContext, site: Site, path: str
-) -> None:
-    page = await opened(context, site, path, viewport={"width": 320, "height": 800})
-    if path == "/docs":
-        return  # Swagger UI's page
-    assert await page.evaluate("document.documentElement.scrollWidth") <= 320
+async def test_no_page_scrolls_sideways_at_320_pixels(visitor: Visitor, path: str) -> None:
+    if path != "/docs":  # Swagger UI's page
+        assert (await visitor.seen(path)).width_px <= WIDTHS[0]
 
 
 @every_page
 async def test_every_page_is_readable_without_script(
-    context: NewContext, site: Site, path: str
+    visitor: Visitor, site: Site, path: str
 ) -> None:
-    page = await opened(context, site, path, java_script_enabled=False)
+    page = await visitor.tab(path, script=False)
+    await page.goto(site.filled(path), wait_until="load")
     assert await page.locator("h1").count() == 1
     assert (await page.locator("main").inner_text()).strip()

@@ -64,7 +64,7 @@ async def page(context: NewContext, site: Site) -> Page:
     window = await context(color_scheme="light")
     await window.add_init_script(LISTEN)
     opened = await window.new_page()
-    await opened.goto("/help/keys", wait_until="networkidle")
+    await opened.goto("/help/keys")
     await opened.evaluate(START)
     return opened
 
@@ -212,7 +212,7 @@ async def test_lines_can_lie_on_one_another(page: Page) -> None:
 async def test_a_calm_reader_gets_numbers_twice_a_minute(context: NewContext, site: Site) -> None:
     window = await context(reduced_motion="reduce")
     page = await window.new_page()
-    await page.goto("/help/keys", wait_until="networkidle")
+    await page.goto("/help/keys")
     await page.evaluate(START)
     waits = await page.evaluate(
         """() => {

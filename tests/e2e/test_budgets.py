@@ -219,7 +219,7 @@ def test_a_budget_stops_a_retried_run_before_it_starts(lab: Service) -> None:
     lab.wait_for_status(run_id, "running")
     wait_until(lambda: standing(lab, budget)["running"] > 0, "a reading")
     worker.terminate()
-    worker.wait(timeout=30)
+    worker.wait(timeout=120)
     assert lab.run(run_id)["status"] == "queued"
     lowered = lab.http.patch(f"/v1/budgets/{budget['id']}", json={"amount": "0.000001"})
     assert lowered.json()["left"] == 0

@@ -279,7 +279,7 @@ def test_a_command_waits_for_a_worker_that_allows_it(lab: Service, tmp_path: Pat
     assert lab.wait_for_end(run_id)["status"] == "succeeded"
     assert mark.exists()
     worker.terminate()
-    worker.wait(30)
+    worker.wait(120)
     later = lab.submit(recipe={"stages": stages}, resources={"pool": "closed"})
     assert lab.run(later)["waiting"]["code"] == "no-worker-allows-commands"
     assert lab.http.post(f"/v1/runs/{later}/cancel").json()["status"] == "cancelled"
@@ -391,7 +391,7 @@ def test_posts_at_the_same_time_with_one_key_make_one_run(lab: Service) -> None:
     url = f"{lab.http.base_url}/v1/runs"
 
     def post(_: int) -> httpx.Response:
-        return httpx.post(url, json=body, headers=headers, timeout=30.0)
+        return httpx.post(url, json=body, headers=headers, timeout=120.0)
 
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(post, range(8)))

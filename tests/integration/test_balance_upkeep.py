@@ -196,7 +196,7 @@ async def test_writers_of_one_scope_do_not_wait_for_one_another(committed_db: Da
     first, second = [run for run in history.runs if run.attempts][:2]
     async with committed_db.session_scope() as one, committed_db.session_scope() as other:
         await spend.replace(one, first.run_id, history.spend_rows(first))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await spend.replace(other, second.run_id, history.spend_rows(second))
     assert await wrong_sums(committed_db) == 0
 

@@ -181,7 +181,7 @@ async def test_several_budgets_at_once_cause_no_deadlock(committed_api: Api) -> 
             assert response.status_code == 200, response.text
 
     jobs = [admitted(database, run_id, 0.5, 0.02) for run_id in run_ids]
-    told = await asyncio.wait_for(asyncio.gather(*jobs, raise_all()), timeout=30)
+    told = await asyncio.wait_for(asyncio.gather(*jobs, raise_all()), timeout=120)
     assert told[:-1].count(True) >= 4
     for budget in made:
         stands = (await committed_api.viewer.get(f"/v1/budgets/{budget['id']}")).json()

@@ -127,7 +127,7 @@ async def test_of_posts_to_two_servers_only_those_are_admitted_that_fit(
 async def claimed_by_all(database: Database, runs: int) -> None:
     """Waits until each open run has its one attempt."""
     attempts: list[Any] = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while len(attempts) < runs:
             async with database.session_scope() as session:
                 query = select(Attempt.run_id).where(Attempt.ended_at.is_(None))

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from sqlalchemy import select, update
 
 from app.api.deps import Resources
@@ -40,21 +38,11 @@ async def project(api: Api, name: str = "a project") -> None:
     await api.post_run(project=name)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def drawing() -> AsyncIterator[Drawing]:
-    """One process for all tests of this module."""
-    made = Drawing()
-    yield made
-    await made.close()
-
-
 @pytest.mark.parametrize("kind", ALL)
-async def test_each_kind_is_drawn_in_every_format(api: Api, kind: str, drawing: Drawing) -> None:
+async def test_each_kind_is_drawn_in_every_format(api: Api, kind: str) -> None:
     await project(api)
     chart = ALL[kind]()
     await kept(api, chart)
-    resources: Resources = api.app.state.resources
-    resources.charts = drawing
     base = f"/v1/charts/{chart.sha256}"
     svg = await api.viewer.get(f"{base}.svg", params={"theme": "dark", "size": "narrow"})
     assert svg.status_code == 200, svg.text
@@ -198,13 +186,12 @@ async def test_charts_that_nobody_used_after_their_day_are_deleted_after_a_week(
         assert await stored(session) == {chart.sha256 for chart in shown[1:]}
 
 
-async def test_a_report_has_its_charts_or_says_why_not(api: Api, drawing: Drawing) -> None:
+async def test_a_report_has_its_charts_or_says_why_not(api: Api) -> None:
     async with api.database.session_scope() as session:
         run_ids = [str(await finished_run(session, name=f"run {n}")) for n in range(2)]
     body = {"title": "t", "profile": "site", "runs": run_ids}
     report = (await api.member.post("/v1/reports", json=body)).json()
     resources: Resources = api.app.state.resources
-    resources.charts = drawing
     page = await api.member.get(f"/v1/reports/{report['id']}.html")
     assert page.text.count('src="data:image/svg+xml;base64,') == 1
     assert "How the energy adds up" in page.text

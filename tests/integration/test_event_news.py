@@ -19,6 +19,7 @@ from models import Run
 from tests.integration.test_api_events import Reader, progress
 from tests.integration.test_request_cost import counted, touching
 from tests.support.api import Api, a_principal, finished_run, running_run
+from tests.support.patience import until
 
 
 async def followers(
@@ -43,7 +44,7 @@ async def test_a_change_is_read_once_for_all_streams(committed_api: Api) -> None
     listener = asyncio.create_task(hub.listen())
     run_ids, readers = await followers(api, hub, runs=4, each=10)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await hub.listening.wait()
         await asyncio.sleep(0.5)
         begun = [len(reader.read) for reader in readers]
@@ -166,8 +167,7 @@ async def test_slow_reads_are_followed_by_long_pauses(
     assert min(pauses) >= 0.2
     length_s = 10.0
     first = asyncio.create_task(gathered.ask(5))
-    await asyncio.sleep(0.35)
-    assert len(begun) == 5  # 20 times 10 ms are over
+    await until(lambda: len(begun) == 5)  # 20 times 10 ms are over
     first.cancel()
 
 
@@ -193,7 +193,7 @@ async def test_a_reader_that_leaves_does_not_interrupt_its_first_read(api: Api) 
         return dict.fromkeys(asked, "read")
 
     reader = asyncio.create_task(Gathered(api.database, read).at_once("something"))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await begun.wait()
         reader.cancel()
         await asyncio.wait([reader])

@@ -127,7 +127,7 @@ async def test_a_workers_samples_reach_the_readers_by_notification(committed_api
 
     sending = asyncio.create_task(send())
     try:
-        async with asyncio.timeout(30), aclosing(reader):
+        async with asyncio.timeout(60), aclosing(reader):
             events = await some(reader, 2)
     finally:
         for task in (sending, listening):
@@ -277,7 +277,7 @@ async def test_after_an_outage_readers_start_over(
         await asyncio.sleep(0.01)
     monkeypatch.setattr(state, "runs", read)
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             assert names(await following) == ["resync", "runs"]
     finally:
         ticking.cancel()
@@ -341,7 +341,7 @@ async def test_live_power_does_not_wait_for_the_disk_and_is_not_sent_to_nobody(
     async with aclosing(source) as messages:
         assert await anext(messages) is None
         assert await commits_by() == "off"
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             assert await anext(messages) == batch()
 
 
@@ -381,7 +381,7 @@ async def test_readers_are_told_when_the_database_is_away(
     monkeypatch.setattr(live_hub, "RECONNECT_S", 0.01)
     listening = asyncio.create_task(live.listen())
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while live._is_reachable:
                 await asyncio.sleep(0.01)
             await live.tick()
@@ -428,7 +428,7 @@ async def test_the_stream_ends_with_its_connection(api: Api, live: LiveHub) -> N
 
     response = LiveResponse(live.stream(await principal(api), POWER))
     serving = asyncio.create_task(response({"type": "http"}, receive, send))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while len(messages) < 2:
             await asyncio.sleep(0.01)
         assert len(live.readers) == 1

@@ -55,7 +55,7 @@ def test_two_starters_do_not_collide(fresh_database_url: str) -> None:
     assert other.is_alive()
     assert tables(fresh_database_url) == set()
     guard.close()
-    other.join(timeout=30)
+    other.join(timeout=120)
     assert "runs" in tables(fresh_database_url)
 
 

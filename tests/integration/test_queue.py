@@ -17,19 +17,13 @@ from app.queue import delivery
 from app.queue import entries as queue
 from app.services import execution
 from tests.support.executions import claim, make_run
+from tests.support.patience import until
 
 
 async def entries(session: Session) -> list[tuple[Any, ...]]:
     connection = await driver_connection(session)
     query = "SELECT queue_name, status::text, priority FROM procrastinate_jobs ORDER BY id"
     return await (await connection.execute(query)).fetchall()
-
-
-async def until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
-    deadline_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline_s, "it did not come true in time"
-        await asyncio.sleep(0.01)
 
 
 @contextlib.asynccontextmanager
@@ -43,7 +37,7 @@ async def working(
         yield worker
     finally:
         worker.stop()
-        await asyncio.wait_for(running, 10)
+        await asyncio.wait_for(running, 60)
         await worker.drain()
 
 
@@ -166,13 +160,13 @@ async def test_stopping_does_not_wait_for_executing_runs(committed_db: Database)
         committed_db.url, queues=["default/0gpu"], concurrency=1, execute=execute, name="w"
     )
     running = asyncio.create_task(worker.run())
-    await asyncio.wait_for(begun.wait(), 10)
+    await asyncio.wait_for(begun.wait(), 60)
     worker.stop()
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 60)
     assert not ended.is_set()
     assert len(worker.executing) == 1
     finish.set()
-    await asyncio.wait_for(worker.drain(), 5)
+    await asyncio.wait_for(worker.drain(), 60)
     assert ended.is_set()
 
 
@@ -197,18 +191,18 @@ async def test_a_worker_outlives_its_connections(committed_db: Database) -> None
             await asyncio.sleep(0.05)
 
     serving = asyncio.create_task(serve())
-    await asyncio.wait_for(begun.wait(), 10)
+    await asyncio.wait_for(begun.wait(), 60)
     with psycopg.connect(libpq_url(committed_db.url), autocommit=True) as admin:
         admin.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE application_name LIKE 'pricetag queue%'"
         )
     (second,) = await post(committed_db)
-    await until(lambda: second in executed, 20)
+    await until(lambda: second in executed)
     assert len(executed) == 2  # the first went on and was not delivered again
     finish.set()
     worker.stop()
-    await asyncio.wait_for(serving, 10)
+    await asyncio.wait_for(serving, 60)
 
 
 async def test_a_run_is_not_taken_before_its_time(committed_db: Database) -> None:

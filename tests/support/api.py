@@ -12,6 +12,7 @@ import httpx
 from fastapi import FastAPI
 
 from app.api.deps import Resources
+from app.charts.drawing import Drawing
 from app.db import Database, Session
 from app.main import create_app
 from app.schemas.common import Role
@@ -104,11 +105,22 @@ _unused: dict[int, list[FastAPI]] = {}
 
 
 @asynccontextmanager
-async def serving(database: Database, settings: Settings) -> AsyncIterator[Api]:
-    """The application on a database that is open already; nothing runs beside requests."""
+async def serving(
+    database: Database, settings: Settings, charts: Drawing | None = None
+) -> AsyncIterator[Api]:
+    """The application on a database that is open already; nothing runs beside requests.
+
+    Args:
+        database: The database.
+        settings: Settings of the server.
+        charts: Draws the charts; by default a process of its own.
+    """
     async with AsyncExitStack() as stack:
         app = stack.enter_context(application(database, settings))
-        stack.push_async_callback(app.state.resources.charts.close)
+        if charts is None:
+            stack.push_async_callback(app.state.resources.charts.close)
+        else:
+            app.state.resources.charts = charts
 
         async def client(secret: str | None) -> httpx.AsyncClient:
             opened = httpx.AsyncClient(

@@ -2,7 +2,7 @@
 
 With every file that has assertions, pytest rewrites them, which takes each process as long as a
 minute of tests. The processes keep what they have rewritten for one another, and begin at
-different files.
+different files. Files that share a costly start (a site and a browser) are run by one process.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import sys
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 
 class Located(Protocol):
@@ -30,17 +31,36 @@ Test = TypeVar("Test", bound=Located)
 ENDS = {
     "architecture": 0.0,
     "contract": 0.0,
+    "browser": 0.0,
     "e2e": 0.6,
-    "browser": 0.6,
     "integration": 0.9,
     "workers": 0.9,
 }
 """At what share of all files the last of a room begins; of the other rooms, at the end.
 
-The longest files come first. Those that wait for servers and jobs (``e2e``, ``browser``,
-``integration``) are spread among those that compute, so that the cores are busy. Short files
-fill up the end.
+The longest come first. Those that wait for servers and jobs (``e2e``, ``integration``) are spread
+among those that compute, so that the cores are busy. Short files fill up the end.
 """
+
+TOGETHER = ("tests/browser/",)
+"""Rooms whose files are run by one process, which alone starts what they share."""
+
+
+class Scheduling(LoadFileScheduling):
+    """Gives files to processes in the order of `in_order`, those of some rooms together."""
+
+    def __init__(self, config: pytest.Config, log: Any = None) -> None:
+        config.option.loadscopereorder = False  # by number of tests, the longest would come last
+        super().__init__(config, log)
+
+    def _split_scope(self, nodeid: str) -> str:
+        return unit_of(nodeid)
+
+
+def unit_of(nodeid: str) -> str:
+    """What is given to a process at once: the file of a test, or its room."""
+    file = nodeid.partition("::")[0]
+    return next((room for room in TOGETHER if file.startswith(room)), file)
 
 
 def in_order(tests: Sequence[Test], root: Path) -> list[Test]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from tests.support.shared_out import import_from, in_order
+from tests.support.shared_out import Scheduling, import_from, in_order
 
 ROOT = Path("/tests")
 
@@ -48,6 +50,43 @@ def test_the_longest_files_begin_first_and_short_ones_fill_up_the_end() -> None:
     last = {room: len(rooms) - 1 - rooms[::-1].index(room) for room in begins}
     assert last["e2e"] < last["integration"] < last["unit"]
     assert last["workers"] < last["unit"] == len(rooms) - 1
+
+
+@dataclass(eq=False)
+class Process:
+    """A test process, which notes the tests that it is asked to run."""
+
+    collection: list[str]
+    sent: list[str] = field(default_factory=list)
+    shutting_down: bool = False
+    gateway: Any = field(default_factory=lambda: SimpleNamespace(id="process"))
+
+    def send_runtest_some(self, indices: list[int]) -> None:
+        self.sent += [self.collection[index] for index in indices]
+
+    def shutdown(self) -> None:
+        self.shutting_down = True
+
+
+def test_files_with_a_browser_are_run_by_one_process_and_the_order_stays() -> None:
+    files = ("contract/test_a", "browser/test_a", "browser/test_b", "unit/test_a", "unit/test_b")
+    tests = [f"tests/{file}.py::test_{number}" for file in files for number in range(4)]
+    tests += [f"tests/unit/test_large.py::test_{number}" for number in range(9)]
+    option = SimpleNamespace(loadscopereorder=True)
+    config: Any = SimpleNamespace(option=option, getvalue=lambda name: ["popen", "popen"])
+    processes: list[Any] = [Process(tests), Process(tests)]
+    scheduling = Scheduling(config)
+    for process in processes:
+        scheduling.add_node(process)
+    for process in processes:
+        scheduling.add_node_collection(process, tests)
+    scheduling.schedule()
+    first, second = processes
+    assert (first.sent, second.sent) == (tests[:4], tests[4:12])
+    for index in (*range(4), *range(12, 20)):
+        scheduling.mark_test_complete(first, index)
+    assert first.sent == tests[:4] + tests[12:]
+    assert second.sent == tests[4:12]
 
 
 def test_all_modules_are_imported_whatever_the_place_to_begin(

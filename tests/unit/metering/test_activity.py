@@ -315,7 +315,7 @@ time.sleep(60)
         busy_s = [tree.busy_s()]
         assert process.stdout is not None
         os.set_blocking(process.stdout.fileno(), False)
-        deadline_s = time.monotonic() + 30
+        deadline_s = time.monotonic() + 120
         while process.stdout.read() is None:
             assert time.monotonic() < deadline_s
             time.sleep(0.05)

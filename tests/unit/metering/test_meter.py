@@ -9,6 +9,7 @@ import pytest
 from pricetag.metering.meter import Meter
 from pricetag.metering.source import Reading
 from tests.support.meters import Clock, ScriptedSource, advance
+from tests.support.patience import PATIENCE_S
 
 Records = list[Reading]
 
@@ -219,7 +220,9 @@ def test_its_thread_reads_while_others_ask_for_edges() -> None:
         caller.start()
     for caller in callers:
         caller.join()
-    time.sleep(0.2)
+    deadline_s = time.monotonic() + PATIENCE_S
+    while len(records) <= 205 and time.monotonic() < deadline_s:
+        time.sleep(0.02)
     meter.close()
     times_s = [record.t_s for record in records]
     assert len(times_s) > 205  # 200 edges, the first, the last, and the thread's own

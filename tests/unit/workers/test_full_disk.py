@@ -18,6 +18,7 @@ from pricetag.metering import journal as journal_module
 from pricetag.metering.journal import Journal, JournalError, find_orphans
 from pricetag.metering.meter import Meter
 from tests.support.meters import Clock
+from tests.support.patience import until
 from tests.support.recording import RecordingReporter
 from tests.unit.workers.test_node_meter import Bench, Fleet
 from tests.unit.workers.test_worker import FakeStore, a_worker
@@ -232,8 +233,7 @@ async def test_the_node_s_meter_continues_without_space_for_its_lock(
         running = asyncio.create_task(meter.run())
         await asyncio.sleep(0.05)
         assert not running.done()
-    await asyncio.sleep(0.05)
-    assert meter._meter is not None
+    await until(lambda: meter._meter is not None)
     running.cancel()
     await asyncio.wait([running])
     assert running.cancelled()

@@ -13,6 +13,7 @@ import pytest
 
 from app.services.execution import PoisonedRecordsError
 from pricetag.metering.journal import Journal
+from tests.support.patience import until
 from workers.attempt import shipper as shipper_module
 from workers.attempt.shipper import Shipper
 from workers.node import leases
@@ -115,10 +116,9 @@ async def test_a_hanging_renewal_does_not_stop_the_watch(monkeypatch: pytest.Mon
 
     keeper = LeaseKeeper({uuid4(): supervisor}, renew, lease_s=0.2, grace_s=0.1)
     task = asyncio.create_task(keeper.run())
-    await asyncio.sleep(0.5)
+    await until(lambda: supervisor.fenced > 0)
     task.cancel()
     await asyncio.wait([task])
-    assert supervisor.fenced > 0
 
 
 async def test_everything_is_shipped_in_order_despite_database_failures(
@@ -146,7 +146,7 @@ async def test_everything_is_shipped_in_order_despite_database_failures(
         journal.append({"type": "log", "t_s": 0.0, "stream": "stdout", "text": str(value)})
         await asyncio.sleep(0.001)
     shipper.finish()
-    await asyncio.wait_for(task, 10)
+    await asyncio.wait_for(task, 60)
     assert arrived == list(range(40))
     journal.mark_shipped()
 
@@ -219,7 +219,7 @@ async def test_a_record_that_cannot_be_stored_is_set_aside_and_the_rest_is_store
 
     shipper = Shipper(journal, attempt_id, ingest)
     shipper.finish()
-    await asyncio.wait_for(shipper.run(), 5)
+    await asyncio.wait_for(shipper.run(), 60)
     assert sorted(stored) == list(range(20))
     assert [seq for seq, record in stored.items() if record["type"] == "rejected"] == [poison]
     assert "planted" in stored[poison]["reason"]

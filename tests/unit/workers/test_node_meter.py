@@ -16,6 +16,7 @@ from pricetag.accounting.readings.reading import Method
 from pricetag.metering.source import Component, PowerSource, Reading
 from pricetag.metering.states import State
 from tests.support.meters import Clock
+from tests.support.patience import until
 from workers.node import meter as module
 from workers.node.baselines import Baseline, choose
 from workers.node.hours import Row
@@ -287,14 +288,13 @@ async def test_one_worker_of_a_machine_meters_and_another_takes_over(
     note(first, "first")
     note(second, "second")
     tasks = [asyncio.create_task(first.run())]
-    await asyncio.sleep(0.1)
+    await until(lambda: opened == ["first"])
     tasks.append(asyncio.create_task(second.run()))
     await asyncio.sleep(0.2)
     assert opened == ["first"]
     tasks[0].cancel()
     await asyncio.wait(tasks[:1])
-    await asyncio.sleep(0.2)
-    assert opened == ["first", "second"]
+    await until(lambda: opened == ["first", "second"])
     tasks[1].cancel()
     await asyncio.wait(tasks)
 
