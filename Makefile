@@ -52,7 +52,7 @@ unit: $(READY)
 
 # Four processes keep two cores busy: a third of their time, tests wait for servers and jobs.
 test: lint
-	$(BIN)/pytest tests -n 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest tests -n 4 --dist loadfile
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.meter

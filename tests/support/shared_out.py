@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import pytest
-from xdist.scheduler import LoadFileScheduling
+from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 
 class Located(Protocol):
@@ -46,7 +46,7 @@ TOGETHER = ("tests/browser/",)
 """Rooms whose files are run by one process, which alone starts what they share."""
 
 
-class Scheduling(LoadFileScheduling):
+class Scheduling(LoadFileScheduling):  # type: ignore[misc]
     """Gives files to processes in the order of `in_order`, those of some rooms together."""
 
     def __init__(self, config: pytest.Config, log: Any = None) -> None:
