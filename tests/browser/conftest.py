@@ -75,6 +75,12 @@ async def visit(page: Page, path: str) -> Response:
     return response
 
 
+async def has_loaded(page: Page, heading: str) -> None:
+    """Waits until the page with this heading is there, and its scripts listen to keys."""
+    await expect(page.locator("h1")).to_have_text(heading)
+    await page.wait_for_load_state("load")
+
+
 @pytest.fixture(scope="session")
 def site_database_url(database_url: str) -> Iterator[str]:
     """A migrated database of the server's own."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.async_api import Page, expect
 
-from tests.browser.conftest import NewContext
+from tests.browser.conftest import NewContext, has_loaded
 from tests.browser.test_every_page import AXE, THEMES
 from tests.support.site import Site
 
@@ -19,14 +19,14 @@ async def test_a_link_signs_in_and_out_again_without_script(
     window = await context(signed_in=False, java_script_enabled=False)
     page = await window.new_page()
     await page.goto("/runs")
-    await expect(page.locator("h1")).to_have_text("Sign in")
+    await has_loaded(page, "Sign in")
     await page.goto(await site.link("a member"))  # as if typed: signed in at once
-    await expect(page.locator("h1")).to_have_text("Overview")
+    await has_loaded(page, "Overview")
     await page.get_by_role("link", name="a member").click()
     await page.get_by_role("button", name="Sign out").click()
-    await expect(page.locator("h1")).to_have_text("Sign in")
+    await has_loaded(page, "Sign in")
     await page.goto("/")
-    await expect(page.locator("h1")).to_have_text("Sign in")
+    await has_loaded(page, "Sign in")
 
 
 async def test_the_keyboard_alone_reaches_pages_search_and_help(
@@ -40,7 +40,7 @@ async def test_the_keyboard_alone_reaches_pages_search_and_help(
     assert await page.evaluate("document.activeElement.id") == "content"
     await page.keyboard.press("g")
     await page.keyboard.press("r")
-    await expect(page.locator("h1")).to_have_text("Runs")
+    await has_loaded(page, "Runs")
     focus = "document.activeElement.innerText"
     await page.keyboard.press("j")
     first = await page.evaluate(focus)
@@ -55,7 +55,7 @@ async def test_the_keyboard_alone_reaches_pages_search_and_help(
     await page.keyboard.press("Escape")
     await page.evaluate("document.activeElement.blur()")
     await page.keyboard.press("?")
-    await expect(page.locator("h1")).to_have_text("Keys")
+    await has_loaded(page, "Keys")
 
 
 async def test_single_keys_can_be_turned_off(context: NewContext, site: Site) -> None:
@@ -66,7 +66,7 @@ async def test_single_keys_can_be_turned_off(context: NewContext, site: Site) ->
     await page.keyboard.press("g")
     await page.keyboard.press("r")
     await page.keyboard.press("/")
-    await expect(page.locator("h1")).to_have_text("Keys")
+    await has_loaded(page, "Keys")
     assert await page.evaluate("document.activeElement.id") != "search"
 
 
@@ -91,7 +91,7 @@ async def test_the_menu_of_narrow_screens_opens_by_key(context: NewContext, site
     await expect(runs).to_be_hidden()
     await page.get_by_role("button", name="Menu").press("Enter")
     await runs.press("Enter")
-    await expect(page.locator("h1")).to_have_text("Runs")
+    await has_loaded(page, "Runs")
 
 
 async def test_the_reference_can_be_read_in_both_themes(context: NewContext, site: Site) -> None:
