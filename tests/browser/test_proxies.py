@@ -14,6 +14,7 @@ import pytest_asyncio
 from playwright.async_api import expect
 
 from tests.browser.conftest import NewContext
+from tests.support.patience import PATIENCE_S
 from tests.support.proxy import PREFIX, Manner, proxied
 from tests.support.site import OPEN_PAGES, PAGES, Site
 
@@ -58,7 +59,9 @@ def behind(site: Site, request: pytest.FixtureRequest) -> Iterator[str]:
 async def visitor(site: Site, behind: str) -> AsyncIterator[httpx.AsyncClient]:
     """An administrator's browser, whose cookie is named after the port that it sees."""
     cookies = {f"pricetag-{urlsplit(behind).port}": site.secret}
-    async with httpx.AsyncClient(cookies=cookies, headers=HTML, trust_env=False) as opened:
+    async with httpx.AsyncClient(
+        cookies=cookies, headers=HTML, trust_env=False, timeout=PATIENCE_S
+    ) as opened:
         yield opened
 
 
@@ -69,7 +72,10 @@ async def test_all_that_any_page_links_to_is_behind_the_prefix_too(
         return site.url + target.removeprefix(behind)
 
     direct = httpx.AsyncClient(
-        cookies={site.cookie["name"]: site.secret}, headers=HTML, trust_env=False
+        cookies={site.cookie["name"]: site.secret},
+        headers=HTML,
+        trust_env=False,
+        timeout=PATIENCE_S,
     )
     seen: dict[tuple[str, str], tuple[str, str]] = {}
     for path in (*PAGES, *OPEN_PAGES):
@@ -103,7 +109,7 @@ async def test_all_that_any_page_links_to_is_behind_the_prefix_too(
 
 
 async def test_redirects_lead_below_the_prefix(behind: str) -> None:
-    async with httpx.AsyncClient(headers=HTML, trust_env=False) as nobody:
+    async with httpx.AsyncClient(headers=HTML, trust_env=False, timeout=PATIENCE_S) as nobody:
         asked = await nobody.get(f"{behind}/runs?limit=20")
         assert asked.status_code == 303
         there = urljoin(f"{behind}/runs", asked.headers["location"])

@@ -23,6 +23,7 @@ from app.db import Database
 from app.main import create_app
 from app.settings import Settings
 from tests.support.api import finished_run, make_token, run_body, running_run
+from tests.support.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = 8
@@ -54,7 +55,9 @@ async def _seed(url: str) -> tuple[str, list[str]]:
 
 
 def _seed_over_rest(url: str, token: str, runs: list[str]) -> dict[str, str]:
-    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}) as http:
+    with httpx.Client(
+        base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=PATIENCE_S
+    ) as http:
         http.post("/v1/runs", json=run_body()).raise_for_status()
         body = {"title": "a report", "runs": runs[:1]}
         report = http.post("/v1/reports", json=body).raise_for_status().json()["id"]
@@ -162,5 +165,5 @@ def test_no_request_at_all_breaks_the_contract(served: Served, tmp_path: Path) -
 
 
 def operations_of(url: str) -> int:
-    document = httpx.get(f"{url}/openapi.json").raise_for_status().json()
+    document = httpx.get(f"{url}/openapi.json", timeout=PATIENCE_S).raise_for_status().json()
     return sum(len(operations) for operations in document["paths"].values())

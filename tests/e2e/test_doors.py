@@ -17,6 +17,7 @@ import pytest
 
 from app import embedded_postgres
 from app.db import libpq_url
+from tests.support.patience import PATIENCE_S
 from tests.support.service import Service, wait_until
 from workers.training.data import synthetic
 
@@ -147,11 +148,15 @@ def test_invalid_and_insufficient_tokens_are_rejected(
 ) -> None:
     base = str(lab.http.base_url)
     for headers in ({}, {"Authorization": "Bearer pt_wrong"}, {"Authorization": "Basic eDp5"}):
-        response = httpx.post(f"{base}/v1/runs", json=BODY, headers=headers)
+        response = httpx.post(f"{base}/v1/runs", json=BODY, headers=headers, timeout=PATIENCE_S)
         refused(response, 401, "unauthenticated")
         assert response.headers["WWW-Authenticate"] == "Bearer"
     viewer = {"Authorization": f"Bearer {lab.new_token('viewer')}"}
-    refused(httpx.post(f"{base}/v1/runs", json=BODY, headers=viewer), 403, "role-required")
+    refused(
+        httpx.post(f"{base}/v1/runs", json=BODY, headers=viewer, timeout=PATIENCE_S),
+        403,
+        "role-required",
+    )
     refused(httpx.get(f"{base}/v1/tokens", headers=viewer), 403, "role-required")
     assert httpx.get(f"{base}/v1/runs", headers=viewer).status_code == 200
     revoked = lab.new_token("member")

@@ -20,6 +20,7 @@ from app.services import execution
 from models import Attempt, Run
 from tests.support.api import Api, run_body
 from tests.support.budgets import FACTORS, make_budget
+from tests.support.patience import PATIENCE_S
 from tests.support.quoted import trained, training
 from tests.support.service import servers
 
@@ -37,7 +38,8 @@ async def clients(committed_api: Api, tmp_path: Path) -> AsyncIterator[list[http
     running = await asyncio.to_thread(opening.__enter__)
     headers = {"Authorization": committed_api.member.headers["Authorization"]}
     opened = [
-        httpx.AsyncClient(base_url=str(one.http.base_url), headers=headers) for one in running
+        httpx.AsyncClient(base_url=str(one.http.base_url), headers=headers, timeout=PATIENCE_S)
+        for one in running
     ]
     try:
         yield opened

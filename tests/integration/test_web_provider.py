@@ -19,6 +19,7 @@ from app.schemas.users import UserChange, UserCreate
 from app.services import users
 from app.settings import Settings
 from tests.support.api import Api, problem, serving
+from tests.support.patience import PATIENCE_S
 from tests.support.provider import CLIENT, SECRET
 
 ROOT = Path(__file__).parents[2]
@@ -69,7 +70,7 @@ async def visited(browser: httpx.AsyncClient, **choices: str) -> httpx.Response:
     """A browser goes to the provider, and comes back to our server."""
     there = await browser.get("/login/oidc?next=/runs", headers=HTML)
     assert there.status_code == 303, there.text
-    async with httpx.AsyncClient() as outside:
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as outside:
         back = await outside.get(there.headers["location"], params=choices_of(there, choices))
     assert back.status_code == 303, back.text
     return await browser.get(back.headers["location"], headers=HTML)
@@ -159,7 +160,7 @@ async def test_a_wrong_token_signs_nobody_in(opened: Opened, wrong: str) -> None
 async def test_a_code_is_of_the_browser_that_began_and_of_no_other(opened: Opened) -> None:
     async with opened() as (_, browser):
         there = await browser.get("/login/oidc", headers=HTML)
-        async with httpx.AsyncClient() as outside:
+        async with httpx.AsyncClient(timeout=PATIENCE_S) as outside:
             back = await outside.get(
                 there.headers["location"], params=choices_of(there, {"groups": "staff"})
             )

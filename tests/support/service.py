@@ -20,6 +20,7 @@ from uuid import UUID
 import httpx
 
 from app import embedded_postgres
+from tests.support.patience import PATIENCE_S
 from tests.support.prepared import Prepared
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +53,7 @@ class Service:
     environment: dict[str, str]
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
-    http: httpx.Client = field(default_factory=httpx.Client)
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=PATIENCE_S))
     server: subprocess.Popen[bytes] = field(init=False)
 
     @property

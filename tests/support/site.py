@@ -175,7 +175,7 @@ async def report_power(site: Site) -> None:
     """Sends samples until the server has them; it may not listen yet."""
     cookie = f"{site.cookie['name']}={site.secret}"
     headers = {"Cookie": cookie, "Sec-Fetch-Site": "same-origin"}
-    async with httpx.AsyncClient(base_url=site.url, headers=headers) as client:
+    async with httpx.AsyncClient(base_url=site.url, headers=headers, timeout=START_S) as client:
         while not (await client.get("/v1/power")).json()["devices"]:
 
             async def send(session: Session) -> None:
