@@ -95,7 +95,8 @@ async def test_the_main_tasks_need_no_mouse(context: NewContext, site: Site) -> 
     await page.keyboard.press("Control+a")
     await page.keyboard.type("grace@example.org")
     await page.keyboard.press("Enter")
-    await has_loaded(page, "Grace")
+    await has_loaded(page, "User created")
+    await expect(page.locator("main")).to_contain_text("Grace")
     # Reads what the keys are, and signs out.
     await page.keyboard.press("?")
     await has_loaded(page, "Keys")
