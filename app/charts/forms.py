@@ -46,8 +46,36 @@ def axis(title: str, *, log: bool = False, ticks: int = 6, **options: Any) -> al
     return alt.Axis(title=title, tickCount=ticks, **options)
 
 
-def scale(*, log: bool = False, zero: bool = False, padding: float = 0) -> alt.Scale:
+Domain = tuple[float, float]
+
+
+def around_one(
+    values: Sequence[float], *, log: bool = False, is_share: bool = False
+) -> Domain | None:
+    """The domain of an axis on which all marks are at one place; None where they are not.
+
+    Without it, the ticks would differ in their last digits alone.
+    """
+    if len(set(values)) != 1:
+        return None
+    value = values[0]
+    if log:
+        return value / 10, value * 10
+    if is_share and 0 <= value <= 1:
+        return 0.0, 1.0
+    return (min(0.0, 2 * value), max(0.0, 2 * value)) if value else (0.0, 1.0)
+
+
+def scale(
+    *,
+    log: bool = False,
+    zero: bool = False,
+    padding: float = 0,
+    domain: Domain | None = None,
+) -> alt.Scale:
     """A linear or logarithmic scale, with room of some pixels at its ends."""
+    if domain is not None:
+        return alt.Scale(type="log" if log else "linear", nice=True, domain=list(domain))
     around: dict[str, Any] = {"padding": padding} if padding else {}
     if log:
         return alt.Scale(type="log", nice=False, **around)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -53,6 +53,8 @@ class Axes:
         log_quality: Whether that of the quality is.
         whiskers: Whether intervals are drawn.
         grouped_by: Name of the grouping; empty without one.
+        cost_domain: Domain of the cost's axis; by default that of the marks.
+        quality_domain: The same of the quality.
     """
 
     cost: str
@@ -62,6 +64,8 @@ class Axes:
     log_quality: bool = False
     whiskers: bool = True
     grouped_by: str = ""
+    cost_domain: forms.Domain | None = None
+    quality_domain: forms.Domain | None = None
 
 
 def groups_of(marks: Sequence[Mark]) -> tuple[str, ...]:
@@ -95,6 +99,7 @@ def frontier(
         sources: Runs and versions, for the caption.
     """
     groups = groups_of(marks)
+    axes = _with_domains(axes, marks)
     rows = [
         {**asdict(mark), "group": mark.group if mark.group in groups else OTHER} for mark in marks
     ]
@@ -128,16 +133,28 @@ def frontier(
     )
 
 
+def _with_domains(axes: Axes, marks: Sequence[Mark]) -> Axes:
+    """The axes, wider than their marks where these are all at one place."""
+    ends = [end for mark in marks for end in (mark.low, mark.high) if end is not None]
+    costs = [*(mark.cost for mark in marks), *(ends if axes.whiskers else [])]
+    qualities = [mark.quality for mark in marks if mark.quality is not None]
+    return replace(
+        axes,
+        cost_domain=forms.around_one(costs, log=axes.log_cost),
+        quality_domain=forms.around_one(qualities, log=axes.log_quality, is_share=True),
+    )
+
+
 @lru_cache(maxsize=256)
 def _form(axes: Axes, groups: tuple[str, ...]) -> dict[str, Any]:
     x = alt.X(
         "cost:Q",
-        scale=forms.scale(log=axes.log_cost, padding=18),
+        scale=forms.scale(log=axes.log_cost, padding=18, domain=axes.cost_domain),
         axis=forms.axis(forms.titled(axes.cost, axes.unit), log=axes.log_cost),
     )
     y = alt.Y(
         "quality:Q",
-        scale=forms.scale(log=axes.log_quality, padding=22),
+        scale=forms.scale(log=axes.log_quality, padding=22, domain=axes.quality_domain),
         axis=forms.axis(axes.quality, log=axes.log_quality),
     )
     legend = forms.top_legend(axes.grouped_by) if axes.grouped_by else None

@@ -85,7 +85,9 @@ class FrontierStep(Wire):
 class FrontierRead(Wire):
     """Quality against cost of the selected runs that have a price tag."""
 
-    metric: str = Field(description="The cost: a figure of the price tag.")
+    metric: str = Field(
+        description="The cost: a figure of the price tag, or of the last model that was measured."
+    )
     unit: Unit
     score: ScoreName | None = Field(description="The quality; null if no run has a score.")
     kind: ScoreKind | None = Field(

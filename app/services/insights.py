@@ -27,6 +27,7 @@ from app.services.principals import Principal
 from app.services.runs import listing
 from app.services.runs.listing import RunFilter
 from pricetag.tag import best_of_k
+from pricetag.tag.axes import UNITS, Axis
 from pricetag.tag.best_of_k import Method
 from pricetag.tag.evaluated import NOT_RECORDED, Evaluated, ScoredRun, kinds
 from pricetag.tag.frontier import frontier_of, marginal_prices, variant_rows, wasted_cost
@@ -72,7 +73,7 @@ async def frontier(
     by: Principal,
     filters: RunFilter,
     *,
-    metric: Metric,
+    metric: Axis,
     wanted: Mapping[str, str | None],
     limit: int,
 ) -> FrontierRead:
@@ -82,7 +83,7 @@ async def frontier(
         session: Database session, only read.
         by: The caller.
         filters: Filters of the runs.
-        metric: The cost.
+        metric: What the quality is set against.
         wanted: Wanted metric, split, task and data of the score; where None, those that most
             runs have.
         limit: Maximum number of runs.
@@ -121,7 +122,7 @@ async def frontier(
     }
     return FrontierRead(
         metric=metric,
-        unit=units.pop() if len(units) == 1 else _unit(metric),
+        unit=units.pop() if len(units) == 1 else UNITS[metric],
         score=None if kind is None else ScoreName(metric=kind.metric, split=kind.split),
         kind=next((_shown(each, count) for each, count in all_kinds if each == kind), None),
         kinds=[_shown(each, count) for each, count in all_kinds],
@@ -146,10 +147,6 @@ async def frontier(
         unreadable=newest.unreadable,
         is_whole=newest.is_whole,
     )
-
-
-def _unit(metric: Metric) -> str:
-    return {"co2e_kg": "kg", "duration_s": "s", "cost": "money"}.get(metric, "kWh")
 
 
 def _is_wanted(kind: Evaluated, wanted: Mapping[str, str | None]) -> bool:
@@ -251,7 +248,7 @@ async def expected_validation(
     is_one = len(units) <= 1  # curves over different currencies cross nowhere
     return ExpectedValidationRead(
         metric=metric,
-        unit=min(units) if len(units) == 1 else _unit(metric),
+        unit=min(units) if len(units) == 1 else UNITS[metric],
         kind=next((_shown(each, count) for each, count in all_kinds if each == kind), None),
         kinds=[_shown(each, count) for each, count in all_kinds],
         lower_is_better=kind is not None and kind.metric in LOWER_IS_BETTER,

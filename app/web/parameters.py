@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Annotated, TypeVar
 
@@ -19,8 +18,6 @@ from app.web.forms import Filled
 from app.web.views import periods
 from app.web.views.periods import InvalidPeriodError, Named, Period
 
-Text = Annotated[Filled[StoredName], Query()]
-Texts = Annotated[list[Filled[StoredName]] | None, Query(max_length=20)]
 NamedPeriod = Annotated[Filled[Named], Query()]
 From = Annotated[Filled[date], Query(alias="from")]
 To = Annotated[Filled[date], Query(alias="to")]
@@ -70,26 +67,47 @@ AskedPeriod = Annotated[Asked[PeriodQuery], Depends(asking(PeriodQuery))]
 """The period of a page, as it was filled in."""
 
 
-@dataclass(frozen=True, slots=True)
-class Selected:
-    """The ended runs that an insight is about.
+class SelectionQuery(PageQuery):
+    """The ended runs that an insight is about."""
 
-    Attributes:
-        filters: What selects them.
-        is_filtered: Whether the reader chose anything.
-    """
+    project: Filled[StoredName] = Field(None, title="Project")
+    experiment: Filled[StoredName] = Field(None, title="Experiment")
+    tag: list[StoredName] = Field([], max_length=20, title="Tag")
+    limit: int = Field(100, ge=1, le=200, title="Newest runs")
 
-    filters: RunFilter
-    is_filtered: bool
+    @property
+    def filters(self) -> RunFilter:
+        """What selects them."""
+        return RunFilter(
+            project=self.project,
+            experiment=self.experiment,
+            tags=self.tag,
+            statuses=insights.FINAL,
+        )
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether the reader chose any."""
+        return bool(self.project or self.experiment or self.tag)
 
 
-def _selected(project: Text = None, experiment: Text = None, tag: Texts = None) -> Selected:
-    tags = [name for name in tag or () if name]
-    filters = RunFilter(project=project, experiment=experiment, tags=tags, statuses=insights.FINAL)
-    return Selected(filters, bool(project or experiment or tags))
+class ScoreQuery(SelectionQuery):
+    """The runs and the score of an insight; without a value, the score that most runs have."""
 
+    quality: Filled[StoredName] = Field(None, title="Score")
+    split: Filled[StoredName] = Field(None, title="Split")
+    task: Filled[StoredName] = Field(None, title="Task")
+    data: Filled[StoredName] = Field(None, title="Data")
 
-Selection = Annotated[Selected, Depends(_selected)]
+    @property
+    def score(self) -> Mapping[str, str | None]:
+        """The score, for the service."""
+        return {
+            "metric": self.quality,
+            "split": self.split,
+            "task": self.task,
+            "data": self.data,
+        }
 
 
 class ListQuery(PageQuery):
@@ -97,17 +115,3 @@ class ListQuery(PageQuery):
 
     cursor: Filled[Annotated[str, Field(max_length=1000)]] = Field(None, title="Page")
     limit: int = Field(50, ge=1, le=200, title="Rows")
-
-
-Newest = Annotated[int, Query(ge=1, le=200)]
-"""Maximum number of runs of an insight."""
-
-
-def _score(
-    quality: Text = None, split: Text = None, task: Text = None, data: Text = None
-) -> Mapping[str, str | None]:
-    return {"metric": quality, "split": split, "task": task, "data": data}
-
-
-Score = Annotated[Mapping[str, str | None], Depends(_score)]
-"""The score that an insight is about; without a value, the one that most runs have."""

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from pricetag.accounting.quantity.quantity import weakest
 from pricetag.accounting.work.frontier import Outcome, frontier, spent_in_vain
+from pricetag.tag.axes import MODEL_AXES, Axis, figure_on
 from pricetag.tag.evaluated import NO_SCORE, Evaluated, ScoredRun, why_not
 from pricetag.tag.figure import Figure, scaled
 from pricetag.tag.matches import LOWER_IS_BETTER
-from pricetag.tag.ratios import Metric, figure_of
 from pricetag.tag.view import TagView
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 NO_RUN = "no run with this score has a known cost"
 NO_RUNS = "there are no runs"
+NOT_SPENT = "a figure of a model, which no run spends"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Frontier:
     wasted_reason: str | None
 
 
-def frontier_of(runs: Sequence[ScoredRun], metric: Metric, kind: Evaluated | None) -> Frontier:
+def frontier_of(runs: Sequence[ScoredRun], metric: Axis, kind: Evaluated | None) -> Frontier:
     """The frontier of some runs; costs in several units are neither compared nor added.
 
     Args:
@@ -90,7 +91,7 @@ def frontier_of(runs: Sequence[ScoredRun], metric: Metric, kind: Evaluated | Non
     for outcome in outcomes:
         n = outcome.key
         points[n] = replace(points[n], is_dominated=n not in best)
-    wasted, wasted_reason = _wasted(points, sign)
+    wasted, wasted_reason = (None, NOT_SPENT) if metric in MODEL_AXES else _wasted(points, sign)
     return Frontier(
         points=points,
         steps=[(runs[step.key].tag, step.price, step.is_costlier) for step in steps],
@@ -100,7 +101,7 @@ def frontier_of(runs: Sequence[ScoredRun], metric: Metric, kind: Evaluated | Non
     )
 
 
-def points_of(runs: Sequence[ScoredRun], metric: Metric, kind: Evaluated | None) -> list[Point]:
+def points_of(runs: Sequence[ScoredRun], metric: Axis, kind: Evaluated | None) -> list[Point]:
     """Cost and quality of some runs.
 
     Args:
@@ -120,7 +121,7 @@ def points_of(runs: Sequence[ScoredRun], metric: Metric, kind: Evaluated | None)
         is_counted = score is not None or (
             reason == NO_SCORE and (kind is None or run.stated(split) in stated)
         )
-        cost = Figure.of(figure_of(run.tag, metric))
+        cost = figure_on(run.tag, metric)
         points.append(Point(run, cost, score, reason, is_counted))
     return points
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from html import unescape
 
+import pytest
+
 from tests.support.api import Api
-from tests.support.insights import sweep
+from tests.support.insights import compressed_run, moved, scored_run, sweep
 from tests.support.site import NAMES
 
 HTML = {"Accept": "text/html"}
@@ -60,5 +62,54 @@ async def test_names_of_all_kinds_are_text(api: Api) -> None:
 
 async def test_an_empty_page_says_what_is_missing(api: Api) -> None:
     assert "No ended run to show" in await shown(api)
-    response = await api.viewer.get("/insights/frontier?project=nowhere", headers=HTML)
-    assert response.status_code == 404
+    response = await api.viewer.get("/insights/frontier?project=nowhere&log=cost", headers=HTML)
+    assert response.status_code == 422
+    assert 'value="nowhere"' in response.text
+    assert "Project: " in response.text
+    assert 'id="problem-project"' in response.text
+
+
+@pytest.mark.parametrize(
+    ("axis", "name", "unit"),
+    [
+        ("flops_dense", "Operations", "FLOP"),
+        ("latency_p50_s", "Latency", "s"),
+        ("model_bytes", "Model size", "bytes"),
+        ("co2e_kg", "CO2e", "kg"),
+        ("cost", "Cost", "money"),
+    ],
+)
+async def test_every_axis_shows_what_the_api_returns(
+    api: Api, axis: str, name: str, unit: str
+) -> None:
+    async with api.database.session_scope() as session:
+        await sweep(session, "sweep")
+        await moved(session, [await compressed_run(session)], "sweep")
+    query = {"project": "sweep", "metric": axis}
+    read = (await api.viewer.get("/v1/insights/frontier", params=query)).json()
+    page = await shown(api, f"?project=sweep&metric={axis}")
+    assert f'<option value="{axis}" selected>{name}</option>' in page
+    assert read["unit"] == unit
+    known = [point["cost"] for point in read["points"] if point["cost"]["value"] is not None]
+    assert all(f'<data value="{cost["value"]}">' in page for cost in known)
+    reasons = {
+        point["cost"]["reason"] for point in read["points"] if point["cost"]["value"] is None
+    }
+    if axis in ("latency_p50_s", "model_bytes"):
+        assert len(known) == (axis == "model_bytes")
+        assert reasons == {"no measure stage of the run reported it"}
+        assert read["wasted"] is None
+        assert read["wasted_reason"] == "a figure of a model, which no run spends"
+
+
+async def test_the_axes_of_a_single_run_begin_at_zero(api: Api) -> None:
+    async with api.database.session_scope() as session:
+        await moved(session, [await scored_run(session, 0.8, name="alone")], "single")
+    page = await shown(api, "?project=single&whiskers=hidden")
+    spec = re.search(r'href="\.\./v1/charts/([0-9a-f]{64})\.json"', page)
+    assert spec is not None
+    chart = (await api.viewer.get(f"/v1/charts/{spec[1]}.json")).json()
+    [row] = chart["datasets"]["drawn"]
+    scales = chart["layer"][0]["encoding"]
+    assert scales["x"]["scale"]["domain"] == [0, 2 * row["cost"]]
+    assert scales["y"]["scale"]["domain"] == [0, 1]

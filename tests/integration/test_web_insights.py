@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from html import escape
 from typing import Any
 
 import pytest
 
-from tests.support.api import Api, problem
+from tests.support.api import Api
+from tests.support.html import wrong_structure
 from tests.support.insights import compressed_run, moved, sweep, trials
 
 HTML = {"Accept": "text/html"}
@@ -130,5 +132,48 @@ async def test_failed_trials_cost_too(api: Api) -> None:
 async def test_pages_without_runs_say_what_is_missing(api: Api) -> None:
     assert "No run has measured two variants" in await page(api, "/insights/compressions")
     assert "No ended run to show" in await page(api, "/insights/curves")
-    for path in ("compressions?inferences=0", "curves?budget=-1", "curves?metric=joy"):
-        problem(await api.viewer.get(f"/insights/{path}"), 422, "invalid-request")
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "wrong"),
+    [
+        (
+            "frontier",
+            {"metric": "joy", "log": "x", "limit": "0", "whiskers": "some", "project": "<b>"},
+            ("metric", "log", "limit", "whiskers"),
+        ),
+        (
+            "compressions",
+            {"inferences": "many", "run": "no-id", "limit": "9999", "experiment": "kept"},
+            ("inferences", "run", "limit"),
+        ),
+        (
+            "curves",
+            {"metric": "joy", "budget": "-1", "draws": "few", "log": "all", "method": ["m"] * 9},
+            ("metric", "budget", "draws", "log", "method"),
+        ),
+    ],
+)
+async def test_wrong_values_keep_the_form_with_every_error_at_once(
+    api: Api, path: str, query: dict[str, Any], wrong: tuple[str, ...]
+) -> None:
+    response = await api.viewer.get(f"/insights/{path}", params=query, headers=HTML)
+    assert response.status_code == 422
+    text = response.text
+    assert wrong_structure(text) == []
+    for name in wrong:
+        assert f'href="#field-{name}"' in text, name
+        assert f'id="field-{name}"' in text, name
+        assert f'id="problem-{name}"' in text, name
+    for name, value in query.items():
+        shown = value if isinstance(value, str) else value[0]
+        assert escape(shown) in text.partition("<form")[2], name
+    assert text.count('<li><a href="#field-') == len(wrong)
+    unknown = await api.viewer.get(f"/insights/{path}?colour=red", headers=HTML)
+    assert unknown.status_code == 422
+
+
+async def test_further_tags_stay_in_the_form(api: Api) -> None:
+    text = await page(api, "/insights/frontier", tag=["seed:1", "method:a"])
+    assert text.count('name="tag" value="') == 2
+    assert 'name="tag" value="method:a"' in text

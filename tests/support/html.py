@@ -8,8 +8,12 @@ VOID = frozenset(
     ("area", "base", "br", "col", "hr", "img", "input", "link", "meta", "source", "track", "wbr")
 )
 BLOCKS = frozenset(
-    """address article aside blockquote details dialog div dl fieldset figcaption figure footer form
-    h1 h2 h3 h4 h5 h6 header hgroup hr main menu nav ol p pre search section table ul""".split()
+    (
+        *("address", "article", "aside", "blockquote", "details", "dialog", "div", "dl"),
+        *("fieldset", "figcaption", "figure", "footer", "form", "header", "hgroup", "hr"),
+        *("h1", "h2", "h3", "h4", "h5", "h6", "main", "menu", "nav", "ol", "p", "pre"),
+        *("search", "section", "table", "ul"),
+    )
 )
 ALONE = ("a", "button", "form", "label")
 """Elements that do not hold another one of their kind."""

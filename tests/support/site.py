@@ -53,6 +53,8 @@ PAGES = (
     "/insights/compressions?inferences=100000",
     "/insights/curves?project=trials&method=method:a&method=method:b&budget=1",
     "/insights/frontier?by=tag:method&log=cost&project=sweep",
+    "/insights/frontier?metric=joy&limit=0&log=x&project=sweep",
+    "/runs/{run}/reprice?as_of=2026-03-05T00:00Z",
     "/runs/{run}",
     "/runs/{run}?version=1&from_s=2&to_s=9#power",
     "/runs/{run}/log",

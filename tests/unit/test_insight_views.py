@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from pricetag.tag.axes import UNITS, figure_on
 from pricetag.tag.evaluated import Evaluated, ScoredRun, kinds
 from pricetag.tag.frontier import frontier_of, variant_rows
+from pricetag.tag.variants import LATENCY_P50, SIZE, variants
 from pricetag.tag.view import TagView
 from tests.support.price_tags import compressed_run, failed_run, tag
 
@@ -199,3 +201,27 @@ def test_the_ledger_has_making_saving_score_and_break_even() -> None:
 
 def test_a_run_without_variants_is_not_in_the_ledger() -> None:
     assert variant_rows(view(tag(failed_run()))) is None
+
+
+def test_axes_of_a_model_are_those_of_the_last_measured_one() -> None:
+    run = view()
+    measured = [one for one in variants(run.document) if "threshold" not in one.label]
+    last = measured[-1]
+    assert len(measured) > 1
+    for axis, names, low in (("latency_p50_s", LATENCY_P50, None), ("model_bytes", SIZE, "value")):
+        metric = last.metric(names)
+        assert metric is not None
+        shown = figure_on(run, axis)  # type: ignore[arg-type]
+        assert shown.value == metric.value
+        assert shown.unit == UNITS[axis]  # type: ignore[index]
+        assert shown.low == (metric.value if low else None)
+    assert figure_on(run, "flops_dense").value == run.document.flops.dense.value
+    unknown = figure_on(view(tag(failed_run())), "latency_p50_s")
+    assert (unknown.value, unknown.reason) == (None, "no measure stage of the run reported it")
+
+
+def test_figures_of_models_are_ranked_and_not_added() -> None:
+    run = scored(0.5, 1.0)
+    shown = frontier_of([run], "model_bytes", main_kind(run))
+    assert [step[0] for step in shown.steps] == [run.tag]
+    assert (shown.wasted, shown.wasted_reason) == (None, "a figure of a model, which no run spends")

@@ -16,6 +16,7 @@ from app.schemas.insights import CompressionLedger, ExpectedValidationRead, Fron
 from app.services import insights
 from app.services.insights import FINAL
 from app.services.runs.listing import RunFilter
+from pricetag.tag.axes import Axis
 from pricetag.tag.ratios import Metric
 
 router = APIRouter(prefix="/insights", tags=["insights"])
@@ -70,7 +71,14 @@ async def get_frontier(
     caller: Caller,
     filters: Filters,
     wanted: Wanted,
-    metric: Annotated[Metric, Query(description="The cost.")] = "it_energy_kwh",
+    metric: Annotated[
+        Axis,
+        Query(
+            description="What the quality is set against: a cost of the run, its operations "
+            "(`flops_dense`), or the latency (median, batch size 1) or size of its last measured "
+            "model."
+        ),
+    ] = "it_energy_kwh",
     limit: Newest = 100,
 ) -> FrontierRead:
     """Shows the selected runs, failed ones too, with cost and quality; those that no other run

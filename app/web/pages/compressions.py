@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import uuid
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import Query, Request, Response
+from fastapi import Depends, Request, Response
+from pydantic import Field
 
 from app.api.access import READ
 from app.api.deps import Caller, CurrentSession
+from app.db import Session
+from app.schemas.common import StoredName
 from app.services import insights
+from app.services.errors import NotFoundError
+from app.services.principals import Principal
+from app.web.asked import Asked, asking
 from app.web.drawn import drawn
 from app.web.forms import Filled
-from app.web.parameters import Newest, Selection, Text
+from app.web.parameters import SelectionQuery
 from app.web.rendering import page_router, render
 from app.web.views import insights as shared
 from app.web.views.compressions import compressions_view
@@ -20,37 +26,58 @@ from app.web.views.compressions import compressions_view
 router = page_router()
 
 
+class CompressionsQuery(SelectionQuery):
+    """What the ledger shows."""
+
+    run: Filled[uuid.UUID] = Field(None, title="Drawn run")
+    baseline: Filled[StoredName] = Field(None, title="Baseline")
+    inferences: Filled[Annotated[int, Field(ge=1, le=10**15)]] = Field(
+        None, title="Expected inferences"
+    )
+
+
+AskedCompressions = Annotated[Asked[CompressionsQuery], Depends(asking(CompressionsQuery))]
+
+
 @router.get("/insights/compressions", dependencies=[READ])
 async def show_compressions(
-    request: Request,
-    session: CurrentSession,
-    caller: Caller,
-    selected: Selection,
-    run: Annotated[Filled[uuid.UUID], Query()] = None,
-    baseline: Text = None,
-    inferences: Annotated[Filled[int], Query(ge=1, le=10**15)] = None,
-    limit: Newest = 100,
+    request: Request, session: CurrentSession, caller: Caller, asked: AskedCompressions
 ) -> Response:
     """The ledger, and the energy of one run's variants against inferences."""
-    ledger = await insights.compressions(
-        session,
-        caller,
-        selected.filters,
-        limit=limit,
-        baseline=baseline,
-        inferences=inferences,
-    )
-    view = compressions_view(
-        ledger,
-        run_id=None if run is None else str(run),
-        baseline=baseline or "",
-        inferences=inferences,
-    )
+    shown: dict[str, Any] = {"view": None, "chart": None, "baselines": [("", "First measured")]}
+    if not asked.form.problems:
+        try:
+            shown = await _shown(session, caller, asked.query)
+        except NotFoundError as error:
+            asked = asked.rejected(error)
     return render(
         request,
         "compressions.html",
-        view=view,
-        chart=await drawn(session, view.chart),
+        status=asked.status,
+        form=asked.form,
         state=shared.query(request.query_params.multi_items()),
-        is_filtered=selected.is_filtered,
+        is_filtered=asked.query.is_filtered,
+        **shown,
     )
+
+
+async def _shown(session: Session, caller: Principal, query: CompressionsQuery) -> dict[str, Any]:
+    ledger = await insights.compressions(
+        session,
+        caller,
+        query.filters,
+        limit=query.limit,
+        baseline=query.baseline,
+        inferences=query.inferences,
+    )
+    view = compressions_view(
+        ledger,
+        run_id=None if query.run is None else str(query.run),
+        baseline=query.baseline or "",
+        inferences=query.inferences,
+    )
+    return {
+        "view": view,
+        "chart": await drawn(session, view.chart),
+        "baselines": view.baselines,
+    }

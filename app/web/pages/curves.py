@@ -2,63 +2,89 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import Query, Request, Response
+from fastapi import Depends, Request, Response
+from pydantic import Field
 
 from app.api.access import READ
 from app.api.deps import Caller, CurrentSession
 from app.api.v1.insights import MOST_METHODS
+from app.db import Session
 from app.schemas.common import StoredName
 from app.services import insights
+from app.services.errors import NotFoundError
+from app.services.principals import Principal
+from app.web.asked import Asked, asking
 from app.web.drawn import drawn
 from app.web.forms import Filled
-from app.web.parameters import Newest, Score, Selection
+from app.web.parameters import ScoreQuery
 from app.web.rendering import page_router, render
 from app.web.views import insights as shared
 from app.web.views.curves import curves_view
 from pricetag.tag.ratios import Metric
 
 router = page_router()
+DRAWS = (("without", "Without"), ("with", "With"))
+
+
+class CurvesQuery(ScoreQuery):
+    """What the page of expected validation shows."""
+
+    metric: Metric = Field("it_energy_kwh", title="Cost")
+    method: list[StoredName] = Field([], max_length=MOST_METHODS, title="Tags of the methods")
+    draws: Literal["without", "with"] = Field("without", title="Replacement")
+    budget: Filled[Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(None, title="Budget")
+    log: Filled[Literal["cost"]] = Field(None, title="Logarithmic")
+
+
+AskedCurves = Annotated[Asked[CurvesQuery], Depends(asking(CurvesQuery))]
 
 
 @router.get("/insights/curves", dependencies=[READ])
 async def show_curves(
-    request: Request,
-    session: CurrentSession,
-    caller: Caller,
-    selected: Selection,
-    score: Score,
-    metric: Metric = "it_energy_kwh",
-    method: Annotated[list[Filled[StoredName]] | None, Query(max_length=MOST_METHODS)] = None,
-    draws: Literal["without", "with"] = "without",
-    budget: Annotated[Filled[float], Query(gt=0, allow_inf_nan=False)] = None,
-    log: Annotated[Literal["cost"] | None, Query()] = None,
-    limit: Newest = 100,
+    request: Request, session: CurrentSession, caller: Caller, asked: AskedCurves
 ) -> Response:
     """Curves of the methods, with crossings and a budget."""
-    read = await insights.expected_validation(
-        session,
-        caller,
-        selected.filters,
-        metric=metric,
-        wanted=score,
-        methods=list(dict.fromkeys(name for name in method or () if name)),
-        with_replacement=draws == "with",
-        limit=limit,
-    )
-    view = curves_view(read, metric, budget=budget, log=log == "cost")
     state = shared.query(request.query_params.multi_items())
+    shown: dict[str, Any] = {"view": None, "chart": None, "scores": []}
+    if not asked.form.problems:
+        try:
+            shown = await _shown(session, caller, asked.query, state)
+        except NotFoundError as error:
+            asked = asked.rejected(error)
     return render(
         request,
         "curves.html",
-        view=view,
-        chart=await drawn(session, view.chart),
+        status=asked.status,
+        form=asked.form,
         state=state,
-        methods=[*state.all("method"), *[""] * MOST_METHODS][:MOST_METHODS],
-        costs=shared.costs(metric),
-        draws=shared.choices((("without", "Without"), ("with", "With")), draws),
-        scores=shared.scores(read.kinds, read.kind, state),
-        log=log,
-        is_filtered=selected.is_filtered or bool(method),
+        methods=[*state.all("method"), *[""] * MOST_METHODS][
+            : max(MOST_METHODS, len(state.all("method")))
+        ],
+        costs=list(shared.COSTS.items()),
+        draws=DRAWS,
+        is_filtered=asked.query.is_filtered or bool(asked.query.method),
+        **shown,
     )
+
+
+async def _shown(
+    session: Session, caller: Principal, query: CurvesQuery, state: shared.Query
+) -> dict[str, Any]:
+    read = await insights.expected_validation(
+        session,
+        caller,
+        query.filters,
+        metric=query.metric,
+        wanted=query.score,
+        methods=list(dict.fromkeys(query.method)),
+        with_replacement=query.draws == "with",
+        limit=query.limit,
+    )
+    view = curves_view(read, query.metric, budget=query.budget, log=query.log is not None)
+    return {
+        "view": view,
+        "chart": await drawn(session, view.chart),
+        "scores": shared.scores(read.kinds, read.kind, state),
+    }

@@ -2,57 +2,84 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import Query, Request, Response
+from fastapi import Depends, Request, Response
+from pydantic import Field
 
 from app.api.access import READ
 from app.api.deps import Caller, CurrentSession
+from app.db import Session
+from app.schemas.common import StoredName
 from app.services import insights
+from app.services.errors import NotFoundError
+from app.services.principals import Principal
+from app.web.asked import Asked, asking
 from app.web.drawn import drawn
-from app.web.parameters import Newest, Score, Selection, Text
+from app.web.forms import Filled
+from app.web.parameters import ScoreQuery
 from app.web.rendering import page_router, render
 from app.web.views import insights as shared
-from app.web.views.frontier import Settings, frontier_view
-from pricetag.tag.ratios import Metric
+from app.web.views.frontier import GROUPINGS, Settings, frontier_view
+from pricetag.tag.axes import Axis
 
 router = page_router()
+WHISKERS = (("shown", "Shown"), ("hidden", "Hidden"))
+
+
+class FrontierQuery(ScoreQuery):
+    """What the frontier shows."""
+
+    metric: Axis = Field("it_energy_kwh", title="Against")
+    by: Filled[StoredName] = Field(None, title="Group by")
+    log: list[Literal["cost", "quality"]] = Field([], max_length=2, title="Logarithmic")
+    whiskers: Literal["shown", "hidden"] = Field("shown", title="Intervals")
+
+
+AskedFrontier = Annotated[Asked[FrontierQuery], Depends(asking(FrontierQuery))]
 
 
 @router.get("/insights/frontier", dependencies=[READ])
 async def show_frontier(
-    request: Request,
-    session: CurrentSession,
-    caller: Caller,
-    selected: Selection,
-    score: Score,
-    metric: Metric = "it_energy_kwh",
-    by: Text = None,
-    log: Annotated[list[Literal["cost", "quality"]] | None, Query(max_length=2)] = None,
-    whiskers: Literal["shown", "hidden"] = "shown",
-    limit: Newest = 100,
+    request: Request, session: CurrentSession, caller: Caller, asked: AskedFrontier
 ) -> Response:
     """Runs with cost and quality, and those that no other run beats."""
-    read = await insights.frontier(
-        session,
-        caller,
-        selected.filters,
-        metric=metric,
-        wanted=score,
-        limit=limit,
-    )
-    view = frontier_view(read, Settings(metric, by or "", log or (), whiskers == "shown"))
     state = shared.query(request.query_params.multi_items())
+    shown: dict[str, Any] = {"view": None, "chart": None, "scores": [], "groupings": GROUPINGS}
+    if not asked.form.problems:
+        try:
+            shown = await _shown(session, caller, asked.query, state)
+        except NotFoundError as error:
+            asked = asked.rejected(error)
     return render(
         request,
         "frontier.html",
-        view=view,
-        chart=await drawn(session, view.chart),
+        status=asked.status,
+        form=asked.form,
         state=state,
-        costs=shared.costs(metric),
-        scores=shared.scores(read.kinds, read.kind, state),
-        log=log or (),
-        whiskers=whiskers,
-        limit=limit,
-        is_filtered=selected.is_filtered,
+        axes=list(shared.AXES.items()),
+        whiskers=WHISKERS,
+        is_filtered=asked.query.is_filtered,
+        **shown,
     )
+
+
+async def _shown(
+    session: Session, caller: Principal, query: FrontierQuery, state: shared.Query
+) -> dict[str, Any]:
+    read = await insights.frontier(
+        session,
+        caller,
+        query.filters,
+        metric=query.metric,
+        wanted=query.score,
+        limit=query.limit,
+    )
+    settings = Settings(query.metric, query.by or "", query.log, query.whiskers == "shown")
+    view = frontier_view(read, settings)
+    return {
+        "view": view,
+        "chart": await drawn(session, view.chart),
+        "scores": shared.scores(read.kinds, read.kind, state),
+        "groupings": view.groupings,
+    }

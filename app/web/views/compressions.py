@@ -10,7 +10,7 @@ from app.charts.chart import Chart
 from app.charts.theme import MAX_SERIES
 from app.schemas.insights import CompressionLedger, CompressionRead, VariantRead
 from app.web.views.figures import FigureView, figure, unknown
-from app.web.views.insights import Choice, axis_unit, choices, without_unreadable
+from app.web.views.insights import axis_unit, without_unreadable
 from pricetag.tag.figure import Figure
 from pricetag.tag.figure import figure_of as read_figure
 from pricetag.tag.figures import Unit, column_unit, counted, short_count
@@ -61,7 +61,7 @@ class CompressionsView:
     runs: Sequence[CompressionView]
     chart: Chart | None
     units: tuple[Unit, Unit, Unit]
-    baselines: Sequence[Choice]
+    baselines: Sequence[tuple[str, str]]
     remark: str
 
 
@@ -89,7 +89,7 @@ def compressions_view(
         runs=[_run(item, units, item is drawn) for item in ledger.items],
         chart=None if drawn is None else _chart(drawn, inferences),
         units=units,
-        baselines=choices([("", "First measured"), *((name, name) for name in labels)], baseline),
+        baselines=[("", "First measured"), *((name, name) for name in labels)],
         remark=" ".join(_remarks(ledger)),
     )
 

@@ -11,19 +11,17 @@ from app.charts.frontier import frontier as frontier_chart
 from app.schemas.insights import FrontierPoint, FrontierRead
 from app.web.views.figures import FigureView, figure, unknown
 from app.web.views.insights import (
-    COSTS,
-    Choice,
+    AXES,
     axis_unit,
-    choices,
     score_name,
     sources_text,
     without_unreadable,
 )
+from pricetag.tag.axes import Axis
 from pricetag.tag.figure import Figure, scaled
 from pricetag.tag.figure import figure_of as read_figure
 from pricetag.tag.figures import Unit, counted, number, with_unit
 from pricetag.tag.matches import LOWER_IS_BETTER
-from pricetag.tag.ratios import Metric
 
 POINT = 0.01
 """A point of quality of a score between 0 and 1."""
@@ -44,7 +42,7 @@ class Settings:
         whiskers: Whether intervals are drawn.
     """
 
-    metric: Metric
+    metric: Axis
     by: str
     log: Sequence[str]
     whiskers: bool
@@ -88,7 +86,7 @@ class FrontierView:
     price_unit: str
     wasted: FigureView
     remarks: Sequence[str]
-    groupings: Sequence[Choice]
+    groupings: Sequence[tuple[str, str]]
     by: str
 
 
@@ -99,7 +97,7 @@ def frontier_view(read: FrontierRead, chosen: Settings) -> FrontierView:
     options = [*GROUPINGS, *((f"tag:{tag}", f"Tag {tag}") for tag in _prefixes(read.points))]
     by = next((label for value, label in options if value == chosen.by and value), "")
     group_of = _grouping(chosen.by if by else "")
-    cost_name, quality_name = COSTS[chosen.metric], score_name(read.kind)
+    cost_name, quality_name = AXES[chosen.metric], score_name(read.kind)
     part, price_unit = _price_unit(read, unit)
     return FrontierView(
         chart=_chart(read, chosen, unit, by, group_of),
@@ -110,7 +108,7 @@ def frontier_view(read: FrontierRead, chosen: Settings) -> FrontierView:
         price_unit=price_unit,
         wasted=figure(read_figure(read.wasted_cost.model_dump())),
         remarks=_remarks(read),
-        groupings=choices(options, chosen.by),
+        groupings=options,
         by=by,
     )
 
@@ -161,7 +159,7 @@ def _chart(
         for point in drawn
     ]
     axes = Axes(
-        cost=COSTS[chosen.metric],
+        cost=AXES[chosen.metric],
         unit=unit[0],
         quality=score_name(read.kind),
         log_cost="cost" in chosen.log and all(mark.cost > 0 for mark in marks),

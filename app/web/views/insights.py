@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from app.schemas.insights import ScoreKind
 from app.web.views.figures import FigureView, figure, money
+from pricetag.tag.axes import Axis
 from pricetag.tag.figure import Shown
 from pricetag.tag.figures import Unit, column_unit, counted
 from pricetag.tag.ratios import METRICS, Metric
@@ -20,21 +21,20 @@ COSTS: dict[Metric, str] = {
 }
 """Names of the costs, as axes and columns have them."""
 
+AXES: dict[Axis, str] = {
+    **{metric: COSTS[metric] for metric in METRICS},
+    "flops_dense": "Operations",
+    "latency_p50_s": "Latency",
+    "model_bytes": "Model size",
+}
+"""Names of what the frontier sets against quality."""
+
 MOST_SOURCES = 12
 
 
 def without_unreadable(runs: int) -> str:
     """The remark about runs whose price tag cannot be read."""
     return f"Without {counted(runs, 'run')} whose price tag cannot be read."
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """A value that a form offers."""
-
-    value: str
-    label: str
-    is_chosen: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +66,6 @@ class Query:
 def query(pairs: Iterable[tuple[str, str]]) -> Query:
     """The parameters of an address, without fields that nobody filled in."""
     return Query([(name, value) for name, value in pairs if value])
-
-
-def choices(options: Iterable[tuple[str, str]], chosen: str) -> list[Choice]:
-    """Options of a form, as `(value, label)`."""
-    return [Choice(value, label, value == chosen) for value, label in options]
-
-
-def costs(chosen: Metric) -> list[Choice]:
-    """The costs that a form offers."""
-    return choices([(metric, COSTS[metric]) for metric in METRICS], chosen)
 
 
 def score_name(kind: ScoreKind | None) -> str:

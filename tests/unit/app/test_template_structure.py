@@ -10,7 +10,9 @@ import pytest
 
 from app.web.rendering import TEMPLATES
 
-FIGURES = re.compile(r"\{\{-?\s*(?:ui|parts|live)\.(?:figure|optional|chart|empty|scroller|message)\(")
+FIGURES = re.compile(
+    r"\{\{-?\s*(?:ui|parts|live)\.(?:figure|optional|chart|empty|scroller|message)\("
+)
 BLOCKS = re.compile(r"\{%-?\s*call\s+(?:ui|parts)\.(?:scroller|empty|chart_frame)\(")
 BRANCH = re.compile(r"\{%-?\s*(if|elif|else|endif|for|endfor|macro|endmacro)\b.*?%\}", re.S)
 PHRASING = {"p", "h1", "h2", "h3", "h4", "a", "label", "button", "summary", "data", "code", "time"}
@@ -44,7 +46,9 @@ def wrong_in(source: str) -> list[str]:
     """Lines of a template in which a block is inside what holds phrases alone."""
     text = re.sub(r"\{#.*?#\}", lambda found: "\n" * found[0].count("\n"), source, flags=re.S)
     text = BLOCKS.sub(f"<{MARK}>{{%", FIGURES.sub(f"<{MARK}>{{{{", text))
-    text = re.sub(r"\{\{.*?\}\}|\{%.*?%\}", lambda found: "\n" * found[0].count("\n"), text, flags=re.S)
+    text = re.sub(
+        r"\{\{.*?\}\}|\{%.*?%\}", lambda found: "\n" * found[0].count("\n"), text, flags=re.S
+    )
     walk = Walk()
     walk.feed(text)
     walk.close()
@@ -52,7 +56,9 @@ def wrong_in(source: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "path", sorted(TEMPLATES.rglob("*.html")), ids=lambda path: path.relative_to(TEMPLATES).as_posix()
+    "path",
+    sorted(TEMPLATES.rglob("*.html")),
+    ids=lambda path: path.relative_to(TEMPLATES).as_posix(),
 )
 def test_a_figure_that_may_be_unknown_is_not_within_a_phrase(path: Path) -> None:
     assert wrong_in(path.read_text(encoding="utf-8")) == []
