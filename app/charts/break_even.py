@@ -10,7 +10,7 @@ from typing import Any
 import altair as alt
 
 from app.charts import forms
-from app.charts.chart import NARROW, WIDE, Chart, Column, Row
+from app.charts.chart import HEIGHT, Chart, Column, Row
 from app.charts.curves import PLOT_SHARE, upright
 from app.charts.labels import apart
 
@@ -106,7 +106,7 @@ def break_even(
 
 def _ends(lines: Sequence[Line], until: float) -> list[dict[str, Any]]:
     last = [line.making + until * line.each for line in lines]
-    height = min(WIDE[1], NARROW[1]) * PLOT_SHARE
+    height = HEIGHT * PLOT_SHARE
     places = apart(last, (0.0, max(last, default=1.0)), height_px=height)
     return [
         {"variant": line.name, "label": forms.short(line.name, 18), "at": until, "place": place}
@@ -116,7 +116,7 @@ def _ends(lines: Sequence[Line], until: float) -> list[dict[str, Any]]:
 
 @lru_cache(maxsize=256)
 def _form(unit: str, names: tuple[str, ...]) -> dict[str, Any]:
-    x_axis = forms.axis("Inferences", format=forms.COUNTS)
+    x_axis = forms.axis("Inferences", format=forms.COUNTS, labelExpr=forms.PLAIN_ZERO)
     x = alt.X("inferences:Q", scale=forms.scale(zero=True), axis=x_axis)
     at = alt.X("at:Q", scale=forms.scale(zero=True), axis=x_axis)
     y_axis = forms.axis(forms.titled("Energy so far", unit))

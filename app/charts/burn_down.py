@@ -82,8 +82,7 @@ def burn_down(
             "limit": [{"value": limit, "text": "limit"}],
             "now": [{"at": utc(now), "text": "now"}],
         },
-        wide=(760, HEIGHT),
-        narrow=(340, HEIGHT),
+        height=HEIGHT,
     )
 
 
@@ -117,7 +116,7 @@ def _form(measure: str, unit: str) -> dict[str, Any]:
         alt.layer(
             fan,
             limit.mark_rule(style="limit").encode(y=y),
-            limit.mark_text(style="note", align="left", baseline="bottom", dx=4, dy=-2).encode(
+            limit.mark_text(style="note", align="left", baseline="top", dx=4, dy=4).encode(
                 x=alt.value(0), y=y, text="text:N"
             ),
             now.mark_rule(style="reference").encode(x=x),

@@ -48,8 +48,7 @@ def intensity(
         projects=LAB,
         sources=sources,
         extra={"annual": limit, "gaps": _gaps(hours)},
-        wide=(760, HEIGHT),
-        narrow=(340, HEIGHT),
+        height=HEIGHT,
     )
 
 
@@ -89,7 +88,7 @@ def _form() -> dict[str, Any]:
         alt.layer(
             gaps,
             annual.mark_rule(style="limit").encode(y=y),
-            annual.mark_text(style="note", align="left", baseline="bottom", dx=4, dy=-2).encode(
+            annual.mark_text(style="note", align="left", baseline="top", dx=4, dy=4).encode(
                 x=alt.value(0), y=y, text="text:N"
             ),
             line,

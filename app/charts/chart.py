@@ -19,7 +19,7 @@ from typing import Any, Literal, get_args
 from app.charts import theme
 from app.charts.theme import Theme
 
-Size = Literal["wide", "narrow"]
+Size = Literal["narrow", "medium", "wide", "full"]
 SIZES: tuple[Size, ...] = get_args(Size)
 Cell = str | float | int | bool | None
 Row = Mapping[str, Cell]
@@ -28,7 +28,10 @@ DRAWN = "drawn"
 """Name of the data set with the rows that are drawn."""
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
-WIDE, NARROW = (760, 360), (340, 300)
+WIDTHS: Mapping[Size, int] = {"narrow": 320, "medium": 520, "wide": 760, "full": 1100}
+"""Width of a chart in pixels, by its size."""
+
+HEIGHT = 360
 MAX_ROWS = 4000
 """Maximum number of rows of a chart; thin longer ones (`app.charts.thinning`)."""
 
@@ -76,8 +79,7 @@ class Chart:
         sources: Where the figures come from, for the caption: runs with versions of their price
             tags.
         extra: Further data sets of the form, by name, e.g. of labels.
-        wide: Width and height in pixels.
-        narrow: The same on a narrow screen.
+        height: Height in pixels, in every size.
     """
 
     kind: str
@@ -89,8 +91,7 @@ class Chart:
     projects: frozenset[str]
     sources: str = ""
     extra: Mapping[str, Sequence[Row]] = field(default_factory=dict)
-    wide: tuple[int, int] = WIDE
-    narrow: tuple[int, int] = NARROW
+    height: int = HEIGHT
 
     def __post_init__(self) -> None:
         if len(self.rows) > MAX_ROWS:
@@ -111,7 +112,7 @@ class Chart:
                 "columns": [[c.name, c.heading] for c in self.columns],
                 "projects": sorted(self.projects),
                 "sources": self.sources,
-                "sizes": {"wide": list(self.wide), "narrow": list(self.narrow)},
+                "sizes": {size: [width, self.height] for size, width in WIDTHS.items()},
                 "theme": theme.digest(),
             },
         }
@@ -129,7 +130,8 @@ def drawable(
     document: Mapping[str, Any], shown_in: Theme = "light", size: Size = "wide"
 ) -> dict[str, Any]:
     """The document with the colors of a theme, and a size."""
-    width, height = document["usermeta"]["sizes"][size]
+    sizes = document["usermeta"]["sizes"]  # an older document has fewer
+    width, height = sizes.get(size) or (WIDTHS[size], sizes["wide"][1])
     return {**document, "config": theme.config(shown_in), "width": width, "height": height}
 
 

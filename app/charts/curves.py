@@ -10,7 +10,7 @@ from typing import Any
 import altair as alt
 
 from app.charts import forms
-from app.charts.chart import NARROW, WIDE, Chart, Column, Row
+from app.charts.chart import HEIGHT, Chart, Column, Row
 from app.charts.labels import apart
 
 PLOT_SHARE = 0.8
@@ -122,7 +122,7 @@ def _ends(lines: Sequence[Curve]) -> list[dict[str, Any]]:
         return []
     domain = (min(knot.low for knot in knots), max(knot.high for knot in knots))
     last = [line.knots[-1] for line in lines]
-    height = min(WIDE[1], NARROW[1]) * PLOT_SHARE
+    height = HEIGHT * PLOT_SHARE
     places = apart([knot.expected for knot in last], domain, height_px=height)
     return [
         {"method": line.name, "label": forms.short(line.name, 18), "cost": knot.cost, "at": place}

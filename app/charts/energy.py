@@ -77,8 +77,7 @@ def stacked(
         rows=_rows(parts, groups),
         form=_form(measure, unit, tuple(groups), idle),
         projects=projects,
-        wide=(760, HEIGHT),
-        narrow=(340, HEIGHT),
+        height=HEIGHT,
     )
 
 
@@ -110,9 +109,21 @@ def utc(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+TIMES = {
+    **dict.fromkeys(("milliseconds", "seconds"), "%H:%M:%S"),
+    **dict.fromkeys(("minutes", "hours"), "%H:%M"),
+    **dict.fromkeys(("day", "date", "week"), "%b %d"),
+    "month": "%b %Y",
+    "quarter": "%b %Y",
+    "year": "%Y",
+}
+"""Labels of a time axis by what their ticks are apart."""
+
+
 def time_axis(field: str) -> alt.X:
     """The axis of time, in UTC."""
-    return alt.X(f"{field}:T", scale=alt.Scale(type="utc"), axis=forms.axis("Time (UTC)"))
+    axis = forms.axis("Time (UTC)", format=TIMES)
+    return alt.X(f"{field}:T", scale=alt.Scale(type="utc"), axis=axis)
 
 
 @lru_cache(maxsize=256)

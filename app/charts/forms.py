@@ -14,6 +14,8 @@ ROWS = alt.NamedData(name=DRAWN)
 LOG_NUMBERS = ",~g"
 NUMBERS = ",.4~r"
 COUNTS = "~s"
+PLAIN_ZERO = "datum.value === 0 ? '0' : datum.label"
+"""Labels without a prefix behind the zero."""
 SHORT = 26
 """Number of characters of a name beside its mark."""
 

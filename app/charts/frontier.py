@@ -128,8 +128,7 @@ def frontier(
         projects=projects,
         sources=sources,
         extra={"line": line, "labels": labels},
-        wide=(760, 400),
-        narrow=(340, 340),
+        height=400,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-LINE_PX = 14.0
+LINE_PX = 16.0
 """Height of a label."""
 
 

@@ -73,8 +73,7 @@ def ratios(
         projects=projects,
         sources=sources,
         extra={"one": [{"at": 1.0}]},
-        wide=(760, height),
-        narrow=(340, height),
+        height=height,
     )
 
 

@@ -17,7 +17,8 @@ THEMES: tuple[Theme, ...] = get_args(Theme)
 FONT = "'Liberation Sans', Arial, Helvetica, sans-serif"
 """Fonts with the widths that the renderer reckons with; their digits are equally wide."""
 
-FONT_SIZE = 11
+FONT_SIZES: Mapping[Theme, int] = {"light": 13, "dark": 13, "print": 11}
+"""Size of a chart's text in pixels: that of a page's text, or that of a report."""
 
 TOKENS: Mapping[Theme, Mapping[str, str]] = {
     "light": {
@@ -86,7 +87,7 @@ MAX_SERIES = len(MARKERS)
 @cache
 def config(theme: Theme) -> Mapping[str, Any]:
     """The Vega-Lite configuration of a theme."""
-    token = TOKENS[theme]
+    token, font_size = TOKENS[theme], FONT_SIZES[theme]
     return {
         "background": token["surface"],
         "font": FONT,
@@ -98,34 +99,34 @@ def config(theme: Theme) -> Mapping[str, Any]:
             "gridColor": token["line"],
             "gridOpacity": 0.6,
             "labelColor": token["muted"],
-            "labelFontSize": FONT_SIZE,
+            "labelFontSize": font_size,
             "labelOverlap": True,
             "tickColor": token["line-strong"],
             "tickSize": 4,
             "titleColor": token["muted"],
-            "titleFontSize": FONT_SIZE,
+            "titleFontSize": font_size,
             "titleFontWeight": "normal",
             "titlePadding": 8,
         },
         "legend": {
             "labelColor": token["ink"],
-            "labelFontSize": FONT_SIZE,
+            "labelFontSize": font_size,
             "columnPadding": 16,
             "labelLimit": 220,
             "symbolStrokeWidth": 2,
             "titleColor": token["muted"],
-            "titleFontSize": FONT_SIZE,
+            "titleFontSize": font_size,
             "titleFontWeight": "normal",
         },
         "mark": {"color": SERIES[theme][0]},
         "line": {"strokeWidth": 1.8, "strokeCap": "butt"},
         "point": {"size": 60, "strokeWidth": 1.6, "opacity": 1},
-        "text": {"color": token["ink"], "fontSize": FONT_SIZE},
-        "style": {**_styles(token), "part": _outlined(SERIES[theme][0])},
+        "text": {"color": token["ink"], "fontSize": font_size},
+        "style": {**_styles(token, font_size), "part": _outlined(SERIES[theme][0])},
     }
 
 
-def _styles(token: Mapping[str, str]) -> dict[str, Any]:
+def _styles(token: Mapping[str, str], font_size: int) -> dict[str, Any]:
     """Styles that charts name, beside the colors of their series."""
     ink, muted = token["ink"], token["muted"]
     return {
@@ -141,8 +142,8 @@ def _styles(token: Mapping[str, str]) -> dict[str, Any]:
         "total": _outlined(muted),
         "stage": {"color": muted, "opacity": 0.08},
         "stage-edge": {"color": token["line-strong"], "strokeWidth": 1, "opacity": 0.7},
-        "label": {"color": ink, "fontSize": FONT_SIZE},
-        "note": {"color": muted, "fontSize": FONT_SIZE - 1},
+        "label": {"color": ink, "fontSize": font_size},
+        "note": {"color": muted, "fontSize": font_size - 1},
     }
 
 

@@ -79,8 +79,7 @@ def waterfall(
         projects=projects,
         sources=sources,
         extra={"links": links},
-        wide=(760, height),
-        narrow=(340, height),
+        height=height,
     )
 
 

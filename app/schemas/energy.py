@@ -77,6 +77,10 @@ class FailedFigures(Wire):
     it_energy_kwh: float = Field(
         description="IT energy of attempts that failed, were lost or interrupted, in kWh."
     )
+    source: Literal["counter", "integrated", "modelled", "estimated", "assumed"] = Field(
+        description="Weakest evidence behind it; `counter` if no such attempt used energy, since "
+        "attempts are counted."
+    )
     share_ratio: float | None = Field(
         description="Its share of the energy of all attempts that ended in the range; null if "
         "that is 0, or the energy of an attempt is unknown."

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from app.charts.chart import drawable
+from app.charts.chart import WIDTHS, drawable
 from app.charts.drawing import Drawing, DrawingError
 from app.db import Session
 from app.reports import (
@@ -314,7 +314,8 @@ async def _pictures(
         for chart in charts_of(context):
             document = drawable(json.loads(chart.content), "print")
             drawn = await drawing.picture(f"{chart.sha256} {form} print", document, form)
-            pictures.append(Picture(chart.title, chart.summary, drawn, *chart.wide))
+            size = (WIDTHS["wide"], chart.height)
+            pictures.append(Picture(chart.title, chart.summary, drawn, *size))
     except DrawingError as error:
         log.warning("charts of a report were not drawn: %s", error)
         return None

@@ -87,7 +87,7 @@ class PriceCalls(Connection):
             sha256: Hash of the chart, from its page.
             fmt: svg, png, pdf, json (Vega-Lite) or csv.
             theme: light, dark or print.
-            size: wide or narrow.
+            size: narrow, medium, wide or full.
         """
         path = f"/v1/charts/{path_segment(sha256)}.{fmt}"
         return self._send("GET", path, params={"theme": theme, "size": size}).content

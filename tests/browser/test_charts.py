@@ -13,7 +13,7 @@ PATH = "/insights/frontier?project=sweep&by=tag:method"
 SHIFTS = """
 window.shifts = [];
 new PerformanceObserver((list) => window.shifts.push(...list.getEntries()
-  .filter((entry) => entry.sources.some((source) => source.node?.closest?.("figure, .beside")))
+  .filter((entry) => entry.sources.some((source) => source.node?.closest?.("figure")))
   .map((entry) => entry.value)))
   .observe({type: "layout-shift", buffered: true});
 """

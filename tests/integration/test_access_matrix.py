@@ -196,6 +196,7 @@ PAGES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "show_run_verification": ({"run_id": "{finished}"}, {}),
     "show_run_log": ({"run_id": "{finished}"}, {}),
     "show_run_power": ({"run_id": "{finished}"}, {}),
+    "draw_run_power": ({"run_id": "{finished}"}, {}),
     "confirm_cancel_run": ({"run_id": "{queued}"}, {}),
     "cancel_run_here": ({"run_id": "{queued}"}, {}),
     "resume_run_here": ({"run_id": "{failed}"}, {}),

@@ -51,16 +51,16 @@ async def test_each_kind_is_drawn_in_every_format(api: Api, kind: str) -> None:
     assert len(svg.content) < MAX_SVG_BYTES
     root = svg.text[: svg.text.index("<desc")]
     assert 'role="img"' in root
-    assert 'width="340"' in root
+    assert 'width="320"' in root
     assert "<title" in root
     assert chart.summary in svg.text
     assert "<script" not in svg.text
     wide = await api.viewer.get(f"{base}.svg")
     assert len(wide.content) < MAX_SVG_BYTES
-    assert f'width="{chart.wide[0]}" height="{chart.wide[1]}"' in wide.text
+    assert f'width="760" height="{chart.height}"' in wide.text
     png = await api.viewer.get(f"{base}.png", params={"theme": "print"})
     assert png.content.startswith(PNG)
-    assert int.from_bytes(png.content[16:20]) == 2 * chart.wide[0]
+    assert int.from_bytes(png.content[16:20]) == 2 * 760
     pdf = await api.viewer.get(f"{base}.pdf")
     assert pdf.content.startswith(b"%PDF-")
     spec = (await api.viewer.get(f"{base}.json", params={"theme": "dark"})).json()

@@ -58,7 +58,11 @@ async def get_chart(
         Theme, Query(description="Colors of the chart: `light`, `dark` or `print`.")
     ] = "light",
     size: Annotated[
-        Size, Query(description="Size of the chart: `wide`, or `narrow` for small screens.")
+        Size,
+        Query(
+            description="Size of the chart, by its width in pixels: `narrow` (320), "
+            "`medium` (520), `wide` (760) or `full` (1100)."
+        ),
     ] = "wide",
 ) -> Response:
     """A chart of a page as SVG, as PNG at twice its size, as PDF, as a Vega-Lite document, or the

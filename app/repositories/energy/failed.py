@@ -10,15 +10,22 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories.people.visibility import SEES_PROJECT_SQL, Viewer, sql_values
+from pricetag.accounting.quantity.quantity import SOURCES
 
 Owner = Literal["project", "user"]
+
+WEAKEST_IT = (
+    f"max(array_position(CAST('{{{','.join(SOURCES)}}}' AS text[]), s.sources ->> 'it_energy_kwh'))"
+)
+"""SQL of the weakest evidence behind the IT energy of rows of `spend AS s`, from 1."""
 
 _OWNERS = {"project": "p.name", "user": "u.name", None: "CAST(NULL AS text)"}
 
 _BY_STATUS = """
     WITH ended AS (
       SELECT s.project_id, s.user_id, a.status, count(*) AS attempts,
-        count(*) - count(s.it_energy_kwh) AS unknown, sum(s.it_energy_kwh) AS it_energy_kwh
+        count(*) - count(s.it_energy_kwh) AS unknown, sum(s.it_energy_kwh) AS it_energy_kwh,
+        {weakest} AS weakest
       FROM spend AS s JOIN attempts AS a ON a.id = s.attempt_id
       WHERE s.at >= :start AND s.at < :stop
         AND (CAST(:node AS text) IS NULL OR a.node_name = :node)
@@ -30,7 +37,7 @@ _BY_STATUS = """
     )
     SELECT {visible} AS visible, CASE WHEN {visible} THEN owner END AS owner, status,
       CAST(sum(attempts) AS bigint) AS attempts, CAST(sum(unknown) AS bigint) AS unknown,
-      coalesce(sum(it_energy_kwh), 0) AS it_energy_kwh
+      coalesce(sum(it_energy_kwh), 0) AS it_energy_kwh, max(weakest) AS weakest
     FROM owned GROUP BY 1, 2, 3 ORDER BY 1 DESC, 2 NULLS LAST, 3
 """
 
@@ -54,10 +61,13 @@ async def by_status(
         node: Only attempts on this node.
 
     Returns:
-        Rows of visible, owner, status, attempts, unknown (attempts of unknown energy) and
-        it_energy_kwh.
+        Rows of visible, owner, status, attempts, unknown (attempts of unknown energy),
+        it_energy_kwh and weakest (place of its weakest evidence in `SOURCES`, from 1; None where
+        no energy is known).
     """
     visible = "true" if owner is None else "visible"
-    statement = _BY_STATUS.format(sees=SEES_PROJECT_SQL, owner=_OWNERS[owner], visible=visible)
+    statement = _BY_STATUS.format(
+        sees=SEES_PROJECT_SQL, owner=_OWNERS[owner], visible=visible, weakest=WEAKEST_IT
+    )
     values = {"start": start, "stop": stop, "node": node, **sql_values(viewer)}
     return (await session.execute(text(statement), values)).all()

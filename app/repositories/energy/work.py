@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories.energy.account import Owner
+from app.repositories.energy.failed import WEAKEST_IT
 from app.repositories.people.visibility import SEES_PROJECT_SQL, Viewer, sql_values
 
 _COLUMNS: dict[Owner, str] = {"project": "s.project_id", "user": "s.user_id"}
@@ -25,6 +26,7 @@ _ENDED = """
       coalesce(sum(s.facility_energy_kwh), 0) AS facility_energy_kwh,
       coalesce(sum(s.co2e_kg), 0) AS co2e_kg,
       CAST(coalesce(sum(s.cost), 0) AS float8) AS cost,
+      {weakest} AS weakest,
       array_agg(DISTINCT s.sources ->> 'facility_energy_kwh') AS energy_sources,
       array_agg(DISTINCT s.sources ->> 'co2e_kg') AS co2e_sources,
       array_agg(DISTINCT s.sources ->> 'cost') AS cost_sources
@@ -53,7 +55,7 @@ async def ended(
         start: Beginning of the range.
         stop: Its end, exclusive.
     """
-    statement = _ENDED.format(column=_COLUMNS[owner], sees=SEES_PROJECT_SQL)
+    statement = _ENDED.format(column=_COLUMNS[owner], sees=SEES_PROJECT_SQL, weakest=WEAKEST_IT)
     values = {"owner": owner_id, "start": start, "stop": stop, **sql_values(viewer)}
     return (await session.execute(text(statement), values)).all()
 

@@ -13,6 +13,7 @@ from app.repositories.energy.rollups import Range
 from app.schemas.energy import EnergyBy, FailedItem, FailedWork
 from app.services.energy.labels import NO_USER, OTHER_PROJECTS, PRIVATE_PROJECTS
 from app.services.principals import Principal
+from pricetag.accounting.quantity.quantity import SOURCES
 
 FAILED = ("failed", "interrupted", "lost")
 
@@ -45,7 +46,7 @@ def figures_of(found: Sequence[Any], unknown: str = "unknown") -> dict[str, Any]
     """The figures of attempts by how they ended.
 
     Args:
-        found: Rows of status, attempts, it_energy_kwh and a number of unknown ones.
+        found: Rows of status, attempts, it_energy_kwh, weakest and a number of unknown ones.
         unknown: Name of the column of that number.
     """
     by_status: dict[str, float] = {}
@@ -54,8 +55,10 @@ def figures_of(found: Sequence[Any], unknown: str = "unknown") -> dict[str, Any]
     total = sum(by_status.values())
     lost = sum(by_status.get(status, 0.0) for status in FAILED)
     missing = sum(getattr(row, unknown) for row in found)
+    places = [row.weakest for row in found if row.status in FAILED and row.weakest is not None]
     return {
         "it_energy_kwh": lost,
+        "source": SOURCES[max(places, default=1) - 1],
         "share_ratio": lost / total if total and not missing else None,
         "attempts": sum(row.attempts for row in found if row.status in FAILED),
         "unknown_attempts": missing,

@@ -82,7 +82,10 @@ async def show_run(
         chain=chain(run),
         attempt=attempt,
         no_tag=no_tag,
-        waterfalls=[chart_view(chart, id=f"waterfall-{n}") for n, chart in enumerate(waterfalls)],
+        waterfalls=[
+            chart_view(chart, id=f"waterfall-{n}", is_half=True)
+            for n, chart in enumerate(waterfalls)
+        ],
         **shown,
         **_tag_views(tag, run),
         **_sources(request, run_id),

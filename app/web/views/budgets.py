@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Literal
 
 from app.schemas.budgets import BudgetRead
-from app.schemas.burn_down import BudgetOutlookItem, BurnCrossing
+from app.schemas.burn_down import BudgetOutlookItem, BurnCrossing, BurnExpectation
 from app.web.views.figures import FigureView, figure, money
+from pricetag.accounting.quantity.quantity import SOURCES, Source, weakest
 from pricetag.tag.figure import Figure
 from pricetag.tag.figures import Unit, column_unit, counted, ratio_text
 
@@ -121,13 +122,13 @@ def amount(
 
 def budget(read: BudgetRead) -> BudgetView:
     """The view of a budget."""
-    weakest = _weakest(read.by_source)
+    spent, running, reserved = evidence(read)
     amounts = {
         "limit": amount(read.limit, read),
-        "spent": amount(read.spent, read, source=weakest, reason=missing(read)),
-        "running": amount(read.running, read, provisional=read.running > 0),
-        "reserved": amount(read.reserved, read, source="estimated" if read.reserved else None),
-        "left": amount(read.left, read),
+        "spent": amount(read.spent, read, source=spent, reason=missing(read)),
+        "running": amount(read.running, read, source=running, provisional=read.running > 0),
+        "reserved": amount(read.reserved, read, source=reserved),
+        "left": amount(read.left, read, source=weakest(spent, running, reserved)),
     }
     return BudgetView(
         budget=read,
@@ -138,12 +139,18 @@ def budget(read: BudgetRead) -> BudgetView:
         used_ratio=read.used_ratio,
         does=_does(read),
         evidence=[
-            (source, amount(value, read))
+            (source, amount(value, read, source=source))
             for source, value in sorted(read.by_source.items(), key=lambda item: -item[1])
         ],
         alerts=[(_percent(alert.threshold_ratio), alert.at) for alert in read.alerts],
         thresholds=", ".join(_percent(ratio) for ratio in read.thresholds),
     )
+
+
+def expected_evidence(read: BudgetRead, expected: BurnExpectation) -> Source:
+    """Weakest evidence behind the expected use: open runs are estimated, what is spent is not."""
+    spent, running, _ = evidence(read)
+    return weakest(spent, running, "estimated" if expected.open_runs else "counter")
 
 
 def missing(read: BudgetRead) -> str | None:
@@ -157,10 +164,17 @@ def _percent(ratio: float) -> str:
     return f"{100 * ratio:.10g}%"
 
 
-def _weakest(by_source: Mapping[str, float]) -> str | None:
-    order = ("counter", "integrated", "modelled", "estimated", "assumed")
-    found = [source for source in order if by_source.get(source)]
-    return found[-1] if found else None
+def evidence(read: BudgetRead) -> tuple[Source, Source, Source]:
+    """Weakest evidence behind what is spent, what running attempts use, and what is reserved.
+
+    That nothing is spent is counted; the use of an attempt is estimated until its price tag.
+    """
+    spent = weakest(*(source for source in SOURCES if read.by_source.get(source)), "counter")
+    return (
+        spent,
+        "estimated" if read.running else "counter",
+        "estimated" if read.reserved else "counter",
+    )
 
 
 def scope(read: BudgetRead) -> str:
@@ -219,7 +233,7 @@ def outlook(items: Sequence[BudgetOutlookItem]) -> list[OutlookRow]:
                     item.budget,
                     low=expected.low,
                     high=expected.high,
-                    source="estimated" if expected.open_runs else None,
+                    source=expected_evidence(item.budget, expected),
                 ),
             )
         )

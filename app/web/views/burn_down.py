@@ -107,7 +107,7 @@ def burn_down(read: BudgetRead, burn: BurnDownRead, skipped: Collection[UUID] = 
         parts=[
             PartRow(
                 part.name or "(unknown)",
-                amount(part.spent, read),
+                amount(part.spent, read, source=budget_views.evidence(read)[0]),
                 "" if part.share_ratio is None else ratio_text(part.share_ratio),
                 min(part.share_ratio or 0.0, 1.0),
             )
@@ -146,7 +146,7 @@ def _expected(expected: BurnExpectation, read: BudgetRead) -> FigureView:
         read,
         low=expected.low,
         high=expected.high,
-        source="estimated" if expected.open_runs else None,
+        source=budget_views.expected_evidence(read, expected),
     )
 
 

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from app.charts.chart import Cell, Chart, Column
+from app.charts.chart import WIDTHS, Cell, Chart, Column, Size
 from pricetag.tag.figures import column_number, counted
 
-NARROW_SCREEN = "(width < 40rem)"
+SCREENS: Mapping[bool, Sequence[tuple[Size, str]]] = {
+    False: (
+        ("narrow", "(width < 30rem)"),
+        ("medium", "(width < 48rem)"),
+        ("wide", "(width < 72rem)"),
+        ("full", ""),
+    ),
+    True: (
+        ("narrow", "(width < 30rem)"),
+        ("medium", "(width < 48rem)"),
+        ("wide", "(width < 78rem)"),
+        ("medium", "(width < 100rem)"),
+        ("wide", ""),
+    ),
+}
+"""Size of a picture by the width of the screen, of a chart that has a row of its own (False) or
+that has half of one where two fit beside each other (True): the scale stays near 1, and so does
+the size of the text."""
+
 SHOWN_ROWS = 100
 """Maximum number of rows of the table beside a chart; the CSV has all."""
 
@@ -38,10 +56,12 @@ class Picture:
 
     def media(self, shown_in: str) -> str:
         """Media query under which a page of a theme shows this picture."""
-        if shown_in != "system":
-            return (self.screen or "all") if shown_in == self.theme else "not all"
-        scheme = f"(prefers-color-scheme: {self.theme})"
-        return f"{self.screen} and {scheme}" if self.screen else scheme
+        if self.theme == "light":  # after the dark one of its size, and the one for paper
+            return self.screen or "all"
+        if shown_in == "light":
+            return "not all"
+        scheme = () if shown_in == "dark" else ("(prefers-color-scheme: dark)",)
+        return " and ".join(("screen", *scheme, *filter(None, (self.screen,))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +107,14 @@ class ChartView:
     files: Sequence[tuple[str, str]] = FILES
 
 
-def chart_view(chart: Chart, id: str | None = None) -> ChartView:
+def chart_view(chart: Chart, id: str | None = None, *, is_half: bool = False) -> ChartView:
     """The view of a chart, which the page must also keep (`services.charts.keep`).
 
     Args:
         chart: The chart.
         id: Its id on the page; by default its kind.
+        is_half: Whether it shares a row with another chart on a wide screen.
     """
-    sizes = (("narrow", chart.narrow, NARROW_SCREEN), ("wide", chart.wide, ""))
     more = len(chart.rows) - SHOWN_ROWS
     return ChartView(
         id=id or chart.kind,
@@ -102,12 +122,12 @@ def chart_view(chart: Chart, id: str | None = None) -> ChartView:
         summary=chart.summary,
         sha256=chart.sha256,
         pictures=[
-            Picture(theme, size, *pixels, screen)
-            for size, pixels, screen in sizes
+            Picture(theme, size, WIDTHS[size], chart.height, screen)
+            for size, screen in SCREENS[is_half]
             for theme in ("dark", "light")
         ],
-        width=chart.wide[0],
-        height=chart.wide[1],
+        width=WIDTHS["wide"],
+        height=chart.height,
         headings=[column.heading for column in chart.columns],
         rows=[
             [_cell(row.get(c.name), c) for c in chart.columns] for row in chart.rows[:SHOWN_ROWS]

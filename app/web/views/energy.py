@@ -216,7 +216,9 @@ def lost(failed: Mapping[str, Any], unit: Unit | None = None) -> FigureView:
     """Energy of failed work: at least, where that of some attempts is unknown."""
     missing = counted(failed["unknown_attempts"], "ended attempt")
     reason = f"at least: the energy of {missing} is unknown" if failed["unknown_attempts"] else None
-    return figure(Figure(failed["it_energy_kwh"], None, None, "kWh", None, reason), shown=unit)
+    return figure(
+        Figure(failed["it_energy_kwh"], None, None, "kWh", failed["source"], reason), shown=unit
+    )
 
 
 def lost_share(failed: Mapping[str, Any]) -> str:

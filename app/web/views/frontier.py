@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.charts.chart import Chart
 from app.charts.frontier import Axes, Mark
@@ -204,7 +204,11 @@ def _rows(
     points = {point.run_id: point for point in read.points}
     rows = []
     for step in read.steps:
-        price = scaled(read_figure(step.marginal_price.model_dump()), part, read.unit)
+        stored = read_figure(step.marginal_price.model_dump())
+        price = figure(scaled(stored, part, read.unit), shown=unit)
+        if stored.value is not None:  # the plain value is that of the API, for a unit of quality
+            exact = f"{stored.value!r} {stored.unit} for 1 of quality"
+            price = replace(price, value=stored.value, exact=exact)
         rows.append(
             _row(
                 points[step.run_id],
@@ -212,7 +216,7 @@ def _rows(
                 unit,
                 group_of,
                 "on the frontier",
-                figure(price, shown=unit),
+                price,
                 "cost differs from the previous step by less than both intervals"
                 if step.is_costlier is False
                 else "",

@@ -20,9 +20,10 @@ from app.schemas.overview import (
 )
 from app.schemas.runs import RunSummary
 from app.schemas.sites import FactorNow
-from app.web.views.budgets import missing
+from app.web.views.budgets import evidence, missing
 from app.web.views.figures import FigureView, figure, money, unknown
 from app.web.views.power import SumView, power_sum
+from pricetag.accounting.quantity.quantity import weakest
 from pricetag.tag.figure import Figure
 from pricetag.tag.figures import column_unit, counted, percent, short_count
 
@@ -230,7 +231,7 @@ def _energy(label: str, name: str, today: PeriodUse, month: PeriodUse) -> UseRow
 def _budget(outlook: BudgetOutlookItem) -> BudgetRow:
     budget, crossing = outlook.budget, outlook.crossing
     unit = budget.unit
-    source = _weakest(budget.by_source)
+    source = weakest(*evidence(budget)[:2])
     used = Figure(budget.spent + budget.running, None, None, unit, source, missing(budget))
     limit = Figure(budget.limit, None, None, unit, None)
     is_money = unit not in ("kWh", "kg")
@@ -273,9 +274,7 @@ def _running(now: RunNow) -> RunningRow:
 def _failed(failed: FailedRun) -> FailedRow:
     tag = failed.run.price_tag
     energy = (
-        unknown("no price tag was issued yet")
-        if tag is None
-        else figure({"value": tag.it_energy_kwh, "unit": "kWh", "reason": "its energy is unknown"})
+        unknown("no price tag was issued yet") if tag is None else figure(tag.figures.it_energy_kwh)
     )
     reason = failed.run.status_reason
     return FailedRow(
@@ -311,19 +310,10 @@ def idle_cost(devices: Sequence[IdleDevice]) -> FigureView:
             sum(low) if has_ends else None,
             sum(high) if has_ends else None,
             known[0].unit,
-            max((str(cost.source) for cost in known), key=_strength),
+            weakest(*(cost.source for cost in known if cost.source)),
             f"at least: the cost of {unpriced} is unknown" if len(known) < len(costs) else None,
         )
     )
-
-
-def _weakest(by_source: Mapping[str, float]) -> str:
-    """The evidence of what is spent; of running attempts alone, it is estimated yet."""
-    return max(by_source, key=_strength, default="estimated")
-
-
-def _strength(source: str) -> int:
-    return ("counter", "integrated", "modelled", "estimated", "assumed").index(source)
 
 
 def _site(site: SiteNow) -> SiteRow:

@@ -13,7 +13,18 @@ from typing import Any
 import pytest
 
 from app.charts import break_even, curves, frontier, power, ratios, theme, thinning, waterfall
-from app.charts.chart import LAB, MAX_ROWS, Chart, ChartError, Column, as_csv, caption, drawable
+from app.charts.chart import (
+    LAB,
+    MAX_ROWS,
+    SIZES,
+    WIDTHS,
+    Chart,
+    ChartError,
+    Column,
+    as_csv,
+    caption,
+    drawable,
+)
 from app.charts.labels import LINE_PX, apart
 from app.charts.svg import described
 from app.web.views.charts import SHOWN_ROWS, chart_view
@@ -235,8 +246,12 @@ def test_the_csv_has_units_and_no_formulas() -> None:
 def test_a_drawable_document_has_the_theme_and_the_size() -> None:
     made = document(ALL["waterfall"]())
     dark = drawable(made, "dark", "narrow")
-    assert (dark["width"], dark["config"]["background"]) == (340, "#181d1b")
+    assert (dark["width"], dark["config"]["background"]) == (320, "#181d1b")
     assert "config" not in made
+    # A document that was stored with fewer sizes is still drawn in all of them.
+    older = {**made, "usermeta": {**made["usermeta"], "sizes": {"wide": [760, 194]}}}
+    assert [drawable(older, "light", size)["width"] for size in SIZES] == list(WIDTHS.values())
+    assert drawable(older, "light", "full")["height"] == 194
     assert caption(made, "f" * 64).endswith(f"Runs: x v1. Chart {'f' * 64}.")
 
 
@@ -259,11 +274,15 @@ def test_the_view_of_a_chart_has_a_picture_for_each_theme_and_width() -> None:
     view = chart_view(ALL["power"](), "trace")
     assert view.id == "trace"
     looks = [(picture.theme, picture.size) for picture in view.pictures]
-    assert looks == [("dark", "narrow"), ("light", "narrow"), ("dark", "wide"), ("light", "wide")]
-    narrow, wide = view.pictures[0], view.pictures[2]
-    assert narrow.media("system") == "(width < 40rem) and (prefers-color-scheme: dark)"
-    assert (narrow.media("dark"), narrow.media("light")) == ("(width < 40rem)", "not all")
-    assert (wide.media("system"), wide.media("dark")) == ("(prefers-color-scheme: dark)", "all")
+    assert looks == [(theme, size) for size in SIZES for theme in ("dark", "light")]
+    dark, light = view.pictures[0], view.pictures[1]
+    assert dark.media("system") == "screen and (prefers-color-scheme: dark) and (width < 30rem)"
+    assert dark.media("dark") == "screen and (width < 30rem)"
+    assert dark.media("light") == "not all"
+    # The light one comes after the dark one, and is also that for paper.
+    assert {light.media(page) for page in ("system", "light", "dark")} == {"(width < 30rem)"}
+    last = view.pictures[-1]
+    assert (last.theme, last.size, last.media("system")) == ("light", "full", "all")
     assert len(view.rows) == SHOWN_ROWS
     assert view.more.endswith("more rows in the CSV.")
     assert view.headings[1] == "Time [h]"

@@ -135,8 +135,10 @@ def test_unknown_costs_are_missing_in_every_currency_and_alone_not_zero() -> Non
 
 
 def test_failed_work_of_unknown_attempts_is_at_least_this_and_has_no_share() -> None:
-    failed: dict[str, Any] = {"it_energy_kwh": 1.0, "unknown_attempts": 2, "share_ratio": None}
+    failed: dict[str, Any] = {"it_energy_kwh": 1.0, "source": "assumed"}
+    failed |= {"unknown_attempts": 2, "share_ratio": None}
     assert energy.lost(failed).reason == "at least: the energy of 2 ended attempts is unknown"
+    assert energy.lost(failed).source == "assumed"
     assert energy.lost_share(failed) == "n/a"
     assert energy.lost(failed | {"unknown_attempts": 0}).reason is None
 
@@ -151,7 +153,8 @@ def account(stop: datetime, flags: list[str]) -> dict[str, Any]:
         "items": [total | {"node": "n"}],
         "before": {"from": NOW.isoformat(), "to": NOW.isoformat()},
         "change": None,
-        "failed": {"it_energy_kwh": 0.0, "unknown_attempts": 0, "share_ratio": None, "items": []},
+        "failed": {"it_energy_kwh": 0.0, "source": "counter", "items": []}
+        | {"unknown_attempts": 0, "share_ratio": None},
     }
 
 

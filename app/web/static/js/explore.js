@@ -11,6 +11,9 @@ const SETTINGS = {
   tooltip: { disableDefaultStyle: true },
 };
 
+/** @type {[number, string][]} Widths of the picture below which a size fits. */
+const SIZES = [[430, "narrow"], [640, "medium"], [930, "wide"]];
+
 /** @param {ParentNode} root Adds "Explore" to the charts of a page or a part of one. */
 export function explorers(root) {
   for (const figure of root.querySelectorAll("figure[data-chart]")) {
@@ -49,7 +52,7 @@ async function toggle(figure, button) {
 /** @param {HTMLElement} figure @param {HTMLElement} picture @returns {Promise<HTMLElement>} */
 async function drawn(figure, picture) {
   const width = picture.getBoundingClientRect().width;
-  const look = `theme=${isDark() ? "dark" : "light"}&size=${width < 500 ? "narrow" : "wide"}`;
+  const look = `theme=${isDark() ? "dark" : "light"}&size=${SIZES.find(([most]) => width < most)?.[1] ?? "full"}`;
   const [{ embed }, response] = await Promise.all([import(BUNDLE), fetch(`${figure.dataset.chart}.json?${look}`)]);
   if (!response.ok) throw new Error(`the server answered ${response.status}`);
   tooltip();

@@ -28,7 +28,7 @@ function show(document, theme) {
 
 /** @param {DOMStringMap} picture @param {string} theme @returns {string} As `Picture.media` on the server. */
 function media({ theme: own, screen }, theme) {
-  if (theme !== "system") return theme === own ? screen || "all" : "not all";
-  const scheme = `(prefers-color-scheme: ${own})`;
-  return screen ? `${screen} and ${scheme}` : scheme;
+  if (own === "light") return screen || "all";
+  if (theme === "light") return "not all";
+  return ["screen", theme === "dark" ? "" : "(prefers-color-scheme: dark)", screen].filter(Boolean).join(" and ");
 }
