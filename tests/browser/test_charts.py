@@ -29,7 +29,7 @@ async def shown(page: Page) -> str:
 
 @pytest.mark.parametrize(
     ("width", "scheme", "look"),
-    [(1440, "light", "theme=light&size=wide"), (320, "dark", "theme=dark&size=narrow")],
+    [(1440, "light", "theme=light&size=full"), (320, "dark", "theme=dark&size=narrow")],
 )
 async def test_the_picture_fits_theme_and_width_and_does_not_shift(
     context: NewContext, site: Site, width: int, scheme: str, look: str

@@ -13,6 +13,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from app.schemas.factors import FactorCreate
 from app.web.views.periods import period
 from pricetag.tag.ratios import METRICS
 from tests.support.api import make_token
@@ -119,7 +120,8 @@ async def shown_and_returned(
     shown = {float(value) for value in VALUE.findall(page.text)}
     returned: set[float] = set()
     if shown and path.startswith(PREVIEW):
-        factor = {name: value for name, value in parse_qsl(path.partition("?")[2])}
+        asked = FactorCreate.model_validate_strings(dict(parse_qsl(path.partition("?")[2])))
+        factor = asked.model_dump(mode="json", exclude_unset=True)
         response = await client.post("/v1/factors/preview", json=factor)
         assert response.status_code == 200, response.text
         returned |= set(numbers(response.json()))
