@@ -32,7 +32,7 @@ SOURCE = r"\b(counter|integrated|modelled|estimated|assumed)\b"
 """The word of a source, which a table may have in a column of its own."""
 
 NO_INTERVAL = (
-    r"each run shows its interval|no interval here|error is not known|error is in the interval|"
+    r"each run shows its interval|no interval here|error (of a single second )?is not known|error is in the interval|"
     r"has no interval"
 )
 """Words of a section that say why its figures have none."""
