@@ -32,8 +32,8 @@ SOURCE = r"\b(counter|integrated|modelled|estimated|assumed)\b"
 """The word of a source, which a table may have in a column of its own."""
 
 NO_INTERVAL = (
-    r"each run shows its interval|no interval here|error (of a single second )?is not known|error is in the interval|"
-    r"has no interval"
+    r"each run shows its interval|(no interval here|has no interval)|error is in the interval|"
+    r"error (of a single second )?is not known"
 )
 """Words of a section that say why its figures have none."""
 
