@@ -32,6 +32,7 @@ from workers.methods.heads import (
 )
 from workers.training.formats import registry
 from workers.training.formats.profile import profile
+from workers.training.structured import head_steps
 from workers.training.structured.units import without_least
 
 CASES = json.loads((Path(__file__).parents[1] / "data/golden/head_importance.json").read_text())[
@@ -261,6 +262,22 @@ def test_a_floor_undoes_the_step_that_falls_below_it(trained: Path, tmp_path: Pa
     assert now >= first
     assert (left == 2) == (not undone)
     assert left + len([text for text in logs if ": accuracy" in text]) - len(undone) == 8
+
+
+def test_a_score_that_is_no_longer_defined_undoes_the_step(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reason = "all predictions are of one class"
+    scores = iter([(0.5, None), (0.49, None), (None, reason)])
+
+    def score(_: Any) -> dict[str, Any]:
+        value, why = next(scores)
+        return {"name": "mcc", "value": value, "reason": why}
+
+    monkeypatch.setattr(head_steps._Steps, "_score", score)
+    reporter = pruned(trained, tmp_path, share=0.5, steps=4, floor=0.9, evaluate=False)
+    assert any(reason in event["text"] for event in reporter.of("log"))
+    assert reporter.of("metric", name="heads_left")[-1]["value"] == 7
 
 
 @pytest.mark.parametrize("questions", [4, 8], ids=["first step", "second step"])

@@ -105,3 +105,11 @@ def test_a_mask_that_is_not_needed_changes_nothing(monkeypatch: pytest.MonkeyPat
     looked_for = soft_loss(student, teacher, 2.0)
     monkeypatch.setattr(logits_module, "_may_have_zeros", lambda _: True)
     assert torch.equal(soft_loss(student, teacher, 2.0), looked_for)
+
+
+def test_choices_of_a_batch_of_sequences_count_one_by_one() -> None:
+    draws = torch.Generator().manual_seed(0)
+    student, teacher = torch.randn(2, 2, 3, 5, generator=draws).double().unbind()
+    flat = soft_loss(student.view(6, 5), teacher.view(6, 5), 2.0)
+    torch.testing.assert_close(soft_loss(student, teacher, 2.0), flat)
+    torch.testing.assert_close(soft_loss(student, teacher, 2.0, mean_over_options=True), flat / 5)

@@ -12,6 +12,7 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from pricetag.recipes import parse_recipe
 from pricetag.recipes.errors import RecipeError
+from pricetag.recipes.methods.prune_lottery_ticket import PruneLotteryTicket
 from tests.support.halves import assert_same_weights, in_halves
 from tests.support.training import CONFIG, TRAIN, carry_out, data_set, recipe
 from workers.job.request import JobError
@@ -184,6 +185,24 @@ def test_shuffled_layers_are_a_permutation_that_keeps_layers_together() -> None:
     assert sources != [0, 1, 2, 3]
     outside = [name for name in tensors if ".layer." not in name]
     assert all(torch.equal(shuffled[name], tensors[name]) for name in outside)
+
+
+def test_shuffled_layers_are_never_the_ticket_itself() -> None:
+    tensors = {f"bert.encoder.layer.{number}.w": torch.tensor([number]) for number in range(2)}
+    for seed in range(20):
+        shuffled = shuffled_layers(tensors, torch.Generator().manual_seed(seed))
+        assert [int(value) for value in shuffled.values()] == [1, 0]
+    with pytest.raises(ValueError, match="two layers or more"):
+        shuffled_layers({"bert.encoder.layer.0.w": torch.zeros(1)}, torch.Generator())
+
+
+@pytest.mark.parametrize(
+    ("sparsity", "rounds"),
+    [(0.05, 1), (0.1, 1), (0.15, 2), (0.25, 3), (0.3, 3), (0.7, 7), (0.9, 9)],
+)
+def test_a_round_removes_ten_points_of_the_weights_at_most(sparsity: float, rounds: int) -> None:
+    params = PruneLotteryTicket(method="lottery_ticket", sparsity=sparsity)
+    assert params.ticket_rounds == rounds
 
 
 def test_shuffled_elements_are_a_permutation_of_each_tensor() -> None:

@@ -42,15 +42,14 @@ def test_without_normalization_it_is_the_plain_squared_difference() -> None:
 
 
 def test_the_whole_objective_is_that_of_the_authors() -> None:
-    """Their KL is a mean over classes too: half of ours with two classes, by which it is scaled."""
+    """Their KL is a mean over classes too."""
     case = CASES["objective_alpha.7_T10_beta500"]
     student, teacher, labels = (
         torch.tensor(case[name]) for name in ("student_logits", "teacher_logits", "labels")
     )
     student, teacher = student.double(), teacher.double()
-    classes = student.shape[1]
     alpha, temperature = case["alpha"], float(case["T"])
-    soft = soft_loss(student, teacher, temperature) / classes
+    soft = soft_loss(student, teacher, temperature, mean_over_options=True)
     hard = functional.cross_entropy(student, labels)
     logits_part = alpha * soft + (1 - alpha) * hard
     assert float(logits_part) == pytest.approx(case["kd_part"], rel=1e-6)
@@ -76,6 +75,12 @@ def test_layers_that_a_student_learns_from(
     student: int, teacher: int, choice: Any, layers: list[int]
 ) -> None:
     assert patient_layers(teacher, student, choice) == layers
+
+
+@pytest.mark.parametrize("choice", ["skip", "last"])
+def test_a_student_that_is_deeper_than_its_teacher_is_rejected(choice: Any) -> None:
+    with pytest.raises(ValueError, match="3 layers, the teacher only 2"):
+        patient_layers(2, 3, choice)
 
 
 def test_a_student_from_the_pretrained_model_learns_and_has_a_head_of_its_own(

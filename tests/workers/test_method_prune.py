@@ -128,7 +128,9 @@ def test_rounds_end_at_a_size(base: Path, tmp_path: Path) -> None:
     assert sparsity(matrices(tmp_path / "early")) == pytest.approx(0.5 / 3, abs=1e-3)
 
 
-def measured_as(monkeypatch: pytest.MonkeyPatch, *values: float, metric: str = "accuracy") -> None:
+def measured_as(
+    monkeypatch: pytest.MonkeyPatch, *values: float | None, metric: str = "accuracy"
+) -> None:
     """Evaluations in a stage have these results, one after another."""
     rest = iter(values)
     monkeypatch.setattr(limits, "_measured", lambda *args: limits.Quality(metric, next(rest)))
@@ -143,6 +145,7 @@ def measured_as(monkeypatch: pytest.MonkeyPatch, *values: float, metric: str = "
         ("accuracy", (0.9, 0.80, 0.80, 0.80), 3),  # exactly max_drop is accepted
         ("loss", (1.0, 0.9, 1.05, 1.2), 2),  # lower is better
         ("loss", (1.0, 1.2), 0),
+        ("mcc", (0.5, 0.45, None), 1),  # one class is predicted: MCC is no longer defined
     ],
 )
 def test_rounds_end_before_the_quality_falls_too_far(
@@ -150,7 +153,7 @@ def test_rounds_end_before_the_quality_falls_too_far(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     metric: str,
-    values: tuple[float, ...],
+    values: tuple[float | None, ...],
     kept: int,
 ) -> None:
     measured_as(monkeypatch, *values, metric=metric)

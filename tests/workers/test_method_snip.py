@@ -14,7 +14,7 @@ from torch.nn import functional
 from pricetag.recipes import parse_recipe
 from tests.support.training import CONFIG, TRAIN, carry_out, data_set, recipe
 from workers.methods.snip import normalized, saliencies
-from workers.training.pruning.masks import Masks, Scores, entry_masks
+from workers.training.pruning.masks import entry_masks, kept_rounded_down, kept_to_nearest
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "data/golden/snip.json").read_text())
 CASES = GOLDEN["cases"]
@@ -36,17 +36,13 @@ def batch_saliencies(number: int, names: tuple[str, ...] = ("W1", "W2")) -> Any:
     return saliencies({n: own[n] for n in names}, gradients)
 
 
-def with_count(score: Scores, kept: int) -> Masks:
-    """A global mask. The authors round the kept connections, we round the pruned ones."""
-    return entry_masks(score, 0, "global", lambda count, share: count - kept)
-
-
 @pytest.mark.parametrize("name", [name for name in CASES if name.startswith("single_batch")])
-def test_masks_of_one_batch_are_those_of_the_authors(name: str) -> None:
+def test_masks_of_one_batch_are_those_of_a_later_code(name: str) -> None:
+    """It rounds the kept connections down, the authors' own code to the nearest number."""
     case = CASES[name]
     score = normalized([batch_saliencies(0)])
     assert float(sum(values.sum() for values in score.values())) == pytest.approx(1)
-    masks = with_count(score, case["kept"])
+    masks = entry_masks(score, 1 - case["keep_ratio"], "global", kept_rounded_down)
     for matrix in ("W1", "W2"):
         assert masks[matrix].int().tolist() == case[f"mask_{matrix}"]
 
@@ -58,7 +54,7 @@ def test_saliencies_with_biases_are_those_of_the_authors() -> None:
     for name, expected in zip(names, case["saliency"], strict=True):
         wanted = torch.tensor(expected, dtype=torch.float64)
         torch.testing.assert_close(score[name], wanted, rtol=1e-9, atol=1e-12)
-    masks = with_count(score, case["kept"])
+    masks = entry_masks(score, 0.5, "global", kept_to_nearest)
     assert [masks[name].int().tolist() for name in names] == case["mask"]
 
 

@@ -19,13 +19,15 @@ from transformers.pytorch_utils import Conv1D
 from workers.methods.magnitude import magnitudes
 from workers.methods.random_scores import random_scores
 from workers.training.plugin import Step
-from workers.training.pruning.masker import KeepZeros, RampedMasker
+from workers.training.pruning.masker import KeepZeros, RampedMasker, by_magnitude
 from workers.training.pruning.masks import (
     Masks,
     Structure,
+    apply_masks,
     block_norms,
     choose,
     keep_best,
+    kept_rounded_down,
     masks_of,
     percentile_count,
     pruned_count,
@@ -70,9 +72,7 @@ def test_magnitude_masks_are_those_of_the_authors(name: str) -> None:
         assert {k: m.int().tolist() for k, m in masks.items()} == {
             key: case["torch_global"][key] for key in "AB"
         }
-    each = masks_of(
-        inputs, case["amount"], "per_matrix", pruned=lambda n, share: n - int((1 - share) * n)
-    )
+    each = masks_of(inputs, case["amount"], "per_matrix", pruned=kept_rounded_down)
     for key, mask in each.items():
         assert int(mask.sum()) == case["per_matrix"][key]["magnitude_kept"]
         if not tied:
@@ -249,14 +249,17 @@ def test_the_cubic_ramp_is_that_of_movement_pruning(name: str) -> None:
 def test_masks_along_the_ramp_are_those_of_sparse_progressive_distillation() -> None:
     """Their code prunes before the last step alone, and rounds the kept entries down."""
     case = CUBIC["spd_divides_exactly"]
-    end = case["steps_per_epoch"] * case["prune_epochs"]
-    score = tensor(case["weight"]).abs()
-    mask, counts, updates = torch.ones_like(score, dtype=torch.bool), [], 0
-    for step in range(1, len(case["nonzero_after_step"]) + 1):
-        if step % case["freq"] == 0 and step < end:
-            share = cubic(step, 0, end, 0.0, case["target"])
-            kept = math.floor((1 - share) * score.numel() + 1e-9)
-            (mask,), updates = keep_best([score * mask], kept), updates + 1
+    total, pruning = len(case["nonzero_after_step"]), case["steps_per_epoch"] * case["prune_epochs"]
+    ramp = Ramp(case["target"], end=pruning / total, updates=pruning // case["freq"], last=False)
+    matrix = torch.nn.Linear(1, 1, bias=False)
+    matrix.weight = torch.nn.Parameter(tensor(case["weight"]))
+    mask, counts, updates = torch.ones_like(matrix.weight, dtype=torch.bool), [], 0
+    for step in range(1, total + 1):
+        if ramp.due(step, total):
+            share = ramp.sparsity(step, total)
+            mask = by_magnitude({"w": matrix}, share, kept_rounded_down)["w"]
+            apply_masks({"w": matrix}, {"w": mask})
+            updates += 1
         counts.append(int(mask.sum()))
     assert (counts, updates) == (case["nonzero_after_step"], case["number_of_updates"])
     assert mask.int().tolist() == case["final_mask"]
@@ -321,7 +324,7 @@ class Encoder(nn.Module):
         return weight
 
 
-def by_magnitude(made: Any, sparsity: float) -> Masks:
+def over_all(made: Any, sparsity: float) -> Masks:
     return choose(made, magnitudes, sparsity, "global")
 
 
@@ -351,7 +354,7 @@ def test_masks_hold_weights_and_moments_at_zero() -> None:
 
 def test_a_ramp_prunes_exactly_and_its_density_follows() -> None:
     model, counts, densities = Encoder(), [], []
-    masker = RampedMasker(by_magnitude, Ramp(0.75, 0.0, 0.8, 2))
+    masker = RampedMasker(over_all, Ramp(0.75, 0.0, 0.8, 2))
     masker.attach(model)
     for done in range(10):
         trained(model, masker, range(done, done + 1), 10)
@@ -366,7 +369,7 @@ def test_a_ramp_prunes_exactly_and_its_density_follows() -> None:
 def test_a_ramped_masker_continues_from_its_checkpoint() -> None:
     whole, part = Encoder(), Encoder()
     ramp = Ramp(0.75, 0.0, 0.8, 2)
-    one, other, later = (RampedMasker(by_magnitude, ramp) for _ in range(3))
+    one, other, later = (RampedMasker(over_all, ramp) for _ in range(3))
     one.attach(whole)
     other.attach(part)
     for done in range(5):

@@ -14,6 +14,7 @@ from torch.nn import functional
 from transformers import AutoConfig
 
 from pricetag.recipes import RecipeError, parse_recipe
+from pricetag.recipes.methods.distill import Distill
 from pricetag.recipes.students import Student
 from tests.support import tiny_models
 from tests.support.recording import RecordingReporter
@@ -351,3 +352,18 @@ def test_temperature_scales_the_loss_by_its_square() -> None:
     hot = math.sqrt(3) / (1 + math.sqrt(3))
     expected = hot * math.log(hot / 0.5) + (1 - hot) * math.log((1 - hot) / 0.5)
     assert float(soft_loss(student, teacher, 2.0)) == pytest.approx(4 * expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "task", "every"),
+    [
+        (None, "masked_lm", True),
+        (None, "causal_lm", False),
+        ("all", "causal_lm", True),
+        ("predicted", "masked_lm", False),
+    ],
+)
+def test_a_masked_language_model_is_distilled_on_every_token_by_default(
+    tokens: Any, task: str, every: bool
+) -> None:
+    assert Distill(tokens=tokens).every_token(task) is every

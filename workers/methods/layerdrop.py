@@ -28,7 +28,8 @@ def kept_layers(uniforms: Sequence[float] | torch.Tensor, p: float) -> list[int]
 
     Source: Fan et al. 2020, section 3.1; strict as in the authors' ``LayerDropModuleList``.
     """
-    return [layer for layer, uniform in enumerate(uniforms) if float(uniform) > p]
+    kept: list[int] = (torch.as_tensor(uniforms) > p).nonzero().flatten().tolist()
+    return kept
 
 
 class LayerDrop(Plugin):

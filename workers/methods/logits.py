@@ -23,23 +23,32 @@ AT_ONCE = 2**18
 """Logits that are taken through all operations at a time on a CPU."""
 
 
-def soft_loss(student: torch.Tensor, teacher: torch.Tensor, temperature: float) -> torch.Tensor:
+def soft_loss(
+    student: torch.Tensor,
+    teacher: torch.Tensor,
+    temperature: float,
+    *,
+    mean_over_options: bool = False,
+) -> torch.Tensor:
     """T^2 * KL(teacher_T || student_T), mean over the choices; 0 where there is none.
 
     T^2 keeps the size of the gradient when the temperature changes. With one output (a
     score) it is the mean squared error to the teacher.
 
     Args:
-        student: Logits ``[choices, options]``: of each example, or of each token that is predicted.
+        student: Logits ``[..., options]``: of each example, or of each token that is predicted.
         teacher: Logits of the same choices; -inf for an option that cannot be chosen.
         temperature: T.
+        mean_over_options: Divide by the number of options as well.
 
     Source: Hinton, Vinyals, Dean 2015, section 2, arXiv:1503.02531.
     """
     if student.shape[-1] == 1:
         return functional.mse_loss(student, teacher)
+    options = student.shape[-1]
+    student, teacher = student.reshape(-1, options), teacher.reshape(-1, options)
     loss: torch.Tensor = _Divergence.apply(student, teacher, temperature)  # type: ignore[no-untyped-call]
-    return loss
+    return loss / options if mean_over_options else loss
 
 
 def _may_have_zeros(log_likely: torch.Tensor) -> bool:
@@ -94,6 +103,7 @@ class SoftLabels(LossTerm):
         weight: Factor of the term.
         temperature: T.
         choices: What is compared; by default the logits of each example.
+        mean_over_options: Divide the loss by the number of options as well.
     """
 
     name = "logits"
@@ -104,11 +114,14 @@ class SoftLabels(LossTerm):
         weight: float,
         temperature: float,
         choices: Choices = _of_examples,
+        *,
+        mean_over_options: bool = False,
     ) -> None:
         self.teacher = teacher
         self.weight = weight
         self._temperature = temperature
         self._choices = choices
+        self._mean_over_options = mean_over_options
 
     def value(self, forward: ForwardPass) -> torch.Tensor:
         """See ``LossTerm.value``: the mean over the kinds of choices."""
@@ -116,7 +129,7 @@ class SoftLabels(LossTerm):
         student = self._choices(forward.outputs, forward)
         teacher = self._choices(self.teacher.outputs(forward).outputs, forward)
         losses = [
-            soft_loss(own, theirs, self._temperature)
+            soft_loss(own, theirs, self._temperature, mean_over_options=self._mean_over_options)
             for own, theirs in zip(student, teacher, strict=True)
         ]
         return torch.stack(losses).mean()

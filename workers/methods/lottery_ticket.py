@@ -40,16 +40,23 @@ def with_pooler(model: nn.Module) -> dict[str, Matrix]:
 def shuffled_layers(
     tensors: Mapping[str, torch.Tensor], generator: torch.Generator
 ) -> dict[str, torch.Tensor]:
-    """A model's tensors with its layers permuted: each layer gets all tensors of another.
+    """A model's tensors with its layers permuted: not all layers keep their own tensors.
 
     Args:
         tensors: Tensors by name.
         generator: Random numbers.
 
+    Raises:
+        ValueError: There are fewer than two layers to permute.
+
     Source: Chen et al. 2020, section 4, shuffled weights; the authors' code permutes layers.
     """
     numbers = sorted({int(match[2]) for name in tensors if (match := _LAYER.match(name))})
+    if len(numbers) < 2:
+        raise ValueError(f"needs two layers or more to permute (there are {len(numbers)})")
     order = torch.randperm(len(numbers), generator=generator).tolist()
+    while order == sorted(order):  # not the ticket itself
+        order = torch.randperm(len(numbers), generator=generator).tolist()
     source = {number: numbers[order[place]] for place, number in enumerate(numbers)}
     return {
         name: tensors[f"{match[1]}{source[int(match[2])]}{match[3]}"] if match else tensor

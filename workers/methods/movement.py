@@ -6,7 +6,6 @@ arXiv:2005.07683.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -17,7 +16,14 @@ from pricetag.recipes.methods.prune_movement import PruneMovement
 from workers.training.formats.sparse import Matrix, prunable
 from workers.training.forward_pass import ForwardPass
 from workers.training.plugin import LossTerm, ParameterGroup, Plugin, Step
-from workers.training.pruning.masks import Masks, Scope, entry_masks, keep_best, kept_share
+from workers.training.pruning.masks import (
+    Masks,
+    Scope,
+    entry_masks,
+    keep_best,
+    kept_rounded_down,
+    kept_share,
+)
 from workers.training.pruning.schedule import Ramp
 
 MIN_KEPT = 0.005
@@ -28,9 +34,7 @@ def top_masks(scores: dict[str, torch.Tensor], keep: float, scope: Scope) -> Mas
 
     Source: Sanh et al. 2020, section 4; the authors' code, TopKBinarizer.
     """
-    return entry_masks(
-        scores, keep, scope, lambda count, share: count - math.floor(share * count + 1e-9)
-    )
+    return entry_masks(scores, 1 - keep, scope, kept_rounded_down)
 
 
 def threshold_mask(score: torch.Tensor, threshold: float) -> torch.Tensor:

@@ -29,8 +29,13 @@ def patient_layers(teacher: int, student: int, choice: Literal["skip", "last"]) 
         student: Number of the student's layers.
         choice: The paper's PKD-Skip or PKD-Last.
 
+    Raises:
+        ValueError: The student has more layers than the teacher.
+
     Source: Sun et al. 2019, section 3.2, figure 1.
     """
+    if student > teacher:
+        raise ValueError(f"the student has {student} layers, the teacher only {teacher}")
     if choice == "last":
         return list(range(teacher - student, teacher - 1))
     return [number * teacher // student - 1 for number in range(1, student)]

@@ -33,7 +33,7 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     assert isinstance(params, Distill)
     teacher, student = distillation.teacher_and_student(context, params.student, params)
     task = task_of(context)
-    choices = partial(task.choices, every_token=params.tokens == "all")
+    choices = partial(task.choices, every_token=params.every_token(task.name))
     soft = SoftLabels(teacher, 1 - params.alpha, params.temperature, choices)
     losses, facts = [task.loss(params.alpha), soft], distillation.layers(teacher, student)
     return train_and_save(context, student, params, losses=losses, facts=facts)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pricetag.recipes.base import StageParams
-from pricetag.recipes.methods.distill_pkd import DistillPkd
+from pricetag.recipes.methods.distill_pkd import DistillPkd, check_pair
 from workers.job.context import StageContext, StageResult
+from workers.job.request import JobError
 from workers.methods.logits import SoftLabels
 from workers.methods.pkd import Patience, patient_layers
 from workers.training import distillation
@@ -15,7 +16,7 @@ from workers.training.training_stage import train_and_save
 def prepare(params: StageParams, context: StageContext) -> None:
     """Count both models' operations before the stage opens."""
     assert isinstance(params, DistillPkd)
-    distillation.count_teacher_and_student(context, params.student)
+    distillation.count_teacher_and_student(context, params.student, check_pair)
 
 
 def run(params: StageParams, context: StageContext) -> StageResult:
@@ -33,8 +34,13 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     )
     facts = distillation.layers(teacher, student)
     depths = facts["teacher_layers"], facts["student_layers"]
-    layers = patient_layers(*depths, params.teacher_layers)
+    try:
+        layers = patient_layers(*depths, params.teacher_layers)
+    except ValueError as error:
+        raise JobError("bad-student", str(error), f"{context.field}.student.layers") from error
     labels = task_of(context).loss(params.alpha)
-    soft = SoftLabels(teacher, 1 - params.alpha, params.temperature)
+    soft = SoftLabels(
+        teacher, 1 - params.alpha, params.temperature, mean_over_options=params.mean_over_classes
+    )
     patience = Patience(teacher, layers, params.beta, normalize=params.normalize)
     return train_and_save(context, student, params, losses=[labels, soft, patience], facts=facts)

@@ -10,6 +10,7 @@ from workers.job.context import StageContext, StageResult
 from workers.methods.snip import sensitivity
 from workers.training.finetune import count_model, training_labels
 from workers.training.model.models import for_training
+from workers.training.pruning.masks import kept_to_nearest
 from workers.training.pruning.stage import prune_and_save
 
 
@@ -31,4 +32,6 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     load = partial(for_training, context, training_labels(context), params.seed)
     loaded = load()
     score = sensitivity(context, loaded, params)
-    return prune_and_save(context, loaded, params, score, reload=load, once=True)
+    return prune_and_save(
+        context, loaded, params, score, reload=load, once=True, pruned=kept_to_nearest
+    )

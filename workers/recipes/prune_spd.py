@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from pricetag.recipes.base import StageParams
 from pricetag.recipes.methods.prune_spd import PruneSpd
 from workers.job.context import StageContext, StageResult
@@ -10,6 +12,7 @@ from workers.training import distillation
 from workers.training.finetune import model_profile
 from workers.training.imitation import Prediction, States
 from workers.training.pruning.masker import RampedMasker, by_magnitude
+from workers.training.pruning.masks import kept_rounded_down
 from workers.training.pruning.stage import require_prunable
 from workers.training.training_stage import train_and_save
 
@@ -32,6 +35,7 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     teacher, student = distillation.twins(context, params)
     require_prunable(context, student)
     grafting = grafting_of(params, teacher, model_profile(context, student))
+    smallest = partial(by_magnitude, pruned=kept_rounded_down)
     losses = [States(teacher), Probabilities(teacher), Prediction(teacher)]
-    plugins = [grafting, RampedMasker(by_magnitude, ramp_of(params))]
+    plugins = [grafting, RampedMasker(smallest, ramp_of(params))]
     return train_and_save(context, student, params, losses=losses, plugins=plugins)

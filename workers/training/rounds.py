@@ -119,7 +119,7 @@ class Snapshot(Plugin):
 
     def before_step(self, step: Step) -> None:
         """Save the weights at the step."""
-        if step.done == math.floor(self.at * step.total) and not self.path.exists():
+        if step.done == math.floor(self.at * step.total + 1e-9) and not self.path.exists():
             assert self._model is not None
             if ranks.rank() == 0:
                 save_tensors(trainable_state(self._model), self.path)

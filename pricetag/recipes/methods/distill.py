@@ -34,11 +34,16 @@ class Distill(FullTraining):
     tokens: Literal["predicted", "all"] | None = Field(
         None,
         description="Language models: tokens on which the student learns from its teacher, "
-        "the predicted ones (the default) or all that are not padding.",
+        "all that are not padding or the predicted ones. Default: `all` with `masked_lm`, "
+        "`predicted` with `causal_lm`.",
     )
     student: Student = Field(
         default=Student(), description="Shape and first weights of the student."
     )
+
+    def every_token(self, task: str) -> bool:
+        """Whether the student of a language model learns on all tokens that are not padding."""
+        return self.tokens == "all" or (self.tokens is None and task == "masked_lm")
 
 
 def options_fit(params: Distill, task: TaskEntry) -> MisfitError | None:

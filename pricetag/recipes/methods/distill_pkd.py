@@ -37,6 +37,10 @@ class DistillPkd(FullTraining):
         "before its last.",
     )
     normalize: bool = Field(True, description="Normalize every [CLS] state to length 1.")
+    mean_over_classes: bool = Field(
+        False,
+        description="Divide the loss of the logits by the number of classes, as the code does.",
+    )
     start: Literal["pretrained", "teacher"] = Field(
         "pretrained",
         description="Weights that the student starts from: those of the run's model, or of the "
@@ -53,17 +57,33 @@ def _shape(params: DistillPkd, teacher: Shape) -> Shape:
         start = replace(teacher.of_run or Shape(), student=teacher.student)
     shape = imitating_shape(params.student, start, attention=False)
     require_states(teacher, "teacher", attention=False, leaves_early=True)
-    if shape.layers is not None and shape.layers < 2:
+    check_pair(teacher, shape)
+    return shape
+
+
+def check_pair(teacher: Shape, student: Shape) -> None:
+    """Reject a student whose states cannot be compared with its teacher's.
+
+    Raises:
+        MisfitError: The student has one layer, more layers than the teacher, or another width.
+    """
+    if student.layers is not None and student.layers < 2:
         raise MisfitError(
             "student.layers", "must be two or more: the last layer learns no [CLS] state"
         )
-    widths = {shape.hidden_size, teacher.hidden_size} - {None}
+    depths = student.layers, teacher.layers
+    if depths[0] is not None and depths[1] is not None and depths[0] > depths[1]:
+        raise MisfitError(
+            "student.layers",
+            f"must be at most the teacher's, {depths[1]} (the student has {depths[0]}): "
+            "each layer learns from one of the teacher's",
+        )
+    widths = {student.hidden_size, teacher.hidden_size} - {None}
     if len(widths) > 1:
         raise MisfitError(
             "student.hidden_size",
             f"must be the teacher's, {teacher.hidden_size}: their states are compared",
         )
-    return shape
 
 
 def _check_model(params: DistillPkd, model: object) -> MisfitError | None:
@@ -98,6 +118,7 @@ ENTRY = RecipeEntry(
         tasks=frozenset({"classification", "regression"}),
         reshape=_shape,
         check_model=_check_model,
-        tuning=TRAINING.tuning | {"alpha", "temperature", "beta"},
+        tuning=TRAINING.tuning | {"alpha", "temperature", "beta", "mean_over_classes"},
+        later=TRAINING.later | {"mean_over_classes"},
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Literal, Self
 
@@ -76,7 +77,7 @@ class PruneLotteryTicket(FullTraining):
         """Number of rounds before the last training."""
         if self.control == "random_mask":
             return 0
-        return self.rounds or max(round(self.sparsity / POINTS_PER_ROUND), 1)
+        return self.rounds or math.ceil(self.sparsity / POINTS_PER_ROUND - 1e-9)
 
 
 def _work(params: PruneLotteryTicket, devices: int) -> Work:

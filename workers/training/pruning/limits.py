@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -18,17 +19,29 @@ from workers.training.rounds import Result
 
 SPLIT = "validation"
 EVALUATION_BATCH = 64
+BEFORE = "before"
+"""Time of the quality that later ones are compared with."""
 
 
 @dataclass(frozen=True)
 class Quality:
-    """The task's first metric on the validation split."""
+    """The task's first metric on the validation split.
+
+    Attributes:
+        metric: Name of the metric.
+        value: Its value; None where it is undefined, as MCC is of predictions of one class.
+    """
 
     metric: str
-    value: float
+    value: float | None
 
     def drop(self, later: Quality) -> float:
-        """How much worse a later quality is; negative where it is better."""
+        """How much worse a later quality is; negative where it is better.
+
+        A quality that is no longer defined is infinitely worse.
+        """
+        if self.value is None or later.value is None:
+            return math.inf
         change = later.value - self.value
         return change if self.metric in LOWER_IS_BETTER else -change
 
@@ -83,15 +96,19 @@ def quality_of(
         when: Name of the time, unique in the stage.
 
     Raises:
-        JobError: ``quality-unknown`` if the metric is undefined on the split.
+        JobError: ``quality-unknown`` if the metric is undefined before pruning.
         Interrupted: A stop was requested.
     """
     name = f"quality-{when}"
-    measured = decided(context, name, lambda: asdict(_measured(context, loaded, tally, max_length)))
+    measured = decided(
+        context, name, lambda: asdict(_measured(context, loaded, tally, max_length, when))
+    )
     return Quality(**measured)
 
 
-def _measured(context: StageContext, loaded: Loaded, tally: Tally, max_length: int) -> Quality:
+def _measured(
+    context: StageContext, loaded: Loaded, tally: Tally, max_length: int, when: str
+) -> Quality:
     silent = replace(context, reporter=SilentReporter())
     metrics, predictions = evaluate(
         silent, loaded, SPLIT, batch_size=EVALUATION_BATCH, max_length=max_length
@@ -103,9 +120,12 @@ def _measured(context: StageContext, loaded: Loaded, tally: Tally, max_length: i
     )
     name, score = next(iter(metrics.items()))
     if score.value is None:
-        raise JobError(
-            "quality-unknown",
-            f"{name} on the {SPLIT} split is undefined ({score.reason}): max_drop cannot be judged",
-            f"{context.field}.max_drop",
-        )
+        text = f"{name} on the {SPLIT} split is undefined ({score.reason})"
+        if when == BEFORE:
+            raise JobError(
+                "quality-unknown",
+                f"{text}: max_drop cannot be judged",
+                f"{context.field}.max_drop",
+            )
+        context.reporter.log(f"{text}: as a drop by more than max_drop")
     return Quality(name, score.value)

@@ -9,7 +9,7 @@ from torch import nn
 
 from workers.training.formats.sparse import Matrix, is_in_layer, prunable
 from workers.training.plugin import Plugin, Step
-from workers.training.pruning.masks import Masks, choose, kept_share
+from workers.training.pruning.masks import Masks, choose, kept_share, pruned_count
 from workers.training.pruning.schedule import Ramp
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -78,10 +78,20 @@ class KeepZeros(Masker):
     """Keeps the weights at zero that are zero when training starts."""
 
 
-def by_magnitude(matrices: Mapping[str, Matrix], sparsity: float) -> Masks:
-    """Masks of the largest weights of each matrix."""
+def by_magnitude(
+    matrices: Mapping[str, Matrix],
+    sparsity: float,
+    pruned: Callable[[int, float], int] = pruned_count,
+) -> Masks:
+    """Masks of the largest weights of each matrix.
+
+    Args:
+        matrices: Matrices by name.
+        sparsity: Share of the weights that is pruned.
+        pruned: How many of N weights are pruned at a sparsity.
+    """
     scores = {name: matrix.weight.detach().abs() for name, matrix in matrices.items()}
-    return choose(matrices, lambda _: scores, sparsity, "per_matrix")
+    return choose(matrices, lambda _: scores, sparsity, "per_matrix", pruned=pruned)
 
 
 class RampedMasker(Masker):

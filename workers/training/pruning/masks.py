@@ -33,6 +33,23 @@ def pruned_count(count: int, sparsity: float) -> int:
     return round(sparsity * count)
 
 
+def kept_rounded_down(count: int, sparsity: float) -> int:
+    """How many of ``count`` entries are pruned where the kept ones are rounded down.
+
+    Source: Sanh et al. 2020, the authors' code (MagnitudeBinarizer); Huang et al. 2022, the
+    authors' code of sparse progressive distillation.
+    """
+    return count - math.floor((1 - sparsity) * count + 1e-9)
+
+
+def kept_to_nearest(count: int, sparsity: float) -> int:
+    """How many of ``count`` entries are pruned where the kept ones are the nearest whole number.
+
+    Source: Lee et al. 2019, the authors' code of SNIP.
+    """
+    return count - round((1 - sparsity) * count)
+
+
 def keep_best(scores: Sequence[torch.Tensor], kept: int) -> list[torch.Tensor]:
     """Masks that keep exactly ``kept`` entries of all the scores together.
 

@@ -21,9 +21,17 @@ from workers.training.finetune import full_profile, loaded_profile, new_tally, t
 from workers.training.fit import Horizon, Outcome, fit, report_training
 from workers.training.formats.sparse import Matrix, prunable
 from workers.training.model.loaded import Loaded
-from workers.training.pruning.limits import Limits, Quality, quality_of
+from workers.training.pruning.limits import BEFORE, Limits, Quality, quality_of
 from workers.training.pruning.masker import KeepZeros, Masker, RampedMasker
-from workers.training.pruning.masks import Masks, Scorer, Scores, Structure, apply_masks, choose
+from workers.training.pruning.masks import (
+    Masks,
+    Scorer,
+    Scores,
+    Structure,
+    apply_masks,
+    choose,
+    pruned_count,
+)
 from workers.training.pruning.schedule import Ramp, round_sparsities
 from workers.training.pruning.selection import with_pruned_others
 from workers.training.rounds import MODEL, Result, Round, run_rounds
@@ -56,10 +64,12 @@ class Pruner:
     score: Scorer
     tally: Tally
     once: bool
+    pruned: Callable[[int, float], int]
 
     def masks(self, matrices: Mapping[str, Matrix], sparsity: float) -> Masks:
         """Masks of the matrices at a sparsity."""
-        return choose(matrices, self.score, sparsity, self.params.scope, self.params.structure)
+        params = self.params
+        return choose(matrices, self.score, sparsity, params.scope, params.structure, self.pruned)
 
     def begin(self, sparsity: float, when: str) -> Masker:
         """Prune the model, or leave that to the training; returns the plug-in that keeps zeros."""
@@ -114,7 +124,7 @@ class Pruner:
         drop, size = self.params.max_drop, self.params.target_bytes
         if drop is None:
             return Limits(target_bytes=size)
-        return Limits(self.quality("before"), drop, size)
+        return Limits(self.quality(BEFORE), drop, size)
 
 
 def require_structure(context: StageContext, loaded: Loaded, structure: Structure) -> None:
@@ -160,6 +170,7 @@ def prune_and_save(
     *,
     reload: Callable[[], Loaded],
     once: bool = False,
+    pruned: Callable[[int, float], int] = pruned_count,
 ) -> StageResult:
     """Prune a model as the stage's options say, and save it.
 
@@ -170,6 +181,7 @@ def prune_and_save(
         score: Scores the matrices; what it computes is added to the tally.
         reload: Loads the stage's model as it was.
         once: Whether only rank 0 scores, once for all attempts, because it is costly.
+        pruned: How many of N weights (or blocks) are pruned at a sparsity.
 
     Raises:
         JobError: The model is 8-bit, has nothing to prune, or its structure does not fit.
@@ -178,7 +190,7 @@ def prune_and_save(
     require_prunable(context, loaded)
     require_structure(context, loaded, params.structure)
     tally = new_tally(context, loaded)
-    pruner = Pruner(context, loaded, params, partial(score, tally), tally, once)
+    pruner = Pruner(context, loaded, params, partial(score, tally), tally, once, pruned)
     limits = pruner.limits()
     sparsities = round_sparsities(params.sparsity, params.rounds)
     one_round = partial(pruner.round, sparsities)

@@ -105,7 +105,7 @@ class _Steps:
     def carry_out(self, one: Round) -> Result:
         """Remove a step's heads and let the model recover; undone if the score falls too low."""
         params, before = self.params, self.alive
-        first = None if params.floor is None else decided(self.context, "score", self._score)
+        first = None if params.floor is None else self._first_score()
         alive = decided(self.context, f"heads-{one.number}", lambda: self._remaining(one.number))
         kept = None if first is None else copy.deepcopy(self.loaded.model)
         self._cut(alive)
@@ -162,6 +162,16 @@ class _Steps:
         importance = self.choice.importance(losses)
         return [one.tolist() for one in importance]
 
+    def _first_score(self) -> dict[str, Any]:
+        first: dict[str, Any] = decided(self.context, "score", self._score)
+        if first["value"] is None:
+            raise JobError(
+                "no-score",
+                f"{first['name']} is not defined: {first['reason']}",
+                f"{self.context.field}.floor",
+            )
+        return first
+
     def _score(self) -> dict[str, Any]:
         """The main metric on the validation split, and its operations."""
         silent = replace(self.context, reporter=SilentReporter())
@@ -174,16 +184,17 @@ class _Steps:
             predictions.forward_flops(counted.flops, counted.density, counted.exits),
         )
         name, score = next(iter(metrics.items()))
-        if score.value is None:
-            raise JobError(
-                "no-score", f"{name} is not defined: {score.reason}", f"{self.context.field}.floor"
-            )
-        return {"name": name, "value": score.value}
+        return {"name": name, "value": score.value, "reason": score.reason}
 
     def _is_too_low(self, one: Round, first: dict[str, Any]) -> bool:
         now = decided(self.context, f"score-{one.number}", self._score)
         floor, name = self.params.floor, first["name"]
         assert floor is not None
+        if now["value"] is None:
+            self.context.reporter.log(
+                f"step {one.number + 1}: {name} is not defined: {now['reason']}"
+            )
+            return True
         self.context.reporter.log(
             f"step {one.number + 1}: {name} {now['value']:.4f}, at first {first['value']:.4f}"
         )
