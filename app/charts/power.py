@@ -15,6 +15,8 @@ from app.charts.theme import EVIDENCE_DASHES
 from app.charts.thinning import Point, thinned
 
 MINUTE_S, HOUR_S = 60.0, 3600.0
+LETTER_PX, PLOT_PX = 7.0, 680.0
+"""Widths of a letter and of the plot in the wide size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,9 @@ def power(
     ]
     stages: list[Row] = [
         {
-            "name": forms.short(band.name, 18),
+            "name": _fitting(
+                forms.short(band.name, 18), (band.end_s - band.start_s) / (last_s or 1.0)
+            ),
             "start": band.start_s / size,
             "end": band.end_s / size,
             "odd": bool(n % 2),
@@ -94,6 +98,11 @@ def power(
         sources=sources,
         extra={"stages": stages},
     )
+
+
+def _fitting(name: str, share: float) -> str:
+    """The name of a stage, where its band is wide enough for it."""
+    return name if LETTER_PX * len(name) <= share * PLOT_PX else ""
 
 
 def time_unit(last_s: float) -> tuple[str, float]:

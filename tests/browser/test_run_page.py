@@ -141,3 +141,17 @@ async def test_a_printed_page_has_all_figures_on_white(context: NewContext, site
         "document.querySelector('table.bill td')).color]"
     )
     assert colors == ["rgb(255, 255, 255)", "rgb(0, 0, 0)"]
+    picture = page.locator("img.printed")
+    await picture.scroll_into_view_if_needed()
+    await expect(picture).to_have_js_property("naturalWidth", 760)
+    await expect(page.locator("#power-trace")).to_be_hidden()
+
+
+async def test_what_scripts_draw_is_printed_in_light_colors(
+    context: NewContext, site: Site
+) -> None:
+    page = await opened(context, f"/runs/{site.run}")
+    root = "document.documentElement.dataset.theme"
+    await page.evaluate(f"{root} = 'dark'")
+    assert await page.evaluate(f"(dispatchEvent(new Event('beforeprint')), {root})") == "light"
+    assert await page.evaluate(f"(dispatchEvent(new Event('afterprint')), {root})") == "dark"

@@ -14,6 +14,20 @@ export function themes(document) {
   }
 }
 
+/** Paper is light: also what scripts have drawn. @param {Document} document */
+export function paper(document) {
+  const root = document.documentElement;
+  let own = root.dataset.theme;
+  addEventListener("beforeprint", () => {
+    own = root.dataset.theme;
+    root.dataset.theme = "light";
+  });
+  addEventListener("afterprint", () => {
+    if (own) root.dataset.theme = own;
+    else delete root.dataset.theme;
+  });
+}
+
 /** @param {Document} document @param {string} theme */
 function show(document, theme) {
   if (theme === "system") delete document.documentElement.dataset.theme;
