@@ -159,6 +159,7 @@ def serve(
     worker_count: int,
     worker_pool: str,
     worker_gpus: str,
+    worker_commands: bool,
     access_log: bool,
 ) -> None:
     """Serves until SIGINT or SIGTERM, then ends everything it started.
@@ -176,7 +177,7 @@ def serve(
         url = url_of(listener, host)
         announce(url, asyncio.run(first_steps(database_url)))
         stack.enter_context(address_left(settings, url))
-        command = [sys.executable, "-m", "workers", "--pool", worker_pool, "--gpus", worker_gpus]
+        command = worker_command(worker_pool, worker_gpus, allow_commands=worker_commands)
         patience_s = settings.stop_grace_s + WORKER_STOP_MARGIN_S
         stack.enter_context(workers(command, worker_count, patience_s=patience_s))
         config = uvicorn.Config(
@@ -189,6 +190,18 @@ def serve(
             **connections.options(connections.raise_descriptor_limit()),
         )
         run_server(DrainingServer(config), listener)
+
+
+def worker_command(pool: str, gpus: str, *, allow_commands: bool) -> list[str]:
+    """The command that runs a worker of this machine.
+
+    Args:
+        pool: Pool whose runs it executes.
+        gpus: Its accelerators: ``all``, ``none`` or indices.
+        allow_commands: Whether it executes stages of the kind ``command``.
+    """
+    command = [sys.executable, "-m", "workers", "--pool", pool, "--gpus", gpus]
+    return [*command, "--allow-commands"] if allow_commands else command
 
 
 def run_server(server: uvicorn.Server, listener: socket.socket) -> None:

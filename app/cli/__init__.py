@@ -68,6 +68,12 @@ def serve(
     gpus: Annotated[
         str, typer.Option(help="Accelerators of these workers: all, none, or indices such as 0,1.")
     ] = "all",
+    allow_commands: Annotated[
+        bool,
+        typer.Option(
+            help="Allow these workers to execute stages of the kind command, which run any program."
+        ),
+    ] = False,
     access_log: Annotated[bool, typer.Option(help="Write every request to the log.")] = False,
     log_level: Annotated[Level, typer.Option(help="Least severe messages to log.")] = "info",
 ) -> None:
@@ -80,9 +86,11 @@ def serve(
 
     settings = read_settings()
     set_up_logging(log_level)
+    if allow_commands and not with_worker:
+        raise fail("--allow-commands is about the workers of --with-worker; start some with it")
     if with_worker:
         try:
-            allows_commands = worker_pool in settings.allow_commands_pools
+            allows_commands = allow_commands or worker_pool in settings.allow_commands_pools
             require_job_user(settings.job_user, allows_commands=allows_commands)
         except SettingsError as error:
             raise fail(f"--with-worker: {error}") from error
@@ -95,6 +103,7 @@ def serve(
             worker_count=with_worker,
             worker_pool=worker_pool,
             worker_gpus=gpus,
+            worker_commands=allow_commands,
             access_log=access_log,
         )
     except START_FAULTS as error:

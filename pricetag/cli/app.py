@@ -19,13 +19,16 @@ from pricetag.cli import (
     factors,
     inspecting,
     local,
+    outlook,
     people,
     pricing,
     queue,
     quotes,
     reports,
     running,
+    saved_views,
     service,
+    service_state,
 )
 from pricetag.cli.console import (
     EXIT_DETACHED,
@@ -90,16 +93,19 @@ def options(
 for register in (
     running.register,
     queue.register,
+    saved_views.register,
     quotes.register,
     reports.register,
     pricing.register,
     budgets.register,
+    outlook.register,
     energy.register,
     factors.register,
     books.register,
     people.register,
     local.register,
     inspecting.register,
+    service_state.register,
     service.register,
 ):
     register(app)

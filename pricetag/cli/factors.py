@@ -18,6 +18,7 @@ from pricetag.cli.console import EXIT_USAGE, CliError
 from pricetag.cli.negatives import FigureCommand
 from pricetag.cli.options import Json, open_client, warn
 from pricetag.cli.pricing import moment_of
+from pricetag.cli.views.factor_preview import preview_parts
 from pricetag.cli.views.factors import factor_line, site_line, site_parts
 from pricetag.one_line import not_utf8
 
@@ -271,6 +272,10 @@ def add_factor(
     ] = None,
     begin: From = None,
     end: To = None,
+    preview: Annotated[
+        bool,
+        typer.Option("--preview", help="Show what the factor would change, without adding it."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Add a factor of a site or of the lab, with its source.
@@ -299,9 +304,10 @@ def add_factor(
         valid_to=moment(end),
     )
     with open_client(ctx) as client:
-        entered = client.enter_factor(body, site=at)
-    answer(ctx, json, entered, factor_line)
-    warn(ctx, json, entered)
+        send = client.preview_factor if preview else client.enter_factor
+        response = send(body, site=at)
+    answer(ctx, json, response, preview_parts if preview else factor_line)
+    warn(ctx, json, response)
 
 
 @factor.command("list", epilog="Example: pricetag factor list --site berlin --kind pue")

@@ -7,14 +7,17 @@ from typing import Any
 from pricetag.cli.help_text import FilledGroup
 
 PANELS = {
-    "Runs": ("submit", "quote", "runs", "queue", "show", "logs", "cancel", "resume"),
+    "Runs": (
+        *("submit", "quote", "runs", "view", "queue", "priority"),
+        *("show", "logs", "cancel", "resume"),
+    ),
     "Price tags": ("report", "verify", "compare", "reprice"),
     "Energy and budgets": ("energy", "budget"),
     "Sites and factors": ("site", "factor", "price", "carbon"),
-    "People": ("whoami", "user", "project", "audit"),
+    "People": ("whoami", "user", "session", "project", "audit"),
     "Without a server": ("recipes", "estimate", "inspect", "doctor"),
     "Server and workers": (
-        *("demo", "serve", "worker", "migrate", "token", "sign-in"),
+        *("demo", "serve", "worker", "health", "migrate", "token", "sign-in"),
         *("balances", "rollups", "readings"),
     ),
 }

@@ -1,4 +1,4 @@
-"""The command about what waits, and why."""
+"""Commands about what waits, and why, and what comes first."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from typing import Annotated
 import typer
 
 from pricetag.cli.answering import answer
-from pricetag.cli.options import Json, open_client
+from pricetag.cli.negatives import FigureCommand
+from pricetag.cli.options import Json, RunArgument, open_client
 from pricetag.cli.views.queue import queue_view
 
 
 def register(app: typer.Typer) -> None:
-    """Adds the command."""
+    """Adds the commands."""
     app.command("queue")(queue)
+    app.command("priority", cls=FigureCommand, epilog="Example: pricetag priority last 10")(
+        priority
+    )
 
 
 def queue(
@@ -32,3 +36,25 @@ def queue(
     with open_client(ctx) as client:
         state = client.queue(pool=pool, limit=limit)
     answer(ctx, json, state, queue_view)
+
+
+def priority(
+    ctx: typer.Context,
+    run: RunArgument,
+    value: Annotated[
+        int,
+        typer.Argument(
+            metavar="PRIORITY",
+            min=-1000,
+            max=1000,
+            help="New priority, from -1000 to 1000; runs with a higher one start first.",
+        ),
+    ],
+    json: Json = False,
+) -> None:
+    """Change the priority of a queued run: your own, or as an administrator any."""
+    from pricetag.cli.find import run_id
+
+    with open_client(ctx) as client:
+        accepted = client.prioritize_run(run_id(client, run), value)
+    answer(ctx, json, accepted, lambda moved: f"{moved['id']} has priority {value}")

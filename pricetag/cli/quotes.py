@@ -60,13 +60,18 @@ def show_quote(ctx: typer.Context, file: Path, json: bool) -> None:
     Raises:
         CliError: If the file cannot be read or the server rejects the described run.
     """
-    described = _described(file)
+    described = described_run(file)
     with open_client(ctx) as client:
         response = client.quote_run(described)
     answer(ctx, json, response, quote_view)
 
 
-def _described(file: Path) -> dict[str, Any]:
+def described_run(file: Path) -> dict[str, Any]:
+    """The run that a job file describes, for the API.
+
+    Raises:
+        CliError: If the file cannot be read or does not describe a run.
+    """
     from pricetag.recipes import RecipeError, load_run_file
 
     try:

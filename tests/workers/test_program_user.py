@@ -14,6 +14,7 @@ import pytest
 
 from app.cli import commands as server_commands
 from app.cli import support
+from app.serving import worker_command
 from app.settings import Settings, get_settings
 from tests.support.recording import RecordingReporter
 from workers import command
@@ -203,3 +204,30 @@ def test_a_server_does_not_start_such_workers(
     assert server_commands([*arguments, "lab"], standalone_mode=False) == 1
     assert "--with-worker: a worker that runs as root" in capsys.readouterr().err
     assert not server_commands([*arguments, "default"], standalone_mode=False)
+    assert server_commands([*arguments, "default", "--allow-commands"], standalone_mode=False) == 1
+    assert "--with-worker: a worker that runs as root" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "allowed"), [([], False), (["--allow-commands"], True)], ids=["not", "allowed"]
+)
+def test_workers_of_the_server_run_commands_where_its_option_allows_it(
+    monkeypatch: pytest.MonkeyPatch, options: list[str], allowed: bool
+) -> None:
+    started: dict[str, Any] = {}
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(support, "get_settings", Settings)
+    monkeypatch.setattr("app.serving.serve", lambda *_, **options: started.update(options))
+    assert not server_commands(["serve", "--with-worker", "1", *options], standalone_mode=False)
+    assert started["worker_commands"] is allowed
+    command = worker_command("lab", "none", allow_commands=allowed)
+    assert command[1:] == ["-m", "workers", "--pool", "lab", "--gpus", "none", *options]
+
+
+def test_commands_without_a_worker_are_rejected(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(support, "get_settings", Settings)
+    monkeypatch.setattr("app.serving.serve", lambda *_, **__: None)
+    assert server_commands(["serve", "--allow-commands"], standalone_mode=False) == 1
+    assert "--with-worker" in capsys.readouterr().err

@@ -25,7 +25,7 @@ def burn_down_lines(state: Mapping[str, Any]) -> Iterator[str]:
     if expected["unknown_runs"]:
         unknown = counted(expected["unknown_runs"], "open run")
         yield f"  {unknown} of unknown use or end, not in this figure"
-    yield f"  {_crossing(state['crossing'])}"
+    yield f"  {crossing_text(state['crossing'])}"
     yield f"  by {state['by']}:" if state["parts"] else "  nothing was spent in this period"
     for part in state["parts"][:MOST_PARTS]:
         name = "(unknown)" if part["name"] is None else part["name"]
@@ -34,7 +34,8 @@ def burn_down_lines(state: Mapping[str, Any]) -> Iterator[str]:
         yield f"    and {len(state['parts']) - MOST_PARTS} more: --json has them"
 
 
-def _crossing(crossing: Mapping[str, Any]) -> str:
+def crossing_text(crossing: Mapping[str, Any]) -> str:
+    """When open runs reach the limit of a budget, in words."""
     if crossing["low"] is None:
         return f"limit not reached: {crossing['reason']}"
     low, at, high = (crossing[name] for name in ("low", "at", "high"))
