@@ -10,7 +10,6 @@ import csv
 import hashlib
 import io
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -158,8 +157,3 @@ def _cell(value: Cell) -> Cell:
     if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
         return f"'{value}"
     return value
-
-
-def number_or_none(value: float | None) -> float | None:
-    """A number that can be drawn; None for an unknown or infinite one."""
-    return value if value is not None and math.isfinite(value) else None

@@ -145,11 +145,14 @@ class FailedRun(Wire):
 
 
 class IdleDevice(Wire):
-    """An accelerator of a live node that no run uses."""
+    """An accelerator of a live node, or a live node without any, that no run uses."""
 
     node: str = Field(description="Name of the node.")
-    component: str = Field(description="ID of the component on its node.")
-    name: str = Field(description="Product name.")
+    component: str = Field(
+        description="ID of the component on its node; `host` for all components of a node without "
+        "accelerators."
+    )
+    name: str = Field(description="Product name; `CPU node` for such a node.")
     site: str | None = Field(description="Site whose factors were used; null for the lab's.")
     idle_w: Quantity = Field(description="Its measured idle power, in W.")
     energy_per_day: Quantity = Field(description="Facility energy of an idle day, in kWh.")
@@ -170,6 +173,7 @@ class OverviewRead(Wire):
     running_count: int = Field(description="Number of running runs that you may see.")
     failures: list[FailedRun] = Field(description="Runs that failed last, up to 5.")
     idle: list[IdleDevice] = Field(
-        description="Accelerators of live nodes that no run uses, by node."
+        description="Accelerators of live nodes, and live nodes without any, that no run uses, by "
+        "node."
     )
     is_new: bool = Field(description="Whether you see no run at all yet.")

@@ -20,17 +20,22 @@ class WorkPoint(Wire):
 
 
 class WorkSum(Wire):
-    """A sum over the price tags of attempts that ended in the range."""
+    """A sum over the price tags of attempts that ended in the range, and over running ones."""
 
     value: float | None = Field(
-        description="Sum of the known values; null if none is known, with a `reason`."
+        description="Sum of the known values, by running attempts so far too; null if none is "
+        "known, with a `reason`. Its interval is not kept: those of the parts are on each run."
+    )
+    running: float | None = Field(
+        description="Part of `value` that running attempts have used so far, if the range reaches "
+        "the present time; null if it is unknown."
     )
     unit: Unit
     source: Literal["counter", "integrated", "modelled", "estimated", "assumed"] | None = Field(
         description="Weakest evidence behind it; null if no value is known."
     )
     unknown_attempts: int = Field(
-        description="Number of ended attempts of unknown value: the sum is at least this. A cost "
+        description="Number of attempts of unknown value: the sum is at least this. A cost "
         "that is unknown has no currency, and counts in each."
     )
     reason: str | None = Field(
@@ -71,9 +76,14 @@ class WorkRead(Wire):
     change: EnergyChange = Field(description="The one against the other.")
     points: list[WorkPoint] = Field(description="The energy over time.")
     attempts: int = Field(description="Number of attempts that ended in the range.")
-    facility_energy_kwh: WorkSum = Field(description="Facility energy of their price tags.")
-    co2e_kg: WorkSum = Field(description="Location-based emissions of their price tags.")
-    costs: list[WorkSum] = Field(description="Cost of their price tags, one a currency.")
+    running_attempts: int = Field(
+        description="Number of running attempts, if the range reaches the present time; else 0."
+    )
+    facility_energy_kwh: WorkSum = Field(
+        description="Facility energy of these attempts, ended and running ones."
+    )
+    co2e_kg: WorkSum = Field(description="Location-based emissions of these attempts.")
+    costs: list[WorkSum] = Field(description="Cost of these attempts, one a currency.")
     failed: FailedFigures = Field(description="Energy of attempts that led to no result.")
     best: BestRun | None = Field(
         description="The best one among the newest 50 succeeded runs; null without one."

@@ -18,7 +18,7 @@ PANELS = {
     "Without a server": ("recipes", "estimate", "inspect", "doctor"),
     "Server and workers": (
         *("demo", "serve", "worker", "health", "migrate", "token", "sign-in"),
-        *("balances", "rollups", "readings"),
+        *("balances", "rollups", "headlines", "readings"),
     ),
 }
 """Names of commands by the heading that they are listed under."""

@@ -84,6 +84,14 @@ ENTRIES = (
         True,
     ),
     Entry(
+        "headlines",
+        "app.cli",
+        "commands",
+        "Maintenance: store what lists show of price tags of earlier versions.",
+        True,
+        True,
+    ),
+    Entry(
         "readings",
         "app.cli",
         "commands",

@@ -13,7 +13,7 @@ from app.services.energy.node_hours import book_node_hours
 from app.services.energy.over_time import fitting
 from app.services.energy.rollups import fold_pending
 from models import Attempt, Project, Run, User
-from tests.support.api import Api, fields, problem
+from tests.support.api import Api, fields, problem, running_run
 from tests.support.energy_hours import (
     GPU,
     HOUR,
@@ -251,3 +251,39 @@ async def test_price_tags_failed_work_and_best_run_are_in_the_account(api: Api) 
     [cost] = shown["costs"]  # no tariff is configured
     assert (cost["value"], cost["unknown_attempts"]) == (None, 1)
     assert cost["reason"] == "the value of 1 ended attempt is unknown"
+
+
+async def test_sums_of_an_account_include_what_runs_now_so_far(api: Api) -> None:
+    async with api.database.session_scope() as session:
+        run_id = await running_run(session, 60)
+        run = await session.get_one(Run, run_id)
+        project = await session.get_one(Project, run.project_id)
+        name = project.name
+    shown = (await api.viewer.get(f"/v1/projects/{name}/account")).json()
+    assert (shown["attempts"], shown["running_attempts"]) == (0, 1)
+    facility = shown["facility_energy_kwh"]
+    assert facility["value"] == facility["running"] > 0
+    assert (facility["source"], facility["unknown_attempts"]) == ("estimated", 0)
+    assert shown["co2e_kg"]["running"] > 0
+    page = await api.viewer.get(f"/projects/{name}", headers={"Accept": "text/html"})
+    assert "its interval is not kept" in page.text
+    assert "and 1 running attempt so far" in page.text
+    past = {"from": "2026-01-01T00:00Z", "to": "2026-01-02T00:00Z"}
+    earlier = (await api.viewer.get(f"/v1/projects/{name}/account", params=past)).json()
+    assert earlier["running_attempts"] == 0
+    assert earlier["facility_energy_kwh"]["value"] == 0
+
+
+async def test_running_attempts_of_hidden_projects_are_not_in_a_users_account(api: Api) -> None:
+    async with api.database.session_scope() as session:
+        run = await session.get_one(Run, await running_run(session, 60))
+        ada = User(name="ada", role="member")
+        session.add(ada)
+        await session.flush()
+        run.created_by = ada.id
+        (await session.get_one(Project, run.project_id)).visibility = "private"
+    seen = (await api.viewer.get("/v1/users/ada/account")).json()
+    whole = (await api.admin.get("/v1/users/ada/account")).json()
+    assert (seen["running_attempts"], whole["running_attempts"]) == (0, 1)
+    assert seen["facility_energy_kwh"]["value"] == 0
+    assert whole["facility_energy_kwh"]["value"] > 0

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from app.services import execution, waiting
 from app.services.live.hub import LiveHub
 from app.services.overview import board
 from app.services.waiting import Offer
-from models import Baseline, Node, Project, Run, WorkerProcess
+from models import Attempt, Baseline, Node, Project, Run, WorkerProcess
 from tests.support.api import Api, finished_run, running_run
 from tests.support.budgets import make_budget
 from tests.support.executions import GPU, claimed, make_run
@@ -176,6 +176,56 @@ async def test_idle_accelerators_cost_their_idle_power_at_the_sites_price(api: A
     assert unmeasured["cost_per_day"]["value"] is None
     if site["tariff"] is None:
         assert measured["cost_per_day"]["reason"] == site["tariff_reason"]
+
+
+async def test_a_cpu_node_without_a_run_idles_with_all_its_components(api: Api) -> None:
+    async with api.database.session_scope() as session:
+        for name in ("n1", "n2"):
+            await execution.register_node(
+                session, name=name, pool="default", devices=[], capabilities={}, place="here"
+            )
+            await waiting.announce(session, f"w-{name}", name, Offer("default", 0, 4, False))
+        now = datetime.now(UTC)
+        for component, state, power_w, source, age_h in (
+            ("cpu", "old", 90.0, "counter", 5),
+            ("cpu", "new", 40.0, "counter", 1),
+            ("ram", "", 10.0, "modelled", 1),
+        ):
+            session.add(
+                Baseline(
+                    node_name="n1",
+                    component=component,
+                    state=state,
+                    power_w=power_w,
+                    power_std_w=None,
+                    duration_s=60.0,
+                    source=source,
+                    measured_at=now - timedelta(hours=age_h),
+                )
+            )
+    read = await overview(api)
+    measured, unmeasured = read["idle"]
+    [site] = read["sites"]
+    assert (measured["node"], measured["component"], measured["name"]) == ("n1", "host", "CPU node")
+    assert (measured["idle_w"]["value"], measured["idle_w"]["source"]) == (50.0, "modelled")
+    assert measured["energy_per_day"]["value"] == pytest.approx(1.2 * site["pue"]["value"])
+    assert unmeasured["idle_w"]["reason"] == "its idle power was not measured yet"
+    page = await api.viewer.get("/", headers={"Accept": "text/html"})
+    assert "Idle accelerators and CPU nodes" in page.text
+    assert "2 devices" in page.text
+
+
+async def test_a_cpu_node_with_a_run_is_not_idle(api: Api) -> None:
+    async with api.database.session_scope() as session:
+        run_id = await running_run(session, 10)
+        attempt = await session.scalar(select(Attempt).where(Attempt.run_id == run_id))
+        assert attempt is not None
+        name = attempt.node_name
+        await execution.register_node(
+            session, name=name, pool="default", devices=[], capabilities={}, place="here"
+        )
+        await waiting.announce(session, "w-cpu", name, Offer("default", 0, 4, False))
+    assert (await overview(api))["idle"] == []
 
 
 async def test_a_worker_that_missed_reports_is_late_before_it_is_gone(api: Api) -> None:

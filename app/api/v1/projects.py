@@ -16,8 +16,7 @@ from app.schemas.common import PathName
 from app.schemas.projects import ProjectChange, ProjectRead
 from app.schemas.users import MemberList, MemberPut, MemberRead
 from app.schemas.work import WorkRead
-from app.services import projects
-from app.services.energy import work
+from app.services import projects, work
 
 router = APIRouter(prefix="/projects/{project}", tags=["projects"])
 

@@ -35,8 +35,7 @@ from app.schemas.users import (
     UserTokenCreate,
 )
 from app.schemas.work import WorkRead
-from app.services import sign_in_links, tokens, users
-from app.services.energy import work
+from app.services import sign_in_links, tokens, users, work
 
 router = APIRouter(tags=["users"])
 

@@ -1,8 +1,8 @@
-"""Accelerators that no run uses, and what they cost a day."""
+"""Accelerators and CPU nodes that no run uses, and what they cost a day."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import cast
 
@@ -20,10 +20,12 @@ from pricetag.accounting.quantity.quantity import Source, weakest
 DAY_S = 86_400.0
 TWO_SIGMA = 1.96
 NO_BASELINE = "its idle power was not measured yet"
+HOST = "host"
+HOST_NAME = "CPU node"
 
 
 async def devices(session: Session, sites: Sequence[SiteNow], now: datetime) -> list[IdleDevice]:
-    """The idle accelerators of the nodes with a live worker, by node.
+    """The idle accelerators of the nodes with a live worker, and idle nodes without any, by node.
 
     Args:
         session: Database session.
@@ -32,6 +34,7 @@ async def devices(session: Session, sites: Sequence[SiteNow], now: datetime) -> 
     """
     live = {worker.node_name for worker in await waiting.live(session)}
     in_use = await node_rows.devices_in_use(session)
+    busy = await node_rows.running_by_node(session)
     at_site = await node_rows.sites_since(session, now - timedelta(hours=2))
     measured = await baselines.newest(session)
     factors = {site.site: site for site in sites}
@@ -41,30 +44,49 @@ async def devices(session: Session, sites: Sequence[SiteNow], now: datetime) -> 
         if node.name not in live:
             continue
         site = factors.get(at_site.get(node.name) or "", fallback)
-        for device in node.devices:
+        idle_powers = measured.get(node.name, ())
+        accelerators = [each for each in node.devices if "gpu" in each.get("kind", "gpu")]
+        for device in accelerators:
             uuid = str(device.get("uuid"))
-            if "gpu" in device.get("kind", "gpu") and (node.name, uuid) not in in_use:
-                newest = _newest(measured.get(node.name, ()), uuid)
-                idle.append(_device(node.name, device, newest, site))
+            if (node.name, uuid) not in in_use:
+                power = _measured(_newest(idle_powers, f"gpu:{uuid}", uuid))
+                name = str(device.get("name") or "accelerator")
+                idle.append(_device(node.name, f"gpu:{uuid}", name, power, site))
+        if not accelerators and node.name not in busy:
+            idle.append(_device(node.name, HOST, HOST_NAME, _of_host(idle_powers), site))
     return idle
 
 
-def _newest(measured: Sequence[IdlePower], uuid: str) -> IdlePower | None:
-    own = [each for each in measured if each.component.removeprefix("gpu:") == uuid]
+def _newest(measured: Sequence[IdlePower], *components: str) -> IdlePower | None:
+    own = [each for each in measured if each.component in components]
     return max(own, key=lambda each: each.measured_at, default=None)
 
 
+def _of_host(measured: Sequence[IdlePower]) -> Quantity:
+    """The idle power of a node without accelerators: the sum of its components."""
+    components = sorted({each.component for each in measured})
+    powers = [_measured(_newest(measured, component)) for component in components]
+    if not powers:
+        return _unknown("W", NO_BASELINE)
+    return Quantity(
+        value=sum(cast(float, power.value) for power in powers),
+        low=None,
+        high=None,
+        unit="W",
+        source=weakest(*(cast(Source, power.source) for power in powers)),
+    )
+
+
 def _device(
-    node: str, device: Mapping[str, object], power: IdlePower | None, site: SiteNow | None
+    node: str, component: str, name: str, idle_w: Quantity, site: SiteNow | None
 ) -> IdleDevice:
-    idle_w = _unknown("W", NO_BASELINE) if power is None else _measured(power)
     energy = _times(idle_w, units.joules_to_kwh(DAY_S), "kWh", [site.pue] if site else [])
     if site is None:
         energy = _unknown("kWh", "the site of the node is unknown")
     return IdleDevice(
         node=node,
-        component=f"gpu:{device.get('uuid')}",
-        name=str(device.get("name") or "accelerator"),
+        component=component,
+        name=name,
         site=site.site if site else None,
         idle_w=idle_w,
         energy_per_day=energy,
@@ -72,7 +94,9 @@ def _device(
     )
 
 
-def _measured(power: IdlePower) -> Quantity:
+def _measured(power: IdlePower | None) -> Quantity:
+    if power is None:
+        return _unknown("W", NO_BASELINE)
     return Quantity(
         value=power.power_w,
         low=None,

@@ -17,8 +17,8 @@ from app.charts.chart import LAB
 from app.db import Session
 from app.schemas.common import StoredName
 from app.schemas.energy import Grain, TimeBy
-from app.services import emissions
-from app.services.energy import over_time, work
+from app.services import emissions, work
+from app.services.energy import over_time
 from app.services.energy.account import NodeNotFoundError, energy_account, require_node
 from app.services.energy.ranges import InvalidEnergyRangeError
 from app.services.errors import InvalidError

@@ -11,9 +11,8 @@ from app.api.access import READ, SEE_PROJECT
 from app.api.deps import Caller, CurrentSession, ServerResources
 from app.db import Session
 from app.schemas.common import PathName
-from app.services import projects, users
+from app.services import projects, users, work
 from app.services.budgets import outlook
-from app.services.energy import work
 from app.services.errors import InvalidError
 from app.services.principals import Principal
 from app.services.runs import listing

@@ -40,7 +40,6 @@ NEW = {
     "refuses": "on",
     "stops": "on",
 }
-CHANGEABLE = ("name", "amount", "thresholds", "refuses", "stops")
 PERCENT = "must be percentages between 0 and 100, separated by commas, e.g. 80, 100"
 
 

@@ -28,7 +28,6 @@ PERIODS = {
     "year": "a year",
 }
 PARTS = ("limit", "spent", "running", "reserved", "left")
-SUM = "sum of price tags; each run shows its interval"
 
 Tone = Literal["bad", "near", "calm"]
 UNKNOWN_END = "when it is used up is not known"

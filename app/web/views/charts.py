@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from app.charts.chart import WIDTHS, Cell, Chart, Column, Size
 from pricetag.tag.figures import column_number, counted
@@ -32,8 +31,6 @@ SHOWN_ROWS = 100
 """Maximum number of rows of the table beside a chart; the CSV has all."""
 
 FILES = (("SVG", "svg"), ("PNG", "png"), ("PDF", "pdf"), ("CSV", "csv"), ("Spec", "json"))
-
-PageTheme = Literal["system", "light", "dark"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ LABELS = {
     "co2e_kg": "Emissions of runs",
     "cost": "Cost of runs",
 }
-NO_INTERVAL = "Sum of price tags; each run shows its interval"
+NO_INTERVAL = "Interval not kept: this is a sum of price tags; each run shows its interval"
 TWO_SIGMA = 1.96
 
 
@@ -109,7 +109,7 @@ class FailedRow:
 
 @dataclass(frozen=True, slots=True)
 class IdleRow:
-    """An idle accelerator."""
+    """An idle accelerator or CPU node."""
 
     device: IdleDevice
     power: FigureView
@@ -163,7 +163,7 @@ def overview(read: OverviewRead) -> Overview:
         failures=[_failed(run) for run in read.failures],
         idle=idle,
         idle_total=idle_cost(read.idle),
-        idle_count=counted(len(idle), "accelerator"),
+        idle_count=counted(len(idle), "device"),
         sites=[_site(site) for site in read.sites],
     )
 
@@ -292,18 +292,18 @@ def _idle(device: IdleDevice) -> IdleRow:
 
 
 def idle_cost(devices: Sequence[IdleDevice]) -> FigureView:
-    """What all idle accelerators cost a day; at least, where that of some is unknown."""
+    """What all idle devices cost a day; at least, where that of some is unknown."""
     costs = [device.cost_per_day for device in devices]
     known = [cost for cost in costs if cost.value is not None]
     if not devices:
-        return unknown("no accelerator of a live node is idle")
+        return unknown("no accelerator or CPU node is idle")
     if not known or len({cost.unit for cost in known}) != 1:
         return unknown(next((cost.reason for cost in costs if cost.reason), None))
     ends = [(cost.value or 0, cost.low, cost.high) for cost in known]
     low = [low for _, low, _ in ends if low is not None]
     high = [high for _, _, high in ends if high is not None]
     has_ends = len(low) == len(high) == len(known)
-    unpriced = counted(len(costs) - len(known), "accelerator")
+    unpriced = counted(len(costs) - len(known), "device")
     return money(
         Figure(
             sum(value for value, _, _ in ends),

@@ -34,7 +34,8 @@ class WorkView:
     Attributes:
         energy: Its IT energy in the period, by running runs so far too.
         change: Against the period before.
-        sums: Sums of price tags, by title.
+        sums: Sums of price tags and of running attempts, by title.
+        note: What these are sums of.
         failed: Energy of failed work.
         failed_text: Its share.
         ended: Number of ended attempts, in words.
@@ -46,6 +47,7 @@ class WorkView:
     energy: FigureView
     change: ChangeView
     sums: Sequence[tuple[str, FigureView]]
+    note: str
     failed: FigureView
     failed_text: str
     ended: str
@@ -75,7 +77,11 @@ def work(read: WorkRead, projects: frozenset[str]) -> WorkView:
     )
     sums = [("Facility energy", read.facility_energy_kwh), ("Emissions (CO2e)", read.co2e_kg)]
     sums += [("Cost", cost) for cost in read.costs]
+    note = "sum of price tags (its interval is not kept; each run shows its own)"
+    if read.running_attempts:
+        note += f", and {counted(read.running_attempts, 'running attempt')} so far"
     return WorkView(
+        note=note,
         energy=figure(read.energy_kwh.model_dump(), provisional=read.provisional),
         change=change(read.change.model_dump()),
         sums=[(title, _sum(one)) for title, one in sums],
@@ -90,7 +96,9 @@ def work(read: WorkRead, projects: frozenset[str]) -> WorkView:
 
 def _sum(one: WorkSum) -> FigureView:
     shape = Figure(one.value, None, None, one.unit, one.source, one.reason)
-    return money(shape) if one.unit.isupper() else figure(shape)
+    grows = one.value is not None and bool(one.running)
+    write = money if one.unit.isupper() else figure
+    return write(shape, provisional=grows)
 
 
 def _summary(read: WorkRead, labels: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -13,8 +14,8 @@ from app.schemas.common import Quantity
 from app.schemas.energy import EnergyItem
 from app.schemas.factor_preview import Effect
 from app.schemas.overview import IdleDevice
-from app.services import factor_preview
-from app.services.energy import work
+from app.services import factor_preview, work
+from app.services.billing.live_use import LiveUse
 from app.web.rendering import environment
 from app.web.views import budgets, energy, nodes, overview
 from app.web.views.admin import factors
@@ -65,7 +66,7 @@ def test_sums_of_idle_devices_say_how_many_have_no_cost() -> None:
 
     known, unknown = idle(quantity(1.0, "EUR")), idle(quantity(None, ""))
     assert overview.idle_cost([known, unknown, unknown]).reason == (
-        "at least: the cost of 2 accelerators is unknown"
+        "at least: the cost of 2 devices is unknown"
     )
     assert overview.idle_cost([known]).reason is None
 
@@ -124,14 +125,27 @@ def ended(currency: str | None, cost: float, attempts: int, unknown: int) -> Any
 
 def test_unknown_costs_are_missing_in_every_currency_and_alone_not_zero() -> None:
     rows = [ended("USD", 2.0, 1, 0), ended(None, 0.0, 3, 3), ended("EUR", 1.0, 2, 0)]
-    euros, dollars = work._costs(rows, "CHF")
+    euros, dollars = work._costs(rows, [], "CHF")
     assert (euros.unit, euros.value, euros.unknown_attempts) == ("EUR", 1.0, 3)
     assert (dollars.unit, dollars.value, dollars.unknown_attempts) == ("USD", 2.0, 3)
     assert euros.reason == "at least: the value of 3 ended attempts is unknown"
-    (alone,) = work._costs([ended(None, 0.0, 1, 1)], "CHF")
+    (alone,) = work._costs([ended(None, 0.0, 1, 1)], [], "CHF")
     assert (alone.unit, alone.value, alone.source) == ("CHF", None, None)
     assert alone.reason == "the value of 1 ended attempt is unknown"
-    assert work._costs([], "CHF") == []
+    assert work._costs([], [], "CHF") == []
+
+
+def test_running_attempts_are_in_the_sums_with_their_own_currency_and_unknowns() -> None:
+    running = [LiveUse(cost=Decimal("0.5"), currency="EUR"), LiveUse()]
+    euros, dollars = work._costs([ended("USD", 2.0, 1, 0)], running, "CHF")
+    assert (euros.value, euros.running, euros.source) == (0.5, 0.5, "estimated")
+    assert (dollars.value, dollars.running, dollars.unknown_attempts) == (2.0, None, 1)
+    assert euros.reason == "at least: the value of 1 running attempt is unknown"
+    (alone,) = work._costs([], [LiveUse()], "CHF")
+    assert (alone.unit, alone.value, alone.running) == ("CHF", None, None)
+    assert alone.reason == "the value of 1 running attempt is unknown"
+    (both,) = work._costs([ended(None, 0.0, 2, 2)], [LiveUse()], "CHF")
+    assert both.reason == ("the value of 2 ended attempts and 1 running attempt is unknown")
 
 
 def test_failed_work_of_unknown_attempts_is_at_least_this_and_has_no_share() -> None:

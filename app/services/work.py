@@ -6,18 +6,23 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from app.db import Session
+from app.repositories.budgets import spend
 from app.repositories.energy import account as rows
 from app.repositories.energy import work as work_rows
 from app.repositories.energy.account import Owner
 from app.repositories.energy.rollups import Range
+from app.repositories.people import projects
 from app.schemas.common import Quantity
 from app.schemas.energy import EnergyChange, FailedFigures
 from app.schemas.work import BestRun, WorkPoint, WorkRead, WorkSum
 from app.services import access, users
+from app.services.billing import live_use
+from app.services.billing.live_use import LiveUse
 from app.services.energy.account import change, only_total, quantity, total_entry
 from app.services.energy.failed import figures_of
 from app.services.energy.intervals import intervals
@@ -26,6 +31,7 @@ from app.services.energy.ranges import hours_of
 from app.services.principals import Principal
 from app.services.runs import listing
 from app.services.runs.listing import RunFilter
+from models import Budget
 from pricetag.accounting.bill.node_account import Entry, accounts
 from pricetag.accounting.quantity.quantity import SOURCES, weakest
 from pricetag.accounting.quantity.quantity import Quantity as Figure
@@ -141,6 +147,7 @@ async def _read(
     ]
     total, total_before = (_or_nothing(figure) for figure in figures[:2])
     ended = await work_rows.ended(session, owner, owner_id, by.viewer, span.start, span.stop)
+    running = await _running(session, by, owner, owner_id, now) if span.stop > now else []
     best, reason = await _best(session, by, selected)
     return WorkRead(
         name=name,
@@ -156,9 +163,19 @@ async def _read(
             for at, figure in zip(starts, figures[2:], strict=True)
         ],
         attempts=sum(row.attempts for row in ended),
-        facility_energy_kwh=_sum(ended, "facility_energy_kwh", "facility", "energy_sources", "kWh"),
-        co2e_kg=_sum(ended, "co2e_kg", "co2e", "co2e_sources", "kg"),
-        costs=_costs(ended, currency),
+        running_attempts=len(running),
+        facility_energy_kwh=_sum(
+            ended,
+            "facility_energy_kwh",
+            "facility",
+            "energy_sources",
+            "kWh",
+            [use.facility_energy_kwh for use in running],
+        ),
+        co2e_kg=_sum(
+            ended, "co2e_kg", "co2e", "co2e_sources", "kg", [use.co2e_kg for use in running]
+        ),
+        costs=_costs(ended, running, currency),
         failed=FailedFigures(**figures_of(ended, unknown="unknown_it")),
         best=best,
         best_reason=reason,
@@ -178,36 +195,76 @@ def _quantity(figure: Figure) -> Quantity:
     return Quantity(**quantity(figure))
 
 
-def _sum(ended: Sequence[Any], name: str, unknown: str, sources: str, unit: str) -> WorkSum:
+async def _running(
+    session: Session, by: Principal, owner: Owner, owner_id: UUID, now: datetime
+) -> list[LiveUse]:
+    """What each running attempt that the caller may see used so far."""
+    rows = await spend.running(session, [Budget(scope=owner, scope_id=owner_id)])
+    visible = {
+        project_id
+        for project_id in {row.project_id for row in rows}
+        if await projects.is_visible(session, by.viewer, project_id)
+    }
+    seen = [row for row in rows if row.project_id in visible]
+    uses = await live_use.of_running(session, seen, now, live_use.CURRENT_RATES)
+    return [uses[row.attempt_id] for row in seen]
+
+
+def _sum(
+    ended: Sequence[Any],
+    name: str,
+    unknown: str,
+    sources: str,
+    unit: str,
+    running: Sequence[Decimal | None],
+) -> WorkSum:
     """The sum of what is known; of unknown values alone it is unknown, not 0."""
     known = {source for row in ended for source in getattr(row, sources) if source in SOURCES}
+    so_far = [float(value) for value in running if value is not None]
     missing = sum(getattr(row, f"unknown_{unknown}") for row in ended)
-    is_known = missing < sum(row.attempts for row in ended) or not missing
-    remark = f"the value of {counted(missing, 'ended attempt')} is unknown" if missing else None
+    unread = len(running) - len(so_far)
+    attempts = sum(row.attempts for row in ended) + len(running)
+    is_known = missing + unread < attempts or not missing + unread
+    lacking = [(missing, "ended attempt"), (unread, "running attempt")]
+    counts = " and ".join(counted(number, noun) for number, noun in lacking if number)
+    remark = f"the value of {counts} is unknown" if counts else None
+    if so_far:
+        known.add("estimated")
     return WorkSum(
-        value=sum(getattr(row, name) for row in ended) if is_known else None,
+        value=sum(getattr(row, name) for row in ended) + sum(so_far) if is_known else None,
+        running=sum(so_far) if so_far or not running else None,
         unit=unit,
         source=weakest(*known) if known else None,
-        unknown_attempts=missing,
+        unknown_attempts=missing + unread,
         reason=f"at least: {remark}" if remark and is_known else remark,
     )
 
 
-def _costs(ended: Iterable[Any], currency: str) -> list[WorkSum]:
+def _costs(ended: Iterable[Any], running: Sequence[LiveUse], currency: str) -> list[WorkSum]:
     """The cost in each currency; an unknown cost has none, and is missing in each of them.
 
     Args:
         ended: The ended attempts, by currency.
+        running: What the running attempts used so far.
         currency: Currency of the server, for costs that are all unknown.
     """
     by_currency: dict[str | None, list[Any]] = defaultdict(list)
     for row in ended:
         by_currency[row.currency].append(row)
-    missing = by_currency.pop(None, [])
-    if missing and not by_currency:
+    for use in running:
+        by_currency[None if use.cost is None else use.currency] += []
+    missing = by_currency.pop(None, None)
+    if missing is not None and not by_currency:
         by_currency[currency] = []
     return [
-        _sum([*of, *missing], "cost", "cost", "cost_sources", str(name))
+        _sum(
+            [*of, *(missing or ())],
+            "cost",
+            "cost",
+            "cost_sources",
+            str(name),
+            [use.cost for use in running if use.cost is None or use.currency == name],
+        )
         for name, of in sorted(by_currency.items(), key=str)
     ]
 
