@@ -115,6 +115,12 @@ class SiteNow(Wire):
     site: str = Field(description="Name of the site.")
     zone: str | None = Field(description="Grid zone; null if none was entered.")
     carbon: FactorNow = Field(description="Carbon intensity of the grid, location-based.")
+    carbon_start: datetime = Field(description="Beginning of the first of `carbon_hours` (UTC).")
+    carbon_hours: list[float | None] = Field(
+        description="Recorded carbon intensity of the last 24 full hours, in g/kWh, oldest first; "
+        "null for an hour that is not recorded."
+    )
+    forecast_reason: str = Field(description="Why there is no forecast of the carbon intensity.")
     pue: FactorNow = Field(description="Power usage effectiveness.")
     tariff: FactorNow | None = Field(description="Price of electricity; null if unknown.")
     tariff_reason: str | None = Field(description="Why the price is unknown; null if known.")

@@ -18,6 +18,7 @@ from app.services.waiting import Offer
 from models import Attempt, Baseline, Node, Project, Run, WorkerProcess
 from tests.support.api import Api, finished_run, running_run
 from tests.support.budgets import make_budget
+from tests.support.entries import hours_csv, make_site, posted, series
 from tests.support.executions import GPU, claimed, make_run
 
 T0 = 1_772_366_400_000
@@ -176,6 +177,25 @@ async def test_idle_accelerators_cost_their_idle_power_at_the_sites_price(api: A
     assert unmeasured["cost_per_day"]["value"] is None
     if site["tariff"] is None:
         assert measured["cost_per_day"]["reason"] == site["tariff_reason"]
+
+
+async def test_the_grid_of_a_site_has_its_last_24_hours_with_gaps(api: Api) -> None:
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    await make_site(api, "hall", grid_zone="DE")
+    await make_site(api, "nowhere", grid_zone="FR")
+    hours = [(hour - timedelta(hours=ago), 100.0 + ago) for ago in range(1, 25) if ago != 5]
+    rows = [(at.isoformat(), value) for at, value in hours]
+    await posted(api, "/v1/carbon/import", series("DE", hours_csv(*rows)))
+    hall, nowhere = (await overview(api))["sites"]
+    assert datetime.fromisoformat(hall["carbon_start"]) == hour - timedelta(hours=24)
+    expected = [None if ago == 5 else 100.0 + ago for ago in range(24, 0, -1)]
+    assert hall["carbon_hours"] == expected
+    assert nowhere["carbon_hours"] == [None] * 24
+    assert "no forecast is stored" in hall["forecast_reason"]
+    page = await api.viewer.get("/", headers={"Accept": "text/html"})
+    assert "101 to 124 g/kWh, 23 of 24 hours recorded" in page.text
+    assert page.text.count('class="strip-used"') == 23
+    assert "none of the last 24 hours is recorded" in page.text
 
 
 async def test_a_cpu_node_without_a_run_idles_with_all_its_components(api: Api) -> None:

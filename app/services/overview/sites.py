@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from app.db import Session
+from app.repositories.factors import carbon_series
 from app.repositories.factors import sites as site_rows
 from app.schemas.overview import SiteNow
 from app.services.factors import resolution
 from app.services.factors.hours import hour_key
 from app.services.factors.site_factors import factor_now
 from app.settings import Settings
+
+HOUR = timedelta(hours=1)
+PAST_HOURS = 24
+NO_FORECAST = "no forecast is stored: series have the hours that were recorded"
 
 
 async def now_of_all(session: Session, settings: Settings, now: datetime) -> list[SiteNow]:
@@ -33,11 +38,25 @@ async def now_of(session: Session, name: str, settings: Settings, now: datetime)
     }
     carbon = by_kind["carbon_location"]
     tariff = by_kind.get("tariff")
+    zone = carbon.zone or (sheet.state.grid_zone if sheet.state else None)
+    start = hour - PAST_HOURS * HOUR
     return SiteNow(
         site=name,
-        zone=carbon.zone or (sheet.state.grid_zone if sheet.state else None),
+        zone=zone,
         carbon=carbon,
+        carbon_start=start,
+        carbon_hours=await _past(session, zone, start),
+        forecast_reason=NO_FORECAST,
         pue=by_kind["pue"],
         tariff=tariff,
         tariff_reason=None if tariff else sheet.factors.electricity_reason,
     )
+
+
+async def _past(session: Session, zone: str | None, start: datetime) -> list[float | None]:
+    """The recorded intensities of the hours since a time, None where there is a gap."""
+    if zone is None:
+        return [None] * PAST_HOURS
+    rows = await carbon_series.recorded_hours(session, zone, start, start + PAST_HOURS * HOUR)
+    recorded = {row.hour: float(row.g_per_kwh) for row in rows}
+    return [recorded.get(start + number * HOUR) for number in range(PAST_HOURS)]

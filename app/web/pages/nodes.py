@@ -73,6 +73,7 @@ async def show_node(
     node = await _node(session, caller, node_name)
     hours = await _account(session, caller, span, "hour", node.name)
     account = await _account(session, caller, span, "component", node.name)
+    of_total, of_components, of_days = node_views.units(account, hours)
     return render(
         request,
         "node.html",
@@ -84,9 +85,9 @@ async def show_node(
         limits=node_views.limits(node),
         meters=node_views.meters(node),
         idle=node_views.idle(node),
-        strip=node_views.strip(hours),
-        total=node_views.total(account),
-        components=node_views.components(account),
+        strip=node_views.strip(hours, of_days),
+        total=node_views.total(account, of_total),
+        components=node_views.components(account, of_components),
         span=span,
         at=datetime.now(UTC),
         stream=stream_url(request),

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Literal
+from uuid import UUID
 
 from app.schemas.budgets import BudgetRead
 from app.schemas.burn_down import BudgetOutlookItem, BurnCrossing, BurnExpectation
-from app.web.views.figures import FigureView, figure, money
+from app.web.views.figures import FigureView, figure, money, shared_units
 from pricetag.accounting.quantity.quantity import SOURCES, Source, weakest
 from pricetag.tag.figure import Figure
 from pricetag.tag.figures import Unit, column_unit, counted, ratio_text
@@ -111,23 +113,41 @@ def amount(
     source: str | None = None,
     provisional: bool = False,
     reason: str | None = None,
+    shown: Unit | None = None,
 ) -> FigureView:
-    """An amount in the unit of its budget."""
+    """An amount in the unit of its budget, or in one that it shares with others."""
     shape = Figure(value, low, high, budget.unit, source, reason)
     if budget.metric == "cost":
         return money(shape, provisional=provisional)
-    return figure(shape, shown=unit_of(budget), provisional=provisional)
+    return figure(shape, shown=shown or unit_of(budget), provisional=provisional)
 
 
-def budget(read: BudgetRead) -> BudgetView:
-    """The view of a budget."""
+def units_of(budgets: Sequence[BudgetRead]) -> list[Unit]:
+    """The unit of each budget of a list: one for all of a quantity, where it is legible."""
+    units: dict[UUID, Unit] = {}
+    for base in dict.fromkeys(read.unit for read in budgets):
+        alike = [read for read in budgets if read.unit == base]
+        columns = [[getattr(read, part) for part in PARTS] for read in alike]
+        shared = shared_units(*columns, unit=base)
+        units |= {read.id: unit for read, unit in zip(alike, shared, strict=True)}
+    return [units[read.id] for read in budgets]
+
+
+def budget(read: BudgetRead, shown: Unit | None = None) -> BudgetView:
+    """The view of a budget.
+
+    Args:
+        read: The budget.
+        shown: Unit of its amounts; by default the one that suits them.
+    """
     spent, running, reserved = evidence(read)
+    of_budget = partial(amount, budget=read, shown=shown)
     amounts = {
-        "limit": amount(read.limit, read),
-        "spent": amount(read.spent, read, source=spent, reason=missing(read)),
-        "running": amount(read.running, read, source=running, provisional=read.running > 0),
-        "reserved": amount(read.reserved, read, source=reserved),
-        "left": amount(read.left, read, source=weakest(spent, running, reserved)),
+        "limit": of_budget(read.limit),
+        "spent": of_budget(read.spent, source=spent, reason=missing(read)),
+        "running": of_budget(read.running, source=running, provisional=read.running > 0),
+        "reserved": of_budget(read.reserved, source=reserved),
+        "left": of_budget(read.left, source=weakest(spent, running, reserved)),
     }
     return BudgetView(
         budget=read,
@@ -220,8 +240,9 @@ def _sentence(text: str | None) -> str:
 def outlook(items: Sequence[BudgetOutlookItem]) -> list[OutlookRow]:
     """The rows of the list, in its order."""
     rows = []
-    for item in items:
-        view = budget(item.budget)
+    units = units_of([item.budget for item in items])
+    for item, unit in zip(items, units, strict=True):
+        view = budget(item.budget, unit)
         expected = item.expected
         rows.append(
             OutlookRow(
@@ -233,6 +254,7 @@ def outlook(items: Sequence[BudgetOutlookItem]) -> list[OutlookRow]:
                     low=expected.low,
                     high=expected.high,
                     source=expected_evidence(item.budget, expected),
+                    shown=unit,
                 ),
             )
         )

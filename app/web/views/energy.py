@@ -11,7 +11,7 @@ from app.charts import energy as charts
 from app.charts.chart import LAB, Chart
 from app.schemas.common import Quantity
 from app.schemas.energy import EnergyOverTime
-from app.web.views.figures import FigureView, figure
+from app.web.views.figures import FigureView, figure, is_legible, shared_units
 from pricetag.tag.figure import Figure
 from pricetag.tag.figures import Unit, column_number, column_unit, counted, ratio_text
 
@@ -101,14 +101,22 @@ class AccountView:
     remarks: Sequence[str]
 
 
-def change(one: Mapping[str, Any] | None, unit: str = "kWh") -> ChangeView:
-    """A change in words: with its sign and interval, or that none could be shown."""
+def change(
+    one: Mapping[str, Any] | None, unit: str = "kWh", shown: Unit | None = None
+) -> ChangeView:
+    """A change in words: with its sign and interval, or that none could be shown.
+
+    Args:
+        one: The change.
+        unit: Its stored unit.
+        shown: The unit of the figures beside it, which is used where the change is legible in it.
+    """
     if one is None or one["difference_kwh"] is None:
         return ChangeView(NO_BEFORE)
     if not one["is_larger_than_error"]:
         return ChangeView(NO_DIFFERENCE)
     value, low, high = (one[name] for name in ("difference_kwh", "low", "high"))
-    name, size = column_unit([value], unit)
+    name, size = shown if shown and is_legible([value], shown) else column_unit([value], unit)
     text, least, most = (_signed(end / size) for end in (value, low, high))
     return ChangeView(f"{text} {name}", f"{least} to {most}", f"{value!r} {unit}")
 
@@ -130,22 +138,24 @@ def account(read: Mapping[str, Any], now: datetime) -> AccountView:
     names = [
         name for name in TOTALS if name not in PASSING or total[name]["value"] not in (None, 0.0)
     ]
-    unit = column_unit((total[name]["value"] for name in names), "kWh")
+    has_owners = by in ("project", "user")
+    shown = [name for name in names if not has_owners or name in OWNED]
+    unit, column, of_lost = shared_units(
+        (total[name]["value"] for name in names),
+        (item[name]["value"] for item in items for name in shown),
+        (one["it_energy_kwh"] for one in [failed, *failed["items"]]),
+        unit="kWh",
+    )
     tiles = [
         Tile(
             TOTALS[name],
             _part(total[name], unit, provisional=_is_provisional(name, total, is_now)),
-            change(changed[name]) if name in changed else None,
+            change(changed[name], shown=unit) if name in changed else None,
         )
         for name in names
     ]
-    has_owners = by in ("project", "user")
-    shown = [name for name in names if not has_owners or name in OWNED]
-    every = [item[name]["value"] for item in items for name in shown]
-    column = column_unit(every, "kWh")
     whole = total["total_kwh"]["value"]
     lost_by = {item["name"]: item for item in failed["items"]}
-    of_lost = column_unit((one["it_energy_kwh"] for one in [failed, *failed["items"]]), "kWh")
     return AccountView(
         tiles=tiles,
         before_text=f"{_hour(before['from'])} to {_hour(before['to'])} UTC",

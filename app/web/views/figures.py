@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from pricetag.tag.figure import Figure, Shown, figure_of
 from pricetag.tag.figures import (
     Unit,
     column_number,
+    column_unit,
     display_unit,
     money_texts,
     number,
@@ -123,3 +124,31 @@ def measured_time(
 def in_column(quantity: Quantity, unit: tuple[str, float]) -> FigureView:
     """The view of a quantity in the unit of its column."""
     return figure(quantity.model_dump(), shown=unit)
+
+
+LEGIBLE = (0.01, 100_000.0)
+"""Least and most of the largest figure of a column in a unit that other columns have, too."""
+
+
+def shared_units(*columns: Iterable[float | None], unit: str) -> list[Unit]:
+    """One unit for the same quantity in several places of a page, where it is legible.
+
+    Args:
+        *columns: The figures of each place, in ``unit``; unknown ones and zeros do not count.
+        unit: Their stored unit.
+
+    Returns:
+        The unit of each place: that of all figures, or its own where the largest figure would
+        have too many digits or zeros.
+    """
+    stored = [[value for value in column if value] for column in columns]
+    common = column_unit((value for column in stored for value in column), unit)
+    return [
+        common if is_legible(column, common) else column_unit(column, unit) for column in stored
+    ]
+
+
+def is_legible(values: Sequence[float], shown: Unit) -> bool:
+    """Whether the largest of some figures can be read in a unit."""
+    least, most = LEGIBLE
+    return not values or least <= max(abs(value) for value in values) / shown[1] < most

@@ -6,12 +6,12 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from app.schemas.energy import EnergyAccount, EnergyItem
 from app.schemas.nodes import IdlePowerRead, NodeRead
-from app.web.views.figures import FigureView, figure, unknown
+from app.web.views.figures import FigureView, figure, shared_units, unknown
 from pricetag.tag.figure import Figure
 from pricetag.tag.figures import Unit, column_unit, counted, percent
 
@@ -181,22 +181,36 @@ def idle(node: NodeRead) -> list[Idle]:
     ]
 
 
-def components(account: EnergyAccount) -> list[tuple[EnergyItem, Account]]:
+def units(account: EnergyAccount, hours: EnergyAccount) -> tuple[Unit, Unit, Unit]:
+    """The units of a node's total, of its components and of its days: one where it is legible."""
+    days: dict[date, float] = {}
+    for item in hours.items:
+        if item.hour is not None and item.total_kwh.value is not None:
+            day = item.hour.date()
+            days[day] = days.get(day, 0.0) + item.total_kwh.value
+    total, parts, of_days = shared_units(
+        [account.total.total_kwh.value] if account.items else [],
+        [item.total_kwh.value for item in account.items],
+        list(days.values()),
+        unit="kWh",
+    )
+    return total, parts, of_days
+
+
+def components(account: EnergyAccount, unit: Unit) -> list[tuple[EnergyItem, Account]]:
     """The account of each component, in one unit."""
-    unit = column_unit([item.total_kwh.value for item in account.items], "kWh")
     return [(item, _account(item, unit)) for item in account.items]
 
 
-def total(account: EnergyAccount) -> Account:
+def total(account: EnergyAccount, unit: Unit) -> Account:
     """The account of the node."""
-    return _account(account.total if account.items else None, None)
+    return _account(account.total if account.items else None, unit)
 
 
-def _account(item: Any, shown: Unit | None) -> Account:
+def _account(item: Any, unit: Unit) -> Account:
     if item is None:
         nothing = unknown(NO_HOUR)
         return Account(nothing, nothing, nothing, nothing, "", "")
-    unit = shown or column_unit([item.total_kwh.value], "kWh")
     share = ""
     if item.total_kwh.value and item.charged_kwh.value is not None:
         running = item.running_kwh.value or 0.0
@@ -208,10 +222,11 @@ def _account(item: Any, shown: Unit | None) -> Account:
     return Account(views[0], views[1], views[2], views[3], share, unit[0])
 
 
-def strip(account: EnergyAccount) -> Strip:
+def strip(account: EnergyAccount, unit: Unit) -> Strip:
     """The heat strip of an account by hour.
 
     Args:
+        unit: Unit of the days.
         account: The hours of a node; those that are missing were not metered.
     """
     by_hour = {item.hour: item for item in account.items}
@@ -220,7 +235,6 @@ def strip(account: EnergyAccount) -> Strip:
     used = sum(hour.state == "used" for hour in hours)
     idle_hours = sum(hour.state == "idle" for hour in hours)
     unmetered = count - used - idle_hours
-    unit = column_unit([item.total_kwh.value for item in account.items], "kWh")
     return Strip(
         hours=hours,
         days=_days(account, by_hour, unit),

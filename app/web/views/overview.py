@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from app.schemas.burn_down import BudgetOutlookItem
@@ -20,12 +20,12 @@ from app.schemas.overview import (
 )
 from app.schemas.runs import RunSummary
 from app.schemas.sites import FactorNow
-from app.web.views.budgets import evidence, missing
+from app.web.views.budgets import evidence, missing, units_of
 from app.web.views.figures import FigureView, figure, money, unknown
 from app.web.views.power import SumView, power_sum
 from pricetag.accounting.quantity.quantity import weakest
 from pricetag.tag.figure import Figure
-from pricetag.tag.figures import column_unit, counted, percent, short_count
+from pricetag.tag.figures import Unit, column_number, column_unit, counted, percent, short_count
 
 UNMETERED = "no hour of a node was metered in this period"
 LABELS = {
@@ -118,6 +118,21 @@ class IdleRow:
 
 
 @dataclass(frozen=True, slots=True)
+class PastHour:
+    """A recorded hour of carbon intensity, as a bar.
+
+    Attributes:
+        x: Its place among 24 hours.
+        height: Its share of the highest hour, of 20.
+        title: The hour and its intensity.
+    """
+
+    x: int
+    height: float
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
 class SiteRow:
     """A site with the intensity of its grid now."""
 
@@ -125,6 +140,8 @@ class SiteRow:
     carbon: FigureView
     basis: str
     tariff: FigureView
+    past: Sequence[PastHour]
+    past_text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +167,7 @@ def overview(read: OverviewRead) -> Overview:
     """The view of the lab."""
     use = use_rows(read.periods)
     month = headline(use)
-    idle = [_idle(device) for device in read.idle]
+    idle = _idle_rows(read.idle)
     return Overview(
         read=read,
         power=power_sum(read.power),
@@ -158,9 +175,9 @@ def overview(read: OverviewRead) -> Overview:
         use=use,
         month=month,
         dearest=_dearest(read.periods[1], month),
-        budgets=[_budget(outlook) for outlook in read.budgets],
-        running=[_running(run) for run in read.running],
-        failures=[_failed(run) for run in read.failures],
+        budgets=_budget_rows(read.budgets),
+        running=_running_rows(read.running),
+        failures=_failed_rows(read.failures),
         idle=idle,
         idle_total=idle_cost(read.idle),
         idle_count=counted(len(idle), "device"),
@@ -184,9 +201,10 @@ def headline(rows: Sequence[UseRow]) -> UseRow:
 def use_rows(periods: Sequence[PeriodUse]) -> list[UseRow]:
     """Energy of the nodes, then what runs use, each with one unit for day and month."""
     today, month = periods
+    unit = _unit_of_energy(periods)
     rows = [
-        _energy("IT energy of all nodes", "total_kwh", today, month),
-        _energy("of it unallocated", "unallocated_kwh", today, month),
+        _energy("IT energy of all nodes", "total_kwh", today, month, unit),
+        _energy("of it unallocated", "unallocated_kwh", today, month, unit),
     ]
     for of_day, of_month in zip(today.runs, month.runs, strict=True):
         quantities = [of_day.used, of_month.used, of_month.expected]
@@ -196,9 +214,9 @@ def use_rows(periods: Sequence[PeriodUse]) -> list[UseRow]:
             label += f" in {of_day.used.unit}"
         else:
             values = [q.value for q in quantities if q is not None]
-            unit = column_unit(values, of_day.used.unit)
+            shown = unit if of_day.used.unit == "kWh" else column_unit(values, of_day.used.unit)
             views = [
-                figure(q, shown=unit, provisional=True) if q is not None else None
+                figure(q, shown=shown, provisional=True) if q is not None else None
                 for q in quantities
             ]
         rows.append(
@@ -216,11 +234,29 @@ def _or_none(view: FigureView | None) -> FigureView:
     return view or unknown(None)
 
 
-def _energy(label: str, name: str, today: PeriodUse, month: PeriodUse) -> UseRow:
+def _unit_of_energy(periods: Sequence[PeriodUse]) -> Unit:
+    """One unit for all energy of the table."""
+    nodes = [
+        getattr(period.energy, name).value
+        for period in periods
+        if period.energy is not None
+        for name in ("total_kwh", "unallocated_kwh")
+    ]
+    runs = [
+        quantity.value
+        for period in periods
+        for use in period.runs
+        if use.metric == "facility_energy_kwh"
+        for quantity in (use.used, use.expected)
+        if quantity is not None
+    ]
+    return column_unit([*nodes, *runs], "kWh")
+
+
+def _energy(label: str, name: str, today: PeriodUse, month: PeriodUse, unit: Unit) -> UseRow:
     quantities: list[Quantity | None] = [
         getattr(period.energy, name) if period.energy else None for period in (today, month)
     ]
-    unit = column_unit([q.value for q in quantities if q is not None], "kWh")
     views = [
         figure(q, shown=unit, provisional=True) if q is not None else unknown(UNMETERED)
         for q in quantities
@@ -228,14 +264,19 @@ def _energy(label: str, name: str, today: PeriodUse, month: PeriodUse) -> UseRow
     return UseRow(label, views[0], views[1], None, "")
 
 
-def _budget(outlook: BudgetOutlookItem) -> BudgetRow:
+def _budget_rows(outlooks: Sequence[BudgetOutlookItem]) -> list[BudgetRow]:
+    """Budgets, with one unit for all of a quantity where it is legible."""
+    units = units_of([outlook.budget for outlook in outlooks])
+    return [_budget(outlook, unit) for outlook, unit in zip(outlooks, units, strict=True)]
+
+
+def _budget(outlook: BudgetOutlookItem, shown: Unit) -> BudgetRow:
     budget, crossing = outlook.budget, outlook.crossing
     unit = budget.unit
     source = weakest(*evidence(budget)[:2])
     used = Figure(budget.spent + budget.running, None, None, unit, source, missing(budget))
     limit = Figure(budget.limit, None, None, unit, None)
     is_money = unit not in ("kWh", "kg")
-    shown = None if is_money else column_unit([used.value, budget.limit], unit)
     views = [money(each) if is_money else figure(each, shown=shown) for each in (used, limit)]
     ratio = budget.used_ratio
     return BudgetRow(
@@ -252,7 +293,13 @@ def _budget(outlook: BudgetOutlookItem) -> BudgetRow:
     )
 
 
-def _running(now: RunNow) -> RunningRow:
+def _running_rows(runs: Sequence[RunNow]) -> list[RunningRow]:
+    """Running runs, with their power in one unit."""
+    unit = column_unit((now.power_w.value for now in runs), "W")
+    return [_running(now, unit) for now in runs]
+
+
+def _running(now: RunNow, unit: Unit) -> RunningRow:
     progress: Mapping[str, Any] = now.run.progress or {}
     done, total = progress.get("done"), progress.get("total")
     ratio, steps = None, "not stated"
@@ -264,17 +311,26 @@ def _running(now: RunNow) -> RunningRow:
         run=now.run,
         progress=ratio,
         steps=steps,
-        power=figure(now.power_w, provisional=now.power_w.value is not None),
+        power=figure(now.power_w, shown=unit, provisional=now.power_w.value is not None),
         end=end.at,
         between=(end.low, end.high),
         reason=end.reason or "",
     )
 
 
-def _failed(failed: FailedRun) -> FailedRow:
+def _failed_rows(runs: Sequence[FailedRun]) -> list[FailedRow]:
+    """Failed runs, with their energy in one unit."""
+    tags = [failed.run.price_tag for failed in runs]
+    unit = column_unit((tag.it_energy_kwh for tag in tags if tag is not None), "kWh")
+    return [_failed(failed, unit) for failed in runs]
+
+
+def _failed(failed: FailedRun, unit: Unit) -> FailedRow:
     tag = failed.run.price_tag
     energy = (
-        unknown("no price tag was issued yet") if tag is None else figure(tag.figures.it_energy_kwh)
+        unknown("no price tag was issued yet")
+        if tag is None
+        else figure(tag.figures.it_energy_kwh, shown=unit)
     )
     reason = failed.run.status_reason
     return FailedRow(
@@ -285,10 +341,19 @@ def _failed(failed: FailedRun) -> FailedRow:
     )
 
 
-def _idle(device: IdleDevice) -> IdleRow:
-    return IdleRow(
-        device, figure(device.idle_w), figure(device.energy_per_day), money(device.cost_per_day)
-    )
+def _idle_rows(devices: Sequence[IdleDevice]) -> list[IdleRow]:
+    """Idle devices, each column in one unit."""
+    of_power = column_unit((device.idle_w.value for device in devices), "W")
+    of_energy = column_unit((device.energy_per_day.value for device in devices), "kWh")
+    return [
+        IdleRow(
+            device,
+            figure(device.idle_w, shown=of_power),
+            figure(device.energy_per_day, shown=of_energy),
+            money(device.cost_per_day),
+        )
+        for device in devices
+    ]
 
 
 def idle_cost(devices: Sequence[IdleDevice]) -> FigureView:
@@ -317,12 +382,35 @@ def idle_cost(devices: Sequence[IdleDevice]) -> FigureView:
 
 
 def _site(site: SiteNow) -> SiteRow:
+    past, past_text = _past(site)
     return SiteRow(
+        past=past,
+        past_text=past_text,
         site=site,
         carbon=figure(_of_factor(site.carbon)),
         basis=site.carbon.basis or "basis not stated",
         tariff=unknown(site.tariff_reason) if site.tariff is None else _price(site.tariff),
     )
+
+
+def _past(site: SiteNow) -> tuple[list[PastHour], str]:
+    """The last 24 hours as bars, and in a sentence; no bars where none is recorded."""
+    recorded = [value for value in site.carbon_hours if value is not None]
+    if not recorded:
+        return [], "none of the last 24 hours is recorded"
+    highest = max(recorded)
+    bars = [
+        PastHour(
+            x=number,
+            height=round(20 * value / highest, 2) if highest else 0.0,
+            title=f"{site.carbon_start + timedelta(hours=number):%m-%d %H:%M} UTC: "
+            f"{column_number(value)} g/kWh",
+        )
+        for number, value in enumerate(site.carbon_hours)
+        if value is not None
+    ]
+    ends = f"{column_number(min(recorded))} to {column_number(highest)} g/kWh"
+    return bars, f"{ends}, {len(recorded)} of {len(site.carbon_hours)} hours recorded"
 
 
 def _price(factor: FactorNow) -> FigureView:

@@ -10,9 +10,9 @@ from app.charts.chart import Chart
 from app.schemas.projects import ProjectRead
 from app.schemas.work import BestRun, WorkRead, WorkSum
 from app.web.views.energy import ChangeView, change, label, lost, lost_share, part
-from app.web.views.figures import FigureView, figure, money
+from app.web.views.figures import FigureView, figure, money, shared_units
 from pricetag.tag.figure import Figure
-from pricetag.tag.figures import column_unit, counted, number
+from pricetag.tag.figures import Unit, column_unit, counted, number
 
 CHARGED = "charged to its runs"
 
@@ -75,30 +75,38 @@ def work(read: WorkRead, projects: frozenset[str]) -> WorkView:
         projects=projects,
         kind="trend",
     )
+    energy, facility, failed, best = shared_units(
+        [read.energy_kwh.value],
+        [read.facility_energy_kwh.value],
+        [read.failed.it_energy_kwh],
+        [None if read.best is None else read.best.it_energy_kwh.value],
+        unit="kWh",
+    )
     sums = [("Facility energy", read.facility_energy_kwh), ("Emissions (CO2e)", read.co2e_kg)]
     sums += [("Cost", cost) for cost in read.costs]
-    note = "sum of price tags (its interval is not kept; each run shows its own)"
+    note = "sum of price tags, whose interval is not kept: each run shows its interval"
     if read.running_attempts:
         note += f", and {counted(read.running_attempts, 'running attempt')} so far"
     return WorkView(
         note=note,
-        energy=figure(read.energy_kwh.model_dump(), provisional=read.provisional),
-        change=change(read.change.model_dump()),
-        sums=[(title, _sum(one)) for title, one in sums],
-        failed=lost(read.failed.model_dump()),
+        energy=figure(read.energy_kwh.model_dump(), shown=energy, provisional=read.provisional),
+        change=change(read.change.model_dump(), shown=energy),
+        sums=[(title, _sum(one, facility)) for title, one in sums],
+        failed=lost(read.failed.model_dump(), failed),
         failed_text=f"{lost_share(read.failed.model_dump())} of all ended attempts",
         ended=counted(read.attempts, "ended attempt"),
         chart=chart if read.points else None,
-        best=None if read.best is None else _best(read.best),
+        best=None if read.best is None else _best(read.best, best),
         best_reason=read.best_reason or "",
     )
 
 
-def _sum(one: WorkSum) -> FigureView:
+def _sum(one: WorkSum, of_energy: Unit) -> FigureView:
     shape = Figure(one.value, None, None, one.unit, one.source, one.reason)
     grows = one.value is not None and bool(one.running)
-    write = money if one.unit.isupper() else figure
-    return write(shape, provisional=grows)
+    if one.unit.isupper():
+        return money(shape, provisional=grows)
+    return figure(shape, shown=of_energy if one.unit == "kWh" else None, provisional=grows)
 
 
 def _summary(read: WorkRead, labels: Sequence[str]) -> str:
@@ -114,12 +122,12 @@ def _summary(read: WorkRead, labels: Sequence[str]) -> str:
     return f"The {read.grain} with the most energy is {at}, {shown.text} {shown.unit}."
 
 
-def _best(best: BestRun) -> Best:
+def _best(best: BestRun, shown: Unit) -> Best:
     split = f" ({best.split})" if best.split else ""
     return Best(
         run=best,
         score=f"{best.metric}{split} {number(best.score)}",
-        energy=figure(best.it_energy_kwh.model_dump()),
+        energy=figure(best.it_energy_kwh.model_dump(), shown=shown),
         runs=counted(best.runs, "run"),
     )
 

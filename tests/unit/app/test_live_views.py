@@ -155,7 +155,7 @@ def account() -> EnergyAccount:
 
 
 def test_the_strip_tells_used_idle_and_unmetered_hours_apart(account: EnergyAccount) -> None:
-    strip = nodes.strip(account)
+    strip = nodes.strip(account, ("kWh", 1.0))
     assert [hour.state for hour in strip.hours] == ["used", "idle"] + ["unmetered"] * 23
     assert strip.hours[0].used == nodes.HEIGHT / 2
     assert strip.coverage == "8.0%"

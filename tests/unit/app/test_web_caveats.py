@@ -108,7 +108,7 @@ def test_budgets_say_how_many_runs_they_are_without() -> None:
     crossing = SimpleNamespace(at=None, low=None, high=None, reason=None)
     expected = SimpleNamespace(unknown_runs=2)
     outlook: Any = SimpleNamespace(budget=budget(2), crossing=crossing, expected=expected)
-    row = overview._budget(outlook)
+    row = overview._budget(outlook, ("kWh", 1.0))
     assert row.used.reason == CAVEAT
     assert row.is_unknown
 
