@@ -7,7 +7,8 @@ import gc
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if worker is not None and _everything(session.config):
         number = int(worker["workerid"].removeprefix("gw"))
         share = number / int(worker["workercount"])
-        shared_out.import_from(share, TESTS.rglob("test_*.py"), TESTS.parent)
+        with _no_garbage():
+            shared_out.import_from(share, TESTS.rglob("test_*.py"), TESTS.parent)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    with _no_garbage():
+        return (yield)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -184,6 +192,16 @@ class _RolledBack(Database):
             expire_on_commit=False,
             join_transaction_mode="create_savepoint",
         )
+
+
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Nothing that is imported or collected becomes garbage: looking for it only takes time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _everything(config: pytest.Config) -> bool:

@@ -24,7 +24,7 @@ from tests.support.service import Service, wait_until
 pytestmark = pytest.mark.slow
 
 WORKERS = 10
-RUNS = 150
+RUNS = 100
 BEFORE_THE_KILL = 30
 MARK = 'echo "$0" >> "$1"; sleep 0.05'
 

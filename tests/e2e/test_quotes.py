@@ -15,7 +15,7 @@ from workers.training.data import synthetic
 
 pytestmark = pytest.mark.slow
 
-SHORT, LONG = 200, 1600
+SHORT, LONG = 200, 1000
 
 
 def body(steps: int, seed: int = 0) -> dict[str, Any]:
