@@ -93,6 +93,12 @@ def of(attempt: dict[str, Any], type_: str) -> Events:
     return [event for event in attempt["events"] if event["type"] == type_]
 
 
+def billed(attempt: dict[str, Any], kind: str) -> float:
+    """The operations of a kind's stage."""
+    (key,) = [event["key"] for event in of(attempt, "stage_start") if event["kind"] == kind]
+    return float([event["dense"] for event in of(attempt, "flops") if event["key"] == key][-1])
+
+
 def expected(kind: str, status: str) -> list[tuple[str, str]]:
     steps = [(kind, status)]
     return [*steps, ("evaluate", status)] if entry_of(kind).traits.evaluates_after else steps
@@ -111,6 +117,28 @@ def test_a_stage_runs_to_completion_and_is_evaluated(lives: Path, kind: str, ran
     whole = life_of(lives, kind, ranks)["whole"]
     assert whole["codes"] == [0] * ranks  # None would be a rank that waits for ever
     assert ends(whole) == expected(kind, "succeeded")
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if entry_of(k).traits.trains])
+@pytest.mark.parametrize("attempt", ["whole", "resumed"])
+def test_two_ranks_decide_the_same_in_every_step(lives: Path, kind: str, attempt: str) -> None:
+    """Masks, grafts and skipped layers, plug-ins' states, rounds, and the weights at the end."""
+    first, second = life_of(lives, kind, 2)[attempt]["decided"]
+    assert first == second
+    assert [note["step"] for note in first if "step" in note]
+    assert [note["weights"] for note in first if "weights" in note]
+
+
+@pytest.mark.parametrize(("kind", "ranks"), CASES, ids=CALLED)
+def test_a_stage_is_priced_once(lives: Path, kind: str, ranks: int) -> None:
+    """Rank 0 alone reports, each stage once, whatever the number of ranks."""
+    whole = life_of(lives, kind, ranks)["whole"]
+    assert len(of(whole, "stage_start")) == len(of(whole, "stage_end"))
+    assert len({event["key"] for event in of(whole, "stage_start")}) == len(of(whole, "stage_end"))
+    alone = life_of(lives, kind, 1)["whole"]
+    assert [e["kind"] for e in of(whole, "stage_start")] == [
+        e["kind"] for e in of(alone, "stage_start")
+    ]
 
 
 @pytest.mark.parametrize(("kind", "ranks"), CASES, ids=CALLED)
@@ -188,9 +216,8 @@ def test_the_operations_of_training_are_those_carried_out(lives: Path, kind: str
     """
     whole = life_of(lives, kind)["whole"]
     (key,) = [event["key"] for event in of(whole, "stage_start") if event["kind"] == kind]
-    billed = [event["dense"] for event in of(whole, "flops") if event["key"] == key][-1]
     seen = sum(e["operations"] for e in of(whole, "carried_out") if e["key"] == key)
-    assert 0.93 * seen <= billed <= 1.08 * seen
+    assert 0.93 * seen <= billed(whole, kind) <= 1.08 * seen
 
 
 # ---- tasks ----

@@ -17,7 +17,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -32,7 +32,7 @@ from tests.support.training import CONFIG, TRAIN, counted_once, data_set, job, r
 from workers.job import environment
 from workers.job.nursery_process import TRAINING_MODULES
 from workers.job.pipeline import run
-from workers.job.reporter import SilentReporter, StageHandle
+from workers.job.reporter import Job, SilentReporter, StageHandle
 
 if TYPE_CHECKING:
     from torch.utils.flop_counter import FlopCounterMode
@@ -48,6 +48,7 @@ LAST_QUESTION = 6
 
 MODULES = (
     *TRAINING_MODULES,
+    "tests.support.rank_notes",
     "torch.distributed.algorithms.ddp_comm_hooks.default_hooks",
     "torch.utils.flop_counter",
     "transformers.models.bert.modeling_bert",
@@ -122,9 +123,10 @@ def carry_out(
     *,
     counted: bool = False,
 ) -> dict[str, Any]:
-    """One attempt in processes of its own: exit codes, and the events of rank 0."""
+    """One attempt in processes of its own: exit codes, the events of rank 0, notes of several."""
     root.mkdir(parents=True, exist_ok=True)
     place = root / f"events-{attempt}.json"
+    notes = [root / f"notes-{attempt}-{rank}.json" for rank in range(ranks) if ranks > 1]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -137,11 +139,13 @@ def carry_out(
                 os.environ |= {"WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks)}
                 os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
             recorder = Recorder(place, dies_at=dies_at, counter=_counter() if counted else None)
-            _be_the_job(root, described, attempt, recorder if rank == 0 else None)
+            own = notes[rank] if notes else None
+            _be_the_job(root, described, attempt, recorder if rank == 0 else None, own)
         pids.append(pid)
     codes = _wait(pids)
     events = json.loads(place.read_text()) if place.exists() else []
-    return {"codes": codes, "events": events}
+    decided = [json.loads(note.read_text()) for note in notes if note.exists()]
+    return {"codes": codes, "events": events, "decided": decided}
 
 
 def _counter() -> FlopCounterMode:
@@ -151,8 +155,14 @@ def _counter() -> FlopCounterMode:
 
 
 def _be_the_job(
-    root: Path, described: dict[str, Any], attempt: int, recorder: Recorder | None
+    root: Path,
+    described: dict[str, Any],
+    attempt: int,
+    recorder: Recorder | None,
+    notes: Path | None,
 ) -> None:
+    from tests.support.rank_notes import noting  # loads transformers, after quiet.settle
+
     code = 1
     try:
         one = job(
@@ -163,14 +173,13 @@ def _be_the_job(
             artifacts_dir=root / "artifacts" / str(attempt),
             allow_commands=True,
         )
-        if recorder is None:
-            run(one, SilentReporter())
-        else:
-            try:
-                with recorder.counter or nullcontext():
-                    run(one, recorder)
-            finally:
-                recorder.write()
+        notebook: AbstractContextManager[list[Any]] = nullcontext([])
+        if notes is not None:
+            notebook = noting()
+        with notebook as decided:
+            _run(one, recorder)
+        if notes is not None:
+            notes.write_text(json.dumps(decided))
         code = 0
     except BaseException:
         traceback.print_exc()
@@ -178,6 +187,19 @@ def _be_the_job(
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _run(one: Job, recorder: Recorder | None) -> None:
+    """Run a job; without a recorder silently, as a rank that does not report."""
+    if recorder is None:
+        run(one, SilentReporter())
+        return
+    counter = recorder.counter
+    try:
+        with nullcontext() if counter is None else counter:
+            run(one, recorder)
+    finally:
+        recorder.write()
 
 
 def _wait(pids: list[int]) -> list[int | None]:
