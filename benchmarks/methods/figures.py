@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -38,6 +39,7 @@ OF_THE_MODEL: dict[str, Names] = {
     "effective_flops": EFFECTIVE_FLOPS,
     "latency_s": LATENCY_P50,
 }
+_THRESHOLD = re.compile(r"threshold (?P<threshold>[\d.]+), batch 1$")
 COUNTED = "counted"
 TIMED = "timed"
 
@@ -77,7 +79,7 @@ def figures_of(chain: Sequence[Link], teacher: PriceTag | None, data: str) -> di
     figures["inference_kwh"] = inference_kwh(measured)
     figures["break_even"] = _break_even(own, measured, teacher)
     figures |= _others(chain[-1].tag, figures["score"], SCORES[data])
-    return figures
+    return figures | _at_thresholds(chain[-1].tag)
 
 
 def _making(chain: Sequence[Link]) -> tuple[list[StageTag], list[StageTag]]:
@@ -146,6 +148,16 @@ def _metric(metric: QualityTag | None, source: str) -> Figure:
     if metric.value is None:
         return Figure.unknown(metric.reason or "not defined")
     return Figure(metric.value, None, None, metric.unit or "", source)
+
+
+def _at_thresholds(tag: PriceTag) -> dict[str, Figure]:
+    """Energy of an inference at batch 1 for each metered threshold of early exits."""
+    labeled = ((_THRESHOLD.search(variant.label), variant) for variant in variants(tag))
+    return {
+        f"inference_kwh_at_{match['threshold']}": inference_kwh(variant)
+        for match, variant in labeled
+        if match is not None
+    }
 
 
 def _break_even(own: Sequence[StageTag], measured: Variant, teacher: PriceTag | None) -> Figure:

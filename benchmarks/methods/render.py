@@ -10,6 +10,7 @@ from benchmarks.methods import claims as claiming
 from benchmarks.methods.catalog import Catalog
 from benchmarks.methods.chart import Point, chart
 from benchmarks.methods.conditions import SHOWN, UNKNOWN, differing
+from benchmarks.methods.exits import exit_lines
 from benchmarks.methods.inputs import INPUTS, dev_labels
 from benchmarks.methods.measurements import Measurements
 from benchmarks.methods.plan import Trial, fingerprint
@@ -180,6 +181,7 @@ def _tables(catalog: Catalog, results: Mapping[str, Results]) -> list[str]:
         ]
         if data == "sst2":
             parts += [_COLUMNS, f"![Accuracy against energy]({PICTURE.as_posix()})"]
+            parts += exit_lines(of)
     return parts
 
 

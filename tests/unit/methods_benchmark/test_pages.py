@@ -198,3 +198,41 @@ def test_labels_cover_neither_points_nor_one_another() -> None:
         for other in boxes[number + 1 :]:
             beside = one[2] <= other[0] + 0.1 or other[2] <= one[0] + 0.1
             assert beside or one[3] <= other[1] + 0.1 or other[3] <= one[1] + 0.1
+
+
+def test_early_exit_has_its_curve_its_calibration_and_its_energies(
+    state: State, tmp_path: Path
+) -> None:
+    def counted(value: float) -> Figure:
+        return Figure(value, None, None, "", "counted")
+
+    own = {
+        f"metric.{name}": counted(value)
+        for name, value in {
+            "exit_accuracy_at_0.6": 0.7,
+            "exit_accuracy_at_0.95": 0.8,
+            "exit_flops_per_example_at_0.6": 200e6,
+            "exit_flops_per_example_at_0.95": 400e6,
+            "exit_share_at_0.6_layer_0": 0.75,
+            "exit_share_at_0.6_layer_11": 0.25,
+            "exit_share_at_0.95_layer_0": 0.1,
+            "exit_share_at_0.95_layer_11": 0.9,
+            "exit_accuracy_layer_0": 0.6,
+            "exit_accuracy_layer_11": 0.81,
+            "temperature_layer_0": 1.5,
+            "temperature_layer_11": 2.0,
+            "ece_before_layer_0": 0.2,
+            "ece_after_layer_0": 0.05,
+            "ece_before_layer_11": 0.1,
+            "ece_after_layer_11": 0.02,
+        }.items()
+    }
+    keep(state, Trial(0, "sst2", "train-early-exit"), figures(0.8, 0.001, 8000) | own)
+    metered = figures(0.8, 0.001, 8000) | {"inference_kwh_at_0.6": modelled(5e-9)}
+    keep(state, Trial(0, "sst2", "early-exit-thresholds"), metered)
+    write_pages(CATALOG, state, tmp_path / "docs")
+    text = (tmp_path / "docs" / PAGE).read_text()
+    assert "| 0.6 | 70.0 | 200 | 75 | 25 | 5 |" in text
+    assert "| 0.95 | 80.0 | 400 | 10 | 90 | n/a |" in text
+    assert "| 0 | 60.0 | 1.50 | 0.200 | 0.050 |" in text
+    assert "| 11 | 81.0 | 2.00 | 0.100 | 0.020 |" in text

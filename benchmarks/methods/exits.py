@@ -1,0 +1,81 @@
+"""The curve of early exit: what each threshold and each exit of the published model are worth."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from statistics import fmean
+
+from benchmarks.methods.results import Results
+
+TRAINED, METERED = "train-early-exit", "early-exit-thresholds"
+"""The run with the exits, and that which meters its model at each threshold."""
+
+_AT = re.compile(r"metric\.exit_accuracy_at_(?P<threshold>[\d.]+)$")
+_AFTER = re.compile(r"metric\.exit_accuracy_layer_(?P<layer>\d+)$")
+
+_ABOUT = """An example leaves at the first exit whose calibrated confidence reaches the \
+threshold. Shares and operations are of the validation sentences at their own lengths; energy was \
+metered at batch 1, in a run of its own on the published model. *ECE* is the expected calibration \
+error, before and after each exit's temperature was fitted on training sentences that were set \
+aside."""
+
+
+def exit_lines(results: Results) -> list[str]:
+    """The two tables, by threshold and by exit; none before the run with the exits."""
+    layers = sorted(_names(results, _AFTER, "layer"), key=int)
+    thresholds = sorted(_names(results, _AT, "threshold"), key=float)
+    if not layers or not thresholds:
+        return []
+    shares = [f"Exit after layer {layer} (%)" for layer in layers]
+    by_threshold = [
+        *_head("Threshold", "Accuracy (%)", "MFLOP an example", *shares, "1,000 inferences (mWh)"),
+        *(_row(_at(results, threshold, layers)) for threshold in thresholds),
+    ]
+    names = ("Exit after layer", "Accuracy (%)", "Temperature", "ECE before", "ECE after")
+    by_exit = [*_head(*names), *(_row(_after(results, layer)) for layer in layers)]
+    title = "## Early exit at each threshold"
+    return [title, _ABOUT, "\n".join(by_threshold), "\n".join(by_exit)]
+
+
+def _names(results: Results, pattern: re.Pattern[str], group: str) -> set[str]:
+    names = (name for run in results.runs(TRAINED) for name in run.figures)
+    return {match[group] for name in names if (match := pattern.match(name))}
+
+
+def _at(results: Results, threshold: str, layers: Sequence[str]) -> list[str]:
+    shares = (f"metric.exit_share_at_{threshold}_layer_{layer}" for layer in layers)
+    return [
+        threshold,
+        _mean(results, TRAINED, f"metric.exit_accuracy_at_{threshold}", 100, ".1f"),
+        _mean(results, TRAINED, f"metric.exit_flops_per_example_at_{threshold}", 1e-6, ".0f"),
+        *(_mean(results, TRAINED, share, 100, ".0f") for share in shares),
+        _mean(results, METERED, f"inference_kwh_at_{threshold}", 1e9, ".3g"),
+    ]
+
+
+def _after(results: Results, layer: str) -> list[str]:
+    return [
+        layer,
+        _mean(results, TRAINED, f"metric.exit_accuracy_layer_{layer}", 100, ".1f"),
+        _mean(results, TRAINED, f"metric.temperature_layer_{layer}", 1, ".2f"),
+        _mean(results, TRAINED, f"metric.ece_before_layer_{layer}", 1, ".3f"),
+        _mean(results, TRAINED, f"metric.ece_after_layer_{layer}", 1, ".3f"),
+    ]
+
+
+def _mean(results: Results, name: str, figure: str, factor: float, spec: str) -> str:
+    """The mean over the seeds; n/a if a seed did not report it, or none ran."""
+    values = [one.value for one in results.figures(name, figure)]
+    known = [value for value in values if value is not None]
+    if not known or len(known) < len(values):
+        return "n/a"
+    return format(factor * fmean(known), spec)
+
+
+def _head(*names: str) -> list[str]:
+    return [_row(names), f"|{' ---: |' * len(names)}"]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
