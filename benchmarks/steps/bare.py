@@ -17,6 +17,7 @@ from workers.training.grafting import Replacing
 from workers.training.model import precision
 from workers.training.model.recording import NOTHING, Needs, encoder_layers, set_attention
 from workers.training.plugin import LossTerm
+from workers.training.quantization.shared_weights import SharedWeights
 from workers.training.tasks.language import IGNORED
 from workers.training.trainer import Participants
 
@@ -29,7 +30,8 @@ class Bare:
     Its models are copies. Attention is computed step by step where the method reads its scores,
     else fused. The loss is the task's own; where no term reads logits, the mean square of the
     last states, without the head. Parameters of the method itself, such as scores of the weights,
-    are in the optimizer, too, with constant gradients.
+    are in the optimizer, too, with constant gradients. Weights from whose gradients those of the
+    method's parameters are summed have gradients as well.
 
     Args:
         model: The model, before plug-ins have changed it.
@@ -44,6 +46,7 @@ class Bare:
         self._needs = _needs(parts)
         self._with_head = parts.read_logits
         self._grafted = any(isinstance(one, Replacing) for one in parts.all)
+        self._between: list[nn.Parameter] = []
 
     def begin(
         self,
@@ -64,8 +67,11 @@ class Bare:
         if self._grafted:
             self._model = _copy(attached)
         frozen = {name for name, one in attached.named_parameters() if not one.requires_grad}
+        between = _between(self._parts)
         for name, parameter in self._model.named_parameters():
-            if name in frozen or (not self._with_head and _is_of_the_head(self._model, name)):
+            if name in between:
+                self._between.append(parameter)
+            elif name in frozen or (not self._with_head and _is_of_the_head(self._model, name)):
                 parameter.requires_grad_(False)
         models = [self._model, *self._teachers]
         if self._needs.attention_scores or self._needs.eager_attention:
@@ -77,6 +83,8 @@ class Bare:
         self._format, self._loss = number_format, task_loss
         self._clip = options.max_grad_norm
         trained = {id(p): p for one in (self._model, *self._generators) for p in one.parameters()}
+        for parameter in self._between:
+            del trained[id(parameter)]
         self._trained = [parameter for parameter in trained.values() if parameter.requires_grad]
         if not self._trained:  # gates alone learn: gradients flow to all states, none to weights
             self._trained = [*encoder_layers(self._model)[0].parameters()][-1:]
@@ -110,6 +118,8 @@ class Bare:
         self._optimizer.step()
         gradients = [parameter.grad for parameter in self._own]
         self._optimizer.zero_grad()
+        for parameter in self._between:
+            parameter.grad = None
         for parameter, gradient in zip(self._own, gradients, strict=True):
             parameter.grad = gradient
 
@@ -139,6 +149,12 @@ def _needs(parts: Participants) -> Needs:
     for plugin in parts.all:
         needs |= plugin.needs
     return needs
+
+
+def _between(parts: Participants) -> set[str]:
+    """Weights that are not trained, but from whose gradients a method computes its own."""
+    shared = [one for one in parts.all if isinstance(one, SharedWeights)]
+    return {f"{name}.weight" for one in shared for name in one.differentiated}
 
 
 def _outside(model: PreTrainedModel, parts: Participants) -> list[nn.Parameter]:

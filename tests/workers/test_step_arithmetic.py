@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
 from workers.training.pruning.masks import SAMPLE, selected
-from workers.training.quantization.affine import PART, fake_symmetric, real_values, round_asymmetric
 from workers.training.quantization.shared_weights import shared_weights
 from workers.training.score_differences import scores_difference
 
@@ -53,25 +51,6 @@ def test_the_ends_of_the_order_and_infinite_values_are_selected() -> None:
     assert selected(values, 1) == -np.inf
     assert selected(values, MANY) == np.inf
     assert selected(values, 2) == np.sort(values)[1]
-
-
-@pytest.mark.parametrize("count", [0, 1, PART, 2 * PART + 3])
-def test_values_rounded_in_parts_are_those_rounded_at_once(count: int) -> None:
-    values = 3 * torch.randn(count, generator=torch.Generator().manual_seed(0))
-    scale, zero = torch.tensor(0.017), torch.tensor(3.0)
-    whole = round_asymmetric(values, scale, zero, 0, 255).sub(zero).mul(scale)
-    assert torch.equal(real_values(values, scale, zero, 0, 255), whole)
-
-
-def test_rounding_in_parts_keeps_shape_and_gradient() -> None:
-    values = torch.randn(64, 96, generator=torch.Generator().manual_seed(1))
-    turned = values.t().requires_grad_()
-    scale = torch.tensor([[0.01]])
-    rounded = fake_symmetric(turned, scale, 8)
-    expected = (turned.detach() / 0.01).round().clamp(-127, 127) * 0.01
-    torch.testing.assert_close(rounded.detach(), expected, rtol=0, atol=1e-6)
-    (gradient,) = torch.autograd.grad((rounded * 2).sum(), turned)
-    assert torch.equal(gradient, torch.full_like(turned, 2.0))
 
 
 def plain_difference(own: list[torch.Tensor], theirs: list[torch.Tensor]) -> torch.Tensor:

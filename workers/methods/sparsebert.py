@@ -11,12 +11,10 @@ from collections.abc import Sequence
 import torch
 
 from workers.training.forward_pass import ForwardPass
-from workers.training.imitation import Imitation, states_loss
+from workers.training.imitation import Imitation
 from workers.training.model.recording import Needs
+from workers.training.score_differences import scores_difference
 from workers.training.teacher import TeacherOutputs
-
-MASKED_SCORE = -100.0
-"""Scores up to this value are those of padding, and count as 0."""
 
 
 def scores_loss(student: Sequence[torch.Tensor], teacher: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -30,11 +28,7 @@ def scores_loss(student: Sequence[torch.Tensor], teacher: Sequence[torch.Tensor]
 
     Source: Xu et al. 2021, section 3.2 (L_att).
     """
-    return states_loss([_shown(scores) for scores in student], [_shown(one) for one in teacher])
-
-
-def _shown(scores: torch.Tensor) -> torch.Tensor:
-    return scores.masked_fill(scores <= MASKED_SCORE, 0.0)
+    return scores_difference(student, teacher)
 
 
 class Scores(Imitation):

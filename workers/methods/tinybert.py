@@ -26,11 +26,9 @@ from workers.training.model.loaded import Loaded
 from workers.training.model.recording import Needs
 from workers.training.phases import Phase
 from workers.training.plugin import LossTerm, ParameterGroup
+from workers.training.score_differences import scores_difference
 from workers.training.tasks.base import Task
 from workers.training.teacher import Teacher
-
-MASKED_SCORE = -100.0
-"""Scores up to this value are those of padding, and count as 0."""
 
 
 def mapped_layers(teacher: int, student: int) -> list[int]:
@@ -62,15 +60,7 @@ def attention_loss(
 
     Source: Jiao et al. 2020, equation 7 (L_attn).
     """
-    losses = [
-        functional.mse_loss(_without_padding(own), _without_padding(theirs))
-        for own, theirs in zip(student, teacher, strict=True)
-    ]
-    return torch.stack(losses).sum()
-
-
-def _without_padding(scores: torch.Tensor) -> torch.Tensor:
-    return scores.masked_fill(scores <= MASKED_SCORE, 0.0)
+    return scores_difference(student, teacher)
 
 
 def hidden_loss(

@@ -255,4 +255,4 @@ def quantize_blocks(
 def fake_blocks(weight: torch.Tensor, blocks: Blocks, bits: int) -> torch.Tensor:
     """The quantized weights as real numbers, with the straight-through gradient."""
     integers, scale = quantize_blocks(weight.detach(), blocks, bits)
-    return straight_through(weight, integers * blocks.spread(scale, *weight.shape))
+    return straight_through(weight, integers.mul_(blocks.spread(scale, *weight.shape)))

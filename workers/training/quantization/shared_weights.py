@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -15,6 +15,46 @@ from workers.training.plugin import ParameterGroup, Plugin
 
 Cluster = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 """Centroids ``[clusters]`` and labels ``[rows, columns]`` of a matrix ``[rows, columns]``."""
+
+
+class _Shared(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, centroids: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(numbers)
+        ctx.clusters = len(centroids)
+        return torch.cat([centroids, centroids.new_zeros(1)])[numbers]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        (numbers,) = ctx.saved_tensors
+        return member_sums(gradient, numbers, ctx.clusters + 1)[:-1], None
+
+
+def shared_weights(centroids: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+    """The weights of a matrix, with the gradient of a centroid summed over its members.
+
+    Args:
+        centroids: Shared values ``[clusters]``.
+        numbers: Cluster of each weight, any shape; ``clusters`` for a zero.
+
+    Source: Han et al. 2016, section 3.3, equation 3, arXiv:1510.00149.
+    """
+    return cast(torch.Tensor, _Shared.apply(centroids, numbers))  # type: ignore[no-untyped-call]
+
+
+def member_sums(values: torch.Tensor, numbers: torch.Tensor, clusters: int) -> torch.Tensor:
+    """The sum of the values of each cluster ``[clusters]``, the same in each call.
+
+    Args:
+        values: Any shape.
+        numbers: Cluster of each value, in their shape.
+        clusters: Number of clusters.
+    """
+    if values.device.type == "cpu":  # faster there
+        weights = values.double().flatten()
+        return torch.bincount(numbers.flatten(), weights, clusters).to(values.dtype)
+    sums = values.new_zeros(clusters)
+    return sums.index_put_((numbers,), values, accumulate=True)
 
 
 class SharedWeights(Plugin):
@@ -39,6 +79,7 @@ class SharedWeights(Plugin):
         self.masks: dict[str, torch.Tensor] = {}
         self.labels: dict[str, torch.Tensor] = {}
         self.centroids: dict[str, nn.Parameter] = {}
+        self._numbers: dict[str, torch.Tensor] = {}
         for name in names:
             module: Any = model.get_submodule(name)
             weight = module.weight.detach()
@@ -55,6 +96,8 @@ class SharedWeights(Plugin):
             self.centroids[name].data = self.centroids[name].data.to(device)
             self.masks[name] = self.masks[name].to(device)
             self.labels[name] = self.labels[name].to(device)
+            if not isinstance(module, nn.Embedding):  # of a table, few rows are read
+                self._numbers[name] = self._numbered(name, slice(None))
             module.weight.requires_grad_(False)
             module.forward = self._forward_of(name, module)
 
@@ -62,6 +105,12 @@ class SharedWeights(Plugin):
         """Restore the modules' own forward pass."""
         for name in self._names:
             del model.get_submodule(name).forward
+        self._numbers.clear()
+
+    @property
+    def differentiated(self) -> list[str]:
+        """Modules by whose whole weight a step differentiates, although it is not trained."""
+        return list(self._numbers)
 
     def parameter_groups(self, model: nn.Module) -> Sequence[ParameterGroup]:
         """The centroids."""
@@ -89,11 +138,16 @@ class SharedWeights(Plugin):
     def _forward_of(self, name: str, module: Any) -> Callable[[torch.Tensor], torch.Tensor]:
         centroids = self.centroids[name]
 
-        def embedded(numbers: torch.Tensor) -> torch.Tensor:
-            return centroids[self.labels[name][numbers].int()] * self.masks[name][numbers]
+        def embedded(tokens: torch.Tensor) -> torch.Tensor:
+            return shared_weights(centroids, self._numbered(name, tokens))
 
         def forward(values: torch.Tensor) -> torch.Tensor:
-            weight = centroids[self.labels[name].int()] * self.masks[name]
+            weight = shared_weights(centroids, self._numbers[name])
             return functional.linear(values, weight, module.bias)
 
         return embedded if isinstance(module, nn.Embedding) else forward
+
+    def _numbered(self, name: str, rows: torch.Tensor | slice) -> torch.Tensor:
+        """Cluster of each weight in rows of a module; the number of clusters for zeros."""
+        labels, mask = self.labels[name][rows].int(), self.masks[name][rows]
+        return labels.masked_fill_(~mask, len(self.centroids[name]))
