@@ -1,7 +1,14 @@
 """The database tables, one file per noun."""
 
 from models.attempt import Artifact, Attempt, RejectedRecord, Stage
-from models.balance import Reserve, ReserveBalance, RunCount, SpendBalance, SpendRepeat
+from models.balance import (
+    Reserve,
+    ReserveBalance,
+    RunCount,
+    SpendBalance,
+    SpendRepeat,
+    WorkBalance,
+)
 from models.base import Base
 from models.budget import AuditEntry, Budget, BudgetAlert, Quote, Spend
 from models.chart import Chart
@@ -14,7 +21,7 @@ from models.energy_rollup import (
     EnergySeries,
 )
 from models.factor import CarbonHour, CarbonSeries, Factor, Price, Site
-from models.issued import PriceTag, Report, ReportProject
+from models.issued import PriceTag, Report, ReportProject, RunFigure
 from models.node import Node, WorkerProcess
 from models.outcome import Outcome
 from models.project import Experiment, Project, ProjectMember
@@ -69,6 +76,7 @@ __all__ = [
     "Run",
     "RunCount",
     "RunEvent",
+    "RunFigure",
     "RunLabel",
     "RunUpstream",
     "SavedView",
@@ -81,5 +89,6 @@ __all__ = [
     "Token",
     "User",
     "WebSession",
+    "WorkBalance",
     "WorkerProcess",
 ]

@@ -20,6 +20,7 @@ class Attempt(HasId, Base):
             name="status",
         ),
         UniqueConstraint("run_id", "number"),
+        Index("ix_attempts_node_name_ended_at", "node_name", "ended_at"),
         # The database itself prevents two concurrent attempts of a run.
         Index(
             "uq_attempts_one_open_per_run",

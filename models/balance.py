@@ -88,6 +88,51 @@ class SpendBalance(Folded, Base):
     cost: Mapped[Decimal] = mapped_column(Numeric)
 
 
+class WorkBalance(Base):
+    """What attempts used that ended on one UTC day or in one UTC month, by how they ended.
+
+    Kept like the balances of budgets, for the accounts of projects, users and failed work.
+    """
+
+    __tablename__ = "work_balances"
+    __table_args__ = (
+        CheckConstraint("grain in ('day', 'month')", name="grain"),
+        Index(
+            "uq_work_balances_folded",
+            *("grain", "day", "project_id", "user_id", "status", "currency"),
+            *("it_source", "energy_source", "co2e_source", "cost_source"),
+            unique=True,
+            postgresql_nulls_not_distinct=True,
+            postgresql_where=text("folded"),
+        ),
+        Index("ix_work_balances_fresh", "grain", "day", postgresql_where=text("NOT folded")),
+        Index("ix_work_balances_project_id_grain_day", "project_id", "grain", "day"),
+        Index("ix_work_balances_user_id_grain_day", "user_id", "grain", "day"),
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    project_id: Mapped[uuid.UUID]
+    user_id: Mapped[uuid.UUID | None]
+    status: Mapped[str]
+    grain: Mapped[str]
+    day: Mapped[date]  # the first one of a month
+    currency: Mapped[str | None]
+    it_source: Mapped[str | None]  # weakest evidence of the IT energy, if known
+    energy_source: Mapped[str | None]  # weakest evidence of the known figures
+    co2e_source: Mapped[str | None]
+    cost_source: Mapped[str | None]
+    attempts: Mapped[int]
+    it_energies: Mapped[int]  # number of attempts whose IT energy is known
+    energies: Mapped[int]
+    co2es: Mapped[int]
+    costs: Mapped[int]
+    it_energy_kwh: Mapped[Decimal] = mapped_column(Numeric)
+    facility_energy_kwh: Mapped[Decimal] = mapped_column(Numeric)
+    co2e_kg: Mapped[Decimal] = mapped_column(Numeric)
+    cost: Mapped[Decimal] = mapped_column(Numeric)
+    folded: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+
+
 class SpendRepeat(Folded, Base):
     """Number of times that a run has a further attempt with the same figure unknown.
 

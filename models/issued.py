@@ -40,17 +40,6 @@ class PriceTag(HasId, HasCreatedAt, Base):
             "created_at",
             postgresql_where=text("headline IS NULL"),
         ),
-        # Lists of runs by a figure.
-        Index(
-            "ix_price_tags_it_energy_kwh_run_id",
-            *("it_energy_kwh", "run_id"),
-            postgresql_where=text("it_energy_kwh IS NOT NULL"),
-        ),
-        Index(
-            "ix_price_tags_currency_cost_run_id",
-            *("currency", "cost", "run_id"),
-            postgresql_where=text("cost IS NOT NULL"),
-        ),
     )
 
     run_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"))
@@ -74,6 +63,35 @@ class PriceTag(HasId, HasCreatedAt, Base):
             setattr(self, name, value)
         self.headline = headline_of(content)
         return content
+
+
+_OF_RUN = ("run_id", "currency", "cost", "it_energy_kwh")
+
+
+class RunFigure(Base):
+    """Figures of a run's newest price tag, for lists in their order; kept by triggers."""
+
+    __tablename__ = "run_figures"
+    __table_args__ = (
+        Index("ix_run_figures_it_energy_kwh_run_id", "it_energy_kwh", "run_id"),
+        Index("ix_run_figures_currency_cost_run_id", "currency", "cost", "run_id"),
+        Index("ix_run_figures_project_id_it_energy_kwh", "project_id", "it_energy_kwh", "run_id"),
+        Index("ix_run_figures_project_id_cost", "project_id", "currency", "cost", "run_id"),
+        # All runs of a month, to be sorted.
+        Index("ix_run_figures_created_at", "created_at", postgresql_include=_OF_RUN),
+        Index("ix_run_figures_finished_at", "finished_at", postgresql_include=_OF_RUN),
+    )
+
+    run_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True
+    )
+    project_id: Mapped[uuid.UUID]  # of the run, as the times are
+    created_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    version: Mapped[int]
+    it_energy_kwh: Mapped[float | None]
+    cost: Mapped[float | None]
+    currency: Mapped[str | None]
 
 
 class Report(HasId, HasCreatedAt, Base):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from app.db import Session
@@ -23,7 +23,7 @@ from app.schemas.work import BestRun, WorkPoint, WorkRead, WorkSum
 from app.services import access, users
 from app.services.billing import live_use
 from app.services.billing.live_use import LiveUse
-from app.services.energy.account import change, only_total, quantity, total_entry
+from app.services.energy.account import change, quantity, total_entry
 from app.services.energy.failed import figures_of
 from app.services.energy.intervals import intervals
 from app.services.energy.over_time import fitting
@@ -127,7 +127,8 @@ async def _read(
     span = hours_of(start, stop, "month", now)
     length = span.stop - span.start
     grain = fitting(length)
-    hours = Range(span.start, span.stop)
+    column: Literal["project_id", "user_id"] = "project_id" if owner == "project" else "user_id"
+    hours = Range(span.start, span.stop, owner=(column, owner_id))
     own: dict[datetime, list[Entry]] = defaultdict(list)
     is_provisional = span.stop > now
     for row in await rows.charges_over_time(session, owner, by.viewer, grain, hours):
@@ -135,10 +136,10 @@ async def _read(
             own[row.start].append(total_entry(row))
             is_provisional |= row.running_j > 0
     before: list[Entry] = []
-    earlier = Range(span.start - length, span.start)
-    for row in await rows.sums_by_owner(session, owner, by.viewer, earlier):
-        if not row[0] and row.visible and row.owner == name:
-            before.append(_used(Entry._make(row[3:-1])))
+    earlier = replace(hours, start=span.start - length, stop=span.start)
+    for row in await rows.charges_over_time(session, owner, by.viewer, "month", earlier):
+        if row.visible and row.owner == name:
+            before.append(total_entry(row))
     everything = [entry for entries in own.values() for entry in entries]
     starts = sorted(own)
     figures = [
@@ -180,10 +181,6 @@ async def _read(
         best=best,
         best_reason=reason,
     )
-
-
-def _used(entry: Entry) -> Entry:
-    return only_total(entry, entry.charged_j + entry.running_j)
 
 
 def _or_nothing(figure: Figure) -> Figure:

@@ -39,7 +39,10 @@ QUERIES = {
     "object": "SELECT object_id FROM audit_log WHERE object_kind = 'budget' ORDER BY id LIMIT 1",
     "chart": "SELECT sha256 FROM charts ORDER BY used_at DESC LIMIT 1",
     "middle": """
-        SELECT id, name, created_at, finished_at FROM runs WHERE finished_at IS NOT NULL
+        SELECT id, name, created_at, finished_at,
+            (SELECT it_energy_kwh FROM run_figures WHERE run_id = id),
+            (SELECT cost FROM run_figures WHERE run_id = id)
+        FROM runs WHERE finished_at IS NOT NULL
         AND created_at < (SELECT min(created_at) + (max(created_at) - min(created_at)) / 2
             FROM runs) ORDER BY created_at DESC LIMIT 1""",
     "artifact": """

@@ -87,6 +87,12 @@ def run_labels(url: str) -> None:
         connection.execute("SELECT pricetag_fill_run_labels()")
 
 
+def run_figures(url: str) -> None:
+    """Copies the figures of runs from their newest price tags."""
+    with psycopg.connect(libpq_url(url), autocommit=True) as connection:
+        connection.execute("SELECT pricetag_fill_run_figures()")
+
+
 def packed_readings(url: str) -> None:
     """Packs the readings of traces; those of other runs are repeated in blocks."""
 
@@ -109,5 +115,6 @@ REBUILDS: list[Rebuild] = [
     Rebuild("energy roll-ups", _by_part(rollups.months, rollups.rebuild)),
     Rebuild("quote scores", quote_scores),
     Rebuild("labels of runs", run_labels),
+    Rebuild("figures of runs", run_figures),
     Rebuild("packed readings", packed_readings),
 ]

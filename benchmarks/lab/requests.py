@@ -303,10 +303,10 @@ def runs(facts: Facts) -> Iterator[Ask]:
 
 def middle_cursor(facts: Facts, sort: str) -> str:
     """Cursor of a page in the middle of the list."""
-    run_id, name, created_at, finished_at = facts["middle"]
-    keys = {"name": name, "created_at": created_at, "finished_at": finished_at}
-    key = keys[sort.removeprefix("-")]
-    text = key.isoformat() if isinstance(key, datetime) else str(key)
+    run_id, *values = facts["middle"]
+    names = ("name", "created_at", "finished_at", "it_energy_kwh", "cost")
+    key = dict(zip(names, values, strict=True))[sort.removeprefix("-")]
+    text = key.isoformat() if isinstance(key, datetime) else str("infinity" if key is None else key)
     return cursors.encode(sort, text, str(run_id))
 
 

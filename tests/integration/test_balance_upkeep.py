@@ -52,6 +52,7 @@ async def look_at_all(keeper: BalanceUpkeep, database: Database, clock: list[flo
 
 WRONG = {
     "spent": "UPDATE spend_balances SET co2e_kg = co2e_kg + 1 WHERE scope = 'lab'",
+    "work": "UPDATE work_balances SET it_energy_kwh = it_energy_kwh + 1 WHERE grain = 'day'",
     "repeats": "UPDATE spend_repeats SET pairs = pairs + 1 WHERE scope = 'lab'",
     "reserves": "UPDATE reserves SET co2e_kg = co2e_kg + 1",
     "counts": "UPDATE run_counts SET runs = runs + 1 WHERE scope = 'experiment'",

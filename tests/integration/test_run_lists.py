@@ -281,13 +281,15 @@ PRICED = text(
 async def priced(large: Lab) -> Lab:
     """The same lab with price tags."""
     await large.session.execute(PRICED, {"content": encode(UNREADABLE)})
-    await large.session.execute(text("ANALYZE price_tags"))
+    await large.session.execute(text("ANALYZE run_figures"))
     return large
 
 
 FIGURE_INDEXES = {
-    "it_energy_kwh": "ix_price_tags_it_energy_kwh_run_id",
-    "cost": "ix_price_tags_currency_cost_run_id",
+    ("it_energy_kwh", None): "ix_run_figures_it_energy_kwh_run_id",
+    ("it_energy_kwh", "a project"): "ix_run_figures_project_id_it_energy_kwh",
+    ("cost", None): "ix_run_figures_currency_cost_run_id",
+    ("cost", "a project"): "ix_run_figures_project_id_cost",
 }
 
 
@@ -304,11 +306,13 @@ async def test_runs_by_a_figure_are_read_along_its_index_and_are_the_first_ones(
     db: Database, priced: Lab
 ) -> None:
     """Also where the planner takes it for cheaper to read whole tables."""
-    middle = BEGIN + timedelta(seconds=12_000)
+    middle, late = BEGIN + timedelta(seconds=12_000), BEGIN + timedelta(seconds=24_000)
     for sort in FIGURE_SORTS:
         column, direction = sort.removeprefix("-"), "DESC" if sort.startswith("-") else ""
         for wanted, where in (
             (RunFilter(project="hers"), "p.name = 'hers'"),
+            (RunFilter(finished_before=SOON), f"r.finished_at < '{SOON.isoformat()}'"),
+            (RunFilter(finished_after=late), f"r.finished_at > '{late.isoformat()}'"),
             (RunFilter(created_after=middle), f"r.created_at > '{middle.isoformat()}'"),
             (
                 RunFilter(tags=["old"], statuses=["failed"]),
@@ -324,15 +328,16 @@ async def test_runs_by_a_figure_are_read_along_its_index_and_are_the_first_ones(
             assert [row.run.id for row in rows] == list(expected), (sort, where)
     for sort, random_page_cost in (("-it_energy_kwh", 1.1), ("-cost", 1_000), ("cost", 1.1)):
         await priced.session.execute(text(f"SET LOCAL random_page_cost = {random_page_cost}"))
-        index = FIGURE_INDEXES[sort.removeprefix("-")]
         for what in BY_FIGURE:
+            leading = what if what == "a project" else None
+            index = FIGURE_INDEXES[sort.removeprefix("-"), leading]
             selection = await resolve(priced.session, admin(priced), ONE_BY_ONE[what])
             with planned(db) as plans:
                 await runs.list_runs(
                     priced.session, selection, sort=sort, after=None, limit=11, currency=CURRENCY
                 )
             for plan in plans:
-                assert not {"runs", "price_tags"} & set(plan.read_whole()), (what, plan.statement)
+                assert not {"runs", "run_figures"} & set(plan.read_whole()), (what, plan.statement)
             assert index in _indexes(plans[:3]), what
 
 

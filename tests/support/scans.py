@@ -15,7 +15,13 @@ CONSTANT = frozenset({"carbon_hours", "users", "tokens", "experiments", "project
 """Tables that are as large in a lab with a hundred runs as in one with a million."""
 
 OF_WHAT_IS_OPEN = frozenset({"uq_attempts_one_open_per_run"})
-"""Indexes with the rows of what is under way alone: all of one may be read."""
+"""Indexes with the rows of what is under way alone: all of one may be read.
+
+That of open attempts is partial (``WHERE ended_at IS NULL``): it has an entry for each attempt that
+runs now, of which there are never more than the devices can run, however many runs there were. The
+planner takes it for as large as the table, since its statistics here are enlarged like those of
+the others; and to read all open attempts is what the overview, budgets and the queue need.
+"""
 
 GROWING = """
 SELECT c.oid, c.relname, coalesce(p.relname, c.relname) AS whole, c.reltuples, c.relpages

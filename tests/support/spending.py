@@ -145,7 +145,7 @@ class History:
                     "user_id": run.user_id,
                     "at": at,
                     "price_tag_version": 1,
-                    "it_energy_kwh": None,
+                    "it_energy_kwh": known.get("facility_energy_kwh"),
                     "facility_energy_kwh": known.get("facility_energy_kwh"),
                     "co2e_kg": known.get("co2e_kg"),
                     "cost": None if cost is None else Decimal(str(cost)),

@@ -37,7 +37,17 @@ _REPEAT_SUMS = ("pairs",)
 _RESERVE_KEY = ("scope", "scope_id", "currency")
 _RESERVE_SUMS = ("runs", "facility_energy_kwh", "co2e_kg", "cost")
 
+_WORK_KEY = (
+    *("project_id", "user_id", "status", "grain", "day", "currency"),
+    *("it_source", "energy_source", "co2e_source", "cost_source"),
+)
+_WORK_SUMS = (
+    *("attempts", "it_energies", "energies", "co2es", "costs"),
+    *("it_energy_kwh", "facility_energy_kwh", "co2e_kg", "cost"),
+)
+
 _TABLES = {
+    "work_balances": (_WORK_KEY, _WORK_SUMS),
     "spend_balances": (_SPEND_KEY, _SPEND_SUMS),
     "spend_repeats": (_REPEAT_KEY, _REPEAT_SUMS),
     "reserve_balances": (_RESERVE_KEY, _RESERVE_SUMS),
@@ -111,6 +121,25 @@ WHERE earlier_day IS NOT NULL AND day >= :first AND day < :end
 GROUP BY 1, 2, 3, 4, 5, 6
 """
 
+_TRUE_WORK = f"""
+SELECT c.project_id, c.user_id, a.status, grain.name AS grain,
+    CAST(date_trunc(grain.name, c.at AT TIME ZONE 'UTC') AS date) AS day, c.currency,
+    CASE WHEN c.it_energy_kwh IS NOT NULL THEN c.sources ->> 'it_energy_kwh' END AS it_source,
+    CASE WHEN c.facility_energy_kwh IS NOT NULL THEN c.sources ->> 'facility_energy_kwh' END
+        AS energy_source,
+    CASE WHEN c.co2e_kg IS NOT NULL THEN c.sources ->> 'co2e_kg' END AS co2e_source,
+    CASE WHEN c.cost IS NOT NULL THEN c.sources ->> 'cost' END AS cost_source,
+    count(*) AS attempts, count(c.it_energy_kwh) AS it_energies,
+    count(c.facility_energy_kwh) AS energies, count(c.co2e_kg) AS co2es, count(c.cost) AS costs,
+    coalesce(sum({_decimal("it_energy_kwh")}), 0) AS it_energy_kwh,
+    coalesce(sum({_decimal("facility_energy_kwh")}), 0) AS facility_energy_kwh,
+    coalesce(sum({_decimal("co2e_kg")}), 0) AS co2e_kg, coalesce(sum(c.cost), 0) AS cost
+FROM spend AS c JOIN attempts AS a ON a.id = c.attempt_id
+CROSS JOIN (VALUES ('day'), ('month')) AS grain (name)
+WHERE {_IN_DAYS}
+GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+"""
+
 _TRUE_RESERVE_BALANCES = f"""
 SELECT its.scope, its.scope_id, c.currency, count(*) AS runs,
     sum(c.facility_energy_kwh) AS facility_energy_kwh, sum(c.co2e_kg) AS co2e_kg,
@@ -146,6 +175,7 @@ WHERE facility_energy_kwh > 0 OR co2e_kg > 0 OR cost > 0
 """
 
 _TRUE = {
+    "work_balances": (_TRUE_WORK, "WHERE day >= :first AND day < :end"),
     "spend_balances": (_TRUE_SPEND, "WHERE day >= :first AND day < :end"),
     "spend_repeats": (_TRUE_REPEATS, "WHERE day >= :first AND day < :end"),
     "reserve_balances": (_TRUE_RESERVE_BALANCES, ""),
@@ -177,7 +207,8 @@ async def differences(
 
     Args:
         session: Database session.
-        table: ``spend_balances``, ``spend_repeats`` or one of `WITHOUT_DAYS`.
+        table: ``spend_balances``, ``spend_repeats``, ``work_balances`` or one of
+            `WITHOUT_DAYS`.
         first: First UTC day to compare, the first one of a month; not for `WITHOUT_DAYS`.
         end: Day after the last one, the first one of a month.
     """

@@ -212,6 +212,13 @@ async def charges_over_time(
 ) -> Sequence[Any]:
     """What the runs of each project or user are charged, by product and bucket of time.
 
+    Args:
+        session: Database session.
+        owner: Whose charges a row has.
+        viewer: Who asks.
+        over: The buckets.
+        hours: Which hours, and the one project or user if only one is asked for.
+
     Returns:
         Rows of visible, owner, start, kind, name, method, gain_std_ratio, total_j (charged to
         ended and running runs), running_j (the part of running ones) and hours, by start; projects
@@ -226,6 +233,7 @@ async def charges_over_time(
           FROM charge_parts AS c
           CROSS JOIN LATERAL (SELECT * FROM projects WHERE id = c.project_id OFFSET 0) AS p
           LEFT JOIN users AS u ON u.id = c.user_id
+          WHERE {hours.owned("c")}
         )
         SELECT visible, CASE WHEN visible THEN owner END AS owner, start, {_PRODUCT},
           CAST(sum({_USED}) AS float8) AS total_j,

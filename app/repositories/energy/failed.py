@@ -9,26 +9,25 @@ from typing import Any, Literal
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.repositories.energy.ended import COLUMNS, KEY, SUMS, ended, ended_on
 from app.repositories.people.visibility import SEES_PROJECT_SQL, Viewer, sql_values
 from pricetag.accounting.quantity.quantity import SOURCES
 
 Owner = Literal["project", "user"]
 
 WEAKEST_IT = (
-    f"max(array_position(CAST('{{{','.join(SOURCES)}}}' AS text[]), s.sources ->> 'it_energy_kwh'))"
+    f"max(array_position(CAST('{{{','.join(SOURCES)}}}' AS text[]), CAST(s.it_source AS text)))"
 )
-"""SQL of the weakest evidence behind the IT energy of rows of `spend AS s`, from 1."""
+"""SQL of the weakest evidence behind the IT energy of sums of ended attempts `s`, from 1."""
 
 _OWNERS = {"project": "p.name", "user": "u.name", None: "CAST(NULL AS text)"}
 
 _BY_STATUS = """
-    WITH ended AS (
-      SELECT s.project_id, s.user_id, a.status, count(*) AS attempts,
-        count(*) - count(s.it_energy_kwh) AS unknown, sum(s.it_energy_kwh) AS it_energy_kwh,
+    WITH lines ({columns}) AS ({ended}), ended AS (
+      SELECT project_id, user_id, status, sum(attempts) AS attempts,
+        sum(attempts - it_energies) AS unknown, sum(it_energy_kwh) AS it_energy_kwh,
         {weakest} AS weakest
-      FROM spend AS s JOIN attempts AS a ON a.id = s.attempt_id
-      WHERE s.at >= :start AND s.at < :stop
-        AND (CAST(:node AS text) IS NULL OR a.node_name = :node)
+      FROM (SELECT {key}, {sums} FROM lines GROUP BY {key} HAVING sum(attempts) > 0) AS s
       GROUP BY 1, 2, 3
     ), owned AS (
       SELECT ({sees}) AS visible, {owner} AS owner, ended.*
@@ -37,7 +36,7 @@ _BY_STATUS = """
     )
     SELECT {visible} AS visible, CASE WHEN {visible} THEN owner END AS owner, status,
       CAST(sum(attempts) AS bigint) AS attempts, CAST(sum(unknown) AS bigint) AS unknown,
-      coalesce(sum(it_energy_kwh), 0) AS it_energy_kwh, max(weakest) AS weakest
+      CAST(coalesce(sum(it_energy_kwh), 0) AS float8) AS it_energy_kwh, max(weakest) AS weakest
     FROM owned GROUP BY 1, 2, 3 ORDER BY 1 DESC, 2 NULLS LAST, 3
 """
 
@@ -66,8 +65,16 @@ async def by_status(
         no energy is known).
     """
     visible = "true" if owner is None else "visible"
+    lines = ended(start, stop) if node is None else ended_on(start, stop)
     statement = _BY_STATUS.format(
-        sees=SEES_PROJECT_SQL, owner=_OWNERS[owner], visible=visible, weakest=WEAKEST_IT
+        columns=", ".join(COLUMNS),
+        key=KEY,
+        sums=SUMS,
+        ended=lines.sql,
+        weakest=WEAKEST_IT,
+        sees=SEES_PROJECT_SQL,
+        owner=_OWNERS[owner],
+        visible=visible,
     )
-    values = {"start": start, "stop": stop, "node": node, **sql_values(viewer)}
+    values = {**lines.values, **({} if node is None else {"node": node}), **sql_values(viewer)}
     return (await session.execute(text(statement), values)).all()

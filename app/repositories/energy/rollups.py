@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,18 +27,25 @@ class Range:
         stop: End of the last hour.
         node: Of this node alone.
         now: The present; None for the database's clock.
+        owner: Of charges, those of this project or user alone.
     """
 
     start: datetime
     stop: datetime
     node: str | None = None
     now: datetime | None = None
+    owner: tuple[Literal["project_id", "user_id"], uuid.UUID] | None = None
 
     @property
     def values(self) -> dict[str, Any]:
         """Parameters of the statements."""
         about = {"start": self.start, "stop": self.stop, "node": self.node, "now": self.now}
-        return about | VALUES
+        owner = {} if self.owner is None else {"owner_id": self.owner[1]}
+        return about | owner | VALUES
+
+    def owned(self, table: str) -> str:
+        """The condition on the owner of a table's rows; true for everybody's."""
+        return "true" if self.owner is None else f"{table}.{self.owner[0]} = :owner_id"
 
 
 def bucket(by: By | None, hour: str) -> str:
@@ -82,10 +90,14 @@ def rolled_charges(hours: Range, over: Grain | None = None) -> tuple[str, dict[s
 
 
 def _whose(scope: Scope, hours: Range) -> str:
-    return f"s.scope = '{scope}'" + ("" if hours.node is None else " AND s.node_name = :node")
+    of_node = "" if hours.node is None else " AND s.node_name = :node"
+    of_owner = "" if hours.owner is None else f" AND {hours.owned('s')}"
+    return f"s.scope = '{scope}'{of_node}{of_owner}"
 
 
 def _own_series(hours: Range) -> str:
+    if hours.owner is not None:
+        return _few_series(hours.owned("s"))
     return SERIES if hours.node is None else _few_series("s.node_name = :node")
 
 

@@ -11,28 +11,33 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories.energy.account import Owner
+from app.repositories.energy.ended import COLUMNS, KEY, SUMS
+from app.repositories.energy.ended import ended as ended_lines
 from app.repositories.energy.failed import WEAKEST_IT
 from app.repositories.people.visibility import SEES_PROJECT_SQL, Viewer, sql_values
 
-_COLUMNS: dict[Owner, str] = {"project": "s.project_id", "user": "s.user_id"}
+_OWNERS: dict[Owner, str] = {"project": "project_id", "user": "user_id"}
 
 _ENDED = """
-    SELECT a.status, s.currency, count(*) AS attempts,
-      count(*) - count(s.it_energy_kwh) AS unknown_it,
-      count(*) - count(s.facility_energy_kwh) AS unknown_facility,
-      count(*) - count(s.co2e_kg) AS unknown_co2e,
-      count(*) - count(s.cost) AS unknown_cost,
-      coalesce(sum(s.it_energy_kwh), 0) AS it_energy_kwh,
-      coalesce(sum(s.facility_energy_kwh), 0) AS facility_energy_kwh,
-      coalesce(sum(s.co2e_kg), 0) AS co2e_kg,
-      CAST(coalesce(sum(s.cost), 0) AS float8) AS cost,
+    WITH lines ({columns}) AS ({ended})
+    SELECT s.status, s.currency, CAST(sum(attempts) AS bigint) AS attempts,
+      CAST(sum(attempts - it_energies) AS bigint) AS unknown_it,
+      CAST(sum(attempts - energies) AS bigint) AS unknown_facility,
+      CAST(sum(attempts - co2es) AS bigint) AS unknown_co2e,
+      CAST(sum(attempts - costs) AS bigint) AS unknown_cost,
+      CAST(sum(it_energy_kwh) AS float8) AS it_energy_kwh,
+      CAST(sum(facility_energy_kwh) AS float8) AS facility_energy_kwh,
+      CAST(sum(co2e_kg) AS float8) AS co2e_kg,
+      CAST(sum(s.cost) AS float8) AS cost,
       {weakest} AS weakest,
-      array_agg(DISTINCT s.sources ->> 'facility_energy_kwh') AS energy_sources,
-      array_agg(DISTINCT s.sources ->> 'co2e_kg') AS co2e_sources,
-      array_agg(DISTINCT s.sources ->> 'cost') AS cost_sources
-    FROM spend AS s JOIN attempts AS a ON a.id = s.attempt_id
+      array_agg(DISTINCT energy_source) AS energy_sources,
+      array_agg(DISTINCT co2e_source) AS co2e_sources,
+      array_agg(DISTINCT cost_source) AS cost_sources
+    FROM (
+      SELECT {key}, {sums} FROM lines GROUP BY {key} HAVING sum(attempts) > 0
+    ) AS s
     JOIN projects AS p ON p.id = s.project_id
-    WHERE {column} = :owner AND s.at >= :start AND s.at < :stop AND {sees}
+    WHERE {sees}
     GROUP BY 1, 2
 """
 
@@ -55,8 +60,16 @@ async def ended(
         start: Beginning of the range.
         stop: Its end, exclusive.
     """
-    statement = _ENDED.format(column=_COLUMNS[owner], sees=SEES_PROJECT_SQL, weakest=WEAKEST_IT)
-    values = {"owner": owner_id, "start": start, "stop": stop, **sql_values(viewer)}
+    lines = ended_lines(start, stop, _OWNERS[owner])
+    statement = _ENDED.format(
+        columns=", ".join(COLUMNS),
+        ended=lines.sql,
+        weakest=WEAKEST_IT,
+        key=KEY,
+        sums=SUMS,
+        sees=SEES_PROJECT_SQL,
+    )
+    values = {"owner": owner_id, **lines.values, **sql_values(viewer)}
     return (await session.execute(text(statement), values)).all()
 
 

@@ -1,7 +1,6 @@
 """Runs in the order of a figure of their newest price tag, along the index of that figure.
 
-The versions before the newest one are in the index too, and are skipped: they are few. Runs
-whose figure is unknown come by their ids.
+Runs whose figure is unknown come by their ids.
 """
 
 from __future__ import annotations
@@ -9,74 +8,99 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, case, func, literal_column, select, true
+from sqlalchemy import ColumnElement, Select, case, func, literal_column, select, true
 
 from app.repositories.runs.orders import Order, Span, between
-from models import PriceTag, Run
+from app.repositories.runs.selection import FILTERED, Selection
+from models import Run, RunFigure
 
 INFINITY: ColumnElement[Any] = literal_column("'infinity'::float8")
 
+Leading = tuple[str, Any]
+"""A column with its only value."""
 
-def along(order: Order, span: Span, limit: int, columns: Sequence[Any]) -> Select[Any]:
+
+def along(
+    order: Order, span: Span, leading: Leading | None, limit: int, columns: Sequence[Any]
+) -> Select[Any]:
     """The first runs of a part of an order by a figure, with their ``key``.
 
     Args:
         order: By a figure.
         span: The part: of runs whose figure is known, or of the others.
+        leading: Only runs of this project.
         limit: Maximum number of runs.
         columns: Columns of runs.
     """
     most: ColumnElement[Any] = literal_column(str(limit))
     if span.is_without_key:
-        newest = _newest(Run.id, _figure(order).label("figure"))
+        figures = _of_run(order)
         query: Select[Any] = select(*columns, INFINITY.label("key"))
-        query = query.outerjoin(newest, true()).where(newest.c.figure.is_(None), *_ids(span))
+        query = query.outerjoin(figures, true()).where(figures.c.figure.is_(None), *_ids(span))
+        if leading is not None:
+            query = query.where(Run.project_id == leading[1])
         return query.order_by(*order.by(Run.id.expression)).limit(most)
-    figure = getattr(PriceTag, order.column)
-    is_known = figure.is_not(None)
-    if order.currency is not None:
-        is_known = and_(is_known, PriceTag.currency == order.currency)
-    tags = (
-        select(PriceTag.run_id, PriceTag.version, figure.label("key"))
-        .where(is_known, *between(order, span, figure, PriceTag.run_id))
-        .order_by(*order.by(figure.expression, PriceTag.run_id.expression))
-        .offset(0)
-        .subquery("tags")
-    )
-    newest = _newest(tags.c.run_id, PriceTag.version.label("version"))
-    # A fence: each run is looked up by its id, in the order of the index.
-    run = select(*columns).where(Run.id == tags.c.run_id).offset(0).lateral("run")
-    return (
-        select(*run.c, tags.c.key)
-        .select_from(tags)
-        .join(newest, newest.c.version == tags.c.version)
-        .join(run, true())
-        .order_by(*order.by(tags.c.key, tags.c.run_id))
-        .limit(most)
-    )
+    known = _known(order, span)
+    if leading is not None:
+        known = known.where(RunFigure.project_id == leading[1])
+    return _looked_up(order, known, columns).limit(most)
+
+
+def of_a_time(order: Order, span: Span, selection: Selection, limit: int) -> Select[Any] | None:
+    """The first selected runs among those of the selection's time, which are sorted first.
+
+    None if the selection has no beginning, or selects by more than its times: then other indexes
+    find its runs. None as well for the part of runs without the figure.
+    """
+    times = [name for name in ("created_at", "finished_at") if selection.bounds(name)[0]]
+    if not times or span.is_without_key or not selection.is_of_times:
+        return None
+    known = _known(order, span)
+    for name in times:
+        column = getattr(RunFigure, name)
+        after, before = selection.bounds(name)
+        known = known.where(column > after)
+        if before is not None:
+            known = known.where(column < before)
+    runs = _looked_up(order, known, FILTERED).subquery("of_a_time").c
+    page = select(runs.id, runs.key).where(*selection.conditions(runs))
+    return page.order_by(*order.by(runs.key, runs.id)).limit(limit)
 
 
 def matching(order: Order, span: Span, conditions: Sequence[ColumnElement[bool]]) -> Select[Any]:
     """The ids of the runs of a part of an order that conditions select, with their keys."""
-    newest = _newest(Run.id, _figure(order).label("figure"))
-    key = func.coalesce(newest.c.figure, INFINITY).label("key")
-    fence = select(Run.id, key).outerjoin(newest, true()).where(*conditions).offset(0)
+    figures = _of_run(order)
+    key = func.coalesce(figures.c.figure, INFINITY).label("key")
+    fence = select(Run.id, key).outerjoin(figures, true()).where(*conditions).offset(0)
     runs = fence.subquery("runs_with_figures").c
     return select(runs.id, runs.key).where(*between(order, span, runs.key, runs.id))
 
 
-def _newest(run_id: Any, column: Any) -> Any:
-    """A column of a run's newest price tag."""
-    query = select(column).where(PriceTag.run_id == run_id)
-    return query.order_by(PriceTag.version.desc()).limit(1).lateral("newest")
+def _known(order: Order, span: Span) -> Select[Any]:
+    """Runs of a part of an order whose figure is known, as ``run_id`` and ``key``."""
+    figure = getattr(RunFigure, order.column)
+    query: Select[Any] = select(RunFigure.run_id, figure.label("key"))
+    query = query.where(figure.is_not(None), *between(order, span, figure, RunFigure.run_id))
+    if order.currency is not None:
+        query = query.where(RunFigure.currency == order.currency)
+    return query.order_by(*order.by(figure.expression, RunFigure.run_id.expression))
 
 
-def _figure(order: Order) -> ColumnElement[Any]:
-    """The figure; null where it is unknown, or in another currency."""
-    figure: ColumnElement[Any] = getattr(PriceTag, order.column).expression
-    if order.currency is None:
-        return figure
-    return case((PriceTag.currency == order.currency, figure), else_=None)
+def _looked_up(order: Order, known: Select[Any], columns: Sequence[Any]) -> Select[Any]:
+    """The runs themselves, in the same order: each is looked up by its id."""
+    first = known.offset(0).subquery("figures")
+    run = select(*columns).where(Run.id == first.c.run_id).offset(0).lateral("run")
+    query: Select[Any] = select(*run.c, first.c.key).select_from(first).join(run, true())
+    return query.order_by(*order.by(first.c.key, first.c.run_id))
+
+
+def _of_run(order: Order) -> Any:
+    """The figure of a run; null where it is unknown, or in another currency."""
+    figure: ColumnElement[Any] = getattr(RunFigure, order.column).expression
+    if order.currency is not None:
+        figure = case((RunFigure.currency == order.currency, figure), else_=None)
+    query = select(figure.label("figure")).where(RunFigure.run_id == Run.id)
+    return query.offset(0).lateral("figures")
 
 
 def _ids(span: Span) -> list[ColumnElement[bool]]:

@@ -101,7 +101,7 @@ async def _first_of(
     limit: int,
     statement: Statement,
 ) -> Sequence[Any]:
-    leading = selection.leading() if order.column == "created_at" else None
+    leading = _leading(selection, order)
     covered = {order.column} | ({leading[0]} if leading is not None else set())
     if not selection.conditions(Run, without=covered):
         async with ordered_scans(session):
@@ -127,6 +127,10 @@ async def _first_of(
         rows = [] if named is None else await _execute(session, statement, named)
         if len(rows) == limit:
             return rows
+    if order.is_by_figure:
+        of_a_time = figures.of_a_time(order, span, selection, limit)
+        if of_a_time is not None:
+            return await _execute(session, statement, of_a_time)
     words = selection.words
     if words and selection.has_index:
         nearby = _along(order, span, leading, LOOK_AHEAD)
@@ -136,6 +140,13 @@ async def _first_of(
         return await _execute(session, statement, matching)
     async with bitmap_scans(session):
         return await _execute(session, statement, matching)
+
+
+def _leading(selection: Selection, order: Order) -> tuple[str, Any] | None:
+    """A column with one value, and that value, whose runs an index has in the order."""
+    if order.column == "created_at":
+        return selection.leading()
+    return selection.leading(("project_id",)) if order.is_by_figure else None
 
 
 @dataclass(frozen=True)
@@ -259,7 +270,7 @@ def _along(
     other index than the one that begins with it has that order.
     """
     if order.is_by_figure:
-        return figures.along(order, span, limit, columns)
+        return figures.along(order, span, leading, limit, columns)
     key, run_id = order.key(Run), Run.id.expression
     query = select(*columns, key.label("key")).limit(literal_column(str(limit)))
     if leading is None:

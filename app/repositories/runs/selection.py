@@ -92,6 +92,13 @@ class Selection:
         )
 
     @property
+    def is_of_times(self) -> bool:
+        """Whether it selects by times alone, among the projects that the viewer sees."""
+        wanted = self.wanted
+        others = (wanted.experiment, wanted.user, wanted.tags, wanted.statuses)
+        return not any((*others, wanted.kind, wanted.search))
+
+    @property
     def words(self) -> Sequence[str]:
         """The words that an index can look up."""
         words = self.searched
@@ -103,9 +110,13 @@ class Selection:
         """All words of the search."""
         return (self.wanted.search or "").split()
 
-    def leading(self) -> tuple[str, Any] | None:
-        """A column with one value, and that value, whose runs an index has by time of posting."""
-        for name in LEADING:
+    def leading(self, columns: Sequence[str] = LEADING) -> tuple[str, Any] | None:
+        """A column with one value, and that value; by default, whose runs lie by time of posting.
+
+        Args:
+            columns: Of these the first one.
+        """
+        for name in columns:
             if len(self.values.get(name, ())) == 1:
                 return name, next(iter(self.values[name]))
         return None

@@ -27,7 +27,7 @@ CHECK_EVERY_S = 60.0
 MENDED_AT_ONCE = 1000
 """Open runs whose reserves are written in one transaction."""
 
-BY_DAY = ("spend_balances", "spend_repeats")
+BY_DAY = ("spend_balances", "spend_repeats", "work_balances")
 REMEDY = "run `pricetag balances rebuild`"
 
 Totals = Mapping[str | None, tuple[Decimal | None, int]]

@@ -1,0 +1,48 @@
+"""Figures of runs beside their price tags are those of the newest version, wherever a run goes."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from random import Random
+
+from sqlalchemy import text
+
+from app.db import Session
+from tests.support.run_lists import BEGIN, Lab
+
+DIFFERENT = text(
+    """
+    SELECT count(*) FROM runs AS r
+    LEFT JOIN run_figures AS f ON f.run_id = r.id
+    LEFT JOIN LATERAL (SELECT * FROM price_tags WHERE run_id = r.id
+        ORDER BY version DESC LIMIT 1) AS t ON true
+    WHERE ((f.project_id, f.created_at, f.finished_at) IS DISTINCT FROM
+            (r.project_id, r.created_at, r.finished_at) AND t.id IS NOT NULL)
+        OR (f.version, f.it_energy_kwh, f.cost, f.currency) IS DISTINCT FROM
+            (t.version, t.it_energy_kwh, t.cost, t.currency)
+    """
+)
+
+
+async def different(session: Session) -> int:
+    return int((await session.execute(DIFFERENT)).scalar_one())
+
+
+async def test_figures_follow_new_versions_and_runs_that_end_or_move(session: Session) -> None:
+    lab = Lab(session)
+    await lab.fill(120)
+    counted = "SELECT count(*) FROM run_figures WHERE version > 1"
+    assert (await session.execute(text(counted))).scalar_one() > 20
+    assert await different(session) == 0
+    values = {"at": BEGIN + timedelta(days=3), "project": lab.projects["other"]}
+    await session.execute(text("UPDATE runs SET finished_at = :at, project_id = :project"), values)
+    assert await different(session) == 0
+    # A later version is written before an earlier one.
+    earlier = "INSERT INTO price_tags SELECT gen_random_uuid() AS id, {columns} FROM price_tags"
+    columns = "run_id, 0 AS version, accounting_version, cause, content, content_sha256, created_at"
+    names = "(id, run_id, version, accounting_version, cause, content, content_sha256, created_at)"
+    statement = earlier.replace("price_tags SELECT", f"price_tags {names} SELECT", 1)
+    await session.execute(text(statement.format(columns=columns) + " WHERE version = 1"))
+    assert await different(session) == 0
+    await lab.add(5, Random(5))
+    assert await different(session) == 0
