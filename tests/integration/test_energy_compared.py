@@ -12,7 +12,7 @@ from sqlalchemy import update
 from app.services import execution
 from app.services.energy.account import changes
 from app.services.energy.node_hours import book_node_hours
-from models import Project, Run, Spend
+from models import Attempt, Project, Run, Spend
 from pricetag.accounting.bill.node_account import Account
 from pricetag.accounting.quantity.quantity import Quantity
 from tests.support.api import Api, finished_run
@@ -144,6 +144,7 @@ async def test_a_node_has_its_own_failed_work(api: Api) -> None:
         run_id = await finished_run(session)
         values = update(Spend).where(Spend.run_id == run_id).values(at=NOON)
         await session.execute(values)
+        await session.execute(update(Attempt).where(Attempt.run_id == run_id).values(ended_at=NOON))
         await execution.register_node(session, "node", "default", [], {})
         await execution.register_node(session, "other", "default", [], {})
     own = (await energy(api, failed="true", node="node"))["failed"]
