@@ -12,7 +12,16 @@ from pricetag.accounting.budgets.pieces import Days, pieces_of
 
 COLUMNS = (
     *("project_id", "user_id", "status", "currency", "it_source", "energy_source"),
-    *("co2e_source", "cost_source", "attempts", "it_energies", "energies", "co2es", "costs", "it_energy_kwh"),
+    *(
+        "co2e_source",
+        "cost_source",
+        "attempts",
+        "it_energies",
+        "energies",
+        "co2es",
+        "costs",
+        "it_energy_kwh",
+    ),
     *("facility_energy_kwh", "co2e_kg", "cost"),
 )
 
