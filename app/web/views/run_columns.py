@@ -61,9 +61,10 @@ COLUMNS = {
 """All columns, by the name that the address has."""
 
 DEFAULT_COLUMNS = (
-    *("status", "name", "project", "user", "created_at", "duration_s"),
-    *("it_energy_kwh", "co2e_kg", "cost", "score", "hardware"),
+    *("name", "it_energy_kwh", "status", "co2e_kg", "cost", "score"),
+    *("duration_s", "project", "user", "created_at", "hardware"),
 )
+"""The name and the energy come first: a narrow screen shows no more at once."""
 
 ALWAYS = "name"
 """The column that names the row, and always stays."""
