@@ -1,4 +1,4 @@
-"""On a narrow screen a table begins with its name and its key figure; the rest scrolls within it."""
+"""On a narrow screen a table begins with its name and its key figure; the rest scrolls inside."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ ENDS = """
     ("path", "caption", "heading"),
     [
         ("/runs/{run}", "From IT energy to money", "Value"),
-        ("/runs/{run}", "Energy by component", "IT energy"),
-        ("/runs/{run}", "Energy by stage", "IT energy"),
+        ("/runs/{run}", "Energy by component, over", "IT energy"),
+        ("/runs/{run}", "Energy by stage of", "IT energy"),
         ("/runs", "Runs", "IT energy"),
         ("/queue", "Waiting runs", "Expected start"),
     ],
