@@ -122,7 +122,7 @@ async def test_a_queued_run_says_what_it_waits_for(api: Api) -> None:
     text = texts(await page(api, run_id))
     assert "Why it waits" in text
     assert "No worker serves pool" in text
-    assert "Place 1 in the queue of pool" in text
+    assert "Position 1 in the queue of pool" in text
     assert "The price tag is issued when an attempt of the run ends." in text
     assert 'id="traces"' not in await page(api, run_id)
 
