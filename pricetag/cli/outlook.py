@@ -1,4 +1,4 @@
-"""Commands about the future of budgets: which are used up first, and what a change would do."""
+"""Commands about the future of budgets: which are used up first, and the effect of a change."""
 
 from __future__ import annotations
 
