@@ -59,9 +59,9 @@ FORMATS_HEAD = f"""# Methods and formats of models
 {MADE}
 A compressed model has a format: its modules differ from what its configuration says. Every method
 states the formats on which it works; a stage after one that it does not work on is rejected, with
-its field, before the run is stored. Pruned weights (zeros in a plain model) are no obstacle
-anywhere. Quantized models are final: they can be evaluated and measured, and every other stage
-belongs before.
+its field, before the run is stored. Every kind also works on pruned weights,
+which are zeros in a plain model. Quantized models are final: they can be evaluated and measured,
+and every other stage belongs before.
 
 - *sliced*: heads or neurons were cut out (`heads`, `qa`, `group_lasso`, `morphnet`)
 - *low rank*: matrices are two factors (`factorize`)

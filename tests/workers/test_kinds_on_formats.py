@@ -1,4 +1,4 @@
-"""Every kind that states a format works on a tiny model of it, from the start to its artifact."""
+"""Every kind that states a format works on a tiny model of that format, up to its artifact."""
 
 from __future__ import annotations
 

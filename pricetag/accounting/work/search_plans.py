@@ -46,7 +46,7 @@ def hyperband(resource: int, factor: int = 3, sizes: Sizes = "ceil") -> list[Bra
     """The brackets of Hyperband, the one with most trials first.
 
     With s from s_max = floor(log_factor(resource)) down to 0, a bracket begins with n trials of
-    resource * factor^-s; a rung keeps floor(n * factor^-i) of them at factor^i times as much.
+    resource * factor^-s; a rung keeps floor(n * factor^-i) of them at factor^i times that resource.
 
     Args:
         resource: Maximum resource of a trial.
