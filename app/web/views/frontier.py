@@ -186,7 +186,8 @@ def summary(read: FrontierRead) -> str:
     points = {point.run_id: point for point in read.points}
     first, last = points[steps[0].run_id], points[steps[-1].run_id]
     ranked = sum(point.is_dominated is not None for point in read.points)
-    text = f"{len(steps)} of {counted(ranked, 'scored run')} are beaten by no other run"
+    verb = "is" if len(steps) == 1 else "are"
+    text = f"{len(steps)} of {counted(ranked, 'scored run')} {verb} beaten by no other run"
     if first is last:
         return f"{text}: {_reach(first)}."
     return f"{text}, from {_reach(first)} to {_reach(last)}."
