@@ -56,7 +56,7 @@ def asks() -> list[Ask]:
     ids = {name: f"00000000-0000-4000-8000-{number:012d}" for number, name in enumerate(QUERIES)}
     values: dict[str, Any] = ids | {
         "report": ids["run"],
-        "middle": (ids["run"], "a name", moment, moment),
+        "middle": (ids["run"], "a name", moment, moment, 1.5, None),
         "artifact": (ids["run"], "a/path", ids["run"]),
         "until": moment.isoformat(),
         "weeks": 157,
