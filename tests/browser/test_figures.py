@@ -41,7 +41,7 @@ SET = "Limit"
 """Head of what somebody has set: it is exact, and nobody has measured it."""
 
 EXACT_UNITS = ("s", "min", "h", "d", "B", "bytes", "FLOP")
-"""Units of what is read from a clock or counted: a meter's error is no part of it."""
+"""Units of what is read from a clock or counted, without the error of a meter."""
 
 WALK = (Path(__file__).parent / "figures.js").read_text(encoding="utf-8")
 
