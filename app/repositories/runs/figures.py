@@ -8,9 +8,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, case, func, literal_column, select, true
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    case,
+    func,
+    literal,
+    literal_column,
+    select,
+    true,
+    tuple_,
+)
 
-from app.repositories.runs.orders import Order, Span, between
+from app.repositories.runs.orders import FIRST_ID, LAST_ID, Order, Span, between, literals
 from app.repositories.runs.selection import FILTERED, Selection
 from models import Run, RunFigure
 
@@ -40,9 +50,7 @@ def along(
         if leading is not None:
             query = query.where(Run.project_id == leading[1])
         return query.order_by(*order.by(Run.id.expression)).limit(most)
-    known = _known(order, span)
-    if leading is not None:
-        known = known.where(RunFigure.project_id == leading[1])
+    known = _known(order, span) if leading is None else _known_of_project(order, span, leading[1])
     return _looked_up(order, known, columns).limit(most)
 
 
@@ -84,6 +92,29 @@ def _known(order: Order, span: Span) -> Select[Any]:
     if order.currency is not None:
         query = query.where(RunFigure.currency == order.currency)
     return query.order_by(*order.by(figure.expression, RunFigure.run_id.expression))
+
+
+def _known_of_project(order: Order, span: Span, project_id: Any) -> Select[Any]:
+    """The same of one project.
+
+    All columns are bounded on both sides and sorted by, in the place of equalities: no other index
+    than the one that begins with the project has that order.
+    """
+    figure = getattr(RunFigure, order.column)
+    names = ["project_id", *(["currency"] if order.currency is not None else [])]
+    columns = [getattr(RunFigure, name) for name in names]
+    values = [
+        literal(value, column.type)
+        for value, column in zip((project_id, order.currency), columns, strict=False)
+    ]
+    place = tuple_(*columns, figure, RunFigure.run_id)
+    low, high = span.low or ("-infinity", FIRST_ID), span.high or ("infinity", LAST_ID)
+    query: Select[Any] = select(RunFigure.run_id, figure.label("key")).where(
+        place > tuple_(*values, *literals(order, low)),
+        place < tuple_(*values, *literals(order, high)),
+    )
+    keys = [column.expression for column in (*columns, figure, RunFigure.run_id)]
+    return query.order_by(*order.by(*keys))
 
 
 def _looked_up(order: Order, known: Select[Any], columns: Sequence[Any]) -> Select[Any]:
