@@ -189,13 +189,13 @@ def _by_hour(
 ) -> Sequence[Factor]:
     """The factor of each hour, without hours that have none."""
     values = {} if hourly is None else hourly.by_hour
-    found = []
+    factors = []
     for hour in hours:
         if hourly is not None and hour_key(hour) in values:
-            found.append(replace(hourly.factor, value=values[hour_key(hour)]))
+            factors.append(replace(hourly.factor, value=values[hour_key(hour)]))
         elif flat is not None:
-            found.append(flat)
-    return found
+            factors.append(flat)
+    return factors
 
 
 def hourly_product(

@@ -226,8 +226,8 @@ def _result(
 def _outcome(
     steps: Sequence[DocumentStep], items: Sequence[HashVerification], unknown: Sequence[str]
 ) -> Outcome | Literal["unknown"]:
-    found = [step.status for step in steps] + [item.outcome for item in items]
-    if "differs" in found:
+    outcomes = [step.status for step in steps] + [item.outcome for item in items]
+    if "differs" in outcomes:
         return "differs"
     if not items:
         return "unknown"

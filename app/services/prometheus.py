@@ -42,9 +42,9 @@ def powers(devices: Iterable[DeviceState], frames: Sequence[PowerFrame]) -> Sequ
     latest: dict[int, int] = {}
     for frame in frames:
         for id_, samples in zip(frame.ids, frame.w, strict=True):
-            known = [sample for sample in samples if sample is not None]
-            if known:
-                latest[id_] = known[-1]
+            reporting = [sample for sample in samples if sample is not None]
+            if reporting:
+                latest[id_] = reporting[-1]
     return [
         DevicePower(device.node, device.component, device.name, latest[device.id])
         for device in devices

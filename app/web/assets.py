@@ -54,10 +54,10 @@ class Assets:
 
     def __init__(self, folder: Path = STATIC) -> None:
         paths = sorted(path for path in folder.rglob("*") if path.is_file())
-        found = [(path.relative_to(folder).as_posix(), path.read_bytes()) for path in paths]
-        self.files: Mapping[str, Asset] = {name: Asset(name, content) for name, content in found}
+        contents = [(path.relative_to(folder).as_posix(), path.read_bytes()) for path in paths]
+        self.files: Mapping[str, Asset] = {name: Asset(name, content) for name, content in contents}
         digest = hashlib.sha256()
-        for name, content in found:
+        for name, content in contents:
             digest.update(f"{name}\0{len(content)}\0".encode() + content)
         self.hash = digest.hexdigest()[:16]
 

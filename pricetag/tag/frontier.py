@@ -207,13 +207,16 @@ def variant_rows(
     """
     from pricetag.tag import variants as measured
 
-    found = measured.variants(tag.document)
-    if len(found) < 2:
+    variants_in_order = measured.variants(tag.document)
+    if len(variants_in_order) < 2:
         return None
-    base = next((variant for variant in found if variant.label == baseline), found[0])
-    score = measured.main_score(found)
+    base = next(
+        (variant for variant in variants_in_order if variant.label == baseline),
+        variants_in_order[0],
+    )
+    score = measured.main_score(variants_in_order)
     metric = None if score is None else {"metric": score[1], "split": score[0] or None}
-    rows = [_variant_row(tag, base, variant, score, inferences) for variant in found]
+    rows = [_variant_row(tag, base, variant, score, inferences) for variant in variants_in_order]
     return {"score": metric, "variants": rows}
 
 

@@ -75,8 +75,8 @@ class Counting:
 
 
 def executed_steps(lab: Service, run_id: UUID) -> list[int]:
-    answer = lab.http.get(f"/v1/runs/{run_id}/metrics", params={"limit": 1000}).json()
-    return [int(item["value"]) for item in answer["items"] if item["name"] == "executed"]
+    response = lab.http.get(f"/v1/runs/{run_id}/metrics", params={"limit": 1000}).json()
+    return [int(item["value"]) for item in response["items"] if item["name"] == "executed"]
 
 
 def logged(lab: Service, run_id: UUID) -> str:

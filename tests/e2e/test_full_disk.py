@@ -50,10 +50,10 @@ def free_disk(worker: subprocess.Popen[bytes]) -> None:
 
 def last_reading_s(lab: Service, run_id: UUID, attempt: int) -> float:
     """Time of the last reading of an attempt that is in the database, in s."""
-    answer = lab.http.get(f"/v1/runs/{run_id}/power", params={"attempt": attempt})
-    if answer.status_code != 200:
+    response = lab.http.get(f"/v1/runs/{run_id}/power", params={"attempt": attempt})
+    if response.status_code != 200:
         return 0.0
-    series = [one for part in answer.json()["attempts"] for one in part["series"]]
+    series = [one for part in response.json()["attempts"] for one in part["series"]]
     ends = [one["t_s"][-1] for one in series if one["t_s"]]
     return max(map(float, ends), default=0.0)
 

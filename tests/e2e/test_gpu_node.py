@@ -117,16 +117,16 @@ def check_price(tag: dict[str, Any]) -> None:
 def check_second_opinion(node: GpuNode, run_id: UUID, *uuids: str) -> None:
     """CodeCarbon, which starts a little later, saw the same devices; the tag compares the two."""
     [journal] = node.lab.journals(run_id)
-    [told] = [record for record in journal if record["type"] == "second_opinion"]
-    assert told["reason"] is None
-    until_s = meter_opened_s(journal) + told["t_s"]
-    since_s = until_s - told["duration_s"]
+    [opinion_record] = [record for record in journal if record["type"] == "second_opinion"]
+    assert opinion_record["reason"] is None
+    until_s = meter_opened_s(journal) + opinion_record["t_s"]
+    since_s = until_s - opinion_record["duration_s"]
     true_j = sum(true_energy_j(node.trace, uuid, since_s, until_s) for uuid in uuids)
-    assert told["gpu_kwh"] * J_PER_KWH == pytest.approx(true_j, rel=0.5)
+    assert opinion_record["gpu_kwh"] * J_PER_KWH == pytest.approx(true_j, rel=0.5)
     opinion = node.lab.price_tag(run_id)["second_opinion"]
     assert (opinion["tool"], opinion["reason"]) == ("codecarbon", None)
     theirs = {item["kind"]: item["theirs_kwh"]["value"] for item in opinion["components"]}
-    assert theirs["gpu"] == told["gpu_kwh"]
+    assert theirs["gpu"] == opinion_record["gpu_kwh"]
     ratio = opinion["total"]["theirs_kwh"]["value"] / opinion["total"]["ours_kwh"]["value"]
     assert opinion["total"]["difference_ratio"]["value"] == pytest.approx(ratio - 1.0)
 

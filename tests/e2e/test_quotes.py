@@ -68,11 +68,11 @@ def test_the_second_run_is_quoted_from_the_first(lab: Service) -> None:
 
     def projected() -> dict[str, Any] | None:
         shown = lab.run(second)
-        told = shown["projection"]
-        if told is None or told["quantities"]["it_energy_kwh"]["value"] is None:
+        projection = shown["projection"]
+        if projection is None or projection["quantities"]["it_energy_kwh"]["value"] is None:
             assert shown["status"] in ("queued", "running"), shown["status_reason"]
             return None
-        return dict(told)
+        return dict(projection)
 
     early = wait_until(projected, "a projection", every_s=ASKED_EVERY_S)
     assert early["progress_ratio"] >= 0.05
@@ -96,8 +96,8 @@ def test_the_second_run_is_quoted_from_the_first(lab: Service) -> None:
     assert value(again, "it_energy_kwh") == pytest.approx(tag["it_energy_kwh"]["value"])
     assert lab.http.post(f"/v1/runs/{third}/cancel").status_code == 202
 
-    told = lab.cli("quote", "--score", "--json", environment=_token(lab))
-    groups = json.loads(told.stdout)["groups"]
+    scored = lab.cli("quote", "--score", "--json", environment=_token(lab))
+    groups = json.loads(scored.stdout)["groups"]
     assert {(group["level"], group["count"]) for group in groups} == {("same-shape", 1)}
 
 

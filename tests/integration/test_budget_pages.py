@@ -121,9 +121,9 @@ async def test_the_api_reports_a_name_in_use_and_an_unknown_project_together(api
         **{"name": "used", "scope": "project", "project": "nowhere"},
         **{"metric": "co2e_kg", "amount": 1},
     }
-    answer = await api.admin.post("/v1/budgets", json=body)
-    assert (answer.status_code, answer.json()["code"]) == (422, "invalid-budget")
-    assert [error["field"] for error in answer.json()["errors"]] == ["name", "project"]
+    response = await api.admin.post("/v1/budgets", json=body)
+    assert (response.status_code, response.json()["code"]) == (422, "invalid-budget")
+    assert [error["field"] for error in response.json()["errors"]] == ["name", "project"]
 
 
 async def test_a_change_with_wrong_ids_keeps_the_form_and_names_each(api: Api) -> None:

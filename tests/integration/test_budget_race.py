@@ -181,12 +181,12 @@ async def test_several_budgets_at_once_cause_no_deadlock(committed_api: Api) -> 
             assert response.status_code == 200, response.text
 
     jobs = [admitted(database, run_id, 0.5, 0.02) for run_id in run_ids]
-    told = await asyncio.wait_for(asyncio.gather(*jobs, raise_all()), timeout=120)
-    assert told[:-1].count(True) >= 4
+    results = await asyncio.wait_for(asyncio.gather(*jobs, raise_all()), timeout=120)
+    assert results[:-1].count(True) >= 4
     for budget in made:
-        stands = (await committed_api.viewer.get(f"/v1/budgets/{budget['id']}")).json()
-        assert stands["limit"] == 3.0
-        assert stands["reserved"] <= 3.0
+        standing = (await committed_api.viewer.get(f"/v1/budgets/{budget['id']}")).json()
+        assert standing["limit"] == 3.0
+        assert standing["reserved"] <= 3.0
 
 
 @pytest.fixture

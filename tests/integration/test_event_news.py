@@ -139,8 +139,8 @@ async def test_news_of_many_runs_are_as_few_statements_as_of_one(
     for asked in (run_ids[:1], run_ids):
         with counted(api.database) as counts:
             async with api.database.session_scope() as session:
-                told = await event_news.read_news(session, [(run_id, 0) for run_id in asked])
-        assert all("projection" in news.events[-1].payload for news in told.values())
+                news_by_run = await event_news.read_news(session, [(run_id, 0) for run_id in asked])
+        assert all("projection" in news.events[-1].payload for news in news_by_run.values())
         statements.append(len(counts.statements))
     assert statements[0] == statements[1] <= 5
 

@@ -148,8 +148,8 @@ async def test_an_invalid_site_is_rejected(
 
 async def test_error_for_an_unknown_subdivision_lists_similar_zones(api: Api) -> None:
     body = {"name": "a", "grid_zone": "US-ZZ"}
-    told = problem(await api.admin.post("/v1/sites", json=body), 422, "unknown-zone")["detail"]
-    assert "USA (United States)" in told
+    detail = problem(await api.admin.post("/v1/sites", json=body), 422, "unknown-zone")["detail"]
+    assert "USA (United States)" in detail
 
 
 async def test_names_of_sites_are_unique_and_known(api: Api) -> None:

@@ -20,8 +20,8 @@ async def test_passing_events_are_dropped_an_hour_after_the_end(session: Session
     just_over = await make_run(session, status="failed", finished_at=now - timedelta(minutes=5))
     going_on = await make_run(session, status="running")
     for run in (long_over, just_over, going_on):
-        told = [Event(kind, now, {"kind": kind}) for kind in KINDS]
-        await executions.add_events(session, run.id, told)
+        event_rows = [Event(kind, now, {"kind": kind}) for kind in KINDS]
+        await executions.add_events(session, run.id, event_rows)
 
     assert await events.forget_passing(session) == 2
 

@@ -86,8 +86,8 @@ async def test_a_score_that_no_run_has_leaves_the_quality_unknown(api: Api) -> N
     shown = await frontier(api, quality="f1")
     assert (shown["score"], shown["without_quality"], shown["steps"]) == (None, 1, [])
     assert (shown["kind"], shown["reason"]) == (None, "no run with this score has a known cost")
-    answer = await api.viewer.get("/v1/insights/frontier", params={"metric": "loss"})
-    assert fields(problem(answer, 422, "invalid-request")) == ["metric"]
+    response = await api.viewer.get("/v1/insights/frontier", params={"metric": "loss"})
+    assert fields(problem(response, 422, "invalid-request")) == ["metric"]
 
 
 async def test_hidden_runs_are_in_no_insight(api: Api) -> None:
@@ -100,8 +100,8 @@ async def test_hidden_runs_are_in_no_insight(api: Api) -> None:
     shown = await frontier(api)
     assert [point["run_id"] for point in shown["points"]] == [str(seen)]
     for path in ("frontier", "compressions"):
-        answer = await api.viewer.get(f"/v1/insights/{path}", params={"project": name})
-        problem(answer, 404, "project-not-found")
+        response = await api.viewer.get(f"/v1/insights/{path}", params={"project": name})
+        problem(response, 404, "project-not-found")
 
 
 async def test_runs_without_variants_are_not_in_the_ledger(api: Api) -> None:

@@ -38,9 +38,9 @@ def wait_for(condition: Callable[[], bool]) -> bool:
 
 
 async def verified(api: Api, run_id: UUID) -> Any:
-    answer = await api.viewer.get(f"/v1/runs/{run_id}/price-tag/verification")
-    assert answer.status_code == 200, answer.text
-    return answer.json()
+    response = await api.viewer.get(f"/v1/runs/{run_id}/price-tag/verification")
+    assert response.status_code == 200, response.text
+    return response.json()
 
 
 async def test_long_traces_are_verified_by_other_processes(

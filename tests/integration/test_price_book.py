@@ -190,15 +190,15 @@ async def test_an_overlap_within_a_file_names_its_line(api: Api) -> None:
     import_ = "/v1/prices/import"
     within = HEAD + row("a", "3", "2024-01-01") + "\n" + row("a", "1", "2024-01-01")
     refused = await api.admin.post(import_, json={"format": "csv", "content": within})
-    told = problem(refused, 409, "overlapping-price")["detail"]
-    assert told.startswith("line 4: 'a' from 2024-01-01")
-    assert "3 USD from 2024-01-01T00:00:00+00:00 (line 2 of the file); begin later" in told
-    assert "drop one of the two" in told
-    assert "replace" not in told
+    detail = problem(refused, 409, "overlapping-price")["detail"]
+    assert detail.startswith("line 4: 'a' from 2024-01-01")
+    assert "3 USD from 2024-01-01T00:00:00+00:00 (line 2 of the file); begin later" in detail
+    assert "drop one of the two" in detail
+    assert "replace" not in detail
     beside = HEAD + row("a", "3", "2024-01-01") + row("old", "1", "2024-01-01")
     refused = await api.admin.post(import_, json={"format": "csv", "content": beside})
-    told = problem(refused, 409, "overlapping-price")["detail"]
-    assert f"(id {kept['id']}); begin later, end earlier, or replace that price" in told
+    detail = problem(refused, 409, "overlapping-price")["detail"]
+    assert f"(id {kept['id']}); begin later, end earlier, or replace that price" in detail
 
 
 OWNED = {"capex": "28000", "lifetime_h": "35040", "utilisation_ratio": "0.7"}

@@ -82,8 +82,8 @@ async def test_a_list_begins_at_a_time_and_leads_to_both_sides(committed_api: Ap
     assert beyond == []
     assert (await names(committed_api, cursor=page["previous_cursor"]))[0][-1] == "run 0"
     for query in ({"sort": "name"}, {"cursor": page["previous_cursor"]}):
-        answer = await committed_api.viewer.get("/v1/runs", params={"start_at": at, **query})
-        assert problem(answer, 422, "no-start-time")["errors"][0]["field"] == "start_at"
+        response = await committed_api.viewer.get("/v1/runs", params={"start_at": at, **query})
+        assert problem(response, 422, "no-start-time")["errors"][0]["field"] == "start_at"
 
 
 async def test_runs_that_are_not_finished_come_last_in_either_order(committed_api: Api) -> None:
@@ -115,8 +115,8 @@ async def test_the_csv_has_every_run_of_every_page_with_exact_figures(
     monkeypatch.setattr(exporting, "PAGE", 2)
     await some_runs(committed_api, 3, is_finished=True)
     await some_runs(committed_api, 2, name="=HYPERLINK(1)", tags=["+1", "a,b"])
-    answer = await committed_api.viewer.get("/v1/runs.csv", params={"sort": "created_at"})
-    rows = lines(answer)
+    response = await committed_api.viewer.get("/v1/runs.csv", params={"sort": "created_at"})
+    rows = lines(response)
     listed = (await committed_api.viewer.get("/v1/runs?sort=created_at")).json()["items"]
     assert [row["id"] for row in rows] == [run["id"] for run in listed]
     for row, run in zip(rows, listed, strict=True):
@@ -148,15 +148,15 @@ async def test_chosen_runs_are_a_table_for_a_paper(committed_api: Api) -> None:
     assert r"50\% \& more" in latex.text
     assert r"\toprule" in latex.text
     nobody = "00000000-0000-4000-8000-000000000000"
-    answer = await committed_api.viewer.get("/v1/runs/table.md", params={"run": [ids[0], nobody]})
-    assert nobody in problem(answer, 422, "nothing-chosen")["detail"]
+    response = await committed_api.viewer.get("/v1/runs/table.md", params={"run": [ids[0], nobody]})
+    assert nobody in problem(response, 422, "nothing-chosen")["detail"]
 
 
 async def test_groups_have_means_spread_and_count_what_is_unknown(committed_api: Api) -> None:
     await some_runs(committed_api, 3, is_finished=True, tags=["a"])
     await some_runs(committed_api, 1, tags=["a", "b"], name="waits")
-    answer = await committed_api.viewer.get("/v1/runs/groups?by=tag")
-    groups = {group["key"]: group for group in answer.json()["items"]}
+    response = await committed_api.viewer.get("/v1/runs/groups?by=tag")
+    groups = {group["key"]: group for group in response.json()["items"]}
     assert groups.keys() == {"a", "b"}
     energy = groups["a"]["figures"]["it_energy_kwh"]
     assert (groups["a"]["runs"], energy["known"], energy["unknown"]) == (4, 3, 1)
@@ -180,11 +180,11 @@ async def test_groups_tell_recipes_from_seeds(committed_api: Api) -> None:
             await committed_api.post_run(recipe={"stages": [stage]})
     await committed_api.post_run(recipe={"stages": [{"kind": "command", "argv": ["echo", "ho"]}]})
     for by in ("recipe", "seeds"):
-        answer = await committed_api.viewer.get("/v1/runs/groups", params={"by": by, "limit": 3})
-        assert sorted(group["runs"] for group in answer.json()["items"]) == [1, 2]
-        assert answer.json()["is_whole"] is False
-    answer = await committed_api.viewer.get("/v1/runs/groups?by=experiment")
-    assert [group["name"] for group in answer.json()["items"]] == ["text/sst2"]
+        response = await committed_api.viewer.get("/v1/runs/groups", params={"by": by, "limit": 3})
+        assert sorted(group["runs"] for group in response.json()["items"]) == [1, 2]
+        assert response.json()["is_whole"] is False
+    response = await committed_api.viewer.get("/v1/runs/groups?by=experiment")
+    assert [group["name"] for group in response.json()["items"]] == ["text/sst2"]
 
 
 async def test_views_are_ones_own_or_shared_and_one_is_the_projects_default(api: Api) -> None:
@@ -422,9 +422,9 @@ async def test_the_page_verifies_what_is_pasted_or_chosen(committed_api: Api) ->
         (f"/verify/{'0' * 64}", 404, "Not issued here"),
         ("/verify?sha256=abc", 422, "is not a hash"),
     ):
-        answer = await committed_api.viewer.get(path, headers=HTML)
-        assert answer.status_code == status
-        assert words in answer.text
+        response = await committed_api.viewer.get(path, headers=HTML)
+        assert response.status_code == status
+        assert words in response.text
     nothing: dict[str, Any] = {"text": (None, ""), "file": ("", b"")}
     empty = await committed_api.viewer.post("/verify", files=nothing, headers=form)
     assert empty.status_code == 422

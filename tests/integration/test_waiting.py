@@ -155,8 +155,8 @@ async def test_the_event_stream_gives_the_reason_and_withdraws_it(
     async def follow() -> None:
         hub = events.EventHub(api.database)
         stream = events.stream(api.database, hub, principal, UUID(accepted["id"]), 0)
-        async for told in stream:
-            received.extend(told.events)
+        async for batch in stream:
+            received.extend(batch.events)
             news.set()
 
     async def until(count: int) -> None:

@@ -33,8 +33,8 @@ async def make_site(api: Api, name: str, **more: Any) -> dict[str, Any]:
 
 def factor(kind: str, value: Any = None, **more: Any) -> dict[str, Any]:
     """The body of a factor."""
-    told = {"kind": kind, "year": 2025, "basis": "annual mean", "valid_from": SINCE, **CITED}
-    return {**told, **({} if value is None else {"value": value}), **more}
+    fields = {"kind": kind, "year": 2025, "basis": "annual mean", "valid_from": SINCE, **CITED}
+    return {**fields, **({} if value is None else {"value": value}), **more}
 
 
 async def enter(api: Api, site: str | None, kind: str, value: Any = None, **more: Any) -> Any:
@@ -45,7 +45,7 @@ async def enter(api: Api, site: str | None, kind: str, value: Any = None, **more
 
 def price(price_id: str, amount: str | None, **more: Any) -> dict[str, Any]:
     """The body of a price."""
-    told = {
+    fields = {
         "price_id": price_id,
         "provider": "a cloud",
         "accelerator": "H200",
@@ -54,7 +54,7 @@ def price(price_id: str, amount: str | None, **more: Any) -> dict[str, Any]:
         "valid_from": SINCE,
         **CITED,
     }
-    return {**told, **({} if amount is None else {"amount": amount}), **more}
+    return {**fields, **({} if amount is None else {"amount": amount}), **more}
 
 
 def hours_csv(*rows: tuple[str, float]) -> str:
@@ -64,5 +64,5 @@ def hours_csv(*rows: tuple[str, float]) -> str:
 
 def series(zone: str, content: str, **more: Any) -> dict[str, Any]:
     """The body of an import of hours."""
-    told = {"zone": zone, "basis": "lifecycle, consumption", "content": content, **CITED}
-    return {**told, **more}
+    fields = {"zone": zone, "basis": "lifecycle, consumption", "content": content, **CITED}
+    return {**fields, **more}

@@ -62,9 +62,9 @@ def _folder(path: str, task: GlueTask, data_roots: Sequence[Path]) -> tuple[str,
     place = path.rstrip("/") or path
     inner = sorted(file.name for file in folder.iterdir() if plain_name(file.name) == task.name)
     for name in sorted(inner, key=lambda name: name != task.title):
-        found = roots.find(f"{place}/{name}", data_roots, "recipe.data.path")
-        if found.is_dir():
-            return f"{place}/{name}", found
+        subfolder = roots.find(f"{place}/{name}", data_roots, "recipe.data.path")
+        if subfolder.is_dir():
+            return f"{place}/{name}", subfolder
     return place, folder
 
 

@@ -60,8 +60,8 @@ async def currencies(session: AsyncSession, span: Span) -> list[str]:
     lines = union_all(
         query.where(SpendBalance.folded), query.where(not_(SpendBalance.folded))
     ).subquery()
-    found = select(lines.c.currency).distinct().order_by(lines.c.currency)
-    return list(await session.scalars(found))
+    rows = select(lines.c.currency).distinct().order_by(lines.c.currency)
+    return list(await session.scalars(rows))
 
 
 async def by_owner(

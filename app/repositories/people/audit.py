@@ -124,7 +124,7 @@ def _literals(position: Position) -> tuple[ColumnElement[Any], ColumnElement[Any
 
 async def _entries(session: AsyncSession, ids: Select[Any]) -> Sequence[AuditEntry]:
     """The entries of a page, read whole only once it is known which they are."""
-    chosen = ids.subquery("page")
-    query = select(AuditEntry).join(chosen, chosen.c.id == AuditEntry.id)
+    selected = ids.subquery("page")
+    query = select(AuditEntry).join(selected, selected.c.id == AuditEntry.id)
     query = query.order_by(AuditEntry.at.desc(), AuditEntry.id.desc())
     return (await session.execute(query)).scalars().all()

@@ -83,18 +83,18 @@ async def pack_some(database: Database, after: UUID = NOBODY) -> Step | None:
         What was done; None if no attempt is left.
     """
     async with database.session_scope() as session:
-        found = await reading_blocks.attempts_with_rows(session, after, ATTEMPTS_AT_ONCE)
-        if not found:
+        attempts = await reading_blocks.attempts_with_rows(session, after, ATTEMPTS_AT_ONCE)
+        if not attempts:
             return None
-        ended = [attempt_id for attempt_id, is_ended in found if is_ended]
+        ended = [attempt_id for attempt_id, is_ended in attempts if is_ended]
         locked = await reading_blocks.lock_ended(session, ended)
         tails = await reading_blocks.tails(session, locked, limit=ROWS_AT_ONCE)
         packed = await _pack(session, tails, is_final=True)
-    last = found[-1][0]
+    last = attempts[-1][0]
     partly = [tail.key[0] for tail in tails if not tail.is_whole]
     if partly and packed:  # this attempt is the first of the next step
         last = UUID(int=partly[0].int - 1)
-    for attempt_id, is_ended in found:
+    for attempt_id, is_ended in attempts:
         if not is_ended and attempt_id <= last:
             packed += await _pack_open(database, attempt_id)
     return Step(last, packed, len(ended) - len(locked))

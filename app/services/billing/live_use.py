@@ -181,13 +181,13 @@ async def of_running(
             uses[row.attempt_id] = LiveUse()
         else:
             alike[row.site, _hardware(row.components, row.devices).accelerators].append(row)
-    known = await rates.known(session) if alike else {}
+    cached = await rates.known(session) if alike else {}
     for (site, accelerators), group in alike.items():
         stored = {(row.components, row.devices) for row in group}
         devices = sorted({id_ for texts in stored for id_ in _hardware(*texts).ids})
         started_at = min(row.started_at for row in group)
         key = Group(site, accelerators, tuple(devices), started_at)
-        uses |= _uses(group, await _factors(session, known, key, now), now, rates.uses)
+        uses |= _uses(group, await _factors(session, cached, key, now), now, rates.uses)
     return uses
 
 

@@ -30,16 +30,18 @@ async def failed_work(
         hours: The hours, and the node if only one is asked for.
     """
     owner: Owner | None = by if by == "project" or by == "user" else None
-    found = await rows.by_status(
+    by_status = await rows.by_status(
         session, owner, principal.viewer, hours.start, hours.stop, hours.node
     )
     hidden = PRIVATE_PROJECTS if principal.project_id is None else OTHER_PROJECTS
     items = []
     if owner is not None:
-        for (is_visible, name), group in groupby(found, key=lambda row: (row.visible, row.owner)):
+        for (is_visible, name), group in groupby(
+            by_status, key=lambda row: (row.visible, row.owner)
+        ):
             shown = (name or NO_USER) if is_visible else hidden
             items.append(FailedItem(name=shown, **figures_of(list(group))))
-    return FailedWork(**figures_of(found), items=items)
+    return FailedWork(**figures_of(by_status), items=items)
 
 
 def figures_of(found: Sequence[Any], unknown: str = "unknown") -> dict[str, Any]:

@@ -77,12 +77,12 @@ async def over_time(
         InvalidEnergyRangeError: If the range is invalid, or too long for the grain.
         NodeNotFoundError: If the node does not exist.
     """
-    span, chosen = buckets_of(start, stop, by, grain, now)
+    span, grain_used = buckets_of(start, stop, by, grain, now)
     if node is not None:
         await require_node(session, node)
     hours = Range(span.start, span.stop, node, now)
     totals: dict[datetime, list[Entry]] = defaultdict(list)
-    for row in await rows.sums(session, chosen, hours):
+    for row in await rows.sums(session, grain_used, hours):
         if not row[0]:
             totals[row.start].append(Entry._make(row[5:-1]))
     starts = sorted(totals)
@@ -90,13 +90,13 @@ async def over_time(
         whole = accounts([totals[at] for at in starts], intervals=intervals)
         groups, parts = _by_use(whole)
     else:
-        table = await _table(session, principal, by, chosen, hours, totals)
+        table = await _table(session, principal, by, grain_used, hours, totals)
         whole, groups, parts = _by_group(table, totals, starts)
     return EnergyOverTime(
         start=span.start,
         stop=span.stop,
         by=by,
-        grain=chosen,
+        grain=grain_used,
         node=node,
         groups=groups,
         buckets=[
@@ -133,9 +133,9 @@ def buckets_of(
         InvalidEnergyRangeError: If the range is invalid, or too long for the grain.
     """
     span = hours_of(start, stop, "month", now or datetime.now(UTC))
-    chosen = grain or fitting(span.stop - span.start)
-    _require_short(span, by, chosen)
-    return span, chosen
+    grain_used = grain or fitting(span.stop - span.start)
+    _require_short(span, by, grain_used)
+    return span, grain_used
 
 
 def _require_short(span: Hours, by: TimeBy, grain: Grain) -> None:

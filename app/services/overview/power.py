@@ -110,15 +110,15 @@ def lab_power(board: PowerBoard, runs: Sequence[LiveRun]) -> LabPower:
 
 
 def _sums(drawn: Sequence[_Drawn], reason: str) -> dict[str, Any]:
-    known = [each for each in drawn if each.power_w is not None]
-    silent = len(drawn) - len(known)
+    reporting = [each for each in drawn if each.power_w is not None]
+    silent = len(drawn) - len(reporting)
     counts = {"devices": len(drawn), "silent_devices": silent}
-    if not known:
+    if not reporting:
         unknown = _watts(None, "estimated", reason)
         return {**dict.fromkeys(("power_w", "charged_w", "unallocated_w"), unknown), **counts}
-    source = _source([each.state.method for each in known])
-    total = sum(float(each.power_w or 0) for each in known)
-    charged = sum((each.power_w or 0) * each.share for each in known)
+    source = _source([each.state.method for each in reporting])
+    total = sum(float(each.power_w or 0) for each in reporting)
+    charged = sum((each.power_w or 0) * each.share for each in reporting)
     remark = f"without {silent} that stopped reporting" if silent else None
     return {
         "power_w": _watts(total, source, remark),
@@ -130,9 +130,14 @@ def _sums(drawn: Sequence[_Drawn], reason: str) -> dict[str, Any]:
 
 def _watts(value: float | None, source: Source, reason: str | None) -> Quantity:
     """A power, with a remark; or an unknown one, with the reason."""
-    known = value is not None
+    is_known = value is not None
     return Quantity(
-        value=value, low=None, high=None, unit="W", source=source if known else None, reason=reason
+        value=value,
+        low=None,
+        high=None,
+        unit="W",
+        source=source if is_known else None,
+        reason=reason,
     )
 
 

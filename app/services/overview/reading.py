@@ -101,12 +101,12 @@ async def _failures(session: Session, runs: list[RunSummary]) -> list[FailedRun]
 
 
 def _cost(rows: list[Spend]) -> Quantity:
-    known = [row for row in rows if row.cost is not None]
-    currencies = {row.currency for row in known}
-    if not known or len(known) < len(rows) or len(currencies) != 1:
+    costs = [row for row in rows if row.cost is not None]
+    currencies = {row.currency for row in costs}
+    if not costs or len(costs) < len(rows) or len(currencies) != 1:
         return Quantity(value=None, low=None, high=None, unit="", source=None, reason=NO_COST)
-    total = sum((row.cost or Decimal(0) for row in known), start=Decimal(0))
-    sources = [cast(Source, row.sources.get("cost", "estimated")) for row in known]
+    total = sum((row.cost or Decimal(0) for row in costs), start=Decimal(0))
+    sources = [cast(Source, row.sources.get("cost", "estimated")) for row in costs]
     return Quantity(
         value=float(total),
         low=None,

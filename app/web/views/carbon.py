@@ -77,9 +77,9 @@ def _summary(read: CarbonHoursRead, recorded: int) -> str:
     total = len(read.hours)
     if not recorded:
         return f"None of the {total} hours is recorded."
-    known = [hour for hour in read.hours if hour.g_per_kwh is not None]
-    low = min(known, key=lambda hour: hour.g_per_kwh or 0.0)
-    high = max(known, key=lambda hour: hour.g_per_kwh or 0.0)
+    recorded_hours = [hour for hour in read.hours if hour.g_per_kwh is not None]
+    low = min(recorded_hours, key=lambda hour: hour.g_per_kwh or 0.0)
+    high = max(recorded_hours, key=lambda hour: hour.g_per_kwh or 0.0)
     return (
         f"{recorded} of {total} hours are recorded: from {low.g_per_kwh:.0f} g/kWh "
         f"({low.hour:%Y-%m-%d %H:%M}) to {high.g_per_kwh:.0f} g/kWh ({high.hour:%Y-%m-%d %H:%M})."

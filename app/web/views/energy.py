@@ -300,24 +300,24 @@ def label(start: datetime, grain: str) -> str:
 
 
 def _summary(read: EnergyOverTime, labels: Sequence[str], unit: Unit) -> str:
-    known = [
+    totals = [
         (bucket.total_kwh.value, at)
         for bucket, at in zip(read.buckets, labels, strict=True)
         if bucket.total_kwh.value is not None
     ]
-    if not known:
+    if not totals:
         return "Nothing was metered in this time."
     name, size = unit
-    most, least = max(known), min(known)
+    most, least = max(totals), min(totals)
     amount = f"{column_number(most[0] / size)} {name}"
     text = f"The {read.grain} with the most energy is {most[1]}, {amount}"
-    if len(known) > 1:
+    if len(totals) > 1:
         text += f", the one with the least {least[1]}, {column_number(least[0] / size)} {name}"
     sums = [
         (sum(bucket.parts_kwh[number].value or 0.0 for bucket in read.buckets), group.name)
         for number, group in enumerate(read.groups)
     ]
-    whole = sum(value for value, _ in known)
+    whole = sum(value for value, _ in totals)
     if sums and whole > 0:
         largest = max(sums)
         text += f"; {largest[1]}: {ratio_text(largest[0] / whole)} of all"

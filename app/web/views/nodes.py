@@ -160,16 +160,16 @@ def meters(node: NodeRead) -> list[Meter]:
 def limits(node: NodeRead) -> Mapping[str, FigureView]:
     """Power limit of each device, by UUID."""
     examined: Sequence[Mapping[str, Any]] = node.capabilities.get("devices") or ()
-    found = {}
+    figures = {}
     for device in examined:
         limit_w = device.get("power_limit_w")
-        known = isinstance(limit_w, int | float)
-        found[str(device.get("uuid"))] = (
+        is_stated = isinstance(limit_w, int | float)
+        figures[str(device.get("uuid"))] = (
             figure(Figure.exact(float(limit_w), "W", None))
-            if known and limit_w is not None
+            if is_stated and limit_w is not None
             else unknown("the driver states none")
         )
-    return found
+    return figures
 
 
 def idle(node: NodeRead) -> list[Idle]:

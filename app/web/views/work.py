@@ -110,14 +110,14 @@ def _sum(one: WorkSum, of_energy: Unit) -> FigureView:
 
 
 def _summary(read: WorkRead, labels: Sequence[str]) -> str:
-    known = [
+    energies = [
         (point.energy_kwh.value, at)
         for point, at in zip(read.points, labels, strict=True)
         if point.energy_kwh.value
     ]
-    if not known:
+    if not energies:
         return "No energy was charged to its runs in this time."
-    largest, at = max(known)
+    largest, at = max(energies)
     shown = figure(Figure(largest, None, None, "kWh", None))
     return f"The {read.grain} with the most energy is {at}, {shown.text} {shown.unit}."
 

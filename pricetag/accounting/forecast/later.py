@@ -65,8 +65,8 @@ def later(
 
 def _mean(g_per_kwh: Mapping[datetime, float], start: datetime, duration_h: int) -> float | None:
     values = [g_per_kwh.get(start + number * HOUR) for number in range(duration_h)]
-    known = [value for value in values if value is not None]
-    return sum(known) / duration_h if len(known) == duration_h else None
+    recorded = [value for value in values if value is not None]
+    return sum(recorded) / duration_h if len(recorded) == duration_h else None
 
 
 def _later(delay_h: int, pairs: Sequence[tuple[float, float]]) -> Later:

@@ -135,12 +135,12 @@ def test_gross_is_the_sum_of_baseline_and_dynamic() -> None:
 
 
 def test_without_a_baseline_the_split_is_unknown_with_its_note() -> None:
-    told = replace(b.TWIN, baseline_note="the node was never idle")
+    component = replace(b.TWIN, baseline_note="the node was never idle")
     attempt = replace(
-        b.attempt(components=[b.GPU, told]),
+        b.attempt(components=[b.GPU, component]),
         measurements=(
             shared(b.GPU, 30_000.0, 30_000.0, 3_000.0),
-            shared(told, 28_000.0, 28_000.0, None),
+            shared(component, 28_000.0, 28_000.0, None),
         ),
     )
     split = tag_of(attempt)["split"]

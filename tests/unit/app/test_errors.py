@@ -43,9 +43,9 @@ def test_the_summary_counts_omitted_problems() -> None:
 
 
 def test_a_problem_holds_text_that_cannot_be_encoded() -> None:
-    answer = errors.problem(422, "invalid-request", "half \ud800")
-    assert json.loads(bytes(answer.body))["detail"] == "half \\ud800"
-    assert answer.headers["content-type"] == "application/problem+json"
+    response = errors.problem(422, "invalid-request", "half \ud800")
+    assert json.loads(bytes(response.body))["detail"] == "half \\ud800"
+    assert response.headers["content-type"] == "application/problem+json"
 
 
 def test_every_example_of_the_document_is_accepted() -> None:

@@ -162,7 +162,7 @@ class QuestionAnswering(Task):
         assert isinstance(examples, Questions)
         assert isinstance(data, WindowData)
         predicted, predictions = self.predicted_answers(context, loaded, examples, data, batch_size)
-        gold = [[answer.text for answer in each] for each in examples.answers]
+        gold = [[prediction.text for prediction in each] for each in examples.answers]
         pairs = list(zip(predicted, gold, strict=True))
         metrics = {
             "exact_match": Score(sum(answers.exact_match(*pair) for pair in pairs) / len(pairs)),
