@@ -1,4 +1,4 @@
-"""Tables whose JSON documents are stored compactly from a revision on: written anew in pieces."""
+"""Tables whose JSON documents are stored compactly from a revision on: written again in pieces."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Encode = Callable[[Iterable[str]], Iterable[bytes]]
 
 @dataclass(frozen=True)
 class Rewrite:
-    """A table that is written anew, with one column of JSON as a stored document.
+    """A table that is written again, with one column of JSON as a stored document.
 
     Attributes:
         name: Of the table; the new one is called ``NAME_new`` until it takes its place.

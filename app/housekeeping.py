@@ -171,7 +171,7 @@ async def keep_packed(database: Database, alarms: Alarms) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast work goes on that can wait.
+    """How fast work continues that can wait.
 
     Attributes:
         limit: Price tags of one step.

@@ -1,4 +1,4 @@
-"""Steps of migrations that take long: in pieces, so that they can be interrupted and go on."""
+"""Steps of migrations that take long: in pieces, so that they can be interrupted and continue."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def create_index(name: str, definition: str) -> None:
     """Builds an index while the table is written to; one that is there stays.
 
     Args:
-        name: Of the index. One that an interrupted build has left unfinished is built anew.
+        name: Of the index. One that an interrupted build has left unfinished is built again.
         definition: What follows ``ON``: ``runs (name, id)``.
     """
     connection = op.get_bind()

@@ -44,12 +44,12 @@ def stage_kinds(kind: Any) -> ColumnElement[Any]:
 
 
 def search_text(name: Any, tags: Any) -> ColumnElement[str]:
-    """What a search looks through: name and tags, in lower case."""
+    """The searched text: name and tags, in lower case."""
     return func.lower(func.array_to_string(func.array_append(tags, name), literal_column("E'\\n'")))
 
 
 def search_grams(name: Any, tags: Any) -> ColumnElement[Any]:
-    """Every three characters in a row of what a search looks through, and its ends."""
+    """Every three characters in a row of the searched text, and its ends."""
     return func.pricetag_search_grams(name, tags)
 
 

@@ -1,4 +1,4 @@
-"""Charts that change all the time, each drawn anew only every few minutes."""
+"""Charts that change all the time, each drawn again only every few minutes."""
 
 from __future__ import annotations
 

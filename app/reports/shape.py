@@ -111,7 +111,7 @@ def table(
 
 
 def _with_notes(rows: list[Row], notes: list[str]) -> tuple[list[Row], list[str]]:
-    """Rows and notes in which no reason is repeated; letters go on after those in use."""
+    """Rows and notes in which no reason is repeated; letters continue after those in use."""
     lettered = (match for note in notes if (match := _NOTE.fullmatch(note)) is not None)
     marks = {match[2]: f"({match[1]})" for match in lettered}
     cells = [cell for item in rows for cell in item["cells"]]

@@ -161,7 +161,7 @@ class CompressionLedger(Wire):
     items: Items[CompressionRead]
     unreadable: Unreadable
     is_whole: bool = Field(
-        description="Whether all selected runs were looked through; if not, the newest ones."
+        description="Whether all selected runs were searched; if not, the newest ones."
     )
 
 

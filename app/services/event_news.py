@@ -101,7 +101,7 @@ class Gathered(Generic[Asked, Told]):
         """The same without a pause, in a session of its own: a reader's first read, which is no
         more work than any other request.
 
-        It goes on if the reader leaves: a query that is interrupted costs its connection.
+        It continues if the reader leaves: a query that is interrupted costs its connection.
         """
         reading = asyncio.create_task(self._read_one(asked))
         reading.add_done_callback(_seen)

@@ -48,7 +48,7 @@ class ServerState:
         settings: Its settings.
         alarms: Its alarms.
         notices: Its notices.
-        meters: Devices whose power it has heard of.
+        meters: Devices that have reported their power.
     """
 
     settings: Settings

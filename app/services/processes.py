@@ -1,4 +1,4 @@
-"""Processes for long work, so that the server's own goes on answering, and keeps its memory."""
+"""Processes for long work, so that the server's own continues answering, and keeps its memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of other projects: fetches them anew, and compares their hashes (``make vendor``).
+"""Files of other projects: fetches them again, and compares their hashes (``make vendor``).
 
 ``static/vendor/MANIFEST.toml`` lists each file with its package, version, hash and license. The
 server itself loads nothing from elsewhere, and needs no network for its pages.
@@ -90,7 +90,7 @@ def sprite(glyphs: Mapping[str, bytes], version: str) -> bytes:
 
 
 def bundle() -> bytes:
-    """Vega as a module of its own, made anew from the installed package.
+    """Vega as a module of its own, made again from the installed package.
 
     Raises:
         VendoringError: If another version of the package is installed.
@@ -107,7 +107,7 @@ def bundle() -> bytes:
 
 
 def contents() -> Iterator[tuple[str, str, bytes]]:
-    """``(path, hash in the manifest, content)`` of each file, fetched anew."""
+    """``(path, hash in the manifest, content)`` of each file, fetched again."""
     listed = manifest()
     for file in listed["file"]:
         yield (
@@ -123,7 +123,7 @@ def contents() -> Iterator[tuple[str, str, bytes]]:
 
 
 def main() -> None:
-    """Writes all files anew.
+    """Writes all files again.
 
     Raises:
         VendoringError: If the content of one has another hash than the manifest.

@@ -1,4 +1,4 @@
-"""Fills a database with a lab's history; interrupted, it goes on where it was."""
+"""Fills a database with a lab's history; interrupted, it continues where it was."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ class AttemptJournal:
         self.wait(self._rng.uniform(3, 20))
 
     def skip_to(self, seq: int, now_s: float) -> None:
-        """Goes on after records and time that others have written."""
+        """Continues after records and time that others have written."""
         self.records.clear()
         self._first_seq, self._now_s = seq, now_s
 

@@ -53,7 +53,7 @@ LEASE_S = 1e9
 CLAIMED = timedelta(seconds=2)
 BACKOFF = timedelta(minutes=3)
 SILENT = timedelta(minutes=5)
-"""Running attempts were last heard of before the end of the history."""
+"""Running attempts were last reported before the end of the history."""
 
 DATES = """
 UPDATE run_events SET at = a.started_at FROM attempts AS a
@@ -299,7 +299,7 @@ async def cut_stencils(
     tables = await repeated_tables(connection)
     rows = {}
     for table in tables:
-        # Hundreds of thousands of readings are not kept as text: the database makes them anew.
+        # Hundreds of thousands of readings are not kept as text: the database makes them again.
         skipped = table.name in traces.TABLES
         wanted = [one.run_id for one in originals if not (skipped and one.is_traced)]
         rows[table.name] = await read_rows(connection, table, wanted)

@@ -1,4 +1,4 @@
-"""What a fill has done, kept in the database: an interrupted fill goes on where it was."""
+"""What a fill has done, kept in the database: an interrupted fill continues where it was."""
 
 from __future__ import annotations
 

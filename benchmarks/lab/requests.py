@@ -150,7 +150,7 @@ def failed_work(facts: Facts) -> Iterator[Ask]:
 
 
 def unknown_node(facts: Facts) -> Iterator[Ask]:
-    """A node that no one has seen: all hours would have to be looked through for it."""
+    """A node that no one has seen: all hours would have to be searched for it."""
     query = {"node": UNKNOWN}
     yield Ask(
         "getEnergy", "energy of an unknown node", "/v1/energy", queries=[query], is_missing=True

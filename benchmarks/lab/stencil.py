@@ -80,7 +80,7 @@ class Original:
         site: Where it ran; repeated on a node there.
         gpus: Number of accelerators.
         starts_at: When it was started.
-        ends_at: When it ended, or was last heard of.
+        ends_at: When it ended, or last reported.
         made_at: When it was carried out.
         created_at: When it was posted.
         hour_of_week: In which it is started, from 0 to 167.

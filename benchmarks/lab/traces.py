@@ -15,7 +15,7 @@ FIRST_SEQ = 1000
 """Journals of runs with a trace have fewer records besides its readings."""
 
 TABLES = frozenset({"readings", "reading_blocks"})
-"""Tables whose rows of a trace are made anew for every repetition."""
+"""Tables whose rows of a trace are made again for every repetition."""
 
 # Power is a constant and a wave; the energies are its integral.
 READINGS = """

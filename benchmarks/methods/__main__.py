@@ -4,7 +4,7 @@
 [--seeds 1] [--only NAME ...] [--retry] [--render] [--quick] [--undecided] [--remeasure]``
 
 Each method of the registry runs once for each seed over REST, on a server, a database and a
-worker that the benchmark starts in the state folder. Started again, it goes on where it was.
+worker that the benchmark starts in the state folder. Started again, it continues where it was.
 Afterwards it writes ``docs/results.md``; ``--render`` does only that.
 """
 

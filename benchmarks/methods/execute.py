@@ -169,7 +169,7 @@ class Executor:
         return replace(done, conditions=conditions_of(chain[-1].tag))
 
     def read_again(self, records: Mapping[Trial, Record]) -> None:
-        """Keep the figures and conditions of runs anew, from their price tags.
+        """Keep the figures and conditions of runs again, from their price tags.
 
         For records of a version of the benchmark that kept less.
         """
@@ -196,7 +196,7 @@ class Executor:
         return run
 
     def _submit(self, trial: Trial, mark: str, records: Mapping[Trial, Record], again: int) -> str:
-        """Post the run; one that was begun before the benchmark was interrupted goes on."""
+        """Post the run; one that was begun before the benchmark was interrupted continues."""
         entry = self.catalog.runs[trial.name]
         upstream = None
         if entry.start != BASE:

@@ -1,4 +1,4 @@
-"""``--prove``: each run is killed in the midst of its method, resumed, and loaded again."""
+"""``--prove``: each run is killed in the middle of its method, resumed, and loaded again."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Proof:
     def kill_once(
         self, run_id: str, method: str, earlier: Run | None = None
     ) -> dict[str, Any] | None:
-        """Kill the run's process once in the midst of the stage of a method.
+        """Kill the run's process once in the middle of the stage of a method.
 
         A stage that trains is killed after a quarter of its steps, another one when it opens. If
         it was over before in an earlier run, it is killed after half of the time that it took.
@@ -182,7 +182,7 @@ def _duration_s(run: Run, method: str) -> float | None:
 
 
 def _place(run: Run, method: str) -> dict[str, Any] | None:
-    """Where a run is now, if it is in the midst of the method's stage, which trains."""
+    """Where a run is now, if it is in the middle of the method's stage, which trains."""
     attempts = run.get("attempts") or []
     if not attempts:
         return None

@@ -1,4 +1,4 @@
-"""The state folder: what was run, kept so that the benchmark can go on and pages be rendered."""
+"""The state folder: what was run, kept so that the benchmark can continue and pages be rendered."""
 
 from __future__ import annotations
 

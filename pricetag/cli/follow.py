@@ -52,7 +52,7 @@ def follow(client: Client, run_id: str, *, logs: bool, as_json: bool, after: int
         The exit code for the run's final status.
 
     Raises:
-        CliError: When interrupted: the run goes on, and the message says how to come back.
+        CliError: When interrupted: the run continues, and the message says how to come back.
     """
     try:
         run = _watch(client, run_id, logs=logs, quiet=as_json, after=after)

@@ -154,7 +154,7 @@ def training_splits(params: FullTraining) -> tuple[SplitNeed, ...]:
 
 
 def metric_is_reported(params: FullTraining, task: TaskEntry) -> MisfitError | None:
-    """Why an evaluation in mid-training cannot be judged by the metric that the stage names."""
+    """Why an evaluation during training cannot be judged by the metric that the stage names."""
     during = params.mid_evaluation
     if during is None or during.metric is None or during.metric in task.metrics:
         return None

@@ -66,6 +66,12 @@ RULES = (
     ),
     _rule(r"(?-i:\AThere is no \w+ '?\Z)", "'X not found', what to do"),
     _rule(r"\bor then\b", "rewrite the clause"),
+    _rule(r"\banew\b", "again, re-"),
+    _rule(r"\bin (?:the|its|their) midst\b|\bin mid-training\b", "during, inside"),
+    _rule(r"\bdear(?:er|est)?\b", "expensive"),
+    _rule(r"\b(?:goes|go|went|gone|going) on\b(?! (?:the|a|an)\b)", "continue"),
+    _rule(r"\blook(?:ed|s|ing)? through\b", "search"),
+    _rule(r"\bheard of\b", "reported"),
     _rule(r"\bthe (?:newest|oldest|largest|latest) first\b", "newest first"),
     _rule(
         r"\b\w*(?:[a-z]{3}isation|utilis\w+|synchronis\w+|initialis\w+|normalis\w+|optimis\w+"

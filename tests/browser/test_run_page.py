@@ -1,4 +1,4 @@
-"""The page of a run in a browser: traces, windows, the log that goes on, actions, print."""
+"""The page of a run in a browser: traces, windows, the log that continues, actions, print."""
 
 from __future__ import annotations
 

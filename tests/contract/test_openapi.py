@@ -127,7 +127,7 @@ def _fuzz(served: Served, folder: Path, ids: dict[str, str], *options: str) -> i
         *("run", f"{served.url}/openapi.json", "--no-color", "--seed", "1"),
         *("--header", f"Authorization: Bearer {served.token}"),
         *("--max-examples", str(EXAMPLES), *options),
-        # Streams do not end while a run goes on, or ever, and have tests of their own.
+        # Streams do not end while a run continues, or ever, and have tests of their own.
         *("--exclude-operation-id", "streamRunEvents"),
         *("--exclude-operation-id", "streamLab"),
         # Whether stages fit together is beyond what a JSON schema can say.

@@ -191,7 +191,7 @@ def test_a_training_saves_its_state_before_a_budget_of_money_stops_it(lab: Servi
     # It left by itself, and its state was kept.
     assert "killed" not in lab.log_text(run_id)
     assert list((lab.data_dir / "work" / str(run_id)).rglob("checkpoint-*"))
-    # With the budget raised it goes on where it was stopped, on the same bill.
+    # With the budget raised it continues where it was stopped, on the same bill.
     steps, first_kwh = trained_steps(lab, run_id), lab.price_tag(run_id)["it_energy_kwh"]["value"]
     assert lab.http.post(f"/v1/runs/{run_id}/resume").status_code == 409
     amount = {"amount": f"{100 * usd:.9f}"}

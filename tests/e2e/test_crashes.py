@@ -54,7 +54,7 @@ def lab(lent_lab: Service) -> Service:
 
 @dataclass(frozen=True)
 class Counting:
-    """A job that counts, saves its state at every step, and goes on from there.
+    """A job that counts, saves its state at every step, and continues from there.
 
     It waits in one of its steps until it is let go.
     """
@@ -118,7 +118,7 @@ def test_a_run_survives_a_killed_worker(
     assert [(a["number"], a["status"]) for a in tag["attempts"]] == [(1, "lost"), (2, "succeeded")]
     assert tag["attempts"][0]["reason"]["code"] == "worker-lost"
     steps = executed_steps(lab, run_id)
-    assert steps == list(range(STEPS))  # it went on where it was
+    assert steps == list(range(STEPS))  # it continued where it was
     assert "begins at 0" in logged(lab, run_id)
     # The counters were read once more after the kill.
     first, second = tag["attempts"]

@@ -93,7 +93,7 @@ def saved_step(lab: Service, run_id: UUID) -> int:
 
 
 def check_resumed(lab: Service, run_id: UUID, saved: int, *, cut_off: str) -> None:
-    """The second attempt went on from the last checkpoint, or from one after it."""
+    """The second attempt continued from the last checkpoint, or from one after it."""
     run = lab.run(run_id)
     assert run["status"] == "succeeded", run["status_reason"]
     first, second = run["attempts"]

@@ -123,7 +123,7 @@ async def test_one_part_is_checked_a_minute(committed_db: Database) -> None:
 
 
 async def test_a_rebuild_during_writes_leaves_correct_balances(committed_db: Database) -> None:
-    """Attempts end, runs are re-priced and closed while the balances are made anew."""
+    """Attempts end, runs are re-priced and closed while the balances are made again."""
     histories = [await begun(committed_db, seed, 40) for seed in (11, 12, 13)]
     await execute(committed_db, "DELETE FROM spend_balances WHERE grain = 'day'")
     await execute(committed_db, "UPDATE spend_repeats SET pairs = 7")

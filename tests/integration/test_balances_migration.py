@@ -123,7 +123,7 @@ def test_an_interrupted_upgrade_continues_with_the_remaining_months(
     assert rows(url, "SELECT version_num FROM alembic_version") == [(BEFORE,)]
     months = "SELECT DISTINCT day FROM spend_balances WHERE grain = 'month' ORDER BY day"
     assert len(rows(url, months)) == 3
-    # Whoever writes before it goes on is counted already, in months that are done and others.
+    # Whoever writes before it continues is counted already, in months that are done and others.
     with psycopg.connect(libpq_url(url)) as connection:
         connection.execute("DELETE FROM runs WHERE name IN ('run 0', 'run 299')")
         connection.execute("UPDATE runs SET status = 'queued' WHERE name IN ('run 1', 'run 290')")

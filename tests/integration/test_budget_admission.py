@@ -114,7 +114,7 @@ async def test_a_budget_that_only_warns_lets_runs_start(session: Session) -> Non
 
 
 async def test_a_retried_run_is_not_admitted_again(session: Session) -> None:
-    """It was lost, and the rest is promised to others: it goes on until all is used."""
+    """It was lost, and the rest is promised to others: it continues until all is used."""
     await add_budget(session, 1.0)
     run, other = await make_run(session), await make_run(session)
     await promise(session, run, 0.2)

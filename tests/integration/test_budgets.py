@@ -282,7 +282,7 @@ async def test_running_amounts_of_many_budgets_are_those_of_each_attempt(api: Ap
 async def test_what_is_entered_or_changed_is_in_the_next_amounts(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The cached factors of running attempts beside factors that were resolved anew."""
+    """The cached factors of running attempts beside factors that were resolved again."""
     energy = await make_budget(api)
     carbon = await make_budget(api, name="carbon", metric="co2e_kg")
     cost = await make_budget(api, name="cost", metric="cost", currency="USD")

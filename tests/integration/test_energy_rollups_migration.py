@@ -44,7 +44,7 @@ async def test_existing_hours_are_kept_marked_and_folded(fresh_database_url: str
     async with database.session_scope() as session:
         figures = await accounts(session, span, every_hour=False)
         await assert_equal(session, span)
-    for limit in (7, 100, 1000):  # interrupted, it goes on
+    for limit in (7, 100, 1000):  # interrupted, it continues
         async with database.session_scope() as session:
             assert await rollups.fold_pending(session, limit=limit)
             assert await accounts(session, span, every_hour=False) == figures

@@ -96,7 +96,7 @@ class Hours:
 
 
 async def differing(session: Session, hours: Range, groupings: Sequence[str]) -> list[str]:
-    """Groupings whose account differs from the sum over all hours, each judged anew."""
+    """Groupings whose account differs from the sum over all hours, each judged again."""
     wrong = []
     for by in groupings:
         accounts: list[list[Any]] = []
@@ -114,7 +114,7 @@ async def differing(session: Session, hours: Range, groupings: Sequence[str]) ->
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def lived(engine_database: Database) -> AsyncIterator[tuple[Session, History]]:
-    """A history that both tests go on with, and the session that it was written in."""
+    """A history that both tests continue with, and the session that it was written in."""
     async with engine_database.engine.connect() as connection:
         outer = await connection.begin()
         async with AsyncSession(connection, expire_on_commit=False) as session:

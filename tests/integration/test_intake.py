@@ -59,7 +59,7 @@ async def test_excess_records_are_dropped_reported_once_and_counted(
         *("a", "b", "c")
     ]
     attempt = await session.get_one(Attempt, attempt_id)
-    assert attempt.status == "succeeded"  # the job goes on
+    assert attempt.status == "succeeded"  # the job continues
     assert attempt.intake == {
         "taken": {"metrics": 10, "quality_metrics": 2},
         "left_out": {"metrics": 15, "quality_metrics": 2, "artifacts": 1},

@@ -22,7 +22,7 @@ from tests.integration.test_compact_documents import add_price_tag, add_report
 from tests.support.energy import accounts, assert_equal
 from tests.support.golden import NAMES
 
-# Each child goes on with the upgrade and kills itself at a statement, a later one each time.
+# Each child continues with the upgrade and kills itself at a statement, a later one each time.
 UPGRADE = """
 import os, signal, sys
 from sqlalchemy import Engine, event

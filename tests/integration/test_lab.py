@@ -76,7 +76,7 @@ class InterruptedFillError(Exception):
 
 
 async def _interrupted(url: str) -> None:
-    """A fill that ends in its third week; the next one goes on there."""
+    """A fill that ends in its third week; the next one continues there."""
     write_week = History.write_week
 
     def cut(history: History, week: int, writer: Writer) -> int:

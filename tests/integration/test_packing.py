@@ -100,7 +100,7 @@ async def test_an_attempt_ends_even_if_packing_fails(
 
 
 async def test_a_late_journal_is_added_to_a_packed_attempt(session: Session) -> None:
-    """The last block is written anew: later readings may change its last steps."""
+    """The last block is written again: later readings may change its last steps."""
     run = await make_run(session, max_attempts=1)
     attempt_id = (await claimed(session, run.id)).attempt_id
     journal = JournalMaker(attempt_id)

@@ -203,7 +203,7 @@ async def test_a_worker_outlives_its_connections(committed_db: Database) -> None
         )
     (second,) = await post(committed_db)
     await until(lambda: second in executed)
-    assert len(executed) == 2  # the first went on and was not delivered again
+    assert len(executed) == 2  # the first continued and was not delivered again
     finish.set()
     worker.stop()
     await asyncio.wait_for(serving, 60)

@@ -126,7 +126,7 @@ class Lab:
         await getattr(self, name)(session)
 
     def pass_time(self) -> None:
-        """The clock goes on, by seconds or by hours."""
+        """The clock continues, by seconds or by hours."""
         self.now += timedelta(seconds=self.draw.choice([1, 40, 70, 900, 3600, 7200]))
 
     @property

@@ -119,7 +119,7 @@ def header(task: str, columns: int = 12) -> list[str]:
 
 
 def write(root: Path, task: str, train: int = 24, dev: int = 12) -> Path:
-    """The folder of a task with its files; development rows go on after those of training."""
+    """The folder of a task with its files; development rows continue after those of training."""
     folder = root / FOLDERS[task]
     folder.mkdir(parents=True)
     columns = 16 if task == "mnli" else 12

@@ -20,7 +20,7 @@ ALONE = ("a", "button", "form", "label")
 
 
 class Structure(HTMLParser):
-    """Reads a page, and collects where a browser would make other elements of it."""
+    """Reads a page, and collects where a browser would turn it into other elements."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -74,7 +74,7 @@ async def sweep(session: Session, project: str = "sweep", **values: Any) -> list
 
 
 async def trials(session: Session, project: str = "trials", **values: Any) -> list[UUID]:
-    """Six trials of two methods: the dearer one of `method:b` has the better scores."""
+    """Six trials of two methods: the more expensive one of `method:b` has the better scores."""
     made = [
         await scored_run(
             session,

@@ -50,7 +50,7 @@ class PowerTrace:
 
 @dataclass(frozen=True)
 class View:
-    """A power sensor: the mean of the last ``window_s``, anew every ``update_s``."""
+    """A power sensor: the mean of the last ``window_s``, again every ``update_s``."""
 
     window_s: float
     update_s: float

@@ -58,7 +58,7 @@ class Scheduling(LoadFileScheduling):  # type: ignore[misc]
 
 
 def unit_of(nodeid: str) -> str:
-    """What is given to a process at once: the file of a test, or its room."""
+    """The unit that one process runs: the file of a test, or its room."""
     file = nodeid.partition("::")[0]
     return next((room for room in TOGETHER if file.startswith(room)), file)
 

@@ -129,7 +129,7 @@ class History:
         ]
 
     def spend_rows(self, run: Past) -> list[dict[str, Any]]:
-        """What the attempts of a run have used, anew."""
+        """What the attempts of a run have used, again."""
         chance = self.random
         rows = []
         for attempt_id, at in zip(run.attempts, run.at, strict=True):

@@ -1,4 +1,4 @@
-"""Evaluation in mid-training: on the curve, the best weights kept, patience, resumed."""
+"""Evaluation during training: on the curve, the best weights kept, patience, resumed."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def test_every_kind_of_stage_works_on_a_language_model(
     finished: tuple[str, Path, RecordingReporter],
 ) -> None:
     task, _, reporter = finished
-    # Two in mid-training; after train, prune and quantize; in measure.
+    # Two during training; after train, prune and quantize; in measure.
     assert len(stage_metrics(reporter, "perplexity")) == 6
     assert all(1 < value < 1000 for value in stage_metrics(reporter, "perplexity"))
     assert ("masked_accuracy" in quality(reporter)) == (task == "masked_lm")

@@ -61,7 +61,7 @@ def test_every_kind_of_stage_works_on_question_answering(
     finished: tuple[Path, RecordingReporter],
 ) -> None:
     _, reporter = finished
-    # Two in mid-training; after train, prune and quantize; in measure.
+    # Two during training; after train, prune and quantize; in measure.
     assert len(values(reporter, "exact_match")) == len(values(reporter, "f1")) == 6
     pairs = zip(values(reporter, "exact_match"), values(reporter, "f1"), strict=True)
     assert all(0 <= exact <= overlap <= 1 for exact, overlap in pairs)

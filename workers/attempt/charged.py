@@ -110,7 +110,7 @@ class _Charged:
             self._charge(before, reading, gross_j)
 
     def _stand(self, before: Reading, after: Reading) -> None:
-        """A counter that has not moved: the step goes on until it does, or takes too long."""
+        """A counter that has not moved: the step continues until it does, or takes too long."""
         elapsed_s, integral_j = after.t_s - before.t_s, integral_delta(before, after)
         if elapsed_s < FROZEN_AFTER_S and not self._replaced_j:
             return

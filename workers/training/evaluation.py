@@ -1,4 +1,4 @@
-"""Evaluation in mid-training: the curve, the best weights, and an early end."""
+"""Evaluation during training: the curve, the best weights, and an early end."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ class Evaluation:
 def planned(
     context: StageContext, loaded: Loaded, options: Optimisation, tally: Tally, folder: Path
 ) -> Evaluation | None:
-    """The stage's evaluation in mid-training; None if it has none."""
+    """The stage's evaluation during training; None if it has none."""
     plan: MidEvaluation | None = getattr(options, "mid_evaluation", None)
     if plan is None:
         return None

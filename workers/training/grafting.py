@@ -1,4 +1,4 @@
-"""Modules of a trained model that take the place of layers of a model which learns in its midst.
+"""Modules of a trained model that take the place of layers of a model which learns inside it.
 
 Source: Xu, Zhou, Ge, Wei, Zhou 2020, BERT-of-Theseus: Compressing BERT by Progressive Module
 Replacing, arXiv:2002.02925.

@@ -115,7 +115,7 @@ class Plugin:
         The batch has the model's inputs, ``labels`` and ``index``, on the device. Each plug-in
         gets the batch that the previous one returned; losses and teachers get the last one. The
         numbers of rows and tokens may change, and tensors for the plug-in's own loss term may be
-        added. A teacher's cache is not used with such a plug-in. Evaluation in mid-training uses
+        added. A teacher's cache is not used with such a plug-in. Evaluation during training uses
         the unchanged data.
         """
         return batch
@@ -130,13 +130,13 @@ class Plugin:
         """Called at the beginning of an epoch."""
 
     def on_evaluate(self, step: Step, metrics: Mapping[str, float | None]) -> None:
-        """Called after an evaluation in mid-training."""
+        """Called after an evaluation during training."""
 
     def settled(self, step: Step) -> bool:
         """Whether the weights after this step may be the result of the training.
 
         A technique that is not yet finished, such as pruning along a ramp, returns False: an
-        evaluation in mid-training is then reported, but neither kept as the best nor counted.
+        evaluation during training is then reported, but neither kept as the best nor counted.
         """
         return True
 

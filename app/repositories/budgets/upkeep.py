@@ -1,4 +1,4 @@
-"""SQL that folds the running balances and counts, checks them and makes them anew.
+"""SQL that folds the running balances and counts, checks them and makes them again.
 
 The database's triggers only ever add lines to the balances, so that no two transactions wait for
 each other there. A difference between the balances and what they sum up is found in one
@@ -257,7 +257,7 @@ async def wrong_reserves(session: AsyncSession) -> Sequence[uuid.UUID]:
 
 
 async def mend_reserves(session: AsyncSession, run_ids: Collection[uuid.UUID]) -> None:
-    """Writes the reserves of some runs anew; the runs are locked."""
+    """Writes the reserves of some runs again; the runs are locked."""
     query = """
         SELECT pricetag_reserve(ARRAY(
             SELECT id FROM runs WHERE id = ANY (CAST(:ids AS uuid[])) ORDER BY id

@@ -1,4 +1,4 @@
-"""SQL that compares the roll-ups with the hours, and makes their upper levels anew."""
+"""SQL that compares the roll-ups with the hours, and makes their upper levels again."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ async def wrong_sums(
 
 
 async def make_anew(session: AsyncSession, start: datetime, stop: datetime) -> None:
-    """Makes all levels above the hours of components and charges anew, for some UTC months.
+    """Makes all levels above the hours of components and charges again, for some UTC months.
 
     The caller holds the lock of folding.
     """

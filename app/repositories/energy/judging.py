@@ -1,7 +1,7 @@
 """SQL that judges node hours: what each is charged, left to the node, or not known yet.
 
 The only place where these rules are written. The account judges the hours that are pending by
-them, folding judges what it adds to the roll-ups, and the check judges every hour anew. Energies
+them, folding judges what it adds to the roll-ups, and the check judges every hour again. Energies
 are summed as decimals of the shortest text of each stored double, so that a sum is the same in
 every order, to the last digit.
 """

@@ -79,7 +79,7 @@ async def fill(
         make: Makes the headlines.
 
     Returns:
-        Where the next step goes on; None if no older one is left.
+        Where the next step continues; None if no older one is left.
     """
     place = tuple_(PriceTag.created_at, PriceTag.id)
     query = (

@@ -22,7 +22,7 @@ SAMPLE = 2_000
 """Newest names: words that none of them has are rare, and the index of words finds their runs."""
 
 NAMES_AHEAD = 100_000
-"""Names that are looked through at most."""
+"""Names that are searched at most."""
 
 RUNS_AHEAD = 1_000
 """Runs of these names that are read at most: enough for a page of 50 if the rest of the filter

@@ -1,4 +1,4 @@
-"""Orders of runs, and which part of one is looked through."""
+"""Orders of runs, and which part of one is searched."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Order:
         )
 
     def key(self, runs: Any) -> ColumnElement[Any]:
-        """What is sorted by, of an order by a column; `infinity` for a run that goes on."""
+        """What is sorted by, of an order by a column; `infinity` for a run that continues."""
         if self.column == "finished_at":
             return finished_or_never(runs.finished_at)
         column: ColumnElement[Any] = getattr(runs, self.column)
@@ -91,7 +91,7 @@ def _moment(text: str) -> datetime:
 
 @dataclass(frozen=True)
 class Span:
-    """Which part of an order is looked through; both ends are excluded, None is open.
+    """Which part of an order is searched; both ends are excluded, None is open.
 
     Attributes:
         during: Runs of this part that are selected lived at this time.

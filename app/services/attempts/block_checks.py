@@ -33,7 +33,7 @@ class Checked:
     """The result of one step.
 
     Attributes:
-        next: Block from which the next step goes on; None if none is left.
+        next: Block from which the next step continues; None if none is left.
         blocks: Number of blocks that were checked.
         wrong: What is wrong, one line a block.
     """

@@ -38,7 +38,7 @@ class Step:
     """What one step of packing has done.
 
     Attributes:
-        after: Attempt from which the next step goes on.
+        after: Attempt from which the next step continues.
         readings: Number of readings that it packed.
         busy: Number of ended attempts that somebody else had locked.
     """

@@ -32,7 +32,7 @@ async def fill_some(
         make: Makes headlines of stored documents; by default a thread.
 
     Returns:
-        Where the next step goes on; None if no older one is left.
+        Where the next step continues; None if no older one is left.
     """
     async with database.session_scope() as session:
         return await headlines.fill(session, before, limit, make)

@@ -27,7 +27,7 @@ RATES_HOLD_S = 5.0
 """Time for which a site's factors are cached, in s; they change when new ones are entered."""
 
 MOST_KEPT = 10_000
-"""Cached usages of attempts after which the cache begins anew: attempts come and go."""
+"""Cached usages of attempts after which the cache begins again: attempts come and go."""
 
 
 @dataclass(frozen=True, slots=True)

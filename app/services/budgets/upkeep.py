@@ -1,4 +1,4 @@
-"""Upkeep of the running balances of budgets: folded, checked against all rows, made anew."""
+"""Upkeep of the running balances of budgets: folded, checked against all rows, made again."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ async def wrong_sums(session: Session, part: Part) -> int:
 
 
 async def mend(database: Database, part: Part) -> int:
-    """Makes a part of the balances anew, in transactions of its own; the number of wrong sums.
+    """Makes a part of the balances again, in transactions of its own; the number of wrong sums.
 
     Attempts may end and runs may be posted meanwhile.
     """

@@ -11,7 +11,7 @@ from app.settings import Settings, get_settings
 from pricetag.accounting.bill.inputs import Factors
 
 MOST_KNOWN = 500
-"""Cached factors after which the cache begins anew: hours and hardware come and go."""
+"""Cached factors after which the cache begins again: hours and hardware come and go."""
 
 
 Key = TypeVar("Key", bound=Hashable)

@@ -18,7 +18,7 @@ MOST_PER_KWH: Mapping[str, float] = {
 }
 """Highest price of a kWh that raises no question, by currency; other currencies have none.
 
-The dearest household tariffs are below one euro a kWh: a price above 5 is in cents.
+The most expensive household tariffs are below one euro a kWh: a price above 5 is in cents.
 """
 
 USUAL_PUE_STD = 0.1

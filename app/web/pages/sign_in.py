@@ -52,7 +52,7 @@ def go_on(request: Request, path: str | None) -> RedirectResponse:
 
 
 def welcome(request: Request, begun: web_sessions.Begun, path: str | None) -> RedirectResponse:
-    """Keeps a new session in the browser, and goes on."""
+    """Keeps a new session in the browser, and continues."""
     response = go_on(request, path)
     browsers.keep(request, response, begun.secret)
     return response
@@ -84,12 +84,12 @@ async def show_sign_in(
 def sign_in_page(
     request: Request, settings: Settings, path: str | None, problem: PricetagError | None = None
 ) -> Response:
-    """The ways to sign in, after which the browser goes on to a path.
+    """The ways to sign in, after which the browser continues to a path.
 
     Args:
         request: The request.
         settings: Which ways there are.
-        path: Where to go on after the sign-in.
+        path: Where to continue after the sign-in.
         problem: What was wrong with a token that was sent.
     """
     return render(

@@ -151,7 +151,7 @@ def bill(tag: TagView, *, is_open: bool = False) -> BillView:
 
     Args:
         tag: The price tag.
-        is_open: Whether the run goes on, so that its totals may still change.
+        is_open: Whether the run continues, so that its totals may still change.
     """
     document = tag.document
     components = document.energy.components

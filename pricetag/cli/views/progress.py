@@ -141,7 +141,7 @@ class RunProgress:
     def _take_status(self, payload: Mapping[str, Any]) -> None:
         status = str(payload.get("status") or self.status)
         if status == "running" and self.status != "running":
-            # A new attempt counts its time, and goes through its stages, anew.
+            # A new attempt counts its time, and goes through its stages, again.
             self._last_t_s, self._heard_s = 0.0, self._clock()
             self._stages.clear()
             self.projection = None

@@ -96,7 +96,7 @@ def test_few_or_impossible_trials_are_rejected() -> None:
 def test_budgets_at_which_the_better_search_changes() -> None:
     cheap = [ev.CurvePoint(1, 0.80), ev.CurvePoint(2, 0.82), ev.CurvePoint(3, 0.83)]
     dear = [ev.CurvePoint(2, 0.80), ev.CurvePoint(4, 0.88)]
-    # At 2 the cheap one leads by 0.02, at 3 the dear one by 0.01: two thirds of the way.
+    # At 2 the cheap one leads by 0.02, at 3 the expensive one by 0.01: two thirds of the way.
     assert ev.crossings(cheap, dear) == [pytest.approx(2 + 2 / 3)]
     assert ev.crossings(cheap, cheap) == []
 

@@ -62,7 +62,7 @@ def test_other_methods_never_look_at_the_counter(method: Method, source: str) ->
 
 
 def test_counter_reset_is_filled_with_the_integral() -> None:
-    # The driver is loaded anew between 4 and 5 s: the counter starts from 0.
+    # The driver is loaded again between 4 and 5 s: the counter starts from 0.
     readings = trace(SECONDS, lambda t: 9_000 + 100 * t if t < 5 else 100 * (t - 5), at_100_w)
     window = settle(readings, 0, 10)
     assert window.energy_j == pytest.approx(1_000.0)

@@ -144,7 +144,7 @@ def test_ticks_of_two_clocks_are_no_contradiction() -> None:
 
 def test_evidence_of_a_shared_device_adds_up_to_the_charge() -> None:
     readings = at_300_w()
-    readings[3] = replace(readings[3], counter_j=10.0)  # the driver was loaded anew
+    readings[3] = replace(readings[3], counter_j=10.0)  # the driver was loaded again
     window = EnergyLedger(readings, reserved_ratio=0.5, baseline_w=100.0).window(0, 3)
     assert window.energy_by_source_j == {
         "counter": pytest.approx(200.0),

@@ -63,7 +63,7 @@ def test_every_class_of_the_stylesheet_is_on_a_page(name: str, written: str) -> 
 
 
 def test_no_selector_has_two_blocks_in_one_layer() -> None:
-    """What is said twice of one thing belongs together; a media query may say it anew."""
+    """What is said twice of one thing belongs together; a media query may say it again."""
     for layer in re.split(r"@layer ", rules())[1:]:
         plain = re.sub(r"@media[^{]*\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}", "", layer)
         heads = [" ".join(head.split()) for head in re.findall(r"([^{};]+)\{", plain)]

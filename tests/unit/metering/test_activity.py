@@ -123,7 +123,7 @@ def test_a_child_that_was_waited_for_is_counted_once(proc: FakeProc) -> None:
     tree = proc.tree(100)
     assert tree.busy_s() == pytest.approx(4.0)
     proc.end(101)
-    proc.put(100, parent=50, busy_s=1.5, waited_s=3.4)  # it had gone on after the last look
+    proc.put(100, parent=50, busy_s=1.5, waited_s=3.4)  # it had continued after the last look
     assert tree.busy_s() == pytest.approx(4.9)
     assert tree.busy_s() == pytest.approx(4.9)
 
@@ -212,7 +212,7 @@ def test_the_process_that_waited_for_the_root_reports_unseen_use(proc: FakeProc)
     tree.busy_s()
     assert tree.busy_s() == pytest.approx(7.0)
     proc.end(100, 101)
-    tree.ended(100, 7.25)  # 101 was waited for, and either had gone on
+    tree.ended(100, 7.25)  # 101 was waited for, and either had continued
     assert tree.busy_s() == pytest.approx(7.25)
     assert tree.busy_s() == pytest.approx(7.25)
 

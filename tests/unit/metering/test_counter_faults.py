@@ -159,7 +159,7 @@ def test_a_fault_affects_only_its_own_steps(
     with kind(fault, tmp_path, clock) as (source, show):
         window = metered(source, show, clock)
     expected_j = USED_W * LAST_S - (USED_W - BESIDE_W) * fault.replaced_s
-    # A counter stops and goes on between readings: one step either side.
+    # A counter stops and continues between readings: one step either side.
     assert window.energy_j == pytest.approx(expected_j, abs=1.1 * (USED_W - BESIDE_W))
     assert set(window.flags) - {"counter_integral_divergence", "reset"} == fault.flags
     assert window.covered_s == pytest.approx(LAST_S)

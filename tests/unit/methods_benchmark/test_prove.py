@@ -1,4 +1,4 @@
-"""Killing a run in the midst of a stage, by the events in its journal."""
+"""Killing a run in the middle of a stage, by the events in its journal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An evaluation in mid-training uses a metric that the run's task reports."""
+"""An evaluation during training uses a metric that the run's task reports."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def test_an_exclusive_device_is_charged_by_its_counter_over_a_reset() -> None:
     charged.add([read("gpu:a", 0.0, 5000.0, 0.0)])
     assert charged.figures() == Figures(None, 0.0, {"gpu:a": NOT_READ})
     charged.add([read("gpu:a", 1.0, 5110.0, 100.0)])
-    charged.add([read("gpu:a", 2.0, 7.0, 200.0)])  # the driver was loaded anew
+    charged.add([read("gpu:a", 2.0, 7.0, 200.0)])  # the driver was loaded again
     assert charged.figures() == Figures(100.0, 210.0, {})
 
 

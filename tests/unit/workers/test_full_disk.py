@@ -208,7 +208,7 @@ async def test_the_node_s_meter_continues_in_memory_and_saves_when_there_is_spac
         full.setattr(node_meter_module, "write_whole", refuse)
         full.setattr("workers.node.baselines.write_whole", refuse)
         bench.live(meter, 120)
-        meter.close()  # even a new beginning in the same process goes on from memory
+        meter.close()  # even a new beginning in the same process continues from memory
         meter.open(thread=False)
     bench.live(meter, 60)
     meter.close()

@@ -85,7 +85,7 @@ def test_a_counter_that_decreased_leaves_a_gap() -> None:
     [
         (60.0, 900.0, 900.0 + 262_000.0 - 261_000.0),  # wrapped once
         (60.0, 261_500.0, 500.0),
-        (60.0, 200_000.0, None),  # would take more than 2 kW: it began anew
+        (60.0, 200_000.0, None),  # would take more than 2 kW: it began again
         (131.5, 900.0, None),  # may have wrapped twice
     ],
 )

@@ -144,7 +144,7 @@ async def test_a_killed_worker_loses_no_counted_energy(bench: Bench) -> None:
     killed = bench.start()
     bench.live(killed, 95)  # the last tick was at 90 s; the meter is not closed
     bench.fleet.pass_time(305.0)
-    bench.fleet.close()  # what is modelled begins anew
+    bench.fleet.close()  # what is modelled begins again
     meter = bench.start()
     bench.live(meter, 100)
     meter.close()

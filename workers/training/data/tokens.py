@@ -47,7 +47,7 @@ class TokenData(Dataset[dict[str, Any]]):
         self.lengths = encoded.lengths
 
     def part(self, rows: Sequence[int]) -> TokenData:
-        """Some of the examples, numbered anew."""
+        """Some of the examples, numbered again."""
         kinds = self.encoded.token_type_ids
         encoded = Encoded(
             [self.encoded.input_ids[row] for row in rows],

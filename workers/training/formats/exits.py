@@ -38,7 +38,7 @@ def weighted_state(pooled: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """The state that a classifier reads: a sum with weights of unit L2 norm.
 
     s = sum_i w_i / |w|_2 * tanh(W h_i + b). The weights are learned through the norm; in the
-    authors' code they are made anew after each forward pass, so that no step changes them.
+    authors' code they are made again after each forward pass, so that no step changes them.
 
     Args:
         pooled: Tanh-pooled [CLS] states of the layers so far ``[layers, ..., hidden]``.
@@ -143,7 +143,7 @@ class Exits(nn.Module):
         """A hook: pool a layer's ``[batch, seq, hidden]``, and compute its classifier, if any.
 
         Returns:
-            The states of the examples that go on; None if all do.
+            The states of the examples that continue; None if all do.
         """
         assert isinstance(output, torch.Tensor)
         self._pooled.append(self._pool(output))
