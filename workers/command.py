@@ -296,7 +296,7 @@ async def _beat(alive: Path) -> None:
             alive.parent.mkdir(parents=True, exist_ok=True)
             alive.touch()
         except OSError as error:
-            logger.warning("the sign of life %s cannot be written: %s", alive, error)
+            logger.warning("the alive file %s cannot be written: %s", alive, error)
         await asyncio.sleep(ALIVE_INTERVAL_S)
 
 

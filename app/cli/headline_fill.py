@@ -51,7 +51,7 @@ def fill(
     try:
         stored = with_database(over)
     except KeyboardInterrupt:
-        raise fail("interrupted: the server goes on, or run the command again") from None
+        raise fail("interrupted: the server continues, or run the command again") from None
     show(json, {"stored": stored}, f"{stored} stored; none is left.")
 
 

@@ -41,7 +41,7 @@ def check_balances(json: Json = False) -> None:
         async with database.session_scope() as session:
             return await upkeep.wrong_sums(session, part)
 
-    if _over_balances(wrong, json=json, mended=False):
+    if _over_balances(wrong, json=json, repaired=False):
         raise typer.Exit(1)
 
 
@@ -51,11 +51,11 @@ def rebuild_balances(json: Json = False) -> None:
 
     The server may keep running. If the command is interrupted, run it again.
     """
-    _over_balances(upkeep.mend, json=json, mended=True)
+    _over_balances(upkeep.mend, json=json, repaired=True)
 
 
 def _over_balances(
-    use: Callable[[Database, Part], Awaitable[int]], *, json: bool, mended: bool
+    use: Callable[[Database, Part], Awaitable[int]], *, json: bool, repaired: bool
 ) -> int:
     """Does something to each part of the balances, with progress; the number of wrong sums."""
 
@@ -65,16 +65,16 @@ def _over_balances(
         wrong: dict[str, int] = {}
         for number, part in enumerate(parts, 1):
             wrong[part.name] = count = await use(database, part)
-            state = f"{count} wrong sums{' mended' if mended else ''}" if count else "right"
+            state = f"{count} wrong sums{' repaired' if repaired else ''}" if count else "right"
             if not json:
                 typer.echo(f"{number}/{len(parts)}  {part.name}: {state}")
         return wrong
 
     wrong = with_database(over)
     count = sum(wrong.values())
-    text = "All balances equal what they sum up."
+    text = "All balances equal the sums of their rows."
     if count:
-        remedy = "are mended" if mended else f"are wrong: {upkeep.REMEDY}"
+        remedy = "are repaired" if repaired else f"are wrong: {upkeep.REMEDY}"
         text = f"{count} sums {remedy}."
     show(json, {"wrong": wrong}, text)
     return count

@@ -37,7 +37,7 @@ COLUMNS = (
 )
 """Columns of the CSV. Times are in UTC; units are in the names."""
 
-NO_TAG = "no price tag was issued yet"
+NO_TAG = "no price tag has been issued yet"
 
 
 def csv_head() -> bytes:

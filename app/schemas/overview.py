@@ -81,7 +81,7 @@ class LabPower(PowerSum):
 
 
 class RunsUse(Wire):
-    """What runs have used in a period, in one unit."""
+    """Use of runs in a period, in one unit."""
 
     metric: Metric = Field(description="Quantity: facility energy, emissions or cost.")
     used: Quantity = Field(

@@ -29,7 +29,10 @@ def inspect(
         typer.Argument(metavar="MODEL", help="Folder with config.json and *.safetensors."),
     ],
     length: Annotated[
-        int, typer.Option(min=1, max=1_000_000, help="Tokens of the text for operations.")
+        int,
+        typer.Option(
+            min=1, max=1_000_000, help="Number of tokens of the text whose operations are counted."
+        ),
     ] = 128,
     json: Json = False,
 ) -> None:

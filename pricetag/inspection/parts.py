@@ -226,7 +226,7 @@ def _attention_widths(model: StoredModel) -> Iterator[tuple[int, int]]:
 
 
 def _tied_output(model: StoredModel) -> int:
-    """Weights of a language model's output that are those of its table of tokens."""
+    """Weights of a language model's output that are those of its embedding table."""
     if not _architecture(model).endswith(_WORDS):
         return 0
     weights = weights_of(model)

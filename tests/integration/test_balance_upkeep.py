@@ -210,7 +210,7 @@ def test_commands_check_and_rebuild(
     asyncio.run(_on_own_engine(committed_db.url, None))
     checked = runner.invoke(commands, ["balances", "check"])
     assert checked.exit_code == 0, checked.output
-    assert checked.output.endswith("All balances equal what they sum up.\n")
+    assert checked.output.endswith("All balances equal the sums of their rows.\n")
 
     asyncio.run(_on_own_engine(committed_db.url, WRONG["spent"]))
     checked = runner.invoke(commands, ["balances", "check", "--json"])
@@ -223,7 +223,7 @@ def test_commands_check_and_rebuild(
     assert rebuilt.exit_code == 0, rebuilt.output
     lines = rebuilt.output.splitlines()
     assert lines[0] == f"1/{len(wrong)}  reserves: right"
-    assert lines[-1] == f"{sum(wrong.values())} sums are mended."
+    assert lines[-1] == f"{sum(wrong.values())} sums are repaired."
     assert runner.invoke(commands, ["balances", "check"]).exit_code == 0
 
 

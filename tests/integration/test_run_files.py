@@ -125,7 +125,7 @@ async def test_the_csv_has_every_run_of_every_page_with_exact_figures(
             assert row["name"] == "'=HYPERLINK(1)"
             assert row["tags"] == "'+1, a,b"
             assert row["it_energy_kwh"] == ""
-            assert row["it_energy_kwh_reason"] == "no price tag was issued yet"
+            assert row["it_energy_kwh_reason"] == "no price tag has been issued yet"
             continue
         energy = run["price_tag"]["figures"]["it_energy_kwh"]
         for part in ("low", "high"):
@@ -170,7 +170,7 @@ async def test_groups_have_means_spread_and_count_what_is_unknown(committed_api:
     assert energy["mean"]["source"] == figures[0]["source"]
     nothing = groups["b"]["figures"]["it_energy_kwh"]
     assert (nothing["known"], nothing["mean"]["value"], nothing["std"]) == (0, None, None)
-    assert nothing["mean"]["reason"] == "no price tag was issued yet"
+    assert nothing["mean"]["reason"] == "no price tag has been issued yet"
 
 
 async def test_groups_tell_recipes_from_seeds(committed_api: Api) -> None:

@@ -56,7 +56,7 @@ async def test_a_cursor_without_a_number_and_a_start_time_are_rejected(api: Api)
     assert fields(problem(refused, 422, "no-start-time")) == ["start_at"]
 
 
-async def test_the_columns_of_the_page_sort_by_their_figures_dearest_first(api: Api) -> None:
+async def test_the_columns_of_the_page_sort_by_their_figures_most_expensive_first(api: Api) -> None:
     lab = await filled(api)
     for sort in ("-cost", "-it_energy_kwh"):
         text = await page(api, "/runs", sort=sort, limit=7)
@@ -71,7 +71,7 @@ async def test_the_columns_of_the_page_sort_by_their_figures_dearest_first(api: 
     assert "sort=-it_energy_kwh" in plain
 
 
-async def test_the_overview_leads_to_the_dearest_runs_of_the_month(api: Api) -> None:
+async def test_the_overview_leads_to_the_most_expensive_runs_of_the_month(api: Api) -> None:
     await filled(api)
     text = await page(api, "/")
     link = re.search(r'href="([^"]+)">Most expensive runs', text)

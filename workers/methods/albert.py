@@ -58,7 +58,7 @@ def apply_sharing(model: PreTrainedModel, groups: int, start: Literal["first", "
 
 
 def apply_embedding_factors(model: PreTrainedModel, size: int) -> float:
-    """Replace the table of tokens by its closest factors of a width, in place.
+    """Replace the embedding table by its closest factors of a width, in place.
 
     Args:
         model: The model, changed in place.
@@ -68,7 +68,7 @@ def apply_embedding_factors(model: PreTrainedModel, size: int) -> float:
         Share of the table's sum of squares that the factors keep.
 
     Raises:
-        ValueError: The model has no table of tokens, or a factorized one.
+        ValueError: The model has no embedding table, or a factorized one.
     """
     weight = word_embedding(model)[1].weight.detach()
     first, second = factors(weight.cpu().float(), size)
@@ -87,7 +87,7 @@ def apply_albert(
     Args:
         model: The model, changed in place.
         groups: Number of groups; None: layers do not share.
-        size: E, width of the table of tokens; None keeps it whole.
+        size: E, width of the embedding table; None keeps it whole.
         start: See ``apply_sharing``.
     """
     facts: dict[str, float] = {"parameters_before": model.num_parameters()}

@@ -21,7 +21,7 @@ def apply_tying(
     """Make input and output embeddings one matrix or two, in place; returns facts for the card.
 
     A model that is so already stays as it is: y = softmax(h U^T + b) with U the output matrix,
-    and U = the table of tokens in a tied model, V x H parameters less.
+    and U = the embedding table in a tied model, V x H parameters less.
 
     Args:
         model: A language model, changed in place.

@@ -34,8 +34,8 @@ async def get_power(
 async def get_overview(
     session: CurrentSession, resources: ServerResources, caller: Caller
 ) -> OverviewRead:
-    """Shows what the lab draws now, what it has used today and this month, which budget is used
-    up next, what runs, what failed, and which accelerators idle. Runs and budgets of projects
-    that you may not see are not listed; sums include them.
+    """Shows the lab's power now, its use today and this month, the budget that is used up next,
+    running and failed runs, and idle accelerators. Runs and budgets of projects that you may not
+    see are not listed; sums include them.
     """
     return await reading.read(session, caller, resources.overview, resources.live)

@@ -24,7 +24,7 @@ from pricetag.accounting.quantity.quantity import Source, weakest
 RUNNING = 20
 FAILURES = 5
 NO_POWER = "the job has not reported its power yet"
-NO_COST = "no price tag was issued yet, or its cost is unknown"
+NO_COST = "no price tag has been issued yet, or its cost is unknown"
 
 
 async def read(

@@ -26,7 +26,7 @@ from pricetag.recipes.differences import fingerprint
 from pricetag.tag.figure import Figure
 from pricetag.tag.groups import Pooled, pooled
 
-NO_TAG = "no price tag was issued yet"
+NO_TAG = "no price tag has been issued yet"
 UNITS = {
     "duration_s": "s",
     "it_energy_kwh": "kWh",

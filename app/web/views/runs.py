@@ -15,7 +15,7 @@ from pricetag.tag.figure import Figure, figure_of
 from pricetag.tag.figures import Unit, column_unit, difference, number
 from pricetag.tag.flags import flag_name
 
-NO_TAG = "no price tag was issued yet"
+NO_TAG = "no price tag has been issued yet"
 NO_SCORE = "no score was reported"
 NO_OPINION = "no other tool ran beside the meter"
 OPEN = frozenset({"queued", "running"})

@@ -40,10 +40,10 @@ HEADS = {
 }
 NOBODY = {"project": "(no project)", "user": "(no run)", "site": "(no site)"}
 REMARKS = {
-    "node_not_metered": "In some hours a node's own meter did not run throughout: its use outside "
-    "of runs is unknown.",
-    "node_total_awaited": "A node's own total of the present hour is not in yet (it comes up to a "
-    "minute late): its use outside of runs is unknown until then.",
+    "node_not_metered": "In some hours, a node's own meter did not run all the time: its use "
+    "outside of runs is unknown.",
+    "node_total_awaited": "A node has not reported its total for the current hour yet (it arrives "
+    "up to a minute late): its use outside of runs is unknown until then.",
     "runs_open": "Some runs are in progress: their charges, and the unallocated energy of their "
     "hours, are provisional until they end.",
 }

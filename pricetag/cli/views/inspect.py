@@ -34,7 +34,7 @@ def inspect_view(figures: Mapping[str, Any]) -> Iterator[str | RenderableType]:
         yield "Early exits: the FLOPs above are those of an example that computes all layers."
         yield _exits(figures["exits"], figures["total"]["flops"])
     if figures["savings"]:
-        yield "What each method leaves, by arithmetic; quality is not considered:"
+        yield "Size after each method, computed from the shapes; quality is not considered:"
         yield _savings(figures["savings"], figures["total"])
         for saving in figures["savings"]:
             if saving["note"]:

@@ -109,7 +109,7 @@ def _score_lines(score: Mapping[str, Any]) -> Iterator[RenderableType]:
 
     if score["status"] != "succeeded":
         ended = "was canceled" if score["status"] == "cancelled" else score["status"]
-        yield Text(f"The run {ended} before it had done all of the quoted work.")
+        yield Text(f"The run {ended} before it completed all of the quoted work.")
     table = new_table("Quantity", ">Quoted", ">Actual", ">Actual/quoted", ">In the interval")
     for name, label in LABELS.items():
         hit = score["quantities"].get(name)

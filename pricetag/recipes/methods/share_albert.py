@@ -28,7 +28,7 @@ class ShareAlbert(FullTraining):
         1, ge=1, le=96, description="Number of different layers; null: layers do not share."
     )
     embedding_size: int | None = Field(
-        128, ge=1, le=65_536, description="E, width of the table of tokens; null keeps it whole."
+        128, ge=1, le=65_536, description="E, width of the embedding table; null keeps it whole."
     )
     start: Literal["first", "mean"] = Field(
         "first",

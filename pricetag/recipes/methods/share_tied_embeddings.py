@@ -27,7 +27,7 @@ class ShareTiedEmbeddings(FullTraining):
     kind: Literal["share"] = "share"
     method: Literal["tied_embeddings"]
     embeddings: Literal["tied", "untied"] = Field(
-        "tied", description="One table of tokens for input and output, or the control with two."
+        "tied", description="One embedding table for input and output, or the control with two."
     )
     start: Literal["output", "input", "mean"] | None = Field(
         None,

@@ -85,8 +85,8 @@ def test_each_node_is_listed_with_its_parts(api: FakeApi, capsys: Captured) -> N
     ("flag", "message"),
     [
         ("overallocated", "Runs were charged 250 Wh more"),
-        ("node_not_metered", "own meter did not run throughout"),
-        ("node_total_awaited", "total of the present hour is not in yet"),
+        ("node_not_metered", "own meter did not run all the time"),
+        ("node_total_awaited", "not reported its total for the current hour yet"),
         ("runs_open", "Some runs are in progress"),
     ],
 )

@@ -132,7 +132,7 @@ def test_the_quote_of_a_run_shows_how_close_it_was(api: FakeApi, capsys: Capture
     assert pricetag(["quote", "--run", RUN_ID]) == 0
     out = capsys.readouterr().out
     assert "Current projection (25.0% done)" in out
-    assert "The run failed before it had done all of the quoted work." in out
+    assert "The run failed before it completed all of the quoted work." in out
     row = next(line for line in out.splitlines() if "1.25" in line)
     assert row.split() == ["Time", "2.00", "min", "2.50", "min", "1.25", "yes"]
 

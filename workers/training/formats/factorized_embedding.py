@@ -28,7 +28,7 @@ class FactorizedEmbedding(nn.Module):
 
 
 def word_embedding(model: PreTrainedModel) -> tuple[str, nn.Embedding]:
-    """Name and module of a model's table of tokens.
+    """Name and module of a model's embedding table.
 
     Raises:
         ValueError: The model has no such table, or it is factorized already.
@@ -36,14 +36,14 @@ def word_embedding(model: PreTrainedModel) -> tuple[str, nn.Embedding]:
     try:
         table = model.get_input_embeddings()
     except (AttributeError, NotImplementedError) as error:
-        raise ValueError(f"a {model.config.model_type} model has no table of tokens") from error
+        raise ValueError(f"a {model.config.model_type} model has no embedding table") from error
     if not isinstance(table, nn.Embedding):
-        raise ValueError(f"the table of tokens is a {type(table).__name__} already")
+        raise ValueError(f"the embedding table is a {type(table).__name__} already")
     return next(name for name, module in model.named_modules() if module is table), table
 
 
 def put_factors(model: PreTrainedModel, size: int) -> FactorizedEmbedding:
-    """Replace a model's table of tokens by two factors without trained weights, in place.
+    """Replace a model's embedding table by two factors without trained weights, in place.
 
     Args:
         model: The model, changed in place.
@@ -61,7 +61,7 @@ def put_factors(model: PreTrainedModel, size: int) -> FactorizedEmbedding:
 
 
 class FactorizedEmbeddings(Format):
-    """A model whose table of tokens is narrower than its hidden states."""
+    """A model whose embedding table is narrower than its hidden states."""
 
     name = "factorized_embedding"
     note_file = "factorized_embedding.json"

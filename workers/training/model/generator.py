@@ -75,7 +75,7 @@ def require_shareable(model: PreTrainedModel, field: str) -> None:
     """
     require_type(model.config, field)
     if not isinstance(model.get_input_embeddings(), nn.Embedding):
-        message = "a generator cannot share a factorized table of tokens; use a plain model"
+        message = "a generator cannot share a factorized embedding table; use a plain model"
         raise JobError("bad-model", message, field)
 
 
@@ -84,7 +84,7 @@ def generator_of(model: PreTrainedModel, config: ElectraConfig, seed: int) -> El
 
     Args:
         model: The model in training. Tokens, positions, kinds and their norm are shared, and the
-            table of tokens is the generator's last layer as well.
+            embedding table is the generator's last layer as well.
         config: The generator's shape.
         seed: Seed of its weights.
     """

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 
 def tables(model: PreTrainedModel) -> tuple[nn.Embedding, nn.Linear]:
-    """The table of tokens and the output matrix of a language model, of the same shape.
+    """The embedding table and the output matrix of a language model, of the same shape.
 
     Raises:
         ValueError: The model has no such matrices, or they cannot be one.
@@ -25,7 +25,7 @@ def tables(model: PreTrainedModel) -> tuple[nn.Embedding, nn.Linear]:
     if not isinstance(output, nn.Linear):
         raise ValueError(f"the {kind} model has no head that predicts tokens")
     if not isinstance(table, nn.Embedding):
-        raise ValueError(f"the table of tokens is a {type(table).__name__}")
+        raise ValueError(f"the embedding table is a {type(table).__name__}")
     if table.weight.shape != output.weight.shape or not _pairs(model):
         raise ValueError(
             f"the output matrix of a {kind} model is {list(output.weight.shape)} and its table of "
