@@ -20,7 +20,7 @@ HABITS = [
     "Nothing else would do.",
     "Decisions stand in docs.",
     "It ended for want of memory.",
-    "The job goes on in vain.",
+    "The job runs in vain.",
     "Of this site alone.",
     "As of that day, or then.",
     "List runs, the newest first.",
