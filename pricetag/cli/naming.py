@@ -18,6 +18,7 @@ RENAMED = {
     "format": "FILE",
     "grid_zone": "--zone",
     "idempotency-key": "--key",
+    "is_default": "--default",
     "licence": "--license",
     "object_id": "--id",
     "object_kind": "--kind",

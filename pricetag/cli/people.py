@@ -81,18 +81,18 @@ def _user_line(user: Mapping[str, Any]) -> str:
     return f"{user['name']}: {user['role']}, {state}{email}, ID {user['id']}"
 
 
-@user.command("sign-in-link", epilog="Example: pricetag user sign-in-link ada --hours 2")
+@user.command("sign-in-link", epilog="Example: pricetag user sign-in-link ada --lifetime-h 2")
 def make_sign_in_link(
     ctx: typer.Context,
     named: UserArgument,
-    hours: Annotated[
+    lifetime_h: Annotated[
         int, typer.Option(min=1, max=168, help="Number of hours after which the link expires.")
     ] = 24,
     json: Json = False,
 ) -> None:
     """Print a link that signs a browser in once as a user. Pass it on privately."""
     with open_client(ctx) as client:
-        link = client.create_sign_in_link(_user_id(client, named), hours)
+        link = client.create_sign_in_link(_user_id(client, named), lifetime_h)
     answer(ctx, json, link, _link_lines)
 
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
-FEWEST_GROUPS, MOST_GROUPS = 2, 8
-"""Groups of a comparison."""
+MOST_OTHERS = 6
+"""Maximum number of groups of a comparison beside the first two."""
 
 
 def register(app: typer.Typer) -> None:
@@ -121,14 +121,24 @@ def _fetched(client: Client, text: str) -> dict[str, object]:
 
 def compare(
     ctx: typer.Context,
-    groups: Annotated[
-        list[str],
+    a: Annotated[
+        str,
         typer.Argument(
-            metavar="RUNS_A RUNS_B [RUNS_C]",
-            help="Two to eight groups: each is runs of the same work, separated by commas, each "
-            "run " + RUN_HELP + ". All others are divided by RUNS_B.",
+            metavar="RUNS_A",
+            help="First group: runs of the same work, separated by commas, each " + RUN_HELP + ".",
         ),
     ],
+    b: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUNS_B",
+            help="Second group, in the same way; all other groups are divided by it.",
+        ),
+    ],
+    others: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="RUNS_C", help="Up to six more groups, in the same way."),
+    ] = None,
     metric: Annotated[
         str,
         typer.Option(
@@ -154,13 +164,15 @@ def compare(
     """
     from pricetag.cli.find import run_id
 
-    if not FEWEST_GROUPS <= len(groups) <= MOST_GROUPS:
+    further = others or []
+    if len(further) > MOST_OTHERS:
         raise CliError(
-            f"RUNS_A RUNS_B: name two to eight groups to compare (got {len(groups)})", EXIT_USAGE
+            f"RUNS_C: at most {MOST_OTHERS} groups beside RUNS_A and RUNS_B (got {len(further)})",
+            EXIT_USAGE,
         )
     with open_client(ctx) as client:
-        first, second, *others = (
-            [run_id(client, part.strip()) for part in side.split(",")] for side in groups
+        first, second, *more = (
+            [run_id(client, part.strip()) for part in side.split(",")] for side in (a, b, *further)
         )
-        ratio = client.compare(first, second, metric=metric, seeds=seeds, others=others)
+        ratio = client.compare(first, second, metric=metric, seeds=seeds, others=more)
     answer(ctx, json, ratio, comparison_view)

@@ -19,6 +19,7 @@ class TaskEntry:
         options: Options of ``data`` that only some tasks, including this one, have.
         architectures: Architectures of models with random weights.
         title: Name in messages, where it is not ``name``.
+        hides_tokens: Whether only hidden tokens are predicted.
     """
 
     name: TaskName
@@ -26,6 +27,7 @@ class TaskEntry:
     options: frozenset[str]
     architectures: tuple[str, ...] = ("bert",)
     title: str | None = None
+    hides_tokens: bool = False
 
     @property
     def shown(self) -> str:
@@ -44,6 +46,7 @@ _TASKS = (
         "masked_lm",
         ("perplexity", "masked_accuracy", "predicted_tokens"),
         frozenset({"block_size"}),
+        hides_tokens=True,
     ),
     TaskEntry(
         "causal_lm", ("perplexity", "predicted_tokens"), frozenset({"block_size"}), ("gpt2",)

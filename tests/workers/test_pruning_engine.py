@@ -18,8 +18,9 @@ from transformers.pytorch_utils import Conv1D
 
 from workers.methods.magnitude import magnitudes
 from workers.methods.random_scores import random_scores
+from workers.methods.spd import masks_at
 from workers.training.plugin import Step
-from workers.training.pruning.masker import KeepZeros, RampedMasker, by_magnitude
+from workers.training.pruning.masker import KeepZeros, RampedMasker
 from workers.training.pruning.masks import (
     Masks,
     Structure,
@@ -257,7 +258,7 @@ def test_masks_along_the_ramp_are_those_of_sparse_progressive_distillation() -> 
     for step in range(1, total + 1):
         if ramp.due(step, total):
             share = ramp.sparsity(step, total)
-            mask = by_magnitude({"w": matrix}, share, kept_rounded_down)["w"]
+            mask = masks_at({"w": matrix}, share)["w"]
             apply_masks({"w": matrix}, {"w": mask})
             updates += 1
         counts.append(int(mask.sum()))

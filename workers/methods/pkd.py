@@ -6,12 +6,15 @@ arXiv:1908.09355.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
 from torch.nn import functional
 
+from pricetag.recipes.methods.distill_pkd import DistillPkd
+from workers.job.context import StageContext
+from workers.job.request import JobError
 from workers.training.forward_pass import ForwardPass
 from workers.training.model.recording import Needs
 from workers.training.plugin import LossTerm
@@ -39,6 +42,26 @@ def patient_layers(teacher: int, student: int, choice: Literal["skip", "last"]) 
     if choice == "last":
         return list(range(teacher - student, teacher - 1))
     return [number * teacher // student - 1 for number in range(1, student)]
+
+
+def layers_to_learn(
+    context: StageContext, params: DistillPkd, depths: Mapping[str, int]
+) -> list[int]:
+    """The teacher's layers, from 0, that the student's layers but the last learn from.
+
+    Args:
+        context: The stage's context.
+        params: The stage's options.
+        depths: Numbers of ``teacher_layers`` and ``student_layers``.
+
+    Raises:
+        JobError: ``bad-student`` if the student has more layers than the teacher.
+    """
+    numbers = depths["teacher_layers"], depths["student_layers"]
+    try:
+        return patient_layers(*numbers, params.teacher_layers)
+    except ValueError as error:
+        raise JobError("bad-student", str(error), f"{context.field}.student.layers") from error
 
 
 def patience_loss(

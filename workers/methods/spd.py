@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
 from pricetag.recipes.methods.prune_spd import PruneSpd
 from workers.training.cost.flops import FlopProfile
+from workers.training.formats.sparse import Matrix
 from workers.training.forward_pass import ForwardPass
 from workers.training.grafting import Rate, Replacing, linear_rate
 from workers.training.imitation import Imitation, states_loss
 from workers.training.model.recording import Needs
+from workers.training.pruning.masker import by_magnitude
+from workers.training.pruning.masks import Masks, kept_rounded_down
 from workers.training.pruning.schedule import Ramp
 from workers.training.teacher import Teacher, TeacherOutputs
 
@@ -89,6 +92,18 @@ def ramp_of(params: PruneSpd) -> Ramp:
     return Ramp(
         params.sparsity, end=params.ramp_end, updates=params.updates, last=params.final_update
     )
+
+
+def masks_at(matrices: Mapping[str, Matrix], sparsity: float) -> Masks:
+    """Masks of the largest weights of each matrix; their number is rounded down.
+
+    Args:
+        matrices: Matrices by name.
+        sparsity: Share of the weights that is pruned.
+
+    Source: the authors' code.
+    """
+    return by_magnitude(matrices, sparsity, kept_rounded_down)
 
 
 def rate_of(params: PruneSpd) -> Rate:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pricetag.recipes.base import StageParams
 from pricetag.recipes.methods.distill_pkd import DistillPkd, check_pair
 from workers.job.context import StageContext, StageResult
-from workers.job.request import JobError
 from workers.methods.logits import SoftLabels
-from workers.methods.pkd import Patience, patient_layers
+from workers.methods.pkd import Patience, layers_to_learn
 from workers.training import distillation
 from workers.training.tasks.registry import task_of
 from workers.training.training_stage import train_and_save
@@ -32,13 +31,8 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     teacher, student = distillation.teacher_and_student(
         context, params.student, params, pretrained=params.start == "pretrained"
     )
-    facts = distillation.layers(teacher, student)
-    depths = facts["teacher_layers"], facts["student_layers"]
-    try:
-        layers = patient_layers(*depths, params.teacher_layers)
-    except ValueError as error:
-        raise JobError("bad-student", str(error), f"{context.field}.student.layers") from error
-    labels = task_of(context).loss(params.alpha)
+    facts, labels = distillation.layers(teacher, student), task_of(context).loss(params.alpha)
+    layers = layers_to_learn(context, params, facts)
     soft = SoftLabels(
         teacher, 1 - params.alpha, params.temperature, mean_over_options=params.mean_over_classes
     )

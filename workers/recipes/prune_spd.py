@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 from pricetag.recipes.base import StageParams
 from pricetag.recipes.methods.prune_spd import PruneSpd
 from workers.job.context import StageContext, StageResult
-from workers.methods.spd import Probabilities, grafting_of, ramp_of
+from workers.methods.spd import Probabilities, grafting_of, masks_at, ramp_of
 from workers.training import distillation
 from workers.training.finetune import model_profile
 from workers.training.imitation import Prediction, States
-from workers.training.pruning.masker import RampedMasker, by_magnitude
-from workers.training.pruning.masks import kept_rounded_down
+from workers.training.pruning.masker import RampedMasker
 from workers.training.pruning.stage import require_prunable
 from workers.training.training_stage import train_and_save
 
@@ -35,7 +32,6 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     teacher, student = distillation.twins(context, params)
     require_prunable(context, student)
     grafting = grafting_of(params, teacher, model_profile(context, student))
-    smallest = partial(by_magnitude, pruned=kept_rounded_down)
     losses = [States(teacher), Probabilities(teacher), Prediction(teacher)]
-    plugins = [grafting, RampedMasker(smallest, ramp_of(params))]
+    plugins = [grafting, RampedMasker(masks_at, ramp_of(params))]
     return train_and_save(context, student, params, losses=losses, plugins=plugins)

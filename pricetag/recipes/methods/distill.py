@@ -10,7 +10,7 @@ from pydantic import Field
 from pricetag.recipes.kinds import Paper, RecipeEntry
 from pricetag.recipes.shapes import ALL_FORMATS, MisfitError
 from pricetag.recipes.students import Student, student_shape
-from pricetag.recipes.tasks import LANGUAGE_MODELS, TaskEntry
+from pricetag.recipes.tasks import LANGUAGE_MODELS, TASKS, TaskEntry
 from pricetag.recipes.training import TRAINING, FullTraining, metric_is_reported
 
 
@@ -43,7 +43,7 @@ class Distill(FullTraining):
 
     def every_token(self, task: str) -> bool:
         """Whether the student of a language model learns on all tokens that are not padding."""
-        return self.tokens == "all" or (self.tokens is None and task == "masked_lm")
+        return self.tokens == "all" or (self.tokens is None and TASKS[task].hides_tokens)
 
 
 def options_fit(params: Distill, task: TaskEntry) -> MisfitError | None:

@@ -209,7 +209,18 @@ def test_a_change_between_currencies_or_from_zero_has_no_percentage(
 
 
 def side(mean: float | None, unit: str | None) -> dict[str, Any]:
-    return {"mean": mean, "unit": unit, "runs": [{"run_id": "r", "name": "run", "version": 1}]}
+    if mean is None or unit is None:
+        figure = Figure.unknown("the runs of the group have different units", "1")
+    else:
+        figure = Figure(mean, mean, mean, unit, "integrated")
+    return {
+        "mean": mean,
+        "unit": unit,
+        "mean_figure": figure.as_dict(),
+        "count": 1,
+        "std": None,
+        "runs": [{"run_id": "r", "name": "run", "version": 1}],
+    }
 
 
 def test_groups_in_other_currencies_have_their_own_unit_in_every_cell() -> None:

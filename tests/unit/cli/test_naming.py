@@ -55,6 +55,9 @@ USES = (
     f"user role {RUN_ID} member",
     f"user add-token {RUN_ID} --name t --role member --project p --expires 90d",
     "project add-member p ada --role owner",
+    f"priority {RUN_ID} 5",
+    "view save v status=failed --project p --default",
+    f"user sign-in-link {RUN_ID} --lifetime-h 2",
 )
 FIXED = {"limit", "cursor", "scope", "visibility", "disabled", "unit"}
 """Fields that a command decides by itself."""
@@ -144,7 +147,9 @@ def test_every_command_that_sends_fields_is_tried() -> None:
             "whoami",
         ),
         *("demo", "serve", "worker", "migrate", "token", "sign-in", "balances", "rollups"),
-        *("readings", "queue", "budget burn-down"),
+        *("readings", "headlines", "health", "queue", "session list", "session end"),
+        *("view list", "view show", "view delete"),
+        *("budget burn-down", "budget outlook", "budget what-if"),
         *("budget list", "budget show", "budget close", "budget alerts"),
         *("site list", "user list", "user enable", "user disable", "user tokens"),
         *("user revoke-token", "project list", "project show", "project private", "project open"),

@@ -63,7 +63,7 @@ def test_a_sign_in_link_is_printed_with_its_expiry(users: FakeApi, capsys: Captu
         "expires_at": "2026-11-30T12:00:00Z",
     }
     users.answers[f"POST /v1/users/{EVE}/sign-in-links"] = Answer(link, status=201)
-    assert pricetag(["user", "sign-in-link", "eve", "--hours", "2"]) == 0
+    assert pricetag(["user", "sign-in-link", "eve", "--lifetime-h", "2"]) == 0
     assert sent(users) == {"lifetime_h": 2}
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].endswith("/login/link/c0de")
@@ -71,7 +71,7 @@ def test_a_sign_in_link_is_printed_with_its_expiry(users: FakeApi, capsys: Captu
     assert printed[1] == "signs in as eve, once, until 2026-11-30T12:00:00Z"
     assert pricetag(["user", "sign-in-link", "eve", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["url"] == printed[0]
-    assert pricetag(["user", "sign-in-link", "eve", "--hours", "0"]) == 2
+    assert pricetag(["user", "sign-in-link", "eve", "--lifetime-h", "0"]) == 2
 
 
 def test_users_are_created_and_listed(users: FakeApi, capsys: Captured) -> None:
