@@ -25,7 +25,13 @@ from app.schemas.reports import ReportCreate
 from app.schemas.runs import RunCreate, RunPriority
 from app.schemas.sites import SiteCreate, SiteUpdate
 from app.schemas.tokens import TokenCreate
-from app.schemas.users import MemberPut, UserChange, UserCreate, UserTokenCreate
+from app.schemas.users import (
+    MemberPut,
+    SignInLinkCreate,
+    UserChange,
+    UserCreate,
+    UserTokenCreate,
+)
 from app.schemas.verifications import DocumentToVerify
 from app.schemas.views import ViewCreate
 
@@ -53,6 +59,7 @@ BODIES: tuple[type[BaseModel], ...] = (
     DocumentToVerify,
     WhatIfCreate,
     RunPriority,
+    SignInLinkCreate,
 )
 TEMPLATE = "#/components/schemas/{model}"
 

@@ -33,6 +33,8 @@ PRICE = "card 2 --accelerator H100 --provider p --currency EUR --kind spot --sou
 IMPORTED = "carbon import hours.csv --zone DE --basis lifecycle --source s --license l"
 FETCHED = "carbon fetch --zone DE --from 2026-03-01 --to 2026-03-02"
 
+NO_SESSION = "session end 00000000-0000-4000-8000-000000000000"
+
 CALLS = (
     *("whoami", "recipes", "recipes train", f"estimate {ESTIMATE}", "doctor"),
     *("quote job.json", "submit job.json --check", "submit job.json", "cancel last", "resume last"),
@@ -40,18 +42,21 @@ CALLS = (
     *("runs", f"show {'{run}'}", f"logs {'{run}'}", f"reprice {'{run}'}", f"verify {'{run}'}"),
     *(f"report {'{run}'} --format json", f"compare {'{run}'} {'{other}'}", "energy", "audit"),
     *("budget create b --amount 10", "budget list", "budget show b", "budget set b --amount 20"),
-    *("budget burn-down b", "budget alerts", "budget close b", "queue", "sign-in"),
+    *("budget outlook", "budget what-if b --job job.json", "priority last 5", "queue", "sign-in"),
+    *("budget burn-down b", "budget alerts", "budget close b", "session list", "health"),
+    *("view save mine status=failed", "view list", "view show mine", "view delete mine"),
     *("site create berlin --zone DE", "site list", "site show berlin", "site set berlin --zone FR"),
     *(f"factor add {FACTOR}", "factor list", f"price add {PRICE} --from 2026-01-01", "price list"),
     *("price import prices.csv", IMPORTED, FETCHED, "carbon list"),
     *("user create ada", "user list", "user tokens ada", "user add-token ada --expires 90d"),
+    *("user sign-in-link ada", NO_SESSION),
     *("user role ada viewer", "user disable ada", "user enable ada"),
     *("user revoke-token ada {token}",),
     *("project list", "project show p", "project private p", "project add-member p ada"),
     *("project members p", "project remove-member p ada", "project open p"),
     *("token list", "token create --name direct", "token revoke {direct}"),
     *("migrate", "balances check", "balances rebuild", "rollups check", "rollups rebuild"),
-    *("readings pack", "readings check"),
+    *("readings pack", "readings check", "headlines fill"),
 )
 MODEL: dict[str, Any] = {
     "hidden_size": 16,
@@ -60,7 +65,7 @@ MODEL: dict[str, Any] = {
     "vocab_size": 50,
 }
 
-REJECTED = {FETCHED: "provider-off"}
+REJECTED = {FETCHED: "provider-off", NO_SESSION: "session-not-found"}
 """Calls that this server cannot answer."""
 
 PRICES = (

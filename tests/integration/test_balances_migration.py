@@ -131,7 +131,8 @@ def test_an_interrupted_upgrade_continues_with_the_remaining_months(
     with logged() as messages:
         migrate.upgrade(url)
     migrate.check(url)
-    assert 1 <= len(messages) < MONTHS + 1, messages
+    remaining = [message for message in messages if message.startswith("budgets: ")]
+    assert 1 <= len(remaining) < MONTHS + 1, messages
     assert wrong_sums(url) == 0
     lab = "FROM spend_balances WHERE scope = 'lab' AND grain = 'month'"
     assert rows(url, f"SELECT sum(attempts) {lab}") == rows(url, "SELECT count(*) FROM spend")

@@ -108,4 +108,4 @@ async def test_runs_without_variants_are_not_in_the_ledger(api: Api) -> None:
     async with api.database.session_scope() as session:
         await finished_run(session)
     response = await api.viewer.get("/v1/insights/compressions")
-    assert response.json() == {"items": [], "is_whole": True}
+    assert response.json() == {"items": [], "is_whole": True, "unreadable": 0}

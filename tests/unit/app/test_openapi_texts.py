@@ -37,6 +37,23 @@ def texts(document: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
             yield f"{name}.{field}", about.get("description")
 
 
+def references(value: Any) -> Iterator[str]:
+    """Every ``$ref`` in a part of the document."""
+    if isinstance(value, dict):
+        if isinstance(value.get("$ref"), str):
+            yield value["$ref"]
+        for inner in value.values():
+            yield from references(inner)
+    if isinstance(value, list):
+        for inner in value:
+            yield from references(inner)
+
+
+def test_every_reference_is_to_a_schema_of_the_document(document: dict[str, Any]) -> None:
+    schemas = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    assert {*references(document)} <= schemas
+
+
 def test_everything_has_a_description(document: dict[str, Any]) -> None:
     missing = [
         place for place, text in texts(document) if not (text or "").strip() or text in NO_MEANING
