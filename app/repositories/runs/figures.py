@@ -109,7 +109,7 @@ def _known_of_project(order: Order, span: Span, project_id: Any) -> Select[Any]:
     ]
     place = tuple_(*columns, figure, RunFigure.run_id)
     low, high = span.low or ("-infinity", FIRST_ID), span.high or ("infinity", LAST_ID)
-    query: Select[Any] = select(RunFigure.run_id, figure.label("key")).where(
+    query: Select[Any] = select(RunFigure.run_id, figure.label("key"), *columns).where(
         place > tuple_(*values, *literals(order, low)),
         place < tuple_(*values, *literals(order, high)),
     )
@@ -122,7 +122,9 @@ def _looked_up(order: Order, known: Select[Any], columns: Sequence[Any]) -> Sele
     first = known.offset(0).subquery("figures")
     run = select(*columns).where(Run.id == first.c.run_id).offset(0).lateral("run")
     query: Select[Any] = select(*run.c, first.c.key).select_from(first).join(run, true())
-    return query.order_by(*order.by(first.c.key, first.c.run_id))
+    # Also by the columns that are equal for all: the order is known to be that of the index.
+    equal = [column for column in first.c if column.name not in ("run_id", "key")]
+    return query.order_by(*order.by(*equal, first.c.key, first.c.run_id))
 
 
 def _of_run(order: Order) -> Any:
