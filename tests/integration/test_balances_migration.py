@@ -139,6 +139,28 @@ def test_an_interrupted_upgrade_continues_with_the_remaining_months(
     assert len(before[0]) > len(rows(url, KEPT[0]))
 
 
+def test_sums_of_work_continue_with_the_remaining_months(fresh_database_url: str) -> None:
+    url = fresh_database_url
+    filled(url)
+    with pytest.raises(KeyboardInterrupt), logged(stop_at=MONTHS + 3) as messages:
+        migrate.upgrade(url)
+    assert messages[-1].startswith("work: sums of ")
+    assert rows(url, "SELECT version_num FROM alembic_version") == [("0021",)]
+    done = rows(url, "SELECT count(DISTINCT day) FROM work_balances WHERE grain = 'month'")
+    assert 0 < done[0][0] < MONTHS
+    # Whoever writes before it continues is counted already, in months that are done and others.
+    with psycopg.connect(libpq_url(url)) as connection:
+        connection.execute("DELETE FROM runs WHERE name IN ('run 0', 'run 299')")
+        connection.execute("UPDATE spend SET co2e_kg = 1 WHERE co2e_kg < 0.01")
+    with logged() as messages:
+        migrate.upgrade(url)
+    migrate.check(url)
+    assert 1 <= len(messages) < MONTHS, messages
+    assert wrong_sums(url) == 0
+    kept = "SELECT sum(attempts) FROM work_balances WHERE grain = 'month'"
+    assert rows(url, kept) == rows(url, "SELECT count(*) FROM spend")
+
+
 def test_an_upgrade_and_back_keeps_every_row(fresh_database_url: str) -> None:
     url = fresh_database_url
     filled(url)

@@ -35,7 +35,10 @@ def word_embedding(model: PreTrainedModel) -> tuple[str, nn.Embedding]:
     """
     try:
         table = model.get_input_embeddings()
-    except (AttributeError, NotImplementedError) as error:
+    except (
+        AttributeError,
+        NotImplementedError,
+    ) as error:  # how transformers reports that there is none
         raise ValueError(f"a {model.config.model_type} model has no embedding table") from error
     if not isinstance(table, nn.Embedding):
         raise ValueError(f"the embedding table is a {type(table).__name__} already")

@@ -99,7 +99,7 @@ def require_working(
 def _embedding_rows(model: nn.Module) -> int | None:
     try:
         table = model.get_input_embeddings()  # type: ignore[operator]
-    except (AttributeError, NotImplementedError):  # some architectures have no input embedding
+    except (AttributeError, NotImplementedError):  # how transformers reports that there is none
         return None
     rows = getattr(table, "num_embeddings", None)
     return int(rows) if isinstance(rows, int) else None
