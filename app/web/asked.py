@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Generic, TypeVar, get_origin
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app.errors import field_problems
 from app.schemas.common import FieldProblem
-from app.services.errors import PricetagError
+from app.services.errors import NotFoundError, PricetagError
 from app.web.views.forms import FormView
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -54,6 +54,25 @@ class Asked(Generic[Model]):
         """The same query with what a service found wrong."""
         several: Sequence[FieldProblem] = getattr(error, "errors", ())
         return self.wrong(several or [FieldProblem(field=error.field, message=error.message)])
+
+    async def show(
+        self, make: Callable[[Model], Awaitable[Mapping[str, Any]]], empty: Mapping[str, Any]
+    ) -> tuple[Asked[Model], dict[str, Any]]:
+        """What a page shows of the query: nothing of a wrong one.
+
+        Args:
+            make: Reads what a valid query selects.
+            empty: What a page without it shows.
+
+        Returns:
+            The query, with what it names that does not exist, and what to show.
+        """
+        if self.form.problems:
+            return self, dict(empty)
+        try:
+            return self, {**empty, **await make(self.query)}
+        except NotFoundError as error:
+            return self.rejected(error), dict(empty)
 
 
 def read(model: type[Model], parameters: Iterable[tuple[str, str]]) -> Asked[Model]:

@@ -13,7 +13,6 @@ from app.api.deps import Caller, CurrentSession
 from app.db import Session
 from app.schemas.common import StoredName
 from app.services import insights
-from app.services.errors import NotFoundError
 from app.services.principals import Principal
 from app.web.asked import Asked, asking
 from app.web.drawn import drawn
@@ -44,12 +43,8 @@ async def show_compressions(
     request: Request, session: CurrentSession, caller: Caller, asked: AskedCompressions
 ) -> Response:
     """The ledger, and the energy of one run's variants against inferences."""
-    shown: dict[str, Any] = {"view": None, "chart": None, "baselines": [("", "First measured")]}
-    if not asked.form.problems:
-        try:
-            shown = await _shown(session, caller, asked.query)
-        except NotFoundError as error:
-            asked = asked.rejected(error)
+    empty: dict[str, Any] = {"view": None, "chart": None, "baselines": [("", "First measured")]}
+    asked, shown = await asked.show(lambda query: _shown(session, caller, query), empty)
     return render(
         request,
         "compressions.html",

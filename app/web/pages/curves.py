@@ -13,7 +13,6 @@ from app.api.v1.insights import MOST_METHODS
 from app.db import Session
 from app.schemas.common import StoredName
 from app.services import insights
-from app.services.errors import NotFoundError
 from app.services.principals import Principal
 from app.web.asked import Asked, asking
 from app.web.drawn import drawn
@@ -47,12 +46,8 @@ async def show_curves(
 ) -> Response:
     """Curves of the methods, with crossings and a budget."""
     state = shared.query(request.query_params.multi_items())
-    shown: dict[str, Any] = {"view": None, "chart": None, "scores": []}
-    if not asked.form.problems:
-        try:
-            shown = await _shown(session, caller, asked.query, state)
-        except NotFoundError as error:
-            asked = asked.rejected(error)
+    empty: dict[str, Any] = {"view": None, "chart": None, "scores": []}
+    asked, shown = await asked.show(lambda query: _shown(session, caller, query, state), empty)
     return render(
         request,
         "curves.html",

@@ -12,7 +12,6 @@ from app.api.deps import Caller, CurrentSession
 from app.db import Session
 from app.schemas.common import StoredName
 from app.services import insights
-from app.services.errors import NotFoundError
 from app.services.principals import Principal
 from app.web.asked import Asked, asking
 from app.web.drawn import drawn
@@ -45,12 +44,8 @@ async def show_frontier(
 ) -> Response:
     """Runs with cost and quality, and those that no other run beats."""
     state = shared.query(request.query_params.multi_items())
-    shown: dict[str, Any] = {"view": None, "chart": None, "scores": [], "groupings": GROUPINGS}
-    if not asked.form.problems:
-        try:
-            shown = await _shown(session, caller, asked.query, state)
-        except NotFoundError as error:
-            asked = asked.rejected(error)
+    empty: dict[str, Any] = {"view": None, "chart": None, "scores": [], "groupings": GROUPINGS}
+    asked, shown = await asked.show(lambda query: _shown(session, caller, query, state), empty)
     return render(
         request,
         "frontier.html",
