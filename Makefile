@@ -51,8 +51,12 @@ unit: $(READY)
 	$(BIN)/pytest tests/unit
 
 # Four processes keep two cores busy: a third of their time, tests wait for servers and jobs.
+# A test that fails beside the others (exit status 1) runs once more, alone, and its name is
+# printed: what fails twice fails the command, what fails once is a test to mend.
 test: lint
-	$(BIN)/pytest tests -n 4 --dist loadfile
+	$(BIN)/pytest tests -n 4 --dist loadfile || { test $$? -eq 1 \
+	&& echo "Tests that failed beside others, once more and alone:" \
+	&& $(BIN)/pytest tests --last-failed --last-failed-no-failures none -v; }
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.meter
