@@ -69,7 +69,7 @@ def test_the_host_is_shared_by_cpu_time(
     worker = lab.start_worker("--cpu-slots", "2")
     wait_until(lambda: "worker" in lab.log("worker"), "the worker's start")
     end_s = time.time() + 22.0
-    small = burner(lab, tmp_path, "small", 0.2, end_s)
+    small = burner(lab, tmp_path, "small", 0.1, end_s)
     large = burner(lab, tmp_path, "large", 0.6, end_s)
     for run_id in (small, large):
         assert lab.wait_for_end(run_id)["status"] == "succeeded"
@@ -81,8 +81,8 @@ def test_the_host_is_shared_by_cpu_time(
         "s": float((tmp_path / "small").read_text()),
         "l": float((tmp_path / "large").read_text()),
     }
-    # Three, on a machine with nothing else to do; unequal enough for the check below on any.
-    assert cpu_s["l"] / cpu_s["s"] > 1.5
+    # About six on a machine with nothing else to do. From this ratio on, equal shares fail below.
+    assert cpu_s["l"] / cpu_s["s"] > 1.34
     active = {}
     for name, tag in tags.items():
         [attempt] = tag["attempts"]
