@@ -17,14 +17,17 @@ from app.db import Database
 from app.edge.traffic import Traffic
 from app.queue import entries
 from app.repositories.outage import OUTAGES
-from app.services import charts, events, execution, waiting, web_sessions
 from app.services.alarms import Alarms
-from app.services.attempts import block_checks, packing
+from app.services.attempts import block_checks, execution, packing
+from app.services.attempts.execution import LeaseObserver
 from app.services.billing import headlines
 from app.services.budgets.upkeep import BalanceUpkeep
 from app.services.energy import rollups
 from app.services.energy.backlog import LONG, Backlog, Progress
-from app.services.execution import LeaseObserver
+from app.services.live import events
+from app.services.people import web_sessions
+from app.services.queueing import waiting
+from app.services.saved import charts
 from app.settings import Settings
 
 log = logging.getLogger("pricetag.server")

@@ -19,7 +19,7 @@ from app.cancellation import end_tasks
 from app.db import Database, keep_database_up, resolve_database_url
 from app.edge import bodies, paths, prefixes, proxies, traffic
 from app.housekeeping import keep_headlines, keep_house, keep_packed, keep_rolled_up
-from app.services.events import EventHub
+from app.services.live.events import EventHub
 from app.settings import Settings, get_settings
 from app.web import install as web
 

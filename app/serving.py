@@ -25,7 +25,7 @@ from app.edge import connections
 from app.edge.addresses import address_of
 from app.edge.draining import DrainingServer
 from app.main import create_app
-from app.services import sign_in_links, tokens
+from app.services.people import sign_in_links, tokens
 from app.settings import Settings
 from app.worker_processes import workers
 from pricetag.atomic_files import write_whole

@@ -25,7 +25,7 @@ from statistics import quantiles
 from urllib.parse import urlsplit
 
 from app.db import Database, resolve_database_url
-from app.services import live_power
+from app.services.live import live_power
 from app.settings import Settings
 from benchmarks.ingest import cpu
 from tests.support.service import Service, service

@@ -10,11 +10,13 @@ from typing import Any
 from uuid import UUID
 
 from app.db import Database
-from app.services import execution, live_power, waiting
+from app.services.attempts import execution
 from app.services.energy import baselines
 from app.services.energy import node_hours as energy
 from app.services.factors import sites
-from app.services.waiting import Offer
+from app.services.live import live_power
+from app.services.queueing import waiting
+from app.services.queueing.waiting import Offer
 from workers.node.baselines import Baseline
 from workers.node.hours import Row
 from workers.node.identity import NodeConfig, node_place

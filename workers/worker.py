@@ -14,7 +14,7 @@ from uuid import UUID
 from app.cancellation import end_tasks, heed_cancellation
 from app.queue.delivery import Postponed, QueueWorker
 from app.queue.entries import queue_name
-from app.services.waiting import Offer
+from app.services.queueing.waiting import Offer
 from pricetag.metering.journal import Journal, JournalError, purge_shipped
 from pricetag.metering.nvml_devices import Device
 from workers.attempt.meters import Devices, describe

@@ -21,12 +21,12 @@ from app.charts.drawing import Drawing
 from app.db import Database, Session
 from app.edge.proxies import came_from
 from app.schemas.common import Moment
-from app.services import tokens, web_sessions
 from app.services.alarms import Alarms
 from app.services.errors import UnauthenticatedError
-from app.services.events import EventHub
+from app.services.live.events import EventHub
 from app.services.live.hub import LiveHub
 from app.services.overview.board import OverviewBoard
+from app.services.people import tokens, web_sessions
 from app.services.principals import Principal
 from app.settings import Settings
 

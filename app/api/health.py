@@ -9,7 +9,7 @@ from app.api.access import OPEN
 from app.api.deps import CurrentSession, ServerResources
 from app.api.v1.responses import open_problems
 from app.schemas.health import Health, Readiness
-from app.services import readiness
+from app.services.health import readiness
 
 router = APIRouter(tags=["health"])
 

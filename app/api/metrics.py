@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from app.api.access import READ
 from app.api.deps import Caller, CurrentSession, ServerResources
 from app.api.v1.responses import problems
-from app.services import prometheus
+from app.services.health import prometheus
 
 router = APIRouter(tags=["health"])
 

@@ -142,7 +142,7 @@ def migrate(
     is interrupted, run it again, or start the server.
     """
     from app import migrate as migrations
-    from app.services.readiness import head_revision
+    from app.services.health.readiness import head_revision
 
     settings = read_settings()
     set_up_logging("info")

@@ -10,7 +10,7 @@ import typer
 from app.cli.support import Json, fail, read_settings, show, with_session
 from app.db import Session
 from app.edge.addresses import address_of
-from app.services import sign_in_links, users
+from app.services.people import sign_in_links, users
 from app.settings import Settings
 
 

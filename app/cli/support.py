@@ -71,7 +71,7 @@ def with_database(use: Callable[[Database], Awaitable[Result]]) -> Result:
 
 async def _migration_fault(database: Database) -> str | None:
     """How the database's schema differs from the one of this version."""
-    from app.services.readiness import NotMigratedError, check
+    from app.services.health.readiness import NotMigratedError, check
 
     try:
         async with database.session_scope() as session:

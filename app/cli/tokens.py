@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from app.cli.support import Json, fail, show, with_session
 from app.schemas.tokens import TokenCreate
-from app.services import tokens
+from app.services.people import tokens
 from app.services.principals import DirectAccess
 from pricetag.cli.console import console
 from pricetag.cli.lifetimes import InvalidLifetimeError, end_of

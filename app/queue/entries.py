@@ -1,6 +1,6 @@
 """Entries of the queue, one per queued run: added, deleted and repaired.
 
-An entry is a delivery, not the truth: ``services.execution.claim`` decides whether a run may
+An entry is a delivery, not the truth: ``services.attempts.execution.claim`` decides whether a run may
 start. Therefore a superfluous entry is harmless, :func:`sweep` restores missing entries, and
 finished entries are deleted at once.
 """

@@ -9,7 +9,7 @@ import math
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from app.services.errors import InvalidError
 from pricetag.storable import problem_of
@@ -114,3 +114,35 @@ def check_number(text: str, field: str = "cursor") -> None:
         raise invalid(field) from error
     if math.isnan(number):
         raise invalid(field)
+
+
+def position(cursor: str | None, expected_list: str) -> tuple[datetime, uuid.UUID] | None:
+    """Start of a page ordered by time of entry.
+
+    Raises:
+        CursorError: If the cursor does not belong to this list.
+    """
+    if cursor is None:
+        return None
+    list_name, moment, row_id = map(str, decode(cursor, str, str, str))
+    if list_name != expected_list or moment == "infinity":
+        raise invalid("cursor")
+    check_time(moment)
+    return datetime.fromisoformat(moment), parse_id(row_id)
+
+
+class Entered(Protocol):
+    """A row with an id and a time of entry."""
+
+    @property
+    def id(self) -> uuid.UUID:
+        """Its id."""
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was entered."""
+
+
+def place(list_name: str, row: Entered) -> tuple[str, str, str]:
+    """The parts of a cursor of a list by time of entry."""
+    return list_name, row.created_at.isoformat(), str(row.id)

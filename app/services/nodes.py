@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from app.db import Session
 from app.repositories.nodes import nodes
 from app.schemas.nodes import IdlePowerRead, NodeList, NodeRead, WorkerRead
-from app.services import access, waiting
+from app.services import access
 from app.services.energy import baselines
 from app.services.principals import Principal
+from app.services.queueing import waiting
 from models import WorkerProcess
 
 

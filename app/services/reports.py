@@ -36,11 +36,12 @@ from app.schemas.reports import (
     ReportRead,
     ReportSummary,
 )
-from app.services import access, cursors, lineage
+from app.services import access, cursors
 from app.services.access import ReportNotFoundError
+from app.services.attempts import lineage
 from app.services.billing.documents import PriceTagUnreadableError, tag_view
 from app.services.errors import InvalidError, NotFoundError
-from app.services.names import require_filters
+from app.services.people.names import require_filters
 from app.services.principals import Principal
 from app.services.processes import SharedProcesses
 from models import Report

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from app.charts.chart import Chart
 from app.db import Session
-from app.services import charts
+from app.services.saved import charts
 from app.web.views.charts import ChartView, chart_view
 
 

@@ -10,8 +10,8 @@ from fastapi import Depends, Query
 from pydantic import Field
 
 from app.schemas.common import StoredName
-from app.services import insights
 from app.services.errors import InvalidError
+from app.services.insights import reading
 from app.services.runs.listing import RunFilter
 from app.web.asked import Asked, PageQuery, asking
 from app.web.forms import Filled
@@ -82,7 +82,7 @@ class SelectionQuery(PageQuery):
             project=self.project,
             experiment=self.experiment,
             tags=self.tag,
-            statuses=insights.FINAL,
+            statuses=reading.FINAL,
         )
 
     @property

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 from app.db import Database
 from app.repositories.people import projects
 from app.repositories.runs import runs
-from app.services import execution
+from app.services.attempts import execution
 from models import Run
 from pricetag.metering.journal import Journal
 from workers.attempt.shipper import Shipper

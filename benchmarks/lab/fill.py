@@ -16,8 +16,9 @@ import psycopg
 from app import embedded_postgres, migrate
 from app.db import Database, Session, libpq_url
 from app.schemas.tokens import TokenCreate
-from app.services import tokens, verification
+from app.services.people import tokens
 from app.services.principals import Principal
+from app.services.verification import checking
 from benchmarks.lab import books, indexes, node_hours, people
 from benchmarks.lab.history import UPSTREAMS, History, Writer, loading, write_weeks
 from benchmarks.lab.originals import AWAY, Originals, make_originals
@@ -229,7 +230,7 @@ class Fill:
         traced = [uuid.UUID(attempt_id) for attempt_id in self._progress.note("open")[:1]]
         some = self._connection.execute(CHECKED, [traced, CHECKED_RUNS]).fetchall()
         for run_id, version in some:
-            report = await verification.verify(session, run_id, version)
+            report = await checking.verify(session, run_id, version)
             if report.outcome != "verified":
                 raise RuntimeError(f"run {run_id} does not verify: {report.steps}")
         self._clock.say(f"{len(some)} price tags verified")

@@ -18,9 +18,11 @@ from sqlalchemy import select, text
 from app.db import Database, Session, driver_connection
 from app.repositories.price_tags import upstreams
 from app.schemas.tokens import TokenCreate
-from app.services import execution, repricing, tokens
+from app.services.attempts import execution
+from app.services.people import tokens
 from app.services.principals import Principal
 from app.services.quoting.likeness import Step, steps
+from app.services.repricing import reissue
 from app.services.runs import posting
 from app.settings import get_settings
 from benchmarks.lab import traces
@@ -154,7 +156,7 @@ class Workshop:
             await execution.request_cancel(self._session, run.id)
             run.finished_at = run.cancel_requested_at = starts_at
         if shape.reprices:
-            await repricing.reprice(self._session, self._by, run.id, None, settings=get_settings())
+            await reissue.reprice(self._session, self._by, run.id, None, settings=get_settings())
         await self._date(run, shape, created_at, ends_at)
         await self._session.refresh(run)
         if run.status != shape.status:

@@ -11,7 +11,7 @@ import pytest
 from playwright.async_api import BrowserContext, Page, expect
 
 from app.db import Session
-from app.services import live_power
+from app.services.live import live_power
 from tests.browser.conftest import NewContext, visit
 from tests.support.site import NAMES, Site, on_database, power_batch
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from playwright.async_api import Page, expect
 
 from app.db import Session
-from app.services import execution
+from app.services.attempts import execution
 from tests.browser.conftest import NewContext
 from tests.browser.test_every_page import LISTEN
 from tests.support.api import running_run

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from app.api.v1.examples import QUOTE
-from app.services import execution
+from app.services.attempts import execution
 from pricetag.accounting.bill.estimate import estimate
 from pricetag.recipes import REGISTRY
 from tests.support.api import Api, fields, problem, running_run

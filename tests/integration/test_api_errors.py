@@ -12,7 +12,7 @@ import pytest
 from app.api.deps import Resources
 from app.db import Database
 from app.main import create_app
-from app.services.events import EventHub
+from app.services.live.events import EventHub
 from app.settings import Settings
 from tests.support.api import Api, fields, problem, run_body
 

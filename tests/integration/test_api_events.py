@@ -11,8 +11,9 @@ from httpx_sse import EventSource
 from app.repositories.attempts import executions
 from app.repositories.attempts.executions import Event
 from app.schemas.series import EventRead
-from app.services import events, execution
-from app.services.event_news import News
+from app.services.attempts import execution
+from app.services.live import events
+from app.services.live.event_news import News
 from models.base import now
 from tests.support.api import Api, a_principal, finished_run, problem, running_run
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import update
 
-from app.services import execution
+from app.services.attempts import execution
 from models import Artifact, Reading
 from tests.support.api import Api, fields, finished_run, problem, running_run
 from tests.support.executions import GPU, JournalMaker, claimed, make_run

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from app.schemas.tokens import TokenCreate
-from app.services import tokens
+from app.services.people import tokens
 from models import Token
 from tests.support.api import Api, fields, problem
 

@@ -15,8 +15,9 @@ from sqlalchemy.exc import DBAPIError
 from app.db import Database, Session
 from app.repositories.people import audit as audit_rows
 from app.repositories.people.audit import AuditFilter
-from app.services import audit, cursors
-from app.services.audit import SecretInAuditLogError
+from app.services import cursors
+from app.services.people import audit
+from app.services.people.audit import SecretInAuditLogError
 from models import AuditEntry, Token, User
 from models.budget import AUDIT_FILTERS
 from tests.support.api import Api, problem

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.db import Database
-from app.services import execution
+from app.services.attempts import execution
 from app.services.energy import baselines
 from app.services.energy.baselines import IdlePower
 from tests.support.api import Api

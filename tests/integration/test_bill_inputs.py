@@ -9,7 +9,7 @@ from unittest.mock import patch
 import pytest
 
 from app.db import Session
-from app.services import execution
+from app.services.attempts import execution
 from app.services.billing import issuing
 from app.settings import get_settings
 from models import Measurement

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from app.db import Session
-from app.services import execution
+from app.services.attempts import execution
 from app.services.budgets import admission as budgets
 from app.services.budgets.admission import BudgetExceededError
 from tests.support.api import finished_run

@@ -11,7 +11,7 @@ from sqlalchemy import func, select, update
 
 from app.db import Database
 from app.repositories.budgets import spend, upkeep
-from app.services import execution
+from app.services.attempts import execution
 from app.services.budgets import admission as budgets
 from app.services.budgets.admission import BudgetExceededError
 from models import Attempt, Run

@@ -16,7 +16,7 @@ from sqlalchemy import select
 
 from app.db import Database
 from app.repositories.budgets import upkeep
-from app.services import execution
+from app.services.attempts import execution
 from models import Attempt, Run
 from tests.support.api import Api, run_body
 from tests.support.budgets import FACTORS, make_budget

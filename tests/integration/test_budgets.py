@@ -14,7 +14,7 @@ from sqlalchemy import select, update
 from app.db import Session
 from app.repositories.attempts import executions
 from app.repositories.budgets import spend as spend_rows
-from app.services import execution
+from app.services.attempts import execution
 from app.services.billing import issuing
 from app.services.billing.live_use import Rates, of_running
 from app.services.budgets.standing import amount_of, states

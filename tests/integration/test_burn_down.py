@@ -9,9 +9,9 @@ from uuid import UUID
 import pytest
 from sqlalchemy import update
 
-from app.services import burn_down as burn_down_service
-from app.services import waiting
-from app.services.waiting import Offer
+from app.services.outlook import burn_down as burn_down_service
+from app.services.queueing import waiting
+from app.services.queueing.waiting import Offer
 from models import Project, Run, Spend
 from tests.support.api import Api, fields, finished_run, problem, run_body
 from tests.support.budgets import J_PER_KWH, PUE, make_budget

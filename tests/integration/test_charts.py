@@ -13,7 +13,7 @@ from app.api.deps import Resources
 from app.charts.chart import LAB, Chart, Column
 from app.charts.drawing import Drawing
 from app.db import Session
-from app.services import charts
+from app.services.saved import charts
 from models import Chart as StoredChart
 from models import Project
 from tests.support.api import Api, finished_run, problem

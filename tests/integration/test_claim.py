@@ -9,7 +9,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app.db import Database, Session
-from app.services import execution
+from app.services.attempts import execution
 from models import Attempt, Run, RunEvent
 from tests.support.executions import claim, claimed, make_run
 

@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import select
 
 from app.db import Session, driver_connection
-from app.services import execution, verification
-from app.services.attempts import ingestion
+from app.services.attempts import execution, ingestion
 from app.services.billing import issuing
 from app.services.errors import PriceTagNotFoundError, RunFinishedError
+from app.services.verification import checking
 from models import Attempt, LogLine, Measurement, PriceTag, Run, Stage
 from tests.support.executions import GPU, JournalMaker, claim, claimed, make_run
 
@@ -95,7 +95,7 @@ async def test_the_unread_end_of_a_lost_attempt_is_in_the_interval(session: Sess
     assert energy["value"] == pytest.approx(2400 / 3.6e6)
     assert energy["high"] * 3.6e6 > 2400 + 165
     assert "end_unread" in content["flags"]
-    assert (await verification.verify(session, run.id)).outcome == "verified"
+    assert (await checking.verify(session, run.id)).outcome == "verified"
 
 
 async def test_cancelling_a_queued_run(session: Session) -> None:
@@ -208,13 +208,13 @@ async def test_what_a_lost_attempt_used_after_its_stored_readings_is_in_the_inte
     assert content["it_energy_kwh"]["value"] == pytest.approx(750 / 3.6e6)
     assert content["it_energy_kwh"]["high"] > 750.0 * 7195 / 3.6e6
     assert "end_unread" in content["flags"]
-    assert (await verification.verify(session, run.id)).outcome == "verified"
+    assert (await checking.verify(session, run.id)).outcome == "verified"
     # The journal has the true end.
     await execution.ingest(session, journal.attempt_id, journal.records[cut:])
     assert attempt.unread_j is None
     content = (await issuing.get_price_tag(session, run.id)).content
     assert "end_unread" not in content["flags"]
-    assert (await verification.verify(session, run.id)).outcome == "verified"
+    assert (await checking.verify(session, run.id)).outcome == "verified"
 
 
 async def test_a_clock_that_is_behind_hides_no_unread_end(session: Session) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import update
 
-from app.services import execution
+from app.services.attempts import execution
 from app.services.energy.account import changes
 from app.services.energy.node_hours import book_node_hours
 from models import Attempt, Project, Run, Spend

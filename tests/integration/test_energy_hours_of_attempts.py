@@ -10,8 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from app.db import Session
-from app.services import execution
-from app.services.attempts import settlement
+from app.services.attempts import execution, settlement
 from models import Attempt, EnergyHour, Measurement
 from tests.support.executions import GPU, JournalMaker, claimed, make_run
 

@@ -12,8 +12,8 @@ from sqlalchemy import update
 
 from app.db import Session
 from app.schemas.series import EventRead
-from app.services import event_news, events
-from app.services.event_news import Gathered, News
+from app.services.live import event_news, events
+from app.services.live.event_news import Gathered, News
 from app.services.principals import Principal
 from models import Run
 from tests.integration.test_api_events import Reader, progress

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from app.db import Session
 from app.repositories.attempts import executions
 from app.repositories.attempts.executions import Event
-from app.services import events
+from app.services.live import events
 from models import RunEvent
 from tests.support.executions import make_run
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select, text
 
 from app.db import Database, Session
-from app.services import execution
+from app.services.attempts import execution
 from app.services.errors import AttemptNotFoundError
 from models import (
     Artifact,

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from app.db import Session
-from app.services import execution
+from app.services.attempts import execution
 from models import RejectedRecord
 from tests.support.api import Api
 from tests.support.executions import JournalMaker, claimed, make_run

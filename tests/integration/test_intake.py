@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from app.db import Session
 from app.repositories.price_tags import price_tags
-from app.services import execution
+from app.services.attempts import execution
 from app.services.attempts.intake import Limits
 from app.services.attempts.intake import limits as limits_of_this_process
 from app.services.runs.reading import read

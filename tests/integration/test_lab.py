@@ -18,10 +18,10 @@ from sqlalchemy import make_url, text
 
 from app import embedded_postgres, migrate
 from app.db import Database
-from app.services import verification
 from app.services.attempts import block_checks
 from app.services.budgets import upkeep
 from app.services.quoting import scoring
+from app.services.verification import checking
 from app.settings import Settings
 from benchmarks.lab import fill as filling
 from benchmarks.lab.facts import read_facts
@@ -177,7 +177,7 @@ async def test_every_price_tag_verifies_to_the_last_digit(lab_url: str, rows: Ro
     try:
         async with database.session_scope() as session:
             for run_id, version in tags:
-                report = await verification.verify(session, run_id, version)
+                report = await checking.verify(session, run_id, version)
                 assert report.outcome == "verified", report
     finally:
         await database.dispose()

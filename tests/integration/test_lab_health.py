@@ -11,8 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.schemas.lab_health import MeterHealth
 from app.schemas.stream import DeviceState, PowerFrame
-from app.services import lab_health, prometheus, waiting
-from app.services.waiting import Offer
+from app.services.health import lab_health, prometheus
+from app.services.queueing import waiting
+from app.services.queueing.waiting import Offer
 from tests.support.api import Api, problem, running_run
 
 

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from app.services import execution
+from app.services.attempts import execution
 from models import Project, Run, RunUpstream
 from tests.support.api import Api, finished_run, problem
 from tests.support.executions import JournalMaker, claimed, make_run

@@ -18,14 +18,15 @@ from app.api.live_response import LiveResponse
 from app.repositories.runs.events import notifications
 from app.repositories.runs.live import POWER_CHANNEL, POWER_LISTENER
 from app.schemas.stream import Topic
-from app.services import live_power, pool_queue, tokens, waiting
-from app.services.events import EventHub
 from app.services.live import hub as live_hub
-from app.services.live import state
+from app.services.live import live_power, state
+from app.services.live.events import EventHub
 from app.services.live.hub import LiveHub
 from app.services.live.messages import PIECE_BYTES
+from app.services.people import tokens
 from app.services.principals import Principal
-from app.services.waiting import Offer
+from app.services.queueing import pool_queue, waiting
+from app.services.queueing.waiting import Offer
 from models import Project
 from tests.support.api import Api, a_principal
 from tests.support.budgets import make_budget

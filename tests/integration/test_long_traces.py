@@ -16,7 +16,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import update
 
-from app.services import verification
+from app.services.verification import checking
 from models import Attempt, Measurement
 from tests.support.api import Api, finished_run
 from tests.support.processes import Noted, gone
@@ -47,12 +47,12 @@ async def test_long_traces_are_verified_by_other_processes(
     committed_api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api, noted = committed_api, Noted()
-    monkeypatch.setattr(verification, "PROCESSES", noted)
+    monkeypatch.setattr(checking, "PROCESSES", noted)
     async with api.database.session_scope() as session:
         run_ids = [await finished_run(session) for _ in range(2)]
     expected = [await verified(api, run_id) for run_id in run_ids]
     assert noted.borrowed == []
-    monkeypatch.setattr(verification, "LONG_TRACE_S", 0.0)
+    monkeypatch.setattr(checking, "LONG_TRACE_S", 0.0)
     by_processes = await asyncio.gather(*(verified(api, run_id) for run_id in run_ids))
     assert by_processes == expected
     assert [report["outcome"] for report in expected] == ["verified", "verified"]

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from app.services import execution, waiting
+from app.services.attempts import execution
 from app.services.live.hub import LiveHub
 from app.services.overview import board
-from app.services.waiting import Offer
+from app.services.queueing import waiting
+from app.services.queueing.waiting import Offer
 from models import Attempt, Baseline, Node, Project, Run, WorkerProcess
 from tests.support.api import Api, finished_run, running_run
 from tests.support.budgets import make_budget

@@ -12,8 +12,7 @@ from sqlalchemy.exc import OperationalError
 from app.db import Database, Session, libpq_url
 from app.repositories.readings import blocks as reading_blocks
 from app.repositories.readings import readings
-from app.services import execution
-from app.services.attempts import packing
+from app.services.attempts import execution, packing
 from models import Attempt
 from models.packed.steps import WIDEST_STEPS
 from pricetag.accounting.readings.reading import Reading

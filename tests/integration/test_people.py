@@ -13,7 +13,8 @@ from sqlalchemy import text, update
 
 from app.schemas.tokens import TokenCreate
 from app.schemas.users import UserChange
-from app.services import events, tokens, users
+from app.services.live import events
+from app.services.people import tokens, users
 from models import Token, User
 from tests.support.api import Api, a_principal, fields, problem, run_body, running_run
 from tests.support.people import a_user, as_user, made

@@ -6,7 +6,7 @@ from sqlalchemy import text
 
 from app.schemas.tokens import TokenCreate
 from app.schemas.users import UserCreate
-from app.services import tokens, users
+from app.services.people import tokens, users
 from app.services.principals import DirectAccess
 from tests.support.api import Api
 

@@ -11,8 +11,9 @@ import pytest
 from sqlalchemy import update
 
 from app.queue import entries
-from app.services import execution, waiting
-from app.services.waiting import Offer
+from app.services.attempts import execution
+from app.services.queueing import waiting
+from app.services.queueing.waiting import Offer
 from models import Project
 from tests.support.api import Api, fields, problem
 from tests.support.budgets import make_budget

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.services import events, execution
+from app.services.attempts import execution
+from app.services.live import events
 from tests.support.api import Api, a_principal
 from tests.support.quoted import TrainingJournal, claimed_journal, trained, training
 

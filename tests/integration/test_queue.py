@@ -15,7 +15,7 @@ import pytest
 from app.db import Database, Session, driver_connection, libpq_url
 from app.queue import delivery
 from app.queue import entries as queue
-from app.services import execution
+from app.services.attempts import execution
 from tests.support.executions import claim, make_run
 from tests.support.patience import until
 

@@ -8,7 +8,7 @@ from sqlalchemy import select, update
 
 from app.db import Database, Session
 from app.repositories.attempts import attempts as attempt_rows
-from app.services import execution
+from app.services.attempts import execution
 from app.services.attempts.leases import REAPER_LOCK, Lease
 from models import Attempt, Node
 from tests.support.executions import claimed, make_run

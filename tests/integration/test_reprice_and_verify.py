@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import select, update
 
 from app.db import Session
-from app.services import verification
 from app.services.billing import issuing
+from app.services.verification import checking
 from models import Attempt, AuditEntry, Factor, Measurement, PriceTag, Reading, Run, Spend
 from pricetag.accounting.document.canonical import (
     content_sha256,
@@ -360,7 +360,7 @@ async def test_new_price_tags_are_of_the_newest_version(api: Api) -> None:
 
 async def test_late_readings_are_reported(committed_api: Api) -> None:
     """Version 1 rests on what was there when the worker was given up."""
-    from app.services import execution
+    from app.services.attempts import execution
     from tests.support.executions import claimed, make_run
 
     async with committed_api.database.session_scope() as session:
@@ -407,8 +407,8 @@ def test_the_hash_of_the_first_accounting_is_known() -> None:
         accounting_version="1", content=content, content_sha256=content_sha256_v1(content)
     )
     assert content_sha256_v1(content) != content_sha256(content)
-    assert verification.check_hash(old).status == "ok"
+    assert checking.check_hash(old).status == "ok"
     new = PriceTag(
         accounting_version="2", content=content, content_sha256=content_sha256_v1(content)
     )
-    assert verification.check_hash(new).status == "differs"
+    assert checking.check_hash(new).status == "differs"

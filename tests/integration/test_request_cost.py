@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import event, text
 
 from app.db import Database
-from app.services import execution
+from app.services.attempts import execution
 from tests.support.api import Api, run_body, running_run
 from tests.support.executions import JournalMaker, claimed, make_run
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
-from app.services import execution
+from app.services.attempts import execution
 from models import Attempt, Quote, Run
 from tests.support.api import Api, finished_run, problem
 from tests.support.budgets import make_budget

@@ -14,8 +14,8 @@ import httpx
 import pytest
 from sqlalchemy import text, update
 
-from app.services import hashes
 from app.services.runs import exporting
+from app.services.verification import hashes
 from models import Project, ProjectMember, Run, SavedView
 from tests.support.api import Api, finished_run, problem, run_body
 from tests.support.site import NAMES

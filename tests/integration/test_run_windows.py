@@ -9,7 +9,8 @@ from weakref import WeakKeyDictionary
 
 import pytest
 
-from app.services import execution, windows
+from app.services.attempts import execution
+from app.services.runs import windows
 from tests.support.api import Api, finished_run, problem, running_run
 from tests.support.executions import JournalMaker, claimed, make_run
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from app.services import execution
+from app.services.attempts import execution
 from app.settings import Settings
 from pricetag.catalog import grid_factor
 from tests.support.api import Api

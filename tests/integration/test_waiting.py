@@ -13,8 +13,10 @@ from sqlalchemy import func, select, update
 
 from app.db import Database
 from app.schemas.series import EventRead
-from app.services import events, execution, waiting
-from app.services.waiting import Offer
+from app.services.attempts import execution
+from app.services.live import events
+from app.services.queueing import waiting
+from app.services.queueing.waiting import Offer
 from models import WorkerProcess
 from tests.support.api import Api, a_principal, run_body
 from tests.support.executions import claimed

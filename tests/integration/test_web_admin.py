@@ -11,7 +11,7 @@ import httpx
 import pytest
 from markupsafe import escape
 
-from app.services import users, web_sessions
+from app.services.people import users, web_sessions
 from tests.support.api import Api, problem
 from tests.support.site_admin import FACTOR, PRICE
 

@@ -16,7 +16,7 @@ import pytest
 
 from app.db import Database
 from app.schemas.users import UserChange, UserCreate
-from app.services import users
+from app.services.people import users
 from app.settings import Settings
 from tests.support.api import Api, problem, serving
 from tests.support.patience import PATIENCE_S

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from sqlalchemy import select, update
 
-from app.services import execution
+from app.services.attempts import execution
 from models import Run, User
 from tests.support.api import Api, finished_run, running_run
 from tests.support.executions import JournalMaker, claimed, make_run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from app.services import users, web_sessions
+from app.services.people import users, web_sessions
 from tests.support.api import Api, problem
 
 

@@ -12,7 +12,7 @@ import pytest_asyncio
 from sqlalchemy import select, update
 
 from app.housekeeping import tidy
-from app.services import sign_in_links, users, web_sessions
+from app.services.people import sign_in_links, users, web_sessions
 from models import Token, User, WebSession
 from tests.support.api import Api, problem
 

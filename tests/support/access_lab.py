@@ -30,22 +30,15 @@ from app.schemas.sites import SiteCreate
 from app.schemas.tokens import TokenCreate
 from app.schemas.users import UserCreate, UserTokenCreate
 from app.schemas.views import ViewCreate
-from app.services import (
-    charts,
-    reports,
-    series,
-    sign_in_links,
-    tokens,
-    users,
-    views,
-    web_sessions,
-)
+from app.services import reports
 from app.services.billing.issuing import get_price_tag
 from app.services.budgets import admin as budget_admin
-from app.services.events import EventHub
 from app.services.factors import sites
+from app.services.live.events import EventHub
+from app.services.people import sign_in_links, tokens, users, web_sessions
 from app.services.principals import Principal
-from app.services.runs import posting
+from app.services.runs import posting, series
+from app.services.saved import charts, views
 from app.settings import Settings
 from models import Project, Run, Token, User
 from tests.support import site_live

@@ -17,8 +17,9 @@ from app.db import Database, Session
 from app.main import create_app
 from app.schemas.common import Role
 from app.schemas.tokens import TokenCreate
-from app.services import execution, tokens
-from app.services.events import EventHub
+from app.services.attempts import execution
+from app.services.live.events import EventHub
+from app.services.people import tokens
 from app.services.principals import Principal
 from app.settings import Settings
 from tests.support.executions import JournalMaker, claimed, make_run

@@ -8,7 +8,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from app.db import Session
-from app.services import execution
+from app.services.attempts import execution
 from models import Budget, Quote, Run
 from pricetag.accounting.quantity.quantity import Quantity
 from tests.support.api import Api

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from app.db import Session
 from app.queue import entries
-from app.services import execution
+from app.services.attempts import execution
 from models import Experiment, Project, Run
 
 BEGIN = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from app.db import Session
 from app.repositories.people import projects
-from app.services import execution
+from app.services.attempts import execution
 from models import Run
 from tests.support.executions import JournalMaker, claimed, make_run
 

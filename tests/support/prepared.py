@@ -17,7 +17,7 @@ import psycopg
 from app import embedded_postgres, migrate
 from app.db import Database
 from app.schemas.tokens import TokenCreate
-from app.services import tokens
+from app.services.people import tokens
 
 
 @dataclass(frozen=True, slots=True)

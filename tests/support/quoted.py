@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import update
 
 from app.db import Session
-from app.services import execution
+from app.services.attempts import execution
 from models import Attempt
 from tests.support.api import Api
 from tests.support.executions import JournalMaker, claimed

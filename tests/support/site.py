@@ -20,7 +20,8 @@ from app.charts.drawing import Drawing
 from app.db import Database, Session
 from app.edge.draining import DrainingServer
 from app.main import create_app
-from app.services import live_power, sign_in_links, users, web_sessions
+from app.services.live import live_power
+from app.services.people import sign_in_links, users, web_sessions
 from app.serving import bind, url_of
 from app.settings import Settings
 from tests.support import insights

@@ -11,8 +11,8 @@ from app.schemas.factors import FactorCreate
 from app.schemas.prices import PriceCreate
 from app.schemas.sites import SiteCreate
 from app.schemas.users import UserCreate, UserTokenCreate
-from app.services import tokens, users
 from app.services.factors import carbon_series, entry, price_book, sites
+from app.services.people import tokens, users
 from app.services.principals import Principal
 
 SITE = "hall-2"

@@ -12,10 +12,10 @@ from sqlalchemy import select, update
 from app.db import Session
 from app.schemas.budgets import BudgetCreate
 from app.schemas.carbon import CarbonImport
-from app.services import users
 from app.services.budgets import admin as budget_admin
 from app.services.energy.node_hours import book_node_hours
 from app.services.factors import carbon_series
+from app.services.people import users
 from app.services.principals import Principal
 from models import Budget, Project, Run
 from tests.support.energy_hours import GPU, HOUR, node_hour

@@ -7,10 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from app.db import Session
-from app.services import execution, waiting
+from app.services.attempts import execution
 from app.services.energy import baselines
 from app.services.energy.baselines import IdlePower
-from app.services.waiting import Offer
+from app.services.queueing import waiting
+from app.services.queueing.waiting import Offer
 from tests.support.executions import BEGIN, GPU, make_run
 
 NODE = "node"

@@ -25,7 +25,7 @@ LONGEST_SOCKET_PATH = 100
 
 
 class ClaimedRun(Protocol):
-    """The part of ``app.services.execution.Claim`` that a launch needs."""
+    """The part of ``app.services.attempts.execution.Claim`` that a launch needs."""
 
     @property
     def run_id(self) -> UUID: ...

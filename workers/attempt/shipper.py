@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from app.cancellation import heed_cancellation
-from app.services.execution import PoisonedRecordsError
+from app.services.attempts.execution import PoisonedRecordsError
 from pricetag.metering.journal import Journal, JournalError
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from app.api.v1.responses import problems
 from app.repositories.people.audit import AuditFilter
 from app.schemas.audit import AuditAccess, AuditAction, AuditKind, AuditPage
 from app.schemas.common import Moment, StoredName
-from app.services import audit_log
+from app.services.people import audit_log
 
 router = APIRouter(prefix="/audit", tags=["audit"])
 

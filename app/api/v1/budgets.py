@@ -23,9 +23,8 @@ from app.schemas.burn_down import (
     WhatIfRuns,
 )
 from app.schemas.common import StoredName
-from app.services import burn_down
 from app.services.budgets import admin as budget_admin
-from app.services.budgets import outlook, what_if
+from app.services.outlook import burn_down, outlook, what_if
 
 router = APIRouter(tags=["budgets"])
 

@@ -25,7 +25,7 @@ from app.schemas.carbon import CarbonFetch, CarbonImport, CarbonImported, Carbon
 from app.schemas.carbon_hours import CarbonHoursRead
 from app.schemas.common import StoredName
 from app.schemas.sites import Zone
-from app.services import carbon_hours
+from app.services.carbon import carbon_hours
 from app.services.factors import carbon_series
 
 KEEPERS = rule("admin", carbon_series.TO)

@@ -13,7 +13,8 @@ from app.schemas.common import StoredName
 from app.schemas.nodes import NodeList
 from app.schemas.projects import ExperimentPage, ProjectPage
 from app.schemas.recipes import RecipeList
-from app.services import nodes, projects, recipes
+from app.services import nodes, recipes
+from app.services.people import projects
 
 router = APIRouter()
 

@@ -11,8 +11,8 @@ from app.api.deps import Caller, ServerResources
 from app.api.v1.responses import problems
 from app.charts.chart import Size
 from app.charts.theme import Theme
-from app.services import charts
-from app.services.charts import ChartFormat
+from app.services.saved import charts
+from app.services.saved.charts import ChartFormat
 
 router = APIRouter(prefix="/charts", tags=["insights"])
 

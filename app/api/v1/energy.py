@@ -13,7 +13,7 @@ from app.api.v1.responses import problems
 from app.schemas.common import StoredName
 from app.schemas.emissions import EmissionsRead
 from app.schemas.energy import EnergyAccount, EnergyBy, EnergyOverTime, Grain, TimeBy
-from app.services import emissions
+from app.services.carbon import emissions
 from app.services.energy import over_time
 from app.services.energy.account import energy_account
 

@@ -12,7 +12,8 @@ from app.api.access import SEE_RUN
 from app.api.deps import Caller, Resources, RunId, ServerResources
 from app.api.v1.responses import problems
 from app.schemas.series import EventRead
-from app.services import access, events
+from app.services import access
+from app.services.live import events
 from app.services.principals import Principal
 
 router = APIRouter(prefix="/runs/{run_id}", tags=["runs"])

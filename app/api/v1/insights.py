@@ -13,8 +13,8 @@ from app.api.v1.responses import problems
 from app.api.v1.run_filters import OfExperiment, OfProject, WithTags
 from app.schemas.common import StoredName
 from app.schemas.insights import CompressionLedger, ExpectedValidationRead, FrontierRead
-from app.services import insights
-from app.services.insights import FINAL
+from app.services.insights import reading
+from app.services.insights.reading import FINAL
 from app.services.runs.listing import RunFilter
 from pricetag.tag.axes import Axis
 from pricetag.tag.ratios import Metric
@@ -86,7 +86,7 @@ async def get_frontier(
     after the last improvement. Runs that were scored on another task or other data are listed,
     but not ranked.
     """
-    return await insights.frontier(
+    return await reading.frontier(
         session, caller, filters, metric=metric, wanted=wanted, limit=limit
     )
 
@@ -118,7 +118,7 @@ async def list_compressions(
     energy of making it, of 1,000 inferences, the change of its score, and the number of
     inferences after which it has paid back its making.
     """
-    return await insights.compressions(
+    return await reading.compressions(
         session, caller, filters, limit=limit, baseline=baseline, inferences=inferences
     )
 
@@ -156,7 +156,7 @@ async def get_expected_validation(
     their cost, and where methods cross. Nothing is extrapolated beyond the trials that were made;
     a method needs five. Runs of a method that failed count with their cost.
     """
-    return await insights.expected_validation(
+    return await reading.expected_validation(
         session,
         caller,
         filters,

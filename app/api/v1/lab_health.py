@@ -8,8 +8,8 @@ from app.api.access import HEALTH
 from app.api.deps import Caller, CurrentSession, Resources, ServerResources
 from app.api.v1.responses import problems
 from app.schemas.lab_health import LabHealth, MeterHealth
-from app.services import lab_health
-from app.services.lab_health import ServerState
+from app.services.health import lab_health
+from app.services.health.lab_health import ServerState
 
 router = APIRouter(prefix="/health", tags=["health"])
 

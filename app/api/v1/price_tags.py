@@ -21,8 +21,11 @@ from app.schemas.price_tags import (
     RepriceRequest,
     VerificationRead,
 )
-from app.services import access, comparison, repricing, verification
+from app.services import access
 from app.services.billing import issuing
+from app.services.insights import comparison
+from app.services.repricing import reissue
+from app.services.verification import checking
 from pricetag.accounting.work.matching import LEAST_SEEDS, USUAL_SEEDS
 from pricetag.tag.ratios import Metric
 
@@ -69,7 +72,7 @@ async def list_run_price_tags(
 ) -> PriceTagVersions:
     """Lists every version with its cause and totals, newest first."""
     await access.require_run(session, caller, run_id)
-    return await repricing.versions(session, run_id)
+    return await reissue.versions(session, run_id)
 
 
 @router.post(
@@ -87,7 +90,7 @@ async def reprice_run(
     the run's author and admins. Budgets use the new version if `as_of` is omitted.
     """
     as_of = validated(RepriceRequest, body).as_of
-    return await repricing.reprice(session, caller, run_id, as_of, settings=resources.settings)
+    return await reissue.reprice(session, caller, run_id, as_of, settings=resources.settings)
 
 
 @router.get(
@@ -103,7 +106,7 @@ async def verify_run_price_tag(
     whole content from them and the factors in the price tag, to the last digit.
     """
     await access.require_run(session, caller, run_id)
-    return await verification.verify(session, run_id, version)
+    return await checking.verify(session, run_id, version)
 
 
 MoreRunIds = Annotated[

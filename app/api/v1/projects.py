@@ -16,7 +16,8 @@ from app.schemas.common import PathName
 from app.schemas.projects import ProjectChange, ProjectRead
 from app.schemas.users import MemberList, MemberPut, MemberRead
 from app.schemas.work import WorkRead
-from app.services import projects, work
+from app.services.overview import work
+from app.services.people import projects
 
 router = APIRouter(prefix="/projects/{project}", tags=["projects"])
 

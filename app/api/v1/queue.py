@@ -10,7 +10,7 @@ from app.api.access import READ
 from app.api.deps import Caller, CurrentSession, Limit
 from app.api.v1.responses import problems
 from app.schemas.queue import QueueRead
-from app.services import pool_queue
+from app.services.queueing import pool_queue
 from pricetag.recipes.run_spec import POOL_PATTERN
 
 router = APIRouter(prefix="/queue", tags=["runs"])

@@ -20,8 +20,8 @@ from app.schemas.quotes import (
     ScoreRead,
     StoredQuoteRead,
 )
-from app.services import quotes
 from app.services.quoting import scoring
+from app.services.runs import quotes
 
 router = APIRouter(tags=["quotes"])
 

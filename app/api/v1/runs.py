@@ -18,8 +18,7 @@ from app.api.v1.run_filters import SelectedRuns
 from app.schemas.common import Moment
 from app.schemas.run_groups import MOST_RUNS, GroupBy, RunGroups
 from app.schemas.runs import RunAccepted, RunCreate, RunPage, RunPriority, RunRead, RunSort
-from app.services import resuming
-from app.services.runs import changing, exporting, grouping, listing, posting, reading
+from app.services.runs import changing, exporting, grouping, listing, posting, reading, resuming
 from app.services.runs.exporting import TableFormat
 
 router = APIRouter(prefix="/runs", tags=["runs"])

@@ -17,9 +17,10 @@ from app.schemas.common import StoredName
 from app.schemas.runs import SearchText
 from app.schemas.series import ArtifactList, LogPage, MetricPage, RunPower
 from app.schemas.windows import WindowRead
-from app.services import access, series, windows
+from app.services import access
 from app.services.energy import power
-from app.services.events import FINAL
+from app.services.live.events import FINAL
+from app.services.runs import series, windows
 
 router = APIRouter(prefix="/runs/{run_id}")
 

@@ -11,7 +11,7 @@ from app.api.access import ME, OWN_SESSION
 from app.api.deps import Caller, CurrentSession, Cursor, Limit
 from app.api.v1.responses import problems
 from app.schemas.sessions import SessionPage, SessionRead
-from app.services import web_sessions
+from app.services.people import web_sessions
 
 router = APIRouter(prefix="/sessions", tags=["users"])
 

@@ -16,9 +16,9 @@ from app.schemas.common import Moment, StoredName
 from app.schemas.factor_preview import FactorPreview
 from app.schemas.factors import FactorCreate, FactorEntered, FactorPage
 from app.schemas.sites import SiteCreate, SiteFactors, SiteList, SiteRead, SiteUpdate
-from app.services import factor_preview
 from app.services.factors import entry as factor_entry
 from app.services.factors import site_factors, sites
+from app.services.repricing import factor_preview
 from pricetag.accounting.bill.factor_kinds import FactorKind
 
 KEEPERS = rule("admin", sites.TO)

@@ -14,7 +14,7 @@ from app.api.openapi import request_body
 from app.api.v1.examples import TOKEN
 from app.api.v1.responses import BODY, problems
 from app.schemas.tokens import TokenCreate, TokenCreated, TokenList, TokenRead
-from app.services import tokens
+from app.services.people import tokens
 
 router = APIRouter(prefix="/tokens", tags=["tokens"])
 

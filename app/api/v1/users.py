@@ -35,7 +35,8 @@ from app.schemas.users import (
     UserTokenCreate,
 )
 from app.schemas.work import WorkRead
-from app.services import sign_in_links, tokens, users, work
+from app.services.overview import work
+from app.services.people import sign_in_links, tokens, users
 
 router = APIRouter(tags=["users"])
 

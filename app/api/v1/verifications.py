@@ -12,7 +12,7 @@ from app.api.deps import Body, Caller, CurrentSession
 from app.api.openapi import request_body
 from app.api.v1.responses import BODY, problems
 from app.schemas.verifications import DocumentToVerify, DocumentVerification, HashVerification
-from app.services import hashes
+from app.services.verification import hashes
 
 router = APIRouter(prefix="/verifications", tags=["price tags"])
 

@@ -13,7 +13,7 @@ from app.api.deps import Body, Caller, CurrentSession
 from app.api.openapi import request_body
 from app.api.v1.responses import BODY, problems
 from app.schemas.views import ViewCreate, ViewList, ViewRead
-from app.services import views
+from app.services.saved import views
 
 router = APIRouter(prefix="/views", tags=["runs"])
 ViewId = Annotated[uuid.UUID, Path(description="ID of the view.")]

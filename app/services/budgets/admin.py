@@ -21,11 +21,12 @@ from app.schemas.budgets import (
     BudgetRead,
 )
 from app.schemas.common import FieldProblem
-from app.services import access, audit, cursors
+from app.services import access, cursors
 from app.services.access import BudgetNotFoundError
 from app.services.budgets import scopes
 from app.services.budgets.standing import BEGINNING, BudgetState, states, unit_of
 from app.services.errors import ConflictError, InvalidError, PricetagError
+from app.services.people import audit
 from app.services.principals import Principal
 from app.services.similarity import did_you_mean, similar
 from models import Budget, BudgetAlert

@@ -8,11 +8,11 @@ from uuid import UUID
 from app.db import Session
 from app.repositories.people import projects, similar_names
 from app.schemas.budgets import BudgetCreate
-from app.services import users
 from app.services.errors import InvalidError, PricetagError
+from app.services.people import users
+from app.services.people.users import UnknownUserError
 from app.services.principals import Principal
 from app.services.similarity import did_you_mean, similar
-from app.services.users import UnknownUserError
 from pricetag.accounting.budgets.decision import Scope
 
 SCOPE_FIELDS = ("scope", "project", "experiment", "user", "create_missing")

@@ -23,12 +23,12 @@ from app.schemas.carbon import (
     CarbonSeriesRead,
     HourGap,
 )
-from app.services import audit, cursors
+from app.services import cursors
 from app.services.errors import ConflictError, InvalidError
 from app.services.factors import sites
 from app.services.factors.carbon_providers import LONGEST, TIMEOUT_S, Fetched, provider
-from app.services.factors.entry import place, position
 from app.services.factors.hourly_csv import HOUR, gaps, read_hours
+from app.services.people import audit
 from app.services.principals import Principal
 from app.settings import Settings
 from models import CarbonSeries
@@ -164,9 +164,9 @@ async def list_page(
         CursorError: If the cursor does not belong to this list.
     """
     catalog_zone = sites.known_zone(zone, "zone")
-    before = position(cursor, "carbon")
+    before = cursors.position(cursor, "carbon")
     rows = await carbon_series.page(session, zone=catalog_zone, before=before, limit=limit + 1)
-    shown, following = cursors.page(rows, limit, lambda row: place("carbon", row[0]))
+    shown, following = cursors.page(rows, limit, lambda row: cursors.place("carbon", row[0]))
     items = [_read(series, extent) for series, extent in shown]
     return CarbonSeriesPage(items=items, next_cursor=following)
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import difflib
 import uuid
 from datetime import UTC, datetime
-from typing import Protocol
 
 from app.db import Session
 from app.repositories.factors import factors
 from app.repositories.nodes import devices
 from app.schemas.factors import FactorCreate, FactorEntered, FactorPage, FactorRead
-from app.services import audit, cursors
+from app.services import cursors
 from app.services.factors import sites
 from app.services.factors.kinds import checked
 from app.services.factors.plausible import doubts
+from app.services.people import audit
 from app.services.principals import Principal
 from models import Factor
 
@@ -137,43 +137,11 @@ async def list_page(
         CursorError: If the cursor does not belong to this list.
     """
     site_id = (await sites.require(session, site)).id if site is not None else None
-    before = position(cursor, "factors")
+    before = cursors.position(cursor, "factors")
     rows = await factors.page(session, site_id=site_id, kind=kind, before=before, limit=limit + 1)
     now = datetime.now(UTC)
-    shown, following = cursors.page(rows, limit, lambda row: place("factors", row[0]))
+    shown, following = cursors.page(rows, limit, lambda row: cursors.place("factors", row[0]))
     return FactorPage(items=[_read(row, name, now) for row, name in shown], next_cursor=following)
-
-
-def position(cursor: str | None, expected_list: str) -> tuple[datetime, uuid.UUID] | None:
-    """Start of a page ordered by time of entry.
-
-    Raises:
-        CursorError: If the cursor does not belong to this list.
-    """
-    if cursor is None:
-        return None
-    list_name, moment, row_id = map(str, cursors.decode(cursor, str, str, str))
-    if list_name != expected_list or moment == "infinity":
-        raise cursors.invalid("cursor")
-    cursors.check_time(moment)
-    return datetime.fromisoformat(moment), cursors.parse_id(row_id)
-
-
-class Entered(Protocol):
-    """A row with an id and a time of entry."""
-
-    @property
-    def id(self) -> uuid.UUID:
-        """Its id."""
-
-    @property
-    def created_at(self) -> datetime:
-        """When it was entered."""
-
-
-def place(list_name: str, row: Entered) -> tuple[str, str, str]:
-    """The parts of a cursor of a list by time of entry."""
-    return list_name, row.created_at.isoformat(), str(row.id)
 
 
 def _read(row: Factor, site: str | None, now: datetime) -> FactorRead:

@@ -22,12 +22,12 @@ from app.schemas.prices import (
     PriceRead,
     PricesImported,
 )
-from app.services import audit, cursors
+from app.services import cursors
 from app.services.errors import ConflictError, InvalidError, NotFoundError
 from app.services.factors.book_prices import INTERNAL, REPLACES, holds_until, replaced_ids
-from app.services.factors.entry import place, position
 from app.services.factors.kinds import EARLIEST_YEAR, LATEST_YEAR
 from app.services.factors.price_files import read_prices
+from app.services.people import audit
 from app.services.principals import Principal
 from app.services.similarity import did_you_mean, similar
 from models import Price
@@ -105,11 +105,11 @@ async def list_page(
         AcceleratorNotFoundError: If no price is for this accelerator, and neither the catalog
             nor a node has it.
     """
-    before = position(cursor, "prices")
+    before = cursors.position(cursor, "prices")
     rows = await prices.page(session, accelerator=accelerator, before=before, limit=limit + 1)
     if accelerator is not None and cursor is None and not rows:
         await _require_accelerator(session, accelerator)
-    shown, following = cursors.page(rows, limit, lambda row: place("prices", row))
+    shown, following = cursors.page(rows, limit, lambda row: cursors.place("prices", row))
     items = _reads(shown, await prices.of_price_ids(session, {r.price_id for r in rows}))
     return PricePage(items=items, next_cursor=following)
 

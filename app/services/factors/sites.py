@@ -10,8 +10,8 @@ from app.db import Session
 from app.repositories.factors import sites
 from app.repositories.factors.writers import one_at_a_time
 from app.schemas.sites import SiteCreate, SiteList, SiteRead, SiteUpdate
-from app.services import audit
 from app.services.errors import ConflictError, InvalidError, NotFoundError
+from app.services.people import audit
 from app.services.principals import Principal
 from models import Site
 from pricetag.accounting.budgets.periods import UnknownTimeZone, place_zone

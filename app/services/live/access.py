@@ -9,7 +9,7 @@ from uuid import UUID
 
 from app.db import Session
 from app.repositories.runs import live as live_rows
-from app.services.event_news import still_present
+from app.services.live.event_news import still_present
 from app.services.principals import Principal
 
 

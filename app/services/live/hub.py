@@ -23,11 +23,10 @@ from app.repositories.outage import OUTAGES
 from app.repositories.runs.events import notifications
 from app.repositories.runs.live import POWER_CHANNEL, POWER_LISTENER
 from app.schemas.stream import Topic
-from app.services import pool_queue
-from app.services.event_news import Gathered
-from app.services.events import RECONNECT_S, EventHub
 from app.services.live import state
 from app.services.live.access import Audience, audiences
+from app.services.live.event_news import Gathered
+from app.services.live.events import RECONNECT_S, EventHub
 from app.services.live.messages import (
     Tick,
     budgets_text,
@@ -42,8 +41,9 @@ from app.services.live.messages import (
 )
 from app.services.live.power import PowerBoard
 from app.services.live.state import OwnedBudget, OwnedRun
-from app.services.pool_queue import QueueState
 from app.services.principals import Principal
+from app.services.queueing import pool_queue
+from app.services.queueing.pool_queue import QueueState
 
 log = logging.getLogger("pricetag.server")
 

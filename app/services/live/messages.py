@@ -10,7 +10,7 @@ from app.schemas.stream import DeviceState, PowerFrame, Topic
 from app.services.live.access import Audience
 from app.services.live.power import coalesced
 from app.services.live.state import OwnedBudget, OwnedRun, seen_budgets
-from app.services.pool_queue import QueueState, shown
+from app.services.queueing.pool_queue import QueueState, shown
 
 QUEUE_LIMIT = 50
 """Waiting runs of each pool in the event `queue`."""

@@ -12,11 +12,11 @@ from uuid import UUID
 from app.db import Database, Session
 from app.schemas.burn_down import BudgetOutlookItem
 from app.schemas.overview import ExpectedEnd, IdleDevice, PeriodUse, SiteNow
-from app.services import pool_queue
-from app.services.budgets import open_runs, outlook
-from app.services.budgets.open_runs import OpenRuns
+from app.services.outlook import open_runs, outlook
+from app.services.outlook.open_runs import OpenRuns
 from app.services.overview import idle, sites, use
 from app.services.principals import Principal
+from app.services.queueing import pool_queue
 from app.settings import Settings
 from pricetag.accounting.budgets.burn_down import Span3
 

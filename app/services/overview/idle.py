@@ -11,9 +11,9 @@ from app.repositories.nodes import nodes as node_rows
 from app.schemas.common import Quantity
 from app.schemas.overview import IdleDevice, SiteNow
 from app.schemas.sites import FactorNow
-from app.services import waiting
 from app.services.energy import baselines
 from app.services.energy.baselines import IdlePower
+from app.services.queueing import waiting
 from pricetag.accounting import units
 from pricetag.accounting.quantity.quantity import Source, weakest
 

@@ -17,9 +17,9 @@ from app.repositories.budgets.spend import SpentPart
 from app.schemas.common import Quantity
 from app.schemas.energy import EnergyFigures
 from app.schemas.overview import PeriodUse, RunsUse
-from app.services.budgets.open_runs import OpenRuns
 from app.services.budgets.standing import BudgetState, states, unit_of
 from app.services.energy.account import energy_account
+from app.services.outlook.open_runs import OpenRuns
 from app.services.overview.evidence import evidence
 from app.services.principals import Principal
 from app.settings import Settings

@@ -10,7 +10,8 @@ from app.repositories.attempts import executions
 from app.schemas.runs import (
     RunAccepted,
 )
-from app.services import access, execution
+from app.services import access
+from app.services.attempts import execution
 from app.services.errors import (
     ConflictError,
     ForbiddenError,

@@ -23,7 +23,7 @@ from app.schemas.runs import (
 )
 from app.services import cursors
 from app.services.errors import InvalidError
-from app.services.names import require_filters
+from app.services.people.names import require_filters
 from app.services.principals import Principal
 from app.services.runs.responses import summary
 from app.settings import get_settings

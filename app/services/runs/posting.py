@@ -17,7 +17,8 @@ from app.schemas.common import FieldProblem
 from app.schemas.runs import (
     RunAccepted,
 )
-from app.services import access, lineage
+from app.services import access
+from app.services.attempts import lineage
 from app.services.budgets import admission as budgets
 from app.services.errors import (
     ConflictError,

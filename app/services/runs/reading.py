@@ -15,9 +15,11 @@ from app.schemas.runs import (
     RunRead,
     StageRead,
 )
-from app.services import access, lineage, waiting
+from app.services import access
+from app.services.attempts import lineage
 from app.services.attempts.intake import dropped, rejected
 from app.services.principals import Principal
+from app.services.queueing import waiting
 from app.services.quoting import projection
 from app.services.runs.responses import row_of, summary
 from models import Attempt, Stage

@@ -9,8 +9,8 @@ from app.db import Session
 from app.repositories.runs import runs
 from app.repositories.runs.runs import RunRow
 from app.schemas.runs import Headline, RunAccepted, RunResources
-from app.services import waiting
 from app.services.errors import RunNotFoundError
+from app.services.queueing import waiting
 from models import Run
 
 

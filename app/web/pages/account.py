@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse
 
 from app.api.access import ME, OWN_SESSION
 from app.api.deps import Caller, CurrentSession
-from app.services import users, web_sessions
+from app.services.people import users, web_sessions
 from app.web.links import rel
 from app.web.rendering import page_router, render
 from app.web.views import account as account_views

@@ -17,10 +17,10 @@ from app.charts.steady import SteadyCharts
 from app.db import Session
 from app.schemas.budgets import BudgetChange, BudgetCreate, BudgetRead
 from app.schemas.burn_down import BurnDownRead, WhatIfRead
-from app.services import burn_down
-from app.services.budgets import admin, outlook, what_if
+from app.services.budgets import admin
 from app.services.budgets.scopes import SCOPE_FIELDS, UnknownScopeError
 from app.services.errors import PricetagError
+from app.services.outlook import burn_down, outlook, what_if
 from app.services.principals import Principal
 from app.web.asked import Asked, PageQuery, asking
 from app.web.drawn import drawn

@@ -11,7 +11,7 @@ from app.api.access import READ
 from app.api.deps import Caller, CurrentSession, ServerResources
 from app.db import Session
 from app.schemas.common import StoredName
-from app.services import carbon_hours
+from app.services.carbon import carbon_hours
 from app.services.energy.ranges import InvalidEnergyRangeError
 from app.services.factors import sites
 from app.services.factors.resolution import DEFAULT_SITE

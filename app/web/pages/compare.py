@@ -15,8 +15,8 @@ from app.api.access import READ
 from app.api.deps import Caller, CurrentSession
 from app.db import Session
 from app.schemas.common import FieldProblem
-from app.services import comparison
-from app.services.comparison import LETTERS, Groups, NothingToCompareError
+from app.services.insights import comparison
+from app.services.insights.comparison import LETTERS, Groups, NothingToCompareError
 from app.services.principals import Principal
 from app.web.asked import Asked, PageQuery, asking
 from app.web.asked import read as read_query

@@ -12,7 +12,7 @@ from app.api.access import READ
 from app.api.deps import Caller, CurrentSession
 from app.db import Session
 from app.schemas.common import StoredName
-from app.services import insights
+from app.services.insights import reading
 from app.services.principals import Principal
 from app.web.asked import Asked, asking
 from app.web.drawn import drawn
@@ -57,7 +57,7 @@ async def show_compressions(
 
 
 async def _shown(session: Session, caller: Principal, query: CompressionsQuery) -> dict[str, Any]:
-    ledger = await insights.compressions(
+    ledger = await reading.compressions(
         session,
         caller,
         query.filters,

@@ -12,7 +12,7 @@ from app.api.deps import Caller, CurrentSession
 from app.api.v1.insights import MOST_METHODS
 from app.db import Session
 from app.schemas.common import StoredName
-from app.services import insights
+from app.services.insights import reading
 from app.services.principals import Principal
 from app.web.asked import Asked, asking
 from app.web.drawn import drawn
@@ -67,7 +67,7 @@ async def show_curves(
 async def _shown(
     session: Session, caller: Principal, query: CurvesQuery, state: shared.Query
 ) -> dict[str, Any]:
-    read = await insights.expected_validation(
+    read = await reading.expected_validation(
         session,
         caller,
         query.filters,

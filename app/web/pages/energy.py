@@ -17,11 +17,12 @@ from app.charts.chart import LAB
 from app.db import Session
 from app.schemas.common import StoredName
 from app.schemas.energy import Grain, TimeBy
-from app.services import emissions, work
+from app.services.carbon import emissions
 from app.services.energy import over_time
 from app.services.energy.account import NodeNotFoundError, energy_account, require_node
 from app.services.energy.ranges import InvalidEnergyRangeError
 from app.services.errors import InvalidError
+from app.services.overview import work
 from app.services.principals import Principal
 from app.web.asked import Asked, asking
 from app.web.drawn import drawn

@@ -11,7 +11,7 @@ from app.api.access import READ
 from app.api.deps import Caller, CurrentSession
 from app.db import Session
 from app.schemas.common import StoredName
-from app.services import insights
+from app.services.insights import reading
 from app.services.principals import Principal
 from app.web.asked import Asked, asking
 from app.web.drawn import drawn
@@ -62,7 +62,7 @@ async def show_frontier(
 async def _shown(
     session: Session, caller: Principal, query: FrontierQuery, state: shared.Query
 ) -> dict[str, Any]:
-    read = await insights.frontier(
+    read = await reading.frontier(
         session,
         caller,
         query.filters,

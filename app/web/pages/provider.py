@@ -10,9 +10,9 @@ from fastapi.responses import RedirectResponse
 from app.api import browsers
 from app.api.access import OPEN
 from app.api.deps import FOREIGN_QUERY, CurrentSession, ServerResources
-from app.services import identities, oidc, sign_in_links, web_sessions
 from app.services.errors import NotFoundError
-from app.services.oidc import SignInRejectedError
+from app.services.people import identities, oidc, sign_in_links, web_sessions
+from app.services.people.oidc import SignInRejectedError
 from app.settings import Settings
 from app.web.pages.sign_in import Next, browser_of, require_private, welcome
 from app.web.problems import remember_next

@@ -9,7 +9,7 @@ from app.api.access import READ, author
 from app.api.body import validated
 from app.api.deps import Caller, CurrentSession, RunId
 from app.schemas.runs import RunPriority
-from app.services import pool_queue
+from app.services.queueing import pool_queue
 from app.services.runs import changing
 from app.web.forms import Form
 from app.web.links import rel, stream_url

@@ -15,21 +15,16 @@ from app.db import Session
 from app.schemas.queue import WaitingRun
 from app.schemas.quotes import StoredQuoteRead
 from app.schemas.runs import RunRead
-from app.services import (
-    access,
-    charts,
-    pool_queue,
-    quotes,
-    repricing,
-    series,
-    verification,
-    windows,
-)
+from app.services import access
 from app.services.billing import issuing
 from app.services.billing.documents import PriceTagUnreadableError, tag_view
 from app.services.errors import PricetagError, PriceTagNotFoundError
 from app.services.principals import Principal
-from app.services.runs import reading
+from app.services.queueing import pool_queue
+from app.services.repricing import reissue
+from app.services.runs import quotes, reading, series, windows
+from app.services.saved import charts
+from app.services.verification import checking
 from app.web import links
 from app.web.forms import Filled
 from app.web.rendering import page_router, render, section
@@ -63,7 +58,7 @@ async def show_run(
     """A run with a version of its price tag, by default the newest."""
     run = await reading.read(session, caller, run_id)
     tag, no_tag = await _tag(session, run_id, version)
-    stored = (await repricing.versions(session, run_id)).items if run.price_tag else []
+    stored = (await reissue.versions(session, run_id)).items if run.price_tag else []
     quote = await _quote(session, caller, run_id)
     part = _Window(session, run_id, attempt, from_s, to_s)
     waterfalls = run_charts.waterfalls(tag.shown, run.project) if tag else []
@@ -208,5 +203,5 @@ async def show_run_verification(
     """Each check of a price tag."""
     await access.require_run(session, caller, run_id)
     run = await reading.read(session, caller, run_id)
-    verified = await verification.verify(session, run_id, version)
+    verified = await checking.verify(session, run_id, version)
     return render(request, "run_verification.html", run=run, view=verification_view(verified))

@@ -13,9 +13,10 @@ from app.api.access import REPORT_RUN, SEE_RUN, author
 from app.api.deps import Caller, CurrentSession, RunId, ServerResources
 from app.schemas.common import Moment
 from app.schemas.reports import ReportCreate, ReportFormat
-from app.services import access, reports, repricing, resuming
+from app.services import access, reports
 from app.services.errors import InvalidError
-from app.services.runs import changing, reading
+from app.services.repricing import reissue
+from app.services.runs import changing, reading, resuming
 from app.web import links
 from app.web.forms import Form
 from app.web.rendering import page_router, render, section
@@ -98,7 +99,7 @@ async def reprice_run_here(
 ) -> Response:
     """Issues a new version with the factors of a time."""
     as_of = _as_of(form.get("as_of"))
-    issued = await repricing.reprice(session, caller, run_id, as_of, settings=resources.settings)
+    issued = await reissue.reprice(session, caller, run_id, as_of, settings=resources.settings)
     return back(request, run_id, version=issued.version)
 
 

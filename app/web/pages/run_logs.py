@@ -10,8 +10,8 @@ from pydantic import Field
 from app.api.access import SEE_RUN
 from app.api.deps import Caller, CurrentSession, RunId
 from app.schemas.runs import SearchText
-from app.services import cursors, series
-from app.services.runs import reading
+from app.services import cursors
+from app.services.runs import reading, series
 from app.web import links
 from app.web.forms import Filled
 from app.web.rendering import page_router, render, section

@@ -10,10 +10,10 @@ from pydantic import Field
 
 from app.api.access import SEE_RUN
 from app.api.deps import Caller, CurrentSession, RunId
-from app.services import charts
 from app.services.energy import power
 from app.services.errors import NotFoundError
 from app.services.runs import reading
+from app.services.saved import charts
 from app.web.drawn import drawn
 from app.web.forms import Filled
 from app.web.links import to

@@ -14,9 +14,10 @@ from app.api.body import BodyError, validated
 from app.api.deps import Caller, CurrentSession
 from app.schemas.reports import ReportCreate
 from app.schemas.views import ViewCreate
-from app.services import reports, views
+from app.services import reports
 from app.services.runs import exporting
 from app.services.runs.exporting import MOST_CHOSEN
+from app.services.saved import views
 from app.web.forms import Form, RepeatedForm
 from app.web.links import rel, to
 from app.web.pages.compare import ask_for_groups

@@ -14,11 +14,11 @@ from app.db import Session
 from app.schemas.common import RunStatus
 from app.schemas.runs import RunPage
 from app.schemas.views import ViewRead
-from app.services import views
 from app.services.access import ProjectNotFoundError
 from app.services.errors import InvalidError, NotFoundError
 from app.services.principals import Principal
 from app.services.runs import grouping, listing
+from app.services.saved import views
 from app.web import run_query
 from app.web.links import rel, to
 from app.web.rendering import page_router, render

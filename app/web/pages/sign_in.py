@@ -10,10 +10,10 @@ from fastapi.responses import RedirectResponse
 from app.api import browsers
 from app.api.access import ME, OPEN
 from app.api.deps import Caller, CurrentSession, ServerResources, remote_user
-from app.services import identities, sign_in_links, tokens, users, web_sessions
 from app.services.errors import ForbiddenError, PricetagError, UnauthenticatedError
-from app.services.identities import PROXY
-from app.services.oidc import Identity
+from app.services.people import identities, sign_in_links, tokens, users, web_sessions
+from app.services.people.identities import PROXY
+from app.services.people.oidc import Identity
 from app.settings import Settings
 from app.web import links
 from app.web.forms import Form

@@ -10,8 +10,8 @@ from fastapi.responses import RedirectResponse
 
 from app.api.access import READ, SEE_RUN
 from app.api.deps import Caller, CurrentSession
-from app.services import hashes
-from app.services.hashes import HashNotFoundError
+from app.services.verification import hashes
+from app.services.verification.hashes import HashNotFoundError
 from app.web.links import rel
 from app.web.rendering import page_router, render
 from app.web.uploads import Upload

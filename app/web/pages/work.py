@@ -11,9 +11,10 @@ from app.api.access import READ, SEE_PROJECT
 from app.api.deps import Caller, CurrentSession, ServerResources
 from app.db import Session
 from app.schemas.common import PathName
-from app.services import projects, users, work
-from app.services.budgets import outlook
 from app.services.errors import InvalidError
+from app.services.outlook import outlook
+from app.services.overview import work
+from app.services.people import projects, users
 from app.services.principals import Principal
 from app.services.runs import listing
 from app.web.asked import Asked

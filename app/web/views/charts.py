@@ -105,7 +105,7 @@ class ChartView:
 
 
 def chart_view(chart: Chart, id: str | None = None, *, is_half: bool = False) -> ChartView:
-    """The view of a chart, which the page must also keep (`services.charts.keep`).
+    """The view of a chart, which the page must also keep (`services.saved.charts.keep`).
 
     Args:
         chart: The chart.

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.services import starts
+from app.services.queueing import starts
 
 
 async def test_the_queue_is_played_forward_in_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from app.services.budgets.open_runs import OpenRun, OpenRuns
+from app.services.outlook.open_runs import OpenRun, OpenRuns
 from models import Budget, Spend
 from pricetag.accounting.budgets.burn_down import Span3, fan
 

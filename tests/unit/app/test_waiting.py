@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.services.waiting import Offer, why
+from app.services.queueing.waiting import Offer, why
 
 SMALL = Offer("lab", gpus=0, cpu_slots=1, allows_commands=False)
 LARGE = Offer("lab", gpus=4, cpu_slots=0, allows_commands=False)

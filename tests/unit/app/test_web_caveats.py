@@ -14,8 +14,9 @@ from app.schemas.common import Quantity
 from app.schemas.energy import EnergyItem
 from app.schemas.factor_preview import Effect
 from app.schemas.overview import IdleDevice
-from app.services import factor_preview, work
 from app.services.billing.live_use import LiveUse
+from app.services.overview import work
+from app.services.repricing import factor_preview
 from app.web.rendering import environment
 from app.web.views import budgets, energy, nodes, overview
 from app.web.views.admin import factors

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from app.services.execution import PoisonedRecordsError
+from app.services.attempts.execution import PoisonedRecordsError
 from pricetag.metering.journal import Journal
 from tests.support.patience import until
 from workers.attempt import shipper as shipper_module

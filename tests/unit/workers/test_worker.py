@@ -13,8 +13,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from app.services.execution import Demand
-from app.services.waiting import Offer
+from app.services.attempts.execution import Demand
+from app.services.queueing.waiting import Offer
 from pricetag.metering.journal import Journal, find_orphans
 from tests.unit.workers.test_launch import Claimed, config
 from workers.attempt.shipper import Shipper

@@ -11,8 +11,8 @@ from app.api.access import AUDIT
 from app.api.deps import Caller, CurrentSession
 from app.schemas.audit import AuditAccess, AuditAction, AuditKind, AuditPage
 from app.schemas.common import Moment, StoredName
-from app.services import audit_log
 from app.services.errors import InvalidError, NotFoundError
+from app.services.people import audit_log
 from app.web.asked import Asked, asking
 from app.web.forms import Filled
 from app.web.parameters import ListQuery

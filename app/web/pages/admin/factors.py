@@ -14,10 +14,10 @@ from app.api.deps import FOREIGN_QUERY, Caller, CurrentSession, ServerResources
 from app.schemas.common import StoredName
 from app.schemas.factor_preview import FactorPreview
 from app.schemas.factors import FactorCreate, FactorEntered, FactorPage
-from app.services import factor_preview
 from app.services.errors import InvalidError, NotFoundError
 from app.services.factors import entry, sites
 from app.services.factors.kinds import KINDS as RULES
+from app.services.repricing import factor_preview
 from app.web.asked import Asked, asking
 from app.web.forms import Filled, Form
 from app.web.links import rel

@@ -7,7 +7,7 @@ from fastapi import Request, Response
 from app.api.access import HEALTH
 from app.api.deps import Caller, CurrentSession, ServerResources
 from app.api.v1.lab_health import server_state
-from app.services import lab_health
+from app.services.health import lab_health
 from app.web.rendering import page_router, render, section
 from app.web.views.admin import health as health_views
 

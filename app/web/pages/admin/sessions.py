@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse
 
 from app.api.access import SESSIONS
 from app.api.deps import Caller, CurrentSession, Cursor, Limit
-from app.services import web_sessions
+from app.services.people import web_sessions
 from app.web.links import rel
 from app.web.rendering import page_router, render, section
 from app.web.views.account import session_rows

@@ -12,7 +12,7 @@ from app.api.access import TOKENS
 from app.api.deps import Caller, CurrentSession
 from app.schemas.common import StoredName
 from app.schemas.tokens import TokenCreate, TokenCreated
-from app.services import tokens
+from app.services.people import tokens
 from app.web.forms import Filled, Form
 from app.web.links import rel
 from app.web.rendering import page_router, render, section

@@ -12,7 +12,7 @@ from fastapi.responses import RedirectResponse
 from app.api.access import USERS
 from app.api.deps import Caller, CurrentSession, Cursor, Limit, ServerResources
 from app.schemas.users import SignInLinkCreate, SignInLinkRead, UserChange, UserCreate, UserRead
-from app.services import sign_in_links, tokens, users
+from app.services.people import sign_in_links, tokens, users
 from app.settings import Settings
 from app.web.forms import Form
 from app.web.links import rel

@@ -1,0 +1,1 @@
+"""What several runs show together: comparisons, the frontier, compression."""

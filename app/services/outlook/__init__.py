@@ -1,0 +1,1 @@
+"""What open and planned runs will do to budgets."""

@@ -1,0 +1,1 @@
+"""Queued runs: why each waits, and when it is expected to start."""
