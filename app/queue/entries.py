@@ -1,7 +1,7 @@
 """Entries of the queue, one per queued run: added, deleted and repaired.
 
-An entry is a delivery, not the truth: ``services.attempts.execution.claim`` decides whether a run may
-start. Therefore a superfluous entry is harmless, :func:`sweep` restores missing entries, and
+An entry is a delivery, not the truth: ``services.attempts.execution.claim`` decides whether a run
+may start. Therefore a superfluous entry is harmless, :func:`sweep` restores missing entries, and
 finished entries are deleted at once.
 """
 
