@@ -33,7 +33,9 @@ class WorkerRead(Wire):
 
     pool: PoolName
     gpus: int = Field(description="Maximum number of accelerators of one run.")
-    cpu_slots: int = Field(description="Number of CPU-only runs at the same time.")
+    cpu_slots: int = Field(
+        description="Number of CPU slots, each for one run without accelerators."
+    )
     allows_commands: bool = Field(
         description="Whether the worker runs stages of the kind `command`."
     )

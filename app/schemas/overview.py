@@ -182,4 +182,8 @@ class OverviewRead(Wire):
         description="Accelerators of live nodes, and live nodes without any, that no run uses, by "
         "node."
     )
+    idle_cost_per_day: Quantity = Field(
+        description="Cost of an idle day of all of them; a lower bound, with a `reason`, where the "
+        "cost of some is unknown."
+    )
     is_new: bool = Field(description="Whether you see no run at all yet.")

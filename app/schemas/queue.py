@@ -109,10 +109,12 @@ class PoolQueue(Wire):
     )
     gpus: int = Field(description="Number of accelerators of the live workers.")
     gpus_busy: int = Field(description="Number of these accelerators that runs use now.")
-    cpu_slots: int = Field(description="Number of places for runs without accelerators.")
-    cpu_slots_busy: int = Field(description="Number of these places that runs use now.")
+    cpu_slots: int = Field(
+        description="Number of CPU slots, each for one run without accelerators."
+    )
+    cpu_slots_busy: int = Field(description="Number of CPU slots that runs use now.")
     busy_ratio: float | None = Field(
-        description="Share of the accelerators in use, or of the CPU places where there are no "
+        description="Share of the accelerators in use, or of the CPU slots where there are no "
         "accelerators; null without a live worker."
     )
     running_count: int = Field(description="Number of running runs.")

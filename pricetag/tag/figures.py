@@ -32,6 +32,16 @@ Unit = tuple[str, float]
 
 _LONG = 1e6  # from here on a figure has too many digits for a column
 
+_FLOP_PREFIXES = (
+    ("Z", 1e21),
+    ("E", 1e18),
+    ("P", 1e15),
+    ("T", 1e12),
+    ("G", 1e9),
+    ("M", 1e6),
+    ("", 1.0),
+)
+
 # unit -> ladder of (display unit, size in that unit's base), from large to small
 _LADDERS: dict[str, tuple[tuple[str, float], ...]] = {
     "kWh": (("GWh", 1e6), ("MWh", 1e3), ("kWh", 1.0), ("Wh", 1e-3), ("mWh", 1e-6), ("µWh", 1e-9)),
@@ -42,15 +52,10 @@ _LADDERS: dict[str, tuple[tuple[str, float], ...]] = {
     "ms": (("s", 1e3), ("ms", 1.0), ("µs", 1e-3)),
     "l": (("m³", 1e3), ("l", 1.0), ("ml", 1e-3)),
     "bytes": (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("bytes", 1.0)),
-    "FLOP": (
-        ("ZFLOP", 1e21),
-        ("EFLOP", 1e18),
-        ("PFLOP", 1e15),
-        ("TFLOP", 1e12),
-        ("GFLOP", 1e9),
-        ("MFLOP", 1e6),
-        ("FLOP", 1.0),
-    ),
+    **{
+        unit: tuple((prefix + unit, size) for prefix, size in _FLOP_PREFIXES)
+        for unit in ("FLOP", "FLOP/J")
+    },
 }
 # Seconds and minutes stay readable beyond one unit of the next step (90 s, 100 min).
 _STAYS_UNTIL = {"h": 2.0, "min": 2.0}

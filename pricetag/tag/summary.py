@@ -160,7 +160,7 @@ def _efficiency(tag: TagView) -> Iterator[Line]:
     if mfu is not None:
         yield Line("MFU", f"{percent(mfu)} of the dense 16-bit peak")
     if rate is not None:
-        yield Line("FLOPs per energy", f"{with_unit(float(rate), 'FLOP')}/J")
+        yield Line("FLOPs per energy", with_unit(float(rate), "FLOP/J"))
 
 
 def remarks(tag: TagView) -> list[str]:

@@ -1,4 +1,4 @@
-"""On a narrow screen a table begins with its name and its key figure; the rest scrolls inside."""
+"""On a narrow screen a table begins with its name and its key figure; a wide one has no breaks."""
 
 from __future__ import annotations
 
@@ -16,6 +16,16 @@ ENDS = """
   const box = table.tBodies[0].rows[0].cells[key].getBoundingClientRect();
   return [box.left, box.right, table.parentElement.getBoundingClientRect().right];
 }
+"""
+
+BROKEN = """
+() => [...document.querySelectorAll("table.bill tbody th")]
+  .filter((cell) => {
+    const range = document.createRange();
+    range.selectNodeContents(cell);
+    return range.getClientRects().length > 1;
+  })
+  .map((cell) => cell.textContent)
 """
 
 
@@ -36,3 +46,13 @@ async def test_the_key_figure_of_a_table_is_on_a_narrow_screen(
     await visit(page, site.filled(path))
     left, right, edge = await page.evaluate(ENDS, [caption, heading])
     assert 0 <= left < right <= edge <= 390
+
+
+@pytest.mark.parametrize("width", [1000, 1440])
+async def test_a_line_of_the_bill_is_one_line_where_there_is_room(
+    context: NewContext, site: Site, width: int
+) -> None:
+    page = await (await context(viewport={"width": width, "height": 900})).new_page()
+    await visit(page, site.filled("/runs/{run}"))
+    assert await page.locator("table.bill tbody th").count() > 8
+    assert await page.evaluate(BROKEN) == []

@@ -179,7 +179,7 @@ async def test_one_pool_alone_and_the_throughput_of_the_last_hour(api: Api) -> N
 
 
 @pytest.mark.parametrize("slots", [0, 1])
-async def test_cpu_places_are_counted_apart(api: Api, slots: int) -> None:
+async def test_cpu_slots_are_counted_apart(api: Api, slots: int) -> None:
     await announce(api, Offer("default", gpus=0, cpu_slots=slots, allows_commands=True))
     running = await api.post_run()
     async with api.database.session_scope() as session:

@@ -136,7 +136,7 @@ def _efficiency(tags: Sequence[TagView]) -> list[Table]:
     if all(figure.value is None for figure in figures):
         return []
     notes = Notes()
-    unit, size = column_unit((flops.flops_per_joule for flops in operations), "FLOP")
+    unit, size = column_unit((flops.flops_per_joule for flops in operations), "FLOP/J")
     rows = [
         row(
             tag.document.name,
@@ -150,7 +150,7 @@ def _efficiency(tags: Sequence[TagView]) -> list[Table]:
     columns = [
         column("Run", weight=2.0),
         column("MFU", "right"),
-        column(f"Operations per joule ({unit}/J)", "right"),
+        column(f"Operations per joule ({unit})", "right"),
         column("95% interval", "right", 1.3),
         column("How they were counted", weight=2.4),
     ]

@@ -16,6 +16,7 @@ from app.services.energy.baselines import IdlePower
 from app.services.queueing import waiting
 from pricetag.accounting import units
 from pricetag.accounting.quantity.quantity import Source, weakest
+from pricetag.tag.figures import counted
 
 DAY_S = 86_400.0
 TWO_SIGMA = 1.96
@@ -55,6 +56,33 @@ async def devices(session: Session, sites: Sequence[SiteNow], now: datetime) -> 
         if not accelerators and node.name not in busy:
             idle.append(_device(node.name, HOST, HOST_NAME, _of_host(idle_powers), site))
     return idle
+
+
+def cost_per_day(devices: Sequence[IdleDevice]) -> Quantity:
+    """What all idle devices cost a day; at least, where that of some is unknown.
+
+    The ends of the intervals are added: the devices share PUE and tariff, so that their errors do
+    not cancel.
+    """
+    costs = [device.cost_per_day for device in devices]
+    known = [cost for cost in costs if cost.value is not None]
+    currencies = sorted({cost.unit for cost in known})
+    if not devices:
+        return _unknown("", "no accelerator or CPU node is idle")
+    if not known:
+        return _unknown("", str(costs[0].reason))
+    if len(currencies) > 1:
+        return _unknown("", f"the costs are in several currencies ({', '.join(currencies)})")
+    has_ends = all(cost.low is not None and cost.high is not None for cost in known)
+    unpriced = counted(len(costs) - len(known), "device")
+    return Quantity(
+        value=sum(cast(float, cost.value) for cost in known),
+        low=sum(cast(float, cost.low) for cost in known) if has_ends else None,
+        high=sum(cast(float, cost.high) for cost in known) if has_ends else None,
+        unit=currencies[0],
+        source=weakest(*(cast(Source, cost.source) for cost in known)),
+        reason=f"at least: the cost of {unpriced} is unknown" if len(known) < len(costs) else None,
+    )
 
 
 def _newest(measured: Sequence[IdlePower], *components: str) -> IdlePower | None:

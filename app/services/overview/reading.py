@@ -16,6 +16,7 @@ from app.services.live import state
 from app.services.live.hub import LiveHub
 from app.services.overview import power
 from app.services.overview.board import NO_END, OverviewBoard, Shared
+from app.services.overview.idle import cost_per_day
 from app.services.principals import Principal
 from app.services.runs import listing
 from models import Spend
@@ -71,6 +72,7 @@ async def read(
         running_count=running.count.runs if running.count else len(running.items),
         failures=await _failures(session, failed.items),
         idle=shared.idle,
+        idle_cost_per_day=cost_per_day(shared.idle),
         is_new=not has_runs,
     )
 

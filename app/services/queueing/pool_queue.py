@@ -264,7 +264,7 @@ class _Use:
 
     @property
     def ratio(self) -> float | None:
-        """Share of the accelerators in use, or of the CPU places without accelerators."""
+        """Share of the accelerators in use, or of the CPU slots without accelerators."""
         if self.gpus:
             return self.gpus_busy / self.gpus
         return self.cpu_slots_busy / self.cpu_slots if self.cpu_slots else None

@@ -84,7 +84,7 @@ def _taken(row: Any, places: Places) -> QueueReason:
     queue = f", and {ahead} {'run is' if ahead == 1 else 'runs are'} ahead" if ahead else ""
     if not row.gpus:
         busy = places.cpu_slots - places.free_cpu_slots
-        text = f"{busy} of {places.cpu_slots} CPU places of pool {row.pool} are in use{queue}"
+        text = f"{busy} of {places.cpu_slots} CPU slots of pool {row.pool} are in use{queue}"
         return _only("places-taken", text)
     free, most = sum(places.free_gpus), max(places.free_gpus, default=0)
     if free >= row.gpus > most:

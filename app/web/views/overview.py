@@ -179,7 +179,7 @@ def overview(read: OverviewRead) -> Overview:
         running=_running_rows(read.running),
         failures=_failed_rows(read.failures),
         idle=idle,
-        idle_total=idle_cost(read.idle),
+        idle_total=money(read.idle_cost_per_day),
         idle_count=counted(len(idle), "device"),
         sites=[_site(site) for site in read.sites],
     )
@@ -354,31 +354,6 @@ def _idle_rows(devices: Sequence[IdleDevice]) -> list[IdleRow]:
         )
         for device in devices
     ]
-
-
-def idle_cost(devices: Sequence[IdleDevice]) -> FigureView:
-    """What all idle devices cost a day; at least, where that of some is unknown."""
-    costs = [device.cost_per_day for device in devices]
-    known = [cost for cost in costs if cost.value is not None]
-    if not devices:
-        return unknown("no accelerator or CPU node is idle")
-    if not known or len({cost.unit for cost in known}) != 1:
-        return unknown(next((cost.reason for cost in costs if cost.reason), None))
-    ends = [(cost.value or 0, cost.low, cost.high) for cost in known]
-    low = [low for _, low, _ in ends if low is not None]
-    high = [high for _, _, high in ends if high is not None]
-    has_ends = len(low) == len(high) == len(known)
-    unpriced = counted(len(costs) - len(known), "device")
-    return money(
-        Figure(
-            sum(value for value, _, _ in ends),
-            sum(low) if has_ends else None,
-            sum(high) if has_ends else None,
-            known[0].unit,
-            weakest(*(cost.source for cost in known if cost.source)),
-            f"at least: the cost of {unpriced} is unknown" if len(known) < len(costs) else None,
-        )
-    )
 
 
 def _site(site: SiteNow) -> SiteRow:

@@ -73,7 +73,7 @@ def _pool(pool: PoolQueue, visitor: Principal) -> Pool:
     if pool.gpus:
         places.append(f"{pool.gpus_busy} of {counted(pool.gpus, 'accelerator')} in use")
     if pool.cpu_slots:
-        places.append(f"{pool.cpu_slots_busy} of {counted(pool.cpu_slots, 'CPU place')} in use")
+        places.append(f"{pool.cpu_slots_busy} of {counted(pool.cpu_slots, 'CPU slot')} in use")
     hidden = pool.waiting_hidden
     missing = pool.waiting_count - len(pool.waiting) - hidden
     further = [f"{counted(hidden, 'private run')}"] if hidden else []

@@ -47,7 +47,7 @@ def _use(pool: Mapping[str, Any]) -> Iterator[str]:
     if pool["gpus"]:
         yield f"{pool['gpus_busy']} of {counted(pool['gpus'], 'accelerator')} in use"
     if pool["cpu_slots"]:
-        yield f"{pool['cpu_slots_busy']} of {counted(pool['cpu_slots'], 'CPU place')} in use"
+        yield f"{pool['cpu_slots_busy']} of {counted(pool['cpu_slots'], 'CPU slot')} in use"
     yield f"{pool['running_count']} running, {pool['waiting_count']} waiting"
     yield f"{pool['finished_last_hour']} finished in the last hour"
 

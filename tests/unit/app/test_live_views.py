@@ -9,7 +9,7 @@ import pytest
 
 from app.schemas.common import Quantity
 from app.schemas.energy import EnergyAccount
-from app.schemas.overview import DevicePower, IdleDevice, PeriodUse, PowerRead, RunsUse
+from app.schemas.overview import DevicePower, PeriodUse, PowerRead, RunsUse
 from app.schemas.stream import DeviceState
 from app.web.views import nodes, overview, power
 
@@ -102,27 +102,6 @@ def test_what_the_month_cost_comes_first_and_its_energy_if_no_cost_is_known() ->
     assert overview.headline(unknown).label == "Facility energy of runs"
     assert [row.note for row in unknown if row.month.value is None] == ["", "", ""]
     assert (unknown[0].month.text, unknown[0].month.reason) == ("n/a", overview.UNMETERED)
-
-
-def idle(cost: Quantity) -> IdleDevice:
-    return IdleDevice(
-        node="n1",
-        component="gpu:1",
-        name="H200",
-        site=None,
-        idle_w=quantity(70.0, "W"),
-        energy_per_day=quantity(2.0),
-        cost_per_day=cost,
-    )
-
-
-def test_the_cost_of_idle_devices_has_the_sum_of_their_intervals_and_the_weakest_source() -> None:
-    first = quantity(1.0, "EUR", low=0.5, high=2.0, source="assumed")
-    second = quantity(2.0, "EUR", low=1.5, high=3.0)
-    total = overview.idle_cost([idle(first), idle(second)])
-    assert (total.text, total.interval, total.source) == ("3.00", "2.00 to 5.00", "assumed")
-    unknown = overview.idle_cost([idle(quantity(None, ""))])
-    assert (unknown.text, unknown.reason) == ("n/a", "no meter")
 
 
 def figures(total: float | None, charged: float) -> dict[str, Any]:

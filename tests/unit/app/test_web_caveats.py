@@ -13,7 +13,6 @@ from app.schemas.budgets import BudgetRead
 from app.schemas.common import Quantity
 from app.schemas.energy import EnergyItem
 from app.schemas.factor_preview import Effect
-from app.schemas.overview import IdleDevice
 from app.services.billing.live_use import LiveUse
 from app.services.overview import work
 from app.services.repricing import factor_preview
@@ -51,25 +50,6 @@ def test_a_known_figure_shows_what_it_is_without(shown: Any) -> None:
     assert f'<span class="hint caveat">{CAVEAT}</span>' in written
     assert "2.00" in written
     assert "caveat" not in macros.figure(shown(Figure(2.0, None, None, "EUR", "counter")))
-
-
-def test_sums_of_idle_devices_say_how_many_have_no_cost() -> None:
-    def idle(cost: Quantity) -> IdleDevice:
-        return IdleDevice(
-            node="n",
-            component="gpu:1",
-            name="H200",
-            site=None,
-            idle_w=quantity(70.0, "W"),
-            energy_per_day=quantity(2.0),
-            cost_per_day=cost,
-        )
-
-    known, unknown = idle(quantity(1.0, "EUR")), idle(quantity(None, ""))
-    assert overview.idle_cost([known, unknown, unknown]).reason == (
-        "at least: the cost of 2 devices is unknown"
-    )
-    assert overview.idle_cost([known]).reason is None
 
 
 def test_sums_of_hours_say_how_many_are_unknown() -> None:

@@ -57,6 +57,9 @@ def test_numbers_keep_three_digits_and_all_before_the_point(value: float, text: 
         (90_853_000, "bytes", "90.9 MB"),
         (512, "bytes", "512 bytes"),
         (22_348_431_360.0, "FLOP", "22.3 GFLOP"),
+        (2_113_000_000.0, "FLOP/J", "2.11 GFLOP/J"),
+        (159_574_468_085.1, "FLOP/J", "160 GFLOP/J"),
+        (512.0, "FLOP/J", "512 FLOP/J"),
         (381.0, "g/kWh", "381 g/kWh"),
         (1.54, "1", "1.54"),
         (0.0, "kWh", "0 kWh"),
@@ -88,7 +91,7 @@ def test_a_number_is_never_off_by_more_than_its_digits(value: float) -> None:
     assert float(number(value).replace(",", "")) == pytest.approx(value, rel=0.00501)
 
 
-@given(st.floats(1e-12, 1e12), st.sampled_from(["kWh", "kg", "s", "W", "bytes", "FLOP"]))
+@given(st.floats(1e-12, 1e12), st.sampled_from(["kWh", "kg", "s", "W", "bytes", "FLOP", "FLOP/J"]))
 def test_the_shown_unit_keeps_the_amount(value: float, unit: str) -> None:
     shown, size = display_unit(value, unit)
     assert shown
