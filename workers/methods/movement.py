@@ -23,6 +23,7 @@ from workers.training.pruning.masks import (
     keep_best,
     kept_rounded_down,
     kept_share,
+    multiply_,
 )
 from workers.training.pruning.schedule import Ramp
 
@@ -138,9 +139,10 @@ class Movement(Plugin):
                 weight, score, dense = matrix.weight, self.scores[name], self._dense[name]
                 gradient = torch.zeros_like(weight) if weight.grad is None else weight.grad
                 own = score_gradient(gradient, dense)
-                score.grad = own if score.grad is None else score.grad + own
-                weight.grad = gradient * self._masks[name]
-                weight.copy_(dense)
+                score.grad = own if score.grad is None else score.grad.add_(own)
+                multiply_(gradient, self._masks[name])
+                weight.grad = gradient
+                self._exchange(name)
 
     def after_step(self, step: Step) -> None:
         """Masks for the next step, by the scores as they are now."""
@@ -151,10 +153,14 @@ class Movement(Plugin):
         else:
             self._masks = top_masks(scores, 1 - value, self._scope)
         self._density = kept_share(list(self._masks.values()))
-        with torch.no_grad():
-            for name, matrix in self._matrices.items():
-                self._dense[name].copy_(matrix.weight)
-                matrix.weight.mul_(self._masks[name])
+        for name, matrix in self._matrices.items():
+            self._exchange(name)
+            multiply_(matrix.weight, self._masks[name], self._dense[name])
+
+    def _exchange(self, name: str) -> None:
+        """Exchange the tensors of masked and unmasked weights, without copies."""
+        weight = self._matrices[name].weight
+        weight.data, self._dense[name] = self._dense[name], weight.data
 
     def detach(self, model: nn.Module) -> None:
         """Unfreeze the embeddings; the weights are masked already."""

@@ -9,7 +9,7 @@ from torch import nn
 
 from workers.training.formats.sparse import Matrix, is_in_layer, prunable
 from workers.training.plugin import Plugin, Step
-from workers.training.pruning.masks import Masks, choose, kept_share, pruned_count
+from workers.training.pruning.masks import Masks, choose, kept_share, multiply_, pruned_count
 from workers.training.pruning.schedule import Ramp
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -64,14 +64,13 @@ class Masker(Plugin):
 
     def apply(self, optimizer: torch.optim.Optimizer | None) -> None:
         """Mask the weights and their moments, in place."""
-        with torch.no_grad():
-            for name, mask in self.masks.items():
-                weight = self.matrices[name].weight
-                weight.mul_(mask)
-                moments = {} if optimizer is None else optimizer.state.get(weight, {})
-                for moment in MOMENTS:
-                    if moment in moments:
-                        moments[moment].mul_(mask)
+        for name, mask in self.masks.items():
+            weight = self.matrices[name].weight
+            multiply_(weight, mask)
+            moments = {} if optimizer is None else optimizer.state.get(weight, {})
+            for moment in MOMENTS:
+                if moment in moments:
+                    multiply_(moments[moment], mask)
 
 
 class KeepZeros(Masker):
