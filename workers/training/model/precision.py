@@ -58,6 +58,11 @@ def autocast(precision: Precision, device: str) -> AbstractContextManager[object
     return torch.autocast(device_type=device, dtype=torch.bfloat16)
 
 
+def number_type(device: str, usual: torch.dtype) -> torch.dtype:
+    """The type in which a product is computed here: that of ``autocast``, or the usual one."""
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else usual
+
+
 def usable(
     number_format: Precision,
     wanted: Literal["auto", "fp32", "bf16"],

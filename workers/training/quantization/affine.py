@@ -100,11 +100,12 @@ def round_asymmetric(
 class _StraightThrough(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: torch.Tensor, quantized: torch.Tensor) -> torch.Tensor:
+        ctx.dtype = values.dtype
         return quantized
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return gradient, None
+        return gradient.to(ctx.dtype), None
 
 
 def straight_through(values: torch.Tensor, quantized: torch.Tensor) -> torch.Tensor:
@@ -117,10 +118,44 @@ def straight_through(values: torch.Tensor, quantized: torch.Tensor) -> torch.Ten
     return cast(torch.Tensor, _StraightThrough.apply(values, quantized))  # type: ignore[no-untyped-call]
 
 
+def largest_magnitude(values: torch.Tensor) -> torch.Tensor:
+    """max|r| in one pass, without a copy of the values.
+
+    Args:
+        values: Any shape.
+    """
+    low, high = torch.aminmax(values)
+    return torch.maximum(high, -low)
+
+
 def fake_symmetric(values: torch.Tensor, scale: torch.Tensor, bits: int) -> torch.Tensor:
-    """S x q of the values, with the straight-through gradient."""
-    detached = values.detach()
-    return straight_through(values, round_symmetric(detached, scale, bits).mul_(scale))
+    """S x q of the values, with the straight-through gradient.
+
+    Values of 16 bits become fp32: 8 bits of precision would be rounded twice.
+    """
+    limit = largest_integer(bits)
+    quotients = _quotients(values.detach(), scale)
+    return straight_through(values, quotients.round_().clamp_(-limit, limit).mul_(scale))
+
+
+def fake_asymmetric(
+    values: torch.Tensor,
+    scale: torch.Tensor,
+    zero_point: torch.Tensor,
+    smallest_q: int,
+    largest_q: int,
+) -> torch.Tensor:
+    """S (q - Z) of the values, with the straight-through gradient; 16 bits become fp32."""
+    integers = _quotients(values.detach(), scale).round_().add_(zero_point)
+    integers.clamp_(smallest_q, largest_q).sub_(zero_point)
+    return straight_through(values, integers.mul_(scale))
+
+
+def _quotients(values: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+    """r / S, a new tensor of at least fp32."""
+    if values.element_size() < 4:
+        return values.float().div_(scale)
+    return values / scale
 
 
 @dataclass(frozen=True)
@@ -203,10 +238,13 @@ class Blocks:
         self.require(rows)
         groups, blocks = self.shape(rows, columns)
         size = columns if self.column_size is None else self.column_size
-        padded = weight.abs()
+        if (groups, blocks) == (1, 1):
+            return largest_magnitude(weight).reshape(1, 1)
+        padded = weight
         if blocks * size > columns:
             padded = functional.pad(padded, (0, blocks * size - columns))
-        by_row = padded.reshape(rows, blocks, size).amax(dim=-1)
+        padded = padded.reshape(rows, blocks, size)
+        by_row = torch.maximum(padded.amax(dim=-1), -padded.amin(dim=-1))
         if rows % groups == 0:
             return by_row.reshape(groups, rows // groups, blocks).amax(dim=1)
         sizes = torch.bincount(torch.arange(rows) * groups // rows).tolist()

@@ -13,15 +13,15 @@ from transformers.pytorch_utils import Conv1D
 
 from workers.job import ranks
 from workers.job.request import JobError
+from workers.training.model.precision import number_type
 from workers.training.plugin import Plugin
 from workers.training.quantization.affine import (
     ActivationRange,
     Blocks,
     asymmetric_parameters,
+    fake_asymmetric,
     fake_blocks,
     fake_symmetric,
-    round_asymmetric,
-    straight_through,
     symmetric_scale,
 )
 
@@ -65,7 +65,7 @@ class MovingRange:
 
     def add(self, values: torch.Tensor) -> None:
         """Add the extremes of a batch."""
-        low, high = torch.aminmax(values)
+        low, high = (end.to(_at_least_single(values)) for end in torch.aminmax(values))
         if self.symmetry == "symmetric":
             high = torch.maximum(high, -low)
             low = -high
@@ -81,13 +81,12 @@ class MovingRange:
     def fake(self, values: torch.Tensor) -> torch.Tensor:
         """The values rounded to 8 bits within the range, with the straight-through gradient."""
         if self.ends is None:
-            return values
+            return values.to(_at_least_single(values))
         ends = self.ends.to(values.device)
         if self.symmetry == "symmetric":
             return fake_symmetric(values, symmetric_scale(ends[1], 8), 8)
         scale, zero_point = asymmetric_parameters(ends[0], ends[1], 0, 255)
-        integers = round_asymmetric(values.detach(), scale, zero_point, 0, 255)
-        return straight_through(values, integers.sub_(zero_point).mul_(scale))
+        return fake_asymmetric(values, scale, zero_point, 0, 255)
 
     def fixed(self) -> ActivationRange | None:
         """The range for use; None if no batch was added."""
@@ -172,9 +171,11 @@ class FakeQuant(Plugin):
             return lambda numbers: _embedded(module, numbers, rounding)
 
         def forward(values: torch.Tensor) -> torch.Tensor:
-            values = self._rounded(self.inputs.get(name), _wide(values), module)
+            values = self._rounded(self.inputs.get(name), values, module)
             weight = module.weight.t() if isinstance(module, Conv1D) else module.weight
             weight = fake_blocks(weight, rounding.blocks, rounding.bits)
+            # As the product converts them, if it does.
+            values = values.to(number_type(values.device.type, weight.dtype))
             outputs = functional.linear(values, weight, module.bias)
             return self._rounded(self.outputs.get(name), outputs, module)
 
@@ -185,7 +186,6 @@ class FakeQuant(Plugin):
     ) -> torch.Tensor:
         if moving is None:
             return values
-        values = _wide(values)
         if module.training:
             moving.add(values.detach())
         return moving.fake(values)
@@ -201,9 +201,9 @@ def _required(name: str, fixed: ActivationRange | None, field: str) -> Activatio
     return fixed
 
 
-def _wide(values: torch.Tensor) -> torch.Tensor:
-    """Values in fp32 or more: 8 bits of precision would be rounded twice."""
-    return values.float() if values.element_size() < 4 else values
+def _at_least_single(values: torch.Tensor) -> torch.dtype:
+    """The type of the values, or fp32 if it is smaller."""
+    return torch.float32 if values.element_size() < 4 else values.dtype
 
 
 def _embedded(module: nn.Embedding, numbers: torch.Tensor, rounding: Rounding) -> torch.Tensor:

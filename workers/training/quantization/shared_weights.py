@@ -11,50 +11,68 @@ from torch.nn import functional
 from transformers.pytorch_utils import Conv1D
 
 from workers.training.formats.codebook import to_codebook
+from workers.training.model.precision import number_type
 from workers.training.plugin import ParameterGroup, Plugin
 
 Cluster = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 """Centroids ``[clusters]`` and labels ``[rows, columns]`` of a matrix ``[rows, columns]``."""
 
+AT_ONCE = 2**18
+"""Values that are summed at a time on a CPU."""
+
 
 class _Shared(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, centroids: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+    def forward(
+        ctx: Any, centroids: torch.Tensor, numbers: torch.Tensor, dtype: torch.dtype
+    ) -> torch.Tensor:
         ctx.save_for_backward(numbers)
-        ctx.clusters = len(centroids)
-        return torch.cat([centroids, centroids.new_zeros(1)])[numbers]
+        ctx.clusters, ctx.dtype = len(centroids), centroids.dtype
+        table = torch.cat([centroids, centroids.new_zeros(1)]).to(dtype)
+        return table.index_select(0, numbers.flatten()).view(numbers.shape)
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
         (numbers,) = ctx.saved_tensors
-        return member_sums(gradient, numbers, ctx.clusters + 1)[:-1], None
+        sums = member_sums(gradient, numbers, ctx.clusters + 1, ctx.dtype)
+        return sums[:-1], None, None
 
 
-def shared_weights(centroids: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+def shared_weights(
+    centroids: torch.Tensor, numbers: torch.Tensor, dtype: torch.dtype | None = None
+) -> torch.Tensor:
     """The weights of a matrix, with the gradient of a centroid summed over its members.
 
     Args:
         centroids: Shared values ``[clusters]``.
         numbers: Cluster of each weight, any shape; ``clusters`` for a zero.
+        dtype: Type of the weights; default: that of the centroids.
 
     Source: Han et al. 2016, section 3.3, equation 3, arXiv:1510.00149.
     """
-    return cast(torch.Tensor, _Shared.apply(centroids, numbers))  # type: ignore[no-untyped-call]
+    return cast(torch.Tensor, _Shared.apply(centroids, numbers, dtype or centroids.dtype))  # type: ignore[no-untyped-call]
 
 
-def member_sums(values: torch.Tensor, numbers: torch.Tensor, clusters: int) -> torch.Tensor:
+def member_sums(
+    values: torch.Tensor, numbers: torch.Tensor, clusters: int, dtype: torch.dtype | None = None
+) -> torch.Tensor:
     """The sum of the values of each cluster ``[clusters]``, the same in each call.
 
     Args:
         values: Any shape.
         numbers: Cluster of each value, in their shape.
         clusters: Number of clusters.
+        dtype: Type of the sums; default: that of the values.
     """
-    if values.device.type == "cpu":  # faster there
-        weights = values.double().flatten()
-        return torch.bincount(numbers.flatten(), weights, clusters).to(values.dtype)
-    sums = values.new_zeros(clusters)
-    return sums.index_put_((numbers,), values, accumulate=True)
+    dtype = dtype or values.dtype
+    if values.device.type == "cpu":  # faster there, some at a time: they stay in the cache
+        total = torch.zeros(clusters, dtype=torch.float64)
+        parts = zip(values.flatten().split(AT_ONCE), numbers.flatten().split(AT_ONCE), strict=True)
+        for part, places in parts:
+            total += torch.bincount(places, part.double(), clusters)
+        return total.to(dtype)
+    sums = values.new_zeros(clusters, dtype=dtype)
+    return sums.index_put_((numbers,), values.to(dtype), accumulate=True)
 
 
 class SharedWeights(Plugin):
@@ -142,7 +160,9 @@ class SharedWeights(Plugin):
             return shared_weights(centroids, self._numbered(name, tokens))
 
         def forward(values: torch.Tensor) -> torch.Tensor:
-            weight = shared_weights(centroids, self._numbers[name])
+            # As the product wants them: of few shared values a conversion costs nothing.
+            dtype = number_type(values.device.type, centroids.dtype)
+            weight = shared_weights(centroids, self._numbers[name], dtype)
             return functional.linear(values, weight, module.bias)
 
         return embedded if isinstance(module, nn.Embedding) else forward
