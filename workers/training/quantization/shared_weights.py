@@ -67,8 +67,8 @@ def member_sums(
     dtype = dtype or values.dtype
     if values.device.type == "cpu":  # faster there, some at a time: they stay in the cache
         total = torch.zeros(clusters, dtype=torch.float64)
-        parts = zip(values.flatten().split(AT_ONCE), numbers.flatten().split(AT_ONCE), strict=True)
-        for part, places in parts:
+        each = (torch.split(tensor.flatten(), AT_ONCE) for tensor in (values, numbers))
+        for part, places in zip(*each, strict=True):
             total += torch.bincount(places, part.double(), clusters)
         return total.to(dtype)
     sums = values.new_zeros(clusters, dtype=dtype)
