@@ -13,6 +13,7 @@ from app.schemas.common import Request, Unit, Wire
 from app.schemas.fields import RunId, StatusOfRun
 from app.schemas.quotes import RunQuoteRead
 from app.schemas.runs import RunCreate
+from pricetag.accounting.quantity.quantity import Source
 
 
 class BurnPoint(Wire):
@@ -82,6 +83,7 @@ class BurnPart(Wire):
         "projects that you may not see, `(all others)` for the smallest of more than 50."
     )
     spent: float = Field(description="Used by attempts that ended in the period, in `unit`.")
+    source: Source = Field(description="Weakest evidence behind this part.")
     share_ratio: float | None = Field(
         description="Share of the budget's spent amount; null if that is 0."
     )

@@ -5,23 +5,29 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Generic, TypeVar, get_origin
+from typing import Annotated, Any, ClassVar, Generic, TypeVar, get_origin
 
 from fastapi import Query, Request
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from app.errors import field_problems
 from app.schemas.common import FieldProblem
 from app.services.errors import NotFoundError, PricetagError
+from app.web.choices import Choices, problems_of
 from app.web.views.forms import FormView
-
-Model = TypeVar("Model", bound=BaseModel)
 
 
 class PageQuery(BaseModel):
-    """Base of the queries: the fields of a page's form, each with a default."""
+    """Base of the queries: the fields of a page's form, each with a default.
+
+    Attributes:
+        choices: The words in which the page offers the values of a field that has a few.
+    """
 
     model_config = ConfigDict(extra="ignore")
+    choices: ClassVar[Choices] = {}
+
+
+Model = TypeVar("Model", bound=PageQuery)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +98,7 @@ def read(model: type[Model], parameters: Iterable[tuple[str, str]]) -> Asked[Mod
     try:
         query, problems = model.model_validate(raw), []
     except ValidationError as error:
-        problems = [_of_field(problem) for problem in field_problems(error.errors())]
+        problems = [_of_field(each) for each in problems_of(error.errors(), model.choices)]
         wrong = {problem.field for problem in problems}
         query = model.model_validate({name: raw[name] for name in raw if name not in wrong})
     texts = {name: text if isinstance(text, str) else ", ".join(text) for name, text in raw.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Annotated, TypeVar
+from typing import Annotated, ClassVar, TypeVar
 
 from fastapi import Depends, Query
 from pydantic import Field
@@ -14,6 +14,7 @@ from app.services.errors import InvalidError
 from app.services.insights import reading
 from app.services.runs.listing import RunFilter
 from app.web.asked import Asked, PageQuery, asking
+from app.web.choices import Choices
 from app.web.forms import Filled
 from app.web.views import periods
 from app.web.views.periods import InvalidPeriodError, Named, Period
@@ -37,6 +38,7 @@ ChosenPeriod = Annotated[Period, Depends(_period)]
 class PeriodQuery(PageQuery):
     """The period of a page."""
 
+    choices: ClassVar[Choices] = {"period": periods.TITLES}
     period: Filled[Named] = Field(None, title="Period")
     first: Filled[date] = Field(None, alias="from", title="From day (UTC)")
     last: Filled[date] = Field(None, alias="to", title="To day, included")

@@ -6,18 +6,20 @@ import re
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from fastapi import Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from app.errors import field_problems
 from app.schemas.common import Moment, RunStatus, StoredName
 from app.schemas.run_groups import GroupBy
 from app.schemas.runs import RunKind, RunSort, SearchText
 from app.services.runs.listing import RunFilter
+from app.web.choices import Choices, problems_of
 from app.web.forms import Filled
 from app.web.views.run_columns import COLUMNS, DEFAULT_COLUMNS
+from app.web.views.run_filters import ORDERS
+from app.web.views.run_groups import TITLES
 
 LISTS = ("tag", "status", "column")
 LIMITS = (50, 100, 200)
@@ -35,9 +37,19 @@ Name = Filled[StoredName]
 
 
 class RunQuery(BaseModel):
-    """What the page of runs shows: filters and order of the API, columns and groups."""
+    """What the page of runs shows: filters and order of the API, columns and groups.
+
+    Attributes:
+        choices: The words in which the page offers the values of a field that has a few.
+    """
 
     model_config = ConfigDict(extra="ignore")
+    choices: ClassVar[Choices] = {
+        "sort": ORDERS,
+        "by": TITLES,
+        "status": {status: status for status in get_args(RunStatus)},
+        "differ": {"1": "Only columns in which rows differ"},
+    }
 
     project: Name = None
     experiment: Name = None
@@ -121,7 +133,7 @@ def read(parameters: Iterable[tuple[str, str]]) -> Asked:
         return Asked(values, RunQuery.model_validate(raw))
     except ValidationError as error:
         problems: dict[str, str] = {}
-        for one in field_problems(error.errors()):
+        for one in problems_of(error.errors(), RunQuery.choices):
             name = (one.field or "").partition(".")[0]
             hint = f" ({one.hint})" if one.hint else ""
             problems.setdefault(name, f"{one.message}{hint}")

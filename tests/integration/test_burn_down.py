@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
+from app.db import Session
 from app.services.outlook import burn_down as burn_down_service
 from app.services.queueing import waiting
 from app.services.queueing.waiting import Offer
-from models import Project, Run, Spend
+from models import Experiment, Project, Run, Spend, User
+from pricetag.accounting.quantity.quantity import Source, weakest
 from tests.support.api import Api, fields, finished_run, problem, run_body
 from tests.support.budgets import J_PER_KWH, PUE, make_budget
 from tests.support.quoted import claimed_journal, half_trained, trained, training
@@ -281,6 +284,76 @@ async def test_parts_add_up_to_what_was_spent(api: Api, monkeypatch: pytest.Monk
     for each in (whole, shown):
         assert sum(part["spent"] for part in each["parts"]) == pytest.approx(each["spent"])
         assert sum(part["share_ratio"] for part in each["parts"]) == pytest.approx(1.0)
+
+
+async def test_each_part_has_its_amount_and_evidence_whatever_pieces_it_is_read_from(
+    api: Api,
+) -> None:
+    days_ago = (0, 0.3, 1, 2, 33, 70, 71, 200, 400, 401)
+    run_ids = await ended(api, *days_ago)
+    kinds = ("counter", "modelled", "estimated")
+    async with api.database.session_scope() as session:
+        runs = [await session.get_one(Run, run_id) for run_id in run_ids]
+        project = await session.get_one(Project, runs[0].project_id)
+        owners = [User(name=name, role="member") for name in ("ada", "bob")]
+        session.add_all(owners)
+        await session.flush()
+        for number, run_id in enumerate(run_ids):
+            values: dict[str, Any] = {
+                "user_id": owners[number % 2].id,
+                "facility_energy_kwh": 0.1 * (number + 1),
+                "sources": {"facility_energy_kwh": kinds[number // 4]},
+            }
+            if number < 6:
+                values |= {"project_id": project.id, "experiment_id": runs[0].experiment_id}
+            await session.execute(update(Spend).where(Spend.run_id == run_id).values(**values))
+        name, experiment = project.name, await session.get_one(Experiment, runs[0].experiment_id)
+    year: dict[str, Any] = {"period": "year", "time_zone": "Asia/Kolkata"}
+    of_project: dict[str, Any] = {"scope": "project", "project": name}
+    differ = False
+    for number, scope in enumerate(
+        (
+            {},
+            year,
+            of_project,
+            of_project | year,
+            {"scope": "user", "user": "ada"},
+            {"scope": "user", "user": "bob"} | year,
+            {**of_project, "scope": "experiment", "experiment": experiment.name},
+        )
+    ):
+        budget = await make_budget(api, name=f"budget {number}", amount=1000, **scope)
+        response = await api.admin.get(f"/v1/budgets/{budget['id']}/burn-down")
+        shown = response.json()
+        async with api.database.session_scope() as session:
+            expected = await by_hand(session, shown, scope)
+        parts = {part["name"]: (part["spent"], part["source"]) for part in shown["parts"]}
+        assert parts == {
+            owner: (pytest.approx(amount), source) for owner, (amount, source) in expected.items()
+        }
+        differ |= len({source for _, source in parts.values()}) > 1
+    assert differ  # a part is not as weak as the weakest of the whole
+
+
+async def by_hand(
+    session: Session, shown: dict[str, Any], scope: dict[str, Any]
+) -> dict[str, tuple[float, str]]:
+    """Amount and weakest evidence of each part, from the rows of all attempts."""
+    start = shown["period_start"]
+    amounts: dict[str, float] = defaultdict(float)
+    sources: dict[str, list[Source]] = defaultdict(list)
+    for row in (await session.execute(select(Spend))).scalars():
+        project = await session.get_one(Project, row.project_id)
+        user = await session.get_one(User, row.user_id)
+        experiment = await session.get_one(Experiment, row.experiment_id)
+        names = {"project": project.name, "user": user.name, "experiment": experiment.name}
+        if any(names[kind] != scope[kind] for kind in names if kind in scope):
+            continue
+        if start is not None and row.at < datetime.fromisoformat(start):
+            continue
+        amounts[names[shown["by"]]] += row.facility_energy_kwh or 0.0
+        sources[names[shown["by"]]].append(row.sources["facility_energy_kwh"])
+    return {name: (amount, weakest(*sources[name])) for name, amount in amounts.items()}
 
 
 async def test_hidden_unknown_closed_and_used_up_budgets(api: Api) -> None:

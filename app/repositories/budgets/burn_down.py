@@ -7,12 +7,11 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import case, func, not_, select, true, union_all
+from sqlalchemy import func, literal, not_, select, true, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories.budgets.spend import amount_of_row, spent_within
-from app.repositories.people.visibility import Viewer, sees_project_id
-from models import Budget, Project, Run, Spend, SpendBalance, User
+from models import Budget, Run, Spend, SpendBalance, User
 from models.balance import LAB
 from pricetag.accounting.budgets.periods import Span
 from pricetag.accounting.budgets.pieces import Days
@@ -64,35 +63,27 @@ async def currencies(session: AsyncSession, span: Span) -> list[str]:
     return list(await session.scalars(rows))
 
 
-async def by_owner(
-    session: AsyncSession, budget: Budget, span: Span, viewer: Viewer
-) -> Sequence[Any]:
-    """Amount spent by each user (of a project or an experiment), else of each project.
+async def by_user(session: AsyncSession, budget: Budget, span: Span) -> Sequence[Any]:
+    """Amount spent by each user, from the rows of all attempts: of an experiment there are few.
 
     Returns:
-        Rows ``(is_visible, name, amount)``, largest amount first; hidden projects are one row.
+        Rows ``(is_visible, name, source, amount)``, each with its kind of evidence.
     """
-    of_users = budget.scope in ("project", "experiment")
-    seen = true() if of_users else sees_project_id(viewer, Spend.project_id)
-    owner = Spend.user_id if of_users else Spend.project_id
     amount = amount_of_row(Spend, budget)
-    query = select(seen.label("seen"), owner.label("owner"), amount.label("amount"))
-    query = query.where(spent_within(budget))
+    source = Spend.sources[budget.metric].astext
+    query = (
+        select(literal(True), User.name, source.label("source"), func.sum(amount).label("amount"))
+        .select_from(Spend)
+        .outerjoin(User, User.id == Spend.user_id)
+        .where(spent_within(budget), amount.is_not(None))
+        .group_by(User.name, source)
+        .order_by(User.name, source)
+    )
     if span.start is not None:
         query = query.where(Spend.at >= span.start)
     if span.end is not None:
         query = query.where(Spend.at < span.end)
-    part = query.subquery()
-    table = User if of_users else Project
-    seen_name = case((part.c.seen, table.name), else_=None)
-    named = (
-        select(part.c.seen, seen_name.label("name"), part.c.amount)
-        .outerjoin(table, table.id == part.c.owner)
-        .subquery()
-    )
-    grouped = select(named.c.seen, named.c.name, func.sum(named.c.amount))
-    rows = (await session.execute(grouped.group_by(named.c.seen, named.c.name))).all()
-    return sorted(rows, key=lambda row: (-(row[2] or 0), row[1] or ""))
+    return (await session.execute(query)).all()
 
 
 async def open_runs(session: AsyncSession) -> Sequence[Any]:

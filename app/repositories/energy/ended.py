@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from pricetag.accounting.budgets.periods import Span
@@ -59,14 +59,14 @@ class Ended:
     values: Mapping[str, Any]
 
 
-def ended(start: datetime, stop: datetime, owner: str | None = None) -> Ended:
+def ended(start: datetime | None, stop: datetime | None, owner: str | None = None) -> Ended:
     """What the attempts used that ended in a range.
 
     A year is some months of sums, some days, and the attempts of two days at most.
 
     Args:
-        start: Beginning of the range.
-        stop: Its end, exclusive.
+        start: Beginning of the range; None for all times before its end.
+        stop: Its end, exclusive; None for all times after its beginning.
         owner: Column of the owner, ``project_id`` or ``user_id``, who is ``:owner``; None for
             everybody's.
     """
@@ -91,7 +91,7 @@ def ended(start: datetime, stop: datetime, owner: str | None = None) -> Ended:
 
 
 def _days(number: int, days: Days) -> dict[str, Any]:
-    return {f"first_{number}": days.first, f"end_{number}": days.end}
+    return {f"first_{number}": days.first or date.min, f"end_{number}": days.end or date.max}
 
 
 def ended_on(start: datetime, stop: datetime) -> Ended:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import text
@@ -15,6 +15,8 @@ from app.repositories.energy.ended import COLUMNS, KEY, SUMS
 from app.repositories.energy.ended import ended as ended_lines
 from app.repositories.energy.failed import WEAKEST_IT
 from app.repositories.people.visibility import SEES_PROJECT_SQL, Viewer, sql_values
+from models import Budget
+from pricetag.accounting.budgets.periods import Span
 
 _OWNERS: dict[Owner, str] = {"project": "project_id", "user": "user_id"}
 
@@ -70,6 +72,63 @@ async def ended(
         sees=SEES_PROJECT_SQL,
     )
     values = {"owner": owner_id, **lines.values, **sql_values(viewer)}
+    return (await session.execute(text(statement), values)).all()
+
+
+_OF_METRIC = {
+    "facility_energy_kwh": ("energy_source", "facility_energy_kwh"),
+    "co2e_kg": ("co2e_source", "co2e_kg"),
+    "cost": ("cost_source", "cost"),
+}
+_SPENT = """
+    WITH lines ({columns}) AS ({ended}), owned AS (
+      SELECT project_id, user_id, {source} AS source, sum({amount}) AS amount
+      FROM lines WHERE {unit} GROUP BY 1, 2, 3
+    ), named AS (
+      SELECT {seen} AS seen, {name} AS name, source, amount
+      FROM owned AS o
+      LEFT JOIN projects AS p ON p.id = o.project_id
+      LEFT JOIN users AS u ON u.id = o.user_id
+    )
+    SELECT seen, CASE WHEN seen THEN name END AS name, source, sum(amount) AS amount
+    FROM named GROUP BY 1, 2, 3 HAVING sum(amount) <> 0 ORDER BY 1, 2, 3
+"""
+
+
+async def spent_by_owner(
+    session: AsyncSession, budget: Budget, span: Span, viewer: Viewer
+) -> Sequence[Any]:
+    """Amount spent by each user (of a project), else of each project.
+
+    Args:
+        session: Database session.
+        budget: A budget of the lab, a project or a user, which sets the unit.
+        span: The period.
+        viewer: Who asks; projects that they may not see are one without a name.
+
+    Returns:
+        Rows ``(is_visible, name, source, amount)``, each with its kind of evidence.
+    """
+    column = None if budget.scope == "lab" else _OWNERS[cast(Owner, budget.scope)]
+    lines = ended_lines(span.start, span.end, column)
+    source, amount = _OF_METRIC[budget.metric]
+    of_users = budget.scope == "project"
+    statement = _SPENT.format(
+        columns=", ".join(COLUMNS),
+        ended=lines.sql,
+        source=source,
+        amount=amount,
+        unit="true" if budget.currency is None else "currency = :currency",
+        seen="true" if of_users else f"({SEES_PROJECT_SQL})",
+        name="u.name" if of_users else "p.name",
+    )
+    values: dict[str, Any] = dict(lines.values)
+    if column is not None:
+        values["owner"] = budget.scope_id
+    if budget.currency is not None:
+        values["currency"] = budget.currency
+    if not of_users:
+        values |= sql_values(viewer)
     return (await session.execute(text(statement), values)).all()
 
 

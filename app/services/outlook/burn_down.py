@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from app.db import Session
 from app.repositories.budgets import burn_down as rows
 from app.repositories.budgets import spend as spend_rows
+from app.repositories.energy import work
 from app.schemas.burn_down import (
     BurnCrossing,
     BurnDownRead,
@@ -31,6 +33,7 @@ from models import Budget
 from pricetag.accounting.budgets.burn_down import Fan, OpenUse, fan
 from pricetag.accounting.budgets.decision import ZERO
 from pricetag.accounting.budgets.pieces import DAY, Days, midnight, pieces_of
+from pricetag.accounting.quantity.quantity import Source, weakest
 
 MOST_POINTS = 400
 """Number of past points; of a longer period, every n-th day is one."""
@@ -235,19 +238,34 @@ def crossing(
 async def _parts(session: Session, state: BudgetState, by: Principal) -> list[BurnPart]:
     """Who spent how much, largest first; the smallest of many are one part."""
     hidden = PRIVATE_PROJECTS if by.project_id is None else OTHER_PROJECTS
-    owners = await rows.by_owner(session, state.budget, state.span, by.viewer)
+    if state.budget.scope == "experiment":
+        lines = await rows.by_user(session, state.budget, state.span)
+    else:
+        lines = await work.spent_by_owner(session, state.budget, state.span, by.viewer)
+    owned: dict[str | None, dict[str | None, Decimal]] = defaultdict(dict)
+    for is_visible, name, source, amount in lines:
+        if amount:
+            used = owned[name if is_visible else hidden]
+            used[source] = used.get(source, ZERO) + amount
+    parts = sorted(
+        (
+            (name, sum(used.values(), start=ZERO), {each for each in used if each})
+            for name, used in owned.items()
+        ),
+        key=lambda part: (-part[1], part[0] or ""),
+    )
+    if len(parts) > MOST_PARTS:
+        rest = parts[MOST_PARTS - 1 :]
+        amount = sum((part[1] for part in rest), start=ZERO)
+        sources = set[str]().union(*(part[2] for part in rest))
+        parts = [*parts[: MOST_PARTS - 1], (OTHER_PARTS, amount, sources)]
     total = float(state.standing.spent)
-    amounts = [
-        (name if is_visible else hidden, amount) for is_visible, name, amount in owners if amount
-    ]
-    if len(amounts) > MOST_PARTS:
-        rest = sum((amount for _, amount in amounts[MOST_PARTS - 1 :]), start=ZERO)
-        amounts = [*amounts[: MOST_PARTS - 1], (OTHER_PARTS, rest)]
     return [
         BurnPart(
             name=name,
             spent=float(amount),
+            source=weakest(*cast(set[Source], sources or {"estimated"})),
             share_ratio=float(amount) / total if total else None,
         )
-        for name, amount in amounts
+        for name, amount, sources in parts
     ]

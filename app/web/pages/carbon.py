@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from fastapi import Depends, Request, Response
 from pydantic import Field
@@ -18,12 +18,13 @@ from app.services.factors.resolution import DEFAULT_SITE
 from app.services.factors.sites import SiteNotFoundError
 from app.settings import Settings
 from app.web.asked import Asked, asking
+from app.web.choices import Choices
 from app.web.drawn import drawn
 from app.web.forms import Filled
 from app.web.parameters import PeriodQuery, period_of
 from app.web.rendering import page_router, render
 from app.web.views import carbon as carbon_views
-from app.web.views.periods import Named, Period
+from app.web.views.periods import TITLES, Named, Period
 
 router = page_router()
 PERIODS: tuple[Named, ...] = ("24h", "7d", "30d", "month")
@@ -34,6 +35,7 @@ HOURS = [("", "now"), *((hour, f"{hour}:00 UTC") for hour in range(24))]
 class CarbonQuery(PeriodQuery):
     """What the page of carbon shows."""
 
+    choices: ClassVar[Choices] = {"period": {name: TITLES[name] for name in PERIODS}}
     site: Filled[StoredName] = Field(None, title="Site")
     duration_h: int = Field(4, ge=1, le=72, title="Runs of")
     start_hour: Filled[Annotated[int, Field(ge=0, le=23)]] = Field(None, title="From")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from uuid import UUID
 
 from fastapi import Depends, Request, Response
@@ -20,6 +20,7 @@ from app.services.insights.comparison import LETTERS, Groups, NothingToCompareEr
 from app.services.principals import Principal
 from app.web.asked import Asked, PageQuery, asking
 from app.web.asked import read as read_query
+from app.web.choices import Choices
 from app.web.drawn import drawn
 from app.web.forms import Filled, Form
 from app.web.links import rel
@@ -35,6 +36,10 @@ Letter = Literal["a", "b", "c", "d", "e", "f", "g", "h"]
 class CompareQuery(PageQuery):
     """The groups: IDs of their runs, each with commas or repeated."""
 
+    choices: ClassVar[Choices] = {
+        "reference": {letter: letter.upper() for letter in LETTERS},
+        "only": {"differences": "Only what differs"},
+    }
     a: list[str] = Field([], title="Group A")
     b: list[str] = Field([], title="Group B")
     c: list[str] = Field([], title="Group C")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from fastapi import Depends, Request, Response
 from pydantic import Field
@@ -15,6 +15,7 @@ from app.schemas.common import StoredName
 from app.services.insights import reading
 from app.services.principals import Principal
 from app.web.asked import Asked, asking
+from app.web.choices import Choices
 from app.web.drawn import drawn
 from app.web.forms import Filled
 from app.web.parameters import ScoreQuery
@@ -24,12 +25,14 @@ from app.web.views.curves import curves_view
 from pricetag.tag.ratios import Metric
 
 router = page_router()
-DRAWS = (("without", "Without"), ("with", "With"))
+DRAWS = {"without": "Without", "with": "With"}
+LOGARITHMIC = {"cost": "Cost"}
 
 
 class CurvesQuery(ScoreQuery):
     """What the page of expected validation shows."""
 
+    choices: ClassVar[Choices] = {"metric": shared.COSTS, "draws": DRAWS, "log": LOGARITHMIC}
     metric: Metric = Field("it_energy_kwh", title="Cost")
     method: list[StoredName] = Field([], max_length=MOST_METHODS, title="Tags of the methods")
     draws: Literal["without", "with"] = Field("without", title="Replacement")
@@ -58,7 +61,8 @@ async def show_curves(
             : max(MOST_METHODS, len(state.all("method")))
         ],
         costs=list(shared.COSTS.items()),
-        draws=DRAWS,
+        draws=list(DRAWS.items()),
+        logarithmic=list(LOGARITHMIC.items()),
         is_filtered=asked.query.is_filtered or bool(asked.query.method),
         **shown,
     )

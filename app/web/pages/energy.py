@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from fastapi import Depends, Request, Response
 from pydantic import Field
@@ -25,6 +25,7 @@ from app.services.errors import InvalidError
 from app.services.overview import work
 from app.services.principals import Principal
 from app.web.asked import Asked, asking
+from app.web.choices import Choices
 from app.web.drawn import drawn
 from app.web.forms import Filled
 from app.web.parameters import AskedPeriod, ChosenPeriod, PeriodQuery, period_of
@@ -41,6 +42,11 @@ CSV = "text/csv; charset=utf-8"
 class EnergyQuery(PeriodQuery):
     """What the page of energy shows."""
 
+    choices: ClassVar[Choices] = {
+        **PeriodQuery.choices,
+        "by": energy_views.BY_TITLES,
+        "grain": energy_views.GRAINS,
+    }
     by: TimeBy = Field("use", title="By")
     grain: Filled[Grain] = Field(None, title="Bars")
     node: Filled[StoredName] = Field(None, title="Only node")

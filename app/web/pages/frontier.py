@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from fastapi import Depends, Request, Response
 from pydantic import Field
@@ -14,6 +14,7 @@ from app.schemas.common import StoredName
 from app.services.insights import reading
 from app.services.principals import Principal
 from app.web.asked import Asked, asking
+from app.web.choices import Choices
 from app.web.drawn import drawn
 from app.web.forms import Filled
 from app.web.parameters import ScoreQuery
@@ -23,12 +24,18 @@ from app.web.views.frontier import GROUPINGS, Settings, frontier_view
 from pricetag.tag.axes import Axis
 
 router = page_router()
-WHISKERS = (("shown", "Shown"), ("hidden", "Hidden"))
+WHISKERS = {"shown": "Shown", "hidden": "Hidden"}
+LOGARITHMIC = {"cost": "Across", "quality": "Quality"}
 
 
 class FrontierQuery(ScoreQuery):
     """What the frontier shows."""
 
+    choices: ClassVar[Choices] = {
+        "metric": shared.AXES,
+        "log": LOGARITHMIC,
+        "whiskers": WHISKERS,
+    }
     metric: Axis = Field("it_energy_kwh", title="Against")
     by: Filled[StoredName] = Field(None, title="Group by")
     log: list[Literal["cost", "quality"]] = Field([], max_length=2, title="Logarithmic")
@@ -53,7 +60,8 @@ async def show_frontier(
         form=asked.form,
         state=state,
         axes=list(shared.AXES.items()),
-        whiskers=WHISKERS,
+        whiskers=list(WHISKERS.items()),
+        logarithmic=list(LOGARITHMIC.items()),
         is_filtered=asked.query.is_filtered,
         **shown,
     )

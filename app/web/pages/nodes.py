@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from fastapi import Depends, Path, Query, Request, Response
 
@@ -17,10 +17,11 @@ from app.services import nodes
 from app.services.energy.account import NodeNotFoundError, energy_account
 from app.services.principals import Principal
 from app.web.asked import Asked, PageQuery, asking
+from app.web.choices import Choices
 from app.web.links import stream_url
 from app.web.rendering import page_router, render, section
 from app.web.views import nodes as node_views
-from app.web.views.periods import Named, Period, period
+from app.web.views.periods import TITLES, Named, Period, period
 
 router = page_router()
 NodeName = Annotated[PathName, Path(description="Name of the node.")]
@@ -34,6 +35,7 @@ OF_NODES = section("show_nodes")
 class NodesQuery(PageQuery):
     """The period of the nodes."""
 
+    choices: ClassVar[Choices] = {"period": {name: TITLES[name] for name in NAMES}}
     period: Length = "7d"
 
 

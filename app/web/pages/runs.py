@@ -101,6 +101,7 @@ def _around(request: Request, caller: Principal, asked: Asked, filters: Filters)
         "choices": run_columns.choices(query.shown_columns),
         "limits": [(limit, str(limit)) for limit in sorted({*LIMITS, query.limit})],
         "groupings": [("", "None"), *run_groups.TITLES.items()],
+        "orders": list(run_filters.ORDERS.items()),
         "statuses": get_args(RunStatus),
         "is_by_time": listing.is_by_time(query.sort),
         "can_report": caller.has("member"),

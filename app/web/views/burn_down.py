@@ -107,7 +107,7 @@ def burn_down(read: BudgetRead, burn: BurnDownRead, skipped: Collection[UUID] = 
         parts=[
             PartRow(
                 part.name or "(unknown)",
-                amount(part.spent, read, source=budget_views.evidence(read)[0]),
+                amount(part.spent, read, source=part.source),
                 "" if part.share_ratio is None else ratio_text(part.share_ratio),
                 min(part.share_ratio or 0.0, 1.0),
             )

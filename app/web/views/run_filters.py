@@ -51,6 +51,20 @@ WORDS = {
 }
 """Labels of the fields."""
 
+ORDERS = {
+    "-created_at": "Newest first",
+    "created_at": "Oldest first",
+    "-finished_at": "Last finished first",
+    "finished_at": "First finished first",
+    "name": "Name, A to Z",
+    "-name": "Name, Z to A",
+    "-cost": "Most expensive first",
+    "cost": "Cheapest first",
+    "-it_energy_kwh": "Most energy first",
+    "it_energy_kwh": "Least energy first",
+}
+"""Orders of the list, as the form offers them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Filters:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, get_args
+from typing import Annotated, ClassVar, get_args
 
 from fastapi import Depends, Request, Response
 from pydantic import Field
@@ -14,6 +14,7 @@ from app.schemas.common import Moment, StoredName
 from app.services.errors import InvalidError, NotFoundError
 from app.services.people import audit_log
 from app.web.asked import Asked, asking
+from app.web.choices import Choices
 from app.web.forms import Filled
 from app.web.parameters import ListQuery
 from app.web.rendering import page_router, render, section
@@ -22,9 +23,17 @@ from app.web.views.admin import audit as audit_views
 router = page_router()
 
 
+def _words(values: tuple[str, ...]) -> dict[str, str]:
+    return {value: value.replace("_", " ") for value in values}
+
+
+KINDS, ACTIONS, MEANS = (_words(get_args(each)) for each in (AuditKind, AuditAction, AuditAccess))
+
+
 class AuditQuery(ListQuery):
     """The filters of the API."""
 
+    choices: ClassVar[Choices] = {"object_kind": KINDS, "action": ACTIONS, "access": MEANS}
     actor: Filled[StoredName] = Field(None, title="Who")
     object_kind: Filled[AuditKind] = Field(None, title="What")
     object_id: Filled[StoredName] = Field(None, title="ID")
@@ -61,11 +70,7 @@ async def show_audit(
         next_cursor=page.next_cursor,
         limit=query.limit,
         filters={name: value for name, value in typed.items() if name not in ("cursor", "limit")},
-        kinds=_choices("everything", get_args(AuditKind)),
-        actions=_choices("all", get_args(AuditAction)),
-        means=_choices("all", get_args(AuditAccess)),
+        kinds=[("", "everything"), *KINDS.items()],
+        actions=[("", "all"), *ACTIONS.items()],
+        means=[("", "all"), *MEANS.items()],
     )
-
-
-def _choices(everything: str, values: tuple[str, ...]) -> list[tuple[str, str]]:
-    return [("", everything), *((value, value.replace("_", " ")) for value in values)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, ClassVar, get_args
 
 from fastapi import Depends, Request, Response
 from fastapi.responses import RedirectResponse
@@ -19,6 +19,7 @@ from app.services.factors import entry, sites
 from app.services.factors.kinds import KINDS as RULES
 from app.services.repricing import factor_preview
 from app.web.asked import Asked, asking
+from app.web.choices import Choices
 from app.web.forms import Filled, Form
 from app.web.links import rel
 from app.web.parameters import ListQuery
@@ -40,6 +41,7 @@ NEW = {"kind": "pue", "evidence": "estimated", "licence": "the lab's own figure"
 class FactorsQuery(ListQuery):
     """Which factors the page lists."""
 
+    choices: ClassVar[Choices] = {"kind": factor_views.KINDS}
     site: Filled[StoredName] = Field(None, title="Site")
     kind: Filled[FactorKind] = Field(None, title="Kind")
 
