@@ -90,14 +90,28 @@ def test_a_gpu_is_never_waited_for(is_cuda: bool) -> None:
         def __init__(self) -> None:
             self.is_cuda = is_cuda
 
-        def min(self) -> torch.Tensor:
+        def isnan(self) -> torch.Tensor:
             nonlocal looks
             looks += 1
-            return torch.tensor(-1.0)
+            return torch.tensor(False)
 
     on_device: Any = OnDevice()
     assert logits_module._may_have_zeros(on_device) is is_cuda
     assert looks == (0 if is_cuda else 1)
+
+
+@pytest.mark.parametrize("weight", [1.0, 5.0, 0.0])
+def test_the_gradient_of_16_bits_is_rounded_once(weight: float) -> None:
+    """It is that of the logits in fp32, times the loss's factor, rounded at the end."""
+    draws = torch.Generator().manual_seed(1)
+    student, teacher = torch.randn(2, 9, 7, generator=draws).bfloat16().unbind()
+    wide = student.float().requires_grad_()
+    (expected,) = torch.autograd.grad(weight * soft_loss(wide, teacher.float(), 2.0), wide)
+    narrow = student.clone().requires_grad_()
+    loss = soft_loss(narrow, teacher, 2.0, weight=weight or 1.0)
+    assert loss.dtype == torch.float32
+    (slope,) = torch.autograd.grad(weight * loss, narrow)
+    torch.testing.assert_close(slope.float(), expected.bfloat16().float(), rtol=2**-8, atol=1e-9)
 
 
 def test_a_mask_that_is_not_needed_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

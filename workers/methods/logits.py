@@ -29,6 +29,7 @@ def soft_loss(
     temperature: float,
     *,
     mean_over_options: bool = False,
+    weight: float = 1.0,
 ) -> torch.Tensor:
     """T^2 * KL(teacher_T || student_T), mean over the choices; 0 where there is none.
 
@@ -40,6 +41,8 @@ def soft_loss(
         teacher: Logits of the same choices; -inf for an option that cannot be chosen.
         temperature: T.
         mean_over_options: Divide by the number of options as well.
+        weight: Factor that the caller gives to the loss, with which the gradient of logits of 16
+            bits is rounded.
 
     Source: Hinton, Vinyals, Dean 2015, section 2, arXiv:1503.02531.
     """
@@ -47,17 +50,30 @@ def soft_loss(
         return functional.mse_loss(student, teacher)
     options = student.shape[-1]
     student, teacher = student.reshape(-1, options), teacher.reshape(-1, options)
-    loss: torch.Tensor = _Divergence.apply(student, teacher, temperature)  # type: ignore[no-untyped-call]
+    factor = weight / options if mean_over_options else weight
+    loss: torch.Tensor = _Divergence.apply(student, teacher, temperature, factor)  # type: ignore[no-untyped-call]
     return loss / options if mean_over_options else loss
 
 
-def _may_have_zeros(log_likely: torch.Tensor) -> bool:
-    """Whether probabilities may be 0; on a GPU they always may, since looking would wait for it."""
-    return log_likely.is_cuda or bool(torch.isneginf(log_likely.min()))
+def _may_have_zeros(share: torch.Tensor) -> bool:
+    """Whether a sum met probabilities of 0, whose logarithm makes it nan.
+
+    On a GPU it always may, since looking would wait for it.
+    """
+    return share.is_cuda or bool(share.isnan())
+
+
+def _log_likely(logits: torch.Tensor, temperature: float) -> torch.Tensor:
+    """log softmax(logits / T), a new tensor of at least fp32."""
+    if logits.element_size() < 4:
+        return functional.log_softmax(logits.float().div_(temperature), dim=-1)
+    return functional.log_softmax(logits / temperature, dim=-1)
 
 
 class _Divergence(torch.autograd.Function):
     """The loss and, at once, its gradient: T (softmax(student / T) - softmax(teacher / T)) / N.
+
+    The gradient is multiplied with the factor that the loss is expected to get.
 
     Over a vocabulary, logits are larger than the processor's cache: some rows at a time are taken
     through all operations.
@@ -65,30 +81,39 @@ class _Divergence(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, student: torch.Tensor, teacher: torch.Tensor, temperature: float
+        ctx: Any, student: torch.Tensor, teacher: torch.Tensor, temperature: float, factor: float
     ) -> torch.Tensor:
         rows = max(len(student), 1)
         at_once = rows if student.is_cuda else max(AT_ONCE // student.shape[-1], 1)
         gradient = torch.empty_like(student) if student.requires_grad else None
-        total = student.new_zeros(())
+        wide = torch.float32 if student.element_size() < 4 else student.dtype
+        total = student.new_zeros((), dtype=wide)
         for start in range(0, len(student), at_once):
             part = slice(start, start + at_once)
-            own = functional.log_softmax(student[part] / temperature, dim=-1)
-            theirs = functional.log_softmax(teacher[part] / temperature, dim=-1)
-            likely, difference = theirs.exp(), theirs - own
-            if _may_have_zeros(theirs):
+            own = _log_likely(student[part], temperature)
+            theirs = _log_likely(teacher[part], temperature)
+            likely = theirs.exp()
+            difference = theirs.sub_(own)
+            share = torch.dot(likely.flatten(), difference.flatten())
+            if _may_have_zeros(share):  # 0 log 0 is 0
                 difference.masked_fill_(teacher[part].isneginf(), 0.0)
-            total += likely.mul(difference).sum()
+                share = torch.dot(likely.flatten(), difference.flatten())
+            total += share
             if gradient is not None:
-                torch.sub(own.exp_(), likely, out=gradient[part])
+                own.exp_().sub_(likely).mul_(temperature / rows * factor)
+                gradient[part] = own
         if gradient is not None:
-            ctx.save_for_backward(gradient.mul_(temperature / rows))
+            ctx.save_for_backward(gradient)
+            ctx.factor = factor
         return temperature**2 * (total / rows)
 
     @staticmethod
-    def backward(ctx: Any, *upstream: torch.Tensor) -> tuple[torch.Tensor | None, None, None]:
+    def backward(ctx: Any, *upstream: torch.Tensor) -> tuple[torch.Tensor | None, None, None, None]:
         (gradient,) = ctx.saved_tensors
-        return gradient * upstream[0], None, None
+        further = upstream[0] / ctx.factor
+        if further.is_cuda or float(further) != 1.0:
+            gradient = gradient * further.to(gradient.dtype)
+        return gradient, None, None, None
 
 
 def _of_examples(outputs: Any, forward: ForwardPass) -> Sequence[torch.Tensor]:
@@ -129,7 +154,13 @@ class SoftLabels(LossTerm):
         student = self._choices(forward.outputs, forward)
         teacher = self._choices(self.teacher.outputs(forward).outputs, forward)
         losses = [
-            soft_loss(own, theirs, self._temperature, mean_over_options=self._mean_over_options)
+            soft_loss(
+                own,
+                theirs,
+                self._temperature,
+                mean_over_options=self._mean_over_options,
+                weight=self.weight / len(student) or 1.0,
+            )
             for own, theirs in zip(student, teacher, strict=True)
         ]
         return torch.stack(losses).mean()

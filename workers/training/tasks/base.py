@@ -162,7 +162,7 @@ class Task(ABC):
                 predicted ones.
 
         Returns:
-            For each kind of choice ``[choices, options]`` in fp32; -inf for an option that cannot
+            For each kind of choice ``[choices, options]``; -inf for an option that cannot
             be chosen.
         """
 

@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch.nn import functional
@@ -106,7 +106,7 @@ class LanguageModel(Task):
     ) -> list[torch.Tensor]:
         """See ``Task.choices``: a token of the vocabulary for each token that is predicted."""
         mask = forward.inputs["attention_mask"] == 1 if every_token else forward.labels != IGNORED
-        return [outputs.logits[mask].float()]
+        return [chosen_rows(outputs.logits, mask)]
 
     def score(
         self,
@@ -154,6 +154,36 @@ def vocabulary_config(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBa
     first, last = tokenizer.bos_token_id, tokenizer.eos_token_id
     config.bos_token_id = tokenizer.cls_token_id if first is None else first
     config.eos_token_id = tokenizer.sep_token_id if last is None else last
+
+
+class _ChosenRows(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, logits: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(chosen)
+        ctx.rows = len(logits)
+        return logits.index_select(0, chosen)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        (chosen,) = ctx.saved_tensors
+        whole = gradient.new_empty((ctx.rows, *gradient.shape[1:]))
+        others = torch.ones(ctx.rows, dtype=torch.bool, device=gradient.device)
+        others[chosen] = False
+        whole[others] = 0
+        return whole.index_copy_(0, chosen, gradient), None
+
+
+def chosen_rows(logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """The logits of chosen tokens ``[chosen, vocabulary]``, without copies if all are chosen.
+
+    Args:
+        logits: ``[batch, seq, vocabulary]``.
+        mask: Boolean ``[batch, seq]``.
+    """
+    rows, chosen = logits.flatten(0, 1), mask.flatten().nonzero().flatten()
+    if len(chosen) == len(rows):
+        return rows
+    return cast(torch.Tensor, _ChosenRows.apply(rows, chosen))  # type: ignore[no-untyped-call]
 
 
 def token_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
