@@ -18,7 +18,6 @@ from pydantic import BaseModel
 
 from app import cli, demo
 from app.errors import HTTP_CODES
-from app.main import create_app
 from app.schemas.carbon import CarbonFetch, CarbonImport
 from app.schemas.factors import FactorCreate
 from app.schemas.prices import Ownership, PriceCreate, PriceImport
@@ -279,8 +278,8 @@ def test_every_code_of_the_worker_is_in_the_api_page() -> None:
 
 
 @pytest.fixture(scope="module")
-def api() -> FastAPI:
-    return create_app()
+def api(unserved: FastAPI) -> FastAPI:
+    return unserved
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,10 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from fastapi import FastAPI
 
 from app import errors
 from app.api.v1 import examples
-from app.main import create_app
 from app.schemas.carbon import CarbonFetch, CarbonImport
 from app.schemas.common import FieldProblem
 from app.schemas.factors import FactorCreate
@@ -67,8 +67,8 @@ def test_every_example_of_the_document_is_accepted() -> None:
     assert len(read_hours(hours.content, now)) == 2
 
 
-def test_every_operation_is_described_and_its_errors_are_problems() -> None:
-    document = create_app().openapi()
+def test_every_operation_is_described_and_its_errors_are_problems(unserved: FastAPI) -> None:
+    document = unserved.openapi()
     seen: set[str] = set()
     for path, operations in document["paths"].items():
         for operation in operations.values():
@@ -96,5 +96,5 @@ def test_every_operation_is_described_and_its_errors_are_problems() -> None:
         ("/v1/nothing", []),
     ],
 )
-def test_methods_of_a_path_are_listed(path: str, methods: list[str]) -> None:
-    assert errors.methods_of(create_app(), path) == methods
+def test_methods_of_a_path_are_listed(unserved: FastAPI, path: str, methods: list[str]) -> None:
+    assert errors.methods_of(unserved, path) == methods

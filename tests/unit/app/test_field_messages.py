@@ -8,11 +8,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from app.api.openapi import BODIES
 from app.errors import field_problems
-from app.main import create_app
 from app.settings import Settings
 from pricetag import field_messages
 from pricetag.one_line import VISIBLE
@@ -35,7 +35,7 @@ def patterns(schema: object) -> Iterator[str]:
             yield from patterns(inner)
 
 
-def test_every_regular_expression_of_a_request_is_described_in_words() -> None:
+def test_every_regular_expression_of_a_request_is_described_in_words(unserved: FastAPI) -> None:
     models: tuple[type[BaseModel], ...] = (
         *BODIES,
         RunSpec,
@@ -43,7 +43,7 @@ def test_every_regular_expression_of_a_request_is_described_in_words() -> None:
         *(entry.params for entry in REGISTRY.values()),
     )
     used = {one for model in models for one in patterns(model.model_json_schema())}
-    used |= set(patterns(create_app(Settings()).openapi()["paths"]))
+    used |= set(patterns(unserved.openapi()["paths"]))
     # Some are only documented so, and are checked by functions with messages of their own.
     documented_only = {one for one in used if "train|" in one or VISIBLE in one}
     assert len(used - documented_only) >= 10

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
-from app.main import create_app
 from tests.architecture.wording import Text, findings
 
 SENTENCE = re.compile(r"[A-Z`0-9]|\w+: |\w+ only ")
@@ -18,8 +18,8 @@ NO_MEANING = {"Name.", "Title.", "The value.", "The unit."}
 
 
 @pytest.fixture(scope="module")
-def document() -> dict[str, Any]:
-    return create_app().openapi()
+def document(unserved: FastAPI) -> dict[str, Any]:
+    return unserved.openapi()
 
 
 def texts(document: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
