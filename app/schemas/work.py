@@ -24,7 +24,8 @@ class WorkSum(Wire):
 
     value: float | None = Field(
         description="Sum of the known values, by running attempts so far too; null if none is "
-        "known, with a `reason`. Its interval is not kept: those of the parts are on each run."
+        "known, with a `reason`. It has no interval: runs share meters and factors, so that their "
+        "errors neither cancel nor simply add up; those of the parts are on each run."
     )
     running: float | None = Field(
         description="Part of `value` that running attempts have used so far, if the range reaches "

@@ -197,8 +197,8 @@ def runs(
         str,
         typer.Option(
             help="Sort key: created_at, finished_at, name, it_energy_kwh or cost; a leading minus "
-            "sorts descending (-cost: most expensive first). Runs whose figure is unknown come "
-            "last."
+            "sorts descending (-cost: most expensive first). Runs whose figure is unknown, or "
+            "whose cost is in another currency than the server's, come last."
         ),
     ] = "-created_at",
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of rows.")] = 20,

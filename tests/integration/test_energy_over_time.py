@@ -266,7 +266,7 @@ async def test_sums_of_an_account_include_what_runs_now_so_far(api: Api) -> None
     assert (facility["source"], facility["unknown_attempts"]) == ("estimated", 0)
     assert shown["co2e_kg"]["running"] > 0
     page = await api.viewer.get(f"/projects/{name}", headers={"Accept": "text/html"})
-    assert "whose interval is not kept" in page.text
+    assert "runs share meters and factors" in page.text
     assert "and 1 running attempt so far" in page.text
     past = {"from": "2026-01-01T00:00Z", "to": "2026-01-02T00:00Z"}
     earlier = (await api.viewer.get(f"/v1/projects/{name}/account", params=past)).json()

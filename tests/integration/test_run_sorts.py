@@ -66,7 +66,9 @@ async def test_the_columns_of_the_page_sort_by_their_figures_most_expensive_firs
         assert len(places) == 7
         assert places == sorted(places)
         assert text.count('aria-sort="descending"') == 1
+        assert ("Costs in another currency than USD, the server's," in text) == (sort == "-cost")
     plain = await page(api, "/runs")
+    assert "Costs in another currency" not in plain
     assert "sort=-cost" in plain
     assert "sort=-it_energy_kwh" in plain
 

@@ -19,6 +19,7 @@ from app.services.errors import InvalidError, NotFoundError
 from app.services.principals import Principal
 from app.services.runs import grouping, listing
 from app.services.saved import views
+from app.settings import get_settings
 from app.web import run_query
 from app.web.links import rel, to
 from app.web.rendering import page_router, render
@@ -103,6 +104,7 @@ def _around(request: Request, caller: Principal, asked: Asked, filters: Filters)
         "groupings": [("", "None"), *run_groups.TITLES.items()],
         "orders": list(run_filters.ORDERS.items()),
         "statuses": get_args(RunStatus),
+        "sorted_in": get_settings().currency if query.sort.endswith("cost") else None,
         "is_by_time": listing.is_by_time(query.sort),
         "can_report": caller.has("member"),
         "csv": to(request, "/v1/runs.csv" + filters.api_query),

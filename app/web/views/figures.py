@@ -19,6 +19,12 @@ from pricetag.tag.figures import (
     number,
 )
 
+NO_INTERVAL = (
+    "no interval: runs share meters and factors, so that their errors neither cancel nor simply "
+    "add up; each run shows its interval"
+)
+"""Why a sum of price tags has no interval: no price tag states which errors it shares."""
+
 
 @dataclass(frozen=True, slots=True)
 class FigureView:

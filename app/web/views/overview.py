@@ -21,7 +21,7 @@ from app.schemas.overview import (
 from app.schemas.runs import RunSummary
 from app.schemas.sites import FactorNow
 from app.web.views.budgets import evidence, missing, units_of
-from app.web.views.figures import FigureView, figure, money, unknown
+from app.web.views.figures import NO_INTERVAL, FigureView, figure, money, unknown
 from app.web.views.power import SumView, power_sum
 from pricetag.accounting.quantity.quantity import weakest
 from pricetag.tag.figure import Figure
@@ -33,7 +33,6 @@ LABELS = {
     "co2e_kg": "Emissions of runs",
     "cost": "Cost of runs",
 }
-NO_INTERVAL = "Interval not kept: this is a sum of price tags; each run shows its interval"
 TWO_SIGMA = 1.96
 
 
@@ -227,7 +226,8 @@ def use_rows(periods: Sequence[PeriodUse]) -> list[UseRow]:
 
 def _note(use: RunsUse) -> str:
     """Why a sum of price tags has no interval."""
-    return "" if use.used.value is None or use.used.low is not None else NO_INTERVAL
+    is_sum = use.used.value is not None and use.used.low is None
+    return f"Sum of price tags, {NO_INTERVAL}" if is_sum else ""
 
 
 def _or_none(view: FigureView | None) -> FigureView:

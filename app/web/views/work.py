@@ -10,7 +10,7 @@ from app.charts.chart import Chart
 from app.schemas.projects import ProjectRead
 from app.schemas.work import BestRun, WorkRead, WorkSum
 from app.web.views.energy import ChangeView, change, label, lost, lost_share, part
-from app.web.views.figures import FigureView, figure, money, shared_units
+from app.web.views.figures import NO_INTERVAL, FigureView, figure, money, shared_units
 from pricetag.tag.figure import Figure
 from pricetag.tag.figures import Unit, column_unit, counted, number
 
@@ -84,7 +84,7 @@ def work(read: WorkRead, projects: frozenset[str]) -> WorkView:
     )
     sums = [("Facility energy", read.facility_energy_kwh), ("Emissions (CO2e)", read.co2e_kg)]
     sums += [("Cost", cost) for cost in read.costs]
-    note = "sum of price tags, whose interval is not kept: each run shows its interval"
+    note = f"sum of price tags, {NO_INTERVAL}"
     if read.running_attempts:
         note += f", and {counted(read.running_attempts, 'running attempt')} so far"
     return WorkView(

@@ -12,6 +12,7 @@ from app.schemas.energy import EnergyAccount
 from app.schemas.overview import DevicePower, PeriodUse, PowerRead, RunsUse
 from app.schemas.stream import DeviceState
 from app.web.views import nodes, overview, power
+from app.web.views.figures import NO_INTERVAL
 
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -95,7 +96,7 @@ def test_what_the_month_cost_comes_first_and_its_energy_if_no_cost_is_known() ->
         "12.00",
         "EUR",
     )
-    assert headline.note == overview.NO_INTERVAL  # no interval of such a sum is stored
+    assert headline.note == f"Sum of price tags, {NO_INTERVAL}"
     assert headline.expected is not None
     assert (headline.expected.text, headline.expected.interval) == ("20.00", "15.00 to 30.00")
     unknown = overview.use_rows([period("today", None, None), period("month", None, None)])
