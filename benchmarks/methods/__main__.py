@@ -1,7 +1,8 @@
 """Command line of the benchmark of the methods.
 
 ``python -m benchmarks.methods --data sst2=FOLDER --data cola=FOLDER [--model FOLDER]
-[--seeds 1] [--only NAME ...] [--retry] [--render] [--quick] [--undecided] [--remeasure]``
+[--seeds 1] [--only NAME ...] [--retry] [--render] [--quick] [--undecided] [--remeasure]
+[--update SECTION ...]``
 
 Each method of the registry runs once for each seed over REST, on a server, a database and a
 worker that the benchmark starts in the state folder. Started again, it continues where it was.
@@ -15,6 +16,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from importlib import util
 from pathlib import Path
 
@@ -31,10 +33,10 @@ from benchmarks.methods.execute import (
 )
 from benchmarks.methods.inputs import INPUTS, prepare
 from benchmarks.methods.measurements import Measurements
-from benchmarks.methods.plan import Budget, Trial, trials
+from benchmarks.methods.plan import Budget, Trial, budget_on, trials
 from benchmarks.methods.proof_page import write_proof
 from benchmarks.methods.prove import Proof, summary
-from benchmarks.methods.render import newest, results_of, write_pages
+from benchmarks.methods.render import SECTIONS, newest, results_of, update_pages, write_pages
 from benchmarks.methods.state import Record, State
 from benchmarks.methods.undecided import open_claims, open_trials
 
@@ -50,13 +52,20 @@ def main() -> int:
         if not options.render:
             signal.signal(signal.SIGTERM, _end)  # so that the service ends, too
             _run(options, state)
-        write = write_proof if options.prove else write_pages
-        page = write(catalogs.read(), state, options.docs)
+        page = _written(options, state)
     except (ValueError, OSError) as error:
         print(f"methods: {error}", file=sys.stderr)
         return 1
     print(f"wrote {page}")
     return 0 if not options.prove else _proved(state)
+
+
+def _written(options: argparse.Namespace, state: State) -> Path:
+    """Write the page, or its part, that the options name."""
+    catalog = catalogs.read()
+    if options.update:
+        return update_pages(catalog, state, options.docs, options.update)
+    return (write_proof if options.prove else write_pages)(catalog, state, options.docs)
 
 
 def _run(options: argparse.Namespace, state: State) -> None:
@@ -65,7 +74,8 @@ def _run(options: argparse.Namespace, state: State) -> None:
     if not data:
         raise ValueError("--data is missing: NAME=FOLDER with train.tsv and dev.tsv")
     budget = _budget(options)
-    inputs = prepare(state.folder / INPUTS, data, options.model or _packaged(), budget)
+    budget_of = partial(budget_on, catalog, budget)
+    inputs = prepare(state.folder / INPUTS, data, options.model or _packaged(), budget_of)
     _keep_conditions(state, budget, inputs)
     with running_service(state) as (client, service):
         executor = Executor(client, catalog, budget, inputs, state)
@@ -201,6 +211,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--retry", action="store_true",
         help="try failed runs again, and with --prove those not killed")  # fmt: skip
     add("--render", action="store_true", help="only write the pages from the stored runs")
+    add("--update", nargs="+", choices=tuple(SECTIONS), metavar="SECTION", default=[],
+        help="write only these sections of the page and keep all others: "
+        f"{', '.join(SECTIONS)}")  # fmt: skip
     return parser
 
 

@@ -55,10 +55,17 @@ class Entry:
 
 @dataclass(frozen=True)
 class Catalog:
-    """All runs by name, and the kinds that do not run, with the reason."""
+    """All runs by name, and the kinds that do not run, with the reason.
+
+    Attributes:
+        runs: All runs by name.
+        not_run: Kinds without a run, with the reason.
+        budgets: What the budget of a data set has other than the common one, by data set.
+    """
 
     runs: Mapping[str, Entry]
     not_run: Mapping[str, str]
+    budgets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def chain(self, name: str) -> list[Entry]:
         """A run and those that it starts from, the first one first."""
@@ -99,7 +106,7 @@ def read(file: Path = FILE) -> Catalog:
     runs = {name: Entry(name=name, **fields) for name, fields in described["runs"].items()}
     for entry in runs.values():
         _check(entry, runs)
-    return Catalog(runs, described["not_run"])
+    return Catalog(runs, described["not_run"], described["budgets"])
 
 
 def _check(entry: Entry, runs: Mapping[str, Entry]) -> None:

@@ -13,7 +13,7 @@ from benchmarks.methods.catalog import BASE, TEACHER, Catalog, Entry
 from benchmarks.methods.conditions import conditions_of
 from benchmarks.methods.figures import Link, figures_of
 from benchmarks.methods.inputs import INPUTS
-from benchmarks.methods.plan import Budget, Trial, described_run, fingerprint
+from benchmarks.methods.plan import Budget, Trial, budget_on, described_run, fingerprint
 from benchmarks.methods.prove import Proof, proved
 from benchmarks.methods.state import Record, State
 from pricetag.accounting.document.records import PriceTag
@@ -202,7 +202,8 @@ class Executor:
         if entry.start != BASE:
             source = records[Trial(trial.seed, trial.data, entry.start)]
             upstream = {"run": str(source.run_id), "stage": str(source.seen["model_stage"])}
-        described = described_run(entry, self.budget, trial, upstream)
+        budget = budget_on(self.catalog, self.budget, trial.data)
+        described = described_run(entry, budget, trial, upstream)
         tries = self.state.tries(trial, mark)
         key = f"{trial.name}-{trial.data}-{trial.seed}-{mark}-{tries}" + (f"-{again}" * (again > 0))
         return str(self.client.create_run(described, idempotency_key=key)["id"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.methods.plan import Budget
@@ -16,14 +17,16 @@ MODEL = "model"
 SHUFFLED_BY = 20
 
 
-def prepare(root: Path, data: dict[str, Path], model: Path, budget: Budget) -> dict[str, str]:
+def prepare(
+    root: Path, data: dict[str, Path], model: Path, budget_of: Callable[[str], Budget]
+) -> dict[str, str]:
     """Write the inputs; returns a hash of encoder and sentences for each data set.
 
     Args:
         root: Data root of the worker.
         data: Folders with ``train.tsv`` and ``dev.tsv``, by name of the data set.
         model: Folder of the encoder.
-        budget: How many examples.
+        budget_of: Budget of a data set by its name: how many examples.
 
     Raises:
         FileNotFoundError: A file is missing.
@@ -31,6 +34,7 @@ def prepare(root: Path, data: dict[str, Path], model: Path, budget: Budget) -> d
     root.mkdir(parents=True, exist_ok=True)
     for name, folder in data.items():
         (root / name).mkdir(exist_ok=True)
+        budget = budget_of(name)
         _write_part(folder / "train.tsv", root / name / "train.tsv", budget.examples)
         _write_part(folder / "dev.tsv", root / name / "dev.tsv", budget.dev_examples)
     if not (root / MODEL).exists():

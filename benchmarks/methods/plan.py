@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from benchmarks.methods.catalog import Catalog, Entry
@@ -42,6 +42,21 @@ class Budget:
     measured_s: float = 2.0
     threads: int = 2
     checkpoints: bool = False
+
+
+def budget_on(catalog: Catalog, budget: Budget, data: str) -> Budget:
+    """The budget of the runs on a data set: the catalog's, except for what the user has stated.
+
+    Args:
+        catalog: All runs, and the budgets of data sets.
+        budget: The common budget; a value other than the default was stated by the user.
+        data: Name of the data set.
+    """
+    own = catalog.budgets.get(data, {})
+    usual = Budget()
+    return replace(
+        budget, **{k: v for k, v in own.items() if getattr(budget, k) == getattr(usual, k)}
+    )
 
 
 @dataclass(frozen=True, order=True)
@@ -119,7 +134,7 @@ def described_run(
 
     Args:
         entry: Its entry in the catalog.
-        budget: What all methods have in common.
+        budget: The budget on the trial's data set (``budget_on``).
         trial: Data set and seed.
         upstream: ``{run, stage}`` of the model that it starts from; None for the encoder.
     """
@@ -141,6 +156,7 @@ def described_run(
 
 def fingerprint(catalog: Catalog, budget: Budget, trial: Trial, inputs: str) -> str:
     """What a run's figures depend on, shortened: its chain of entries, the budget, the inputs."""
+    budget = budget_on(catalog, budget, trial.data)
     entries = catalog.chain(trial.name)
     chain: list[Any] = [stages(entry, budget, trial.seed) for entry in entries]
     chain += [entry.model for entry in entries if entry.model is not None]

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.methods.catalog import Catalog
 from benchmarks.methods.inputs import MODEL
-from benchmarks.methods.plan import Budget, described_run
+from benchmarks.methods.plan import Budget, budget_on, described_run
 from benchmarks.methods.state import Record
 from pricetag.recipes import parse_recipe
 from tests.support.recording import RecordingReporter
@@ -53,7 +53,8 @@ class Published:
 
     def _context(self, record: Record, folder: Path) -> StageContext:
         entry = self.catalog.runs[record.trial.name]
-        described = described_run(entry, self.budget, record.trial, None)["recipe"]
+        budget = budget_on(self.catalog, self.budget, record.trial.data)
+        described = described_run(entry, budget, record.trial, None)["recipe"]
         described["model"] = MODEL
         job = Job(
             run_id=str(record.run_id),

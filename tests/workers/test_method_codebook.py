@@ -39,6 +39,10 @@ MATRIX = exact(CASES["inputs"]["W"])
 VALUES = MATRIX[MATRIX != 0]
 
 
+def test_every_case_is_computed() -> None:
+    assert {"inputs", *CLUSTERED} == set(CASES)
+
+
 @pytest.mark.parametrize("name", CLUSTERED)
 def test_centroids_and_labels_are_those_of_the_authors(name: str) -> None:
     case = CASES[name]

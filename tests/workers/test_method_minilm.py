@@ -23,6 +23,7 @@ from workers.methods.minilm import IdleEnd, Relation, relation_loss, relations, 
 FOLDER = Path(__file__).parents[1] / "data/golden"
 CASES = json.loads((FOLDER / "minilm.json").read_text())["cases"]
 INPUTS = CASES["inputs"]
+RELATIONS = {name: case for name, case in CASES.items() if name.endswith("_kl")}
 MASK = torch.tensor(INPUTS["attention_mask"])
 MINILM = {
     **TRAIN,
@@ -40,14 +41,23 @@ def headed(*tensors: torch.Tensor) -> Any:
     return tuple(split_heads(tensor, INPUTS["heads"]) for tensor in tensors)
 
 
-def test_attention_loss_and_gradients_are_those_of_the_code() -> None:
-    query, key = states("sq").requires_grad_(), states("sk").requires_grad_()
-    loss = relation_loss(headed(query, key), headed(states("tq"), states("tk")), MASK)
-    expected = CASES["attention_kl"]
+def test_every_case_is_computed() -> None:
+    assert {"inputs", *RELATIONS, "minilm_v1_total"} == set(CASES)
+
+
+@pytest.mark.parametrize("name", RELATIONS)
+def test_the_loss_of_a_relation_and_its_gradients_are_those_of_the_code(name: str) -> None:
+    """A relation of two kinds of states, or of one kind with itself."""
+    expected = RELATIONS[name]
+    gradients = {key: value for key, value in expected.items() if key.startswith("grad_student_")}
+    kinds = [key.removeprefix("grad_student_") for key in gradients]
+    own = [states(f"s{kind}").requires_grad_() for kind in kinds]
+    theirs = [states(f"t{kind}") for kind in kinds]
+    pairs = (own * 2)[:2], (theirs * 2)[:2]
+    loss = relation_loss(headed(*pairs[0]), headed(*pairs[1]), MASK)
     assert loss.item() == pytest.approx(expected["loss"], rel=1e-12)
-    slopes = torch.autograd.grad(loss, (query, key))
-    for slope, name in zip(slopes, ("grad_student_q", "grad_student_k"), strict=True):
-        wanted = torch.tensor(expected[name], dtype=torch.float64)
+    for slope, wanted in zip(torch.autograd.grad(loss, own), gradients.values(), strict=True):
+        wanted = torch.tensor(wanted, dtype=torch.float64)
         torch.testing.assert_close(slope, wanted, rtol=1e-9, atol=1e-14)
 
 

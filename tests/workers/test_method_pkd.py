@@ -18,6 +18,8 @@ from workers.methods.pkd import patience_loss, patient_layers
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "data/golden/pkd_patience.json").read_text())
 CASES = GOLDEN["cases"]
+PATIENCE = [name for name, case in CASES.items() if "loss_float64" in case]
+OBJECTIVES = [name for name in CASES if name.startswith("objective")]
 PKD = {**TRAIN, "kind": "distill", "method": "pkd", "start": "teacher", "student": {"layers": 2}}
 
 
@@ -25,12 +27,18 @@ def states(name: str) -> torch.Tensor:
     return torch.tensor(CASES["inputs"][name], dtype=torch.float64)
 
 
-def test_loss_and_gradient_are_those_of_the_authors() -> None:
+def test_every_case_is_computed() -> None:
+    assert {"inputs", *PATIENCE, *OBJECTIVES} == set(CASES)
+
+
+@pytest.mark.parametrize("name", PATIENCE)
+def test_loss_and_gradient_are_those_of_the_authors(name: str) -> None:
+    case = CASES[name]
     own, theirs = states("student_cls").requires_grad_(), states("teacher_cls")
-    loss = patience_loss(own, theirs)
+    loss = patience_loss(own, theirs, normalize=name == "normalized")
     (gradient,) = torch.autograd.grad(loss, own)
-    assert loss.item() == pytest.approx(CASES["normalized"]["loss_float64"], rel=1e-12)
-    expected = torch.tensor(CASES["normalized"]["grad_student"], dtype=torch.float64)
+    assert loss.item() == pytest.approx(case["loss_float64"], rel=1e-12)
+    expected = torch.tensor(case["grad_student"], dtype=torch.float64)
     torch.testing.assert_close(gradient, expected, rtol=1e-9, atol=1e-14)
 
 
@@ -41,9 +49,10 @@ def test_without_normalization_it_is_the_plain_squared_difference() -> None:
     )
 
 
-def test_the_whole_objective_is_that_of_the_authors() -> None:
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_the_whole_objective_is_that_of_the_authors(name: str) -> None:
     """Their KL is a mean over classes too."""
-    case = CASES["objective_alpha.7_T10_beta500"]
+    case = CASES[name]
     student, teacher, labels = (
         torch.tensor(case[name]) for name in ("student_logits", "teacher_logits", "labels")
     )
@@ -54,6 +63,7 @@ def test_the_whole_objective_is_that_of_the_authors() -> None:
     logits_part = alpha * soft + (1 - alpha) * hard
     assert float(logits_part) == pytest.approx(case["kd_part"], rel=1e-6)
     patience = patience_loss(states("student_cls"), states("teacher_cls"))
+    assert float(patience) == pytest.approx(case["patience"], rel=1e-6)
     total = logits_part + case["beta"] * patience
     assert float(total) == pytest.approx(case["total"], rel=1e-6)
 

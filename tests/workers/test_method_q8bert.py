@@ -62,6 +62,10 @@ class Averages:
         return self.input, self.output
 
 
+def test_every_case_is_computed() -> None:
+    assert {"inputs", *TRAININGS} == set(CASES)
+
+
 @pytest.mark.parametrize("name", TRAININGS)
 def test_training_and_use_are_those_of_the_authors(name: str) -> None:
     case = CASES[name]

@@ -21,6 +21,8 @@ from workers.training.plugin import Step
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "data/golden/rpp_prox.json").read_text())
 CASES = GOLDEN["cases"]
+UNIFORM = [name for name, case in CASES.items() if isinstance(case, list)]
+REWEIGHTED = [name for name, case in CASES.items() if "trajectory" in case]
 RPP = {**TRAIN, "kind": "prune", "method": "rpp", "precision": "fp32", "evaluate": False}
 ET = {**RPP, "method": "et", "sparsity": 0.5}
 SMALL = {**CONFIG, "num_hidden_layers": 2, "intermediate_size": 32}
@@ -51,22 +53,29 @@ def weight_of(made: nn.Module) -> nn.Parameter:
 # ---- RPP ----
 
 
-def test_the_uniform_step_is_that_of_the_authors() -> None:
+def test_every_case_is_computed() -> None:
+    assert {"inputs", *UNIFORM, *REWEIGHTED} == set(CASES)
+
+
+@pytest.mark.parametrize("name", UNIFORM)
+def test_the_uniform_step_is_that_of_the_authors(name: str) -> None:
     inputs = CASES["inputs"]
     threshold = inputs["lr"] * inputs["gamma"]
-    for step in CASES["adamw_then_prox_3_steps"]:
+    for step in CASES[name]:
         before = torch.tensor(step["before_prox"], dtype=torch.float64)
         close(soft_threshold(before, threshold), step["after_prox"])
 
 
-def test_the_reweighted_step_and_its_refresh_have_the_papers_trajectory() -> None:
-    case = CASES["reweighted_4_steps_refresh_after_2"]
+@pytest.mark.parametrize("name", REWEIGHTED)
+def test_the_reweighted_step_and_its_refresh_have_the_papers_trajectory(name: str) -> None:
+    case = CASES[name]
+    refresh_every = int(name.rpartition("_")[2])
     made = encoder(torch.tensor(case["w"], dtype=torch.float64))
     optimizer = torch.optim.SGD(made.parameters(), lr=case["lr"])
-    step = ProximalStep(case["gamma"], case["eps"], refresh_every=2)
+    step = ProximalStep(case["gamma"], case["eps"], refresh_every=refresh_every)
     step.attach(made)
     for done, expected in enumerate(case["trajectory"], start=1):
-        step.after_step(Step(done, 4, 0.0, optimizer))
+        step.after_step(Step(done, len(case["trajectory"]), 0.0, optimizer))
         close(weight_of(made).detach(), expected)
 
 

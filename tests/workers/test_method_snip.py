@@ -19,6 +19,8 @@ from workers.training.pruning.masks import entry_masks, kept_rounded_down, kept_
 GOLDEN = json.loads((Path(__file__).parents[1] / "data/golden/snip.json").read_text())
 CASES = GOLDEN["cases"]
 INPUTS = CASES["inputs"]
+ONE_BATCH = [name for name in CASES if name.startswith("single_batch")]
+WITH_BIASES = [name for name in CASES if name.startswith("with_biases")]
 WEIGHTS = {name: torch.tensor(INPUTS[name], dtype=torch.float64) for name in ("W1", "W2")}
 SNIP = {"kind": "prune", "method": "snip", "sparsity": 0.5, "batch_size": 8, "precision": "fp32"}
 SMALL = {**CONFIG, "num_hidden_layers": 2, "intermediate_size": 32}
@@ -36,7 +38,11 @@ def batch_saliencies(number: int, names: tuple[str, ...] = ("W1", "W2")) -> Any:
     return saliencies({n: own[n] for n in names}, gradients)
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name.startswith("single_batch")])
+def test_every_case_is_computed() -> None:
+    assert {"inputs", *ONE_BATCH, *WITH_BIASES} == set(CASES)
+
+
+@pytest.mark.parametrize("name", ONE_BATCH)
 def test_masks_of_one_batch_are_those_of_a_later_code(name: str) -> None:
     """It rounds the kept connections down, the authors' own code to the nearest number."""
     case = CASES[name]
@@ -47,15 +53,18 @@ def test_masks_of_one_batch_are_those_of_a_later_code(name: str) -> None:
         assert masks[matrix].int().tolist() == case[f"mask_{matrix}"]
 
 
-def test_saliencies_with_biases_are_those_of_the_authors() -> None:
-    case = CASES["with_biases_keep.5_namhoonlee"]
+@pytest.mark.parametrize("name", WITH_BIASES)
+def test_saliencies_with_biases_are_those_of_the_authors(name: str) -> None:
+    case = CASES[name]
+    keep = float(name.split("_keep")[1].split("_")[0])
     names = ("W1", "b1", "W2", "b2")
     score = normalized([batch_saliencies(0, names)])
-    for name, expected in zip(names, case["saliency"], strict=True):
+    for part, expected in zip(names, case["saliency"], strict=True):
         wanted = torch.tensor(expected, dtype=torch.float64)
-        torch.testing.assert_close(score[name], wanted, rtol=1e-9, atol=1e-12)
-    masks = entry_masks(score, 0.5, "global", kept_to_nearest)
-    assert [masks[name].int().tolist() for name in names] == case["mask"]
+        torch.testing.assert_close(score[part], wanted, rtol=1e-9, atol=1e-12)
+    masks = entry_masks(score, 1 - keep, "global", kept_to_nearest)
+    assert [masks[part].int().tolist() for part in names] == case["mask"]
+    assert sum(int(mask.sum()) for mask in masks.values()) == case["kept"]
 
 
 def test_several_batches_have_the_mean_of_their_saliencies() -> None:

@@ -37,7 +37,8 @@ from workers.training.preparation import reported
 FOLDER = Path(__file__).parents[1] / "data/golden"
 CASES = json.loads((FOLDER / "tinybert.json").read_text())["cases"]
 MAPS = json.loads((FOLDER / "layer_maps.json").read_text())["cases"]["tinybert"]
-INPUTS, EXPECTED = CASES["inputs"], CASES["intermediate"]
+INPUTS = CASES["inputs"]
+INTERMEDIATE = [name for name, case in CASES.items() if "att_loss" in case]
 TINYBERT = {
     **TRAIN,
     "kind": "distill",
@@ -60,41 +61,57 @@ def projection() -> nn.Linear:
     return layer
 
 
-def test_intermediate_loss_and_gradient_are_those_of_the_authors() -> None:
+def test_every_case_is_computed() -> None:
+    assert {"inputs", *INTERMEDIATE} == set(CASES)
+
+
+@pytest.mark.parametrize("name", INTERMEDIATE)
+def test_intermediate_loss_and_gradient_are_those_of_the_authors(name: str) -> None:
+    case = CASES[name]
     layers = mapped_layers(INPUTS["teacher_layers"], INPUTS["student_layers"])
-    assert layers == EXPECTED["teacher_hidden_index_used"]
-    assert [layer - 1 for layer in layers[1:]] == EXPECTED["teacher_att_index_used"]
+    assert layers == case["teacher_hidden_index_used"]
+    assert [layer - 1 for layer in layers[1:]] == case["teacher_att_index_used"]
     scores, states = tensors("teacher_scores"), tensors("teacher_hidden")
     attention = attention_loss(
         tensors("student_scores"), [scores[layer - 1] for layer in layers[1:]]
     )
     project = projection()
     hidden = hidden_loss(tensors("student_hidden"), [states[layer] for layer in layers], project)
-    assert float(attention) == pytest.approx(EXPECTED["att_loss"], rel=1e-12)
-    assert hidden.item() == pytest.approx(EXPECTED["rep_loss"], rel=1e-12)
-    assert (attention + hidden).item() == pytest.approx(EXPECTED["loss"], rel=1e-12)
+    assert float(attention) == pytest.approx(case["att_loss"], rel=1e-12)
+    assert hidden.item() == pytest.approx(case["rep_loss"], rel=1e-12)
+    assert (attention + hidden).item() == pytest.approx(case["loss"], rel=1e-12)
     (gradient,) = torch.autograd.grad(hidden, project.weight)
-    expected = torch.tensor(EXPECTED["grad_projection_weight"], dtype=torch.float64)
+    expected = torch.tensor(case["grad_projection_weight"], dtype=torch.float64)
     torch.testing.assert_close(gradient, expected, rtol=1e-9, atol=1e-14)
 
 
-@pytest.mark.parametrize("layer", range(2))
-def test_each_layers_attention_loss_is_that_of_the_authors(layer: int) -> None:
-    own, theirs = tensors("student_scores")[layer], tensors("teacher_scores")[2 * layer + 1]
-    loss = attention_loss([own], [theirs])
-    assert float(loss) == pytest.approx(EXPECTED["att_loss_per_layer"][layer], rel=1e-12)
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [(name, n) for name in INTERMEDIATE for n in range(len(CASES[name]["att_loss_per_layer"]))],
+)
+def test_each_layers_attention_loss_is_that_of_the_authors(name: str, layer: int) -> None:
+    case = CASES[name]
+    used = case["teacher_att_index_used"][layer]
+    loss = attention_loss([tensors("student_scores")[layer]], [tensors("teacher_scores")[used]])
+    assert float(loss) == pytest.approx(case["att_loss_per_layer"][layer], rel=1e-12)
 
 
-@pytest.mark.parametrize("state", range(3))
-def test_each_states_loss_is_that_of_the_authors(state: int) -> None:
-    own, theirs = tensors("student_hidden")[state], tensors("teacher_hidden")[2 * state]
+@pytest.mark.parametrize(
+    ("name", "state"),
+    [(name, n) for name in INTERMEDIATE for n in range(len(CASES[name]["rep_loss_per_layer"]))],
+)
+def test_each_states_loss_is_that_of_the_authors(name: str, state: int) -> None:
+    case = CASES[name]
+    used = case["teacher_hidden_index_used"][state]
+    own, theirs = tensors("student_hidden")[state], tensors("teacher_hidden")[used]
     loss = hidden_loss([own], [theirs], projection())
-    assert loss.item() == pytest.approx(EXPECTED["rep_loss_per_layer"][state], rel=1e-12)
+    assert loss.item() == pytest.approx(case["rep_loss_per_layer"][state], rel=1e-12)
 
 
-@pytest.mark.parametrize("student", [4, 6])
-def test_layer_maps_are_those_of_the_authors(student: int) -> None:
-    layers, expected = mapped_layers(12, student), MAPS[f"S{student}_T12"]
+@pytest.mark.parametrize("name", MAPS)
+def test_layer_maps_are_those_of_the_authors(name: str) -> None:
+    student, teacher = (int(part[1:]) for part in name.split("_"))
+    layers, expected = mapped_layers(teacher, student), MAPS[name]
     assert layers == expected["hidden_with_embeddings"]
     assert [layer - 1 for layer in layers[1:]] == expected["attention_0based"]
 

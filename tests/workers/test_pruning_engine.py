@@ -54,6 +54,19 @@ BLOCKS = golden("block_masks")
 CUBIC = golden("cubic_schedule")
 
 
+def test_every_case_is_computed() -> None:
+    ranked = {name for name in MAGNITUDE if name.startswith(("distinct", "ties"))}
+    assert {"inputs", "bert_tickets_imp", *ranked} == set(MAGNITUDE)
+    assert all(any(key.startswith("ratio_") for key in case) for case in BLOCKS.values())
+    ramps = {name for name in CUBIC if name.startswith(("movement", "spd")) or is_plain(name)}
+    assert ramps == set(CUBIC)
+
+
+def is_plain(name: str) -> bool:
+    """Whether a case is the ramp of Zhu and Gupta."""
+    return "begin_step" in CUBIC[name]
+
+
 # ---- masks ----
 
 
@@ -247,11 +260,21 @@ def test_the_cubic_ramp_is_that_of_movement_pruning(name: str) -> None:
         assert weights == pytest.approx(case["regu_lambda"], rel=1e-9, abs=1e-12)
 
 
-def test_masks_along_the_ramp_are_those_of_sparse_progressive_distillation() -> None:
-    """Their code prunes before the last step alone, and rounds the kept entries down."""
-    case = CUBIC["spd_divides_exactly"]
+@pytest.mark.parametrize("name", [name for name in CUBIC if name.startswith("spd")])
+def test_masks_along_the_ramp_are_those_of_sparse_progressive_distillation(name: str) -> None:
+    """Their code prunes before the last step alone, and rounds the kept entries down.
+
+    It counts whole intervals: where they do not fill the steps, the last update is one of them.
+    """
+    case = CUBIC[name]
     total, pruning = len(case["nonzero_after_step"]), case["steps_per_epoch"] * case["prune_epochs"]
-    ramp = Ramp(case["target"], end=pruning / total, updates=pruning // case["freq"], last=False)
+    every, intervals = case["freq"], pruning // case["freq"]
+    end, is_last = every * intervals, pruning % every != 0
+    ramp = Ramp(case["target"], end=(end + 0.5) / total, every=every, last=is_last)
+    if not is_last:  # what the stage does: updates, spread over the steps
+        updates = Ramp(case["target"], end=pruning / total, updates=intervals, last=False)
+        steps = range(1, total + 1)
+        assert [updates.due(s, total) for s in steps] == [ramp.due(s, total) for s in steps]
     matrix = torch.nn.Linear(1, 1, bias=False)
     matrix.weight = torch.nn.Parameter(tensor(case["weight"]))
     mask, counts, updates = torch.ones_like(matrix.weight, dtype=torch.bool), [], 0
@@ -266,8 +289,9 @@ def test_masks_along_the_ramp_are_those_of_sparse_progressive_distillation() -> 
     assert mask.int().tolist() == case["final_mask"]
 
 
-def test_the_cubic_ramp_is_that_of_zhu_and_gupta() -> None:
-    case = CUBIC["zhu_gupta_tf_contrib"]
+@pytest.mark.parametrize("name", list(filter(is_plain, CUBIC)))
+def test_the_cubic_ramp_is_that_of_zhu_and_gupta(name: str) -> None:
+    case = CUBIC[name]
     ends = case["begin_step"], case["end_step"]
     values = [
         cubic(step, *ends, case["initial_sparsity"], case["target_sparsity"])

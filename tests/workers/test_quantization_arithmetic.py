@@ -68,6 +68,11 @@ QBERT = json.loads((Path(__file__).parents[1] / "data/golden/qbert.json").read_t
 GROUPED = [name for name in QBERT if name.startswith("groups")]
 
 
+def test_every_case_is_computed() -> None:
+    hessians = [name for name in QBERT if name.startswith("hessian")]  # in test_method_qbert
+    assert {"inputs", *GROUPED, *hessians} == set(QBERT)
+
+
 @pytest.mark.parametrize("name", GROUPED)
 def test_groups_of_rows_are_those_of_the_formula(name: str) -> None:
     groups, bits = (int(part.lstrip("groupsbit")) for part in name.split("_"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +32,12 @@ BRACKETS = golden("hyperband")
 TABLES = [name for name, case in BRACKETS.items() if "R" in case]
 SEEDS = golden("seed_early_stopping")
 STOPS = [name for name in SEEDS if name.startswith("start")]
+PLANS = [name for name in SEEDS if name.startswith("valid_assignments_")]
+
+
+def test_every_case_is_computed() -> None:
+    assert {*TABLES, "float_log_trap"} == set(BRACKETS)
+    assert {"inputs", *STOPS, *PLANS} == set(SEEDS)
 
 
 @pytest.mark.parametrize("sizes", SIZES)
@@ -90,9 +97,11 @@ def test_stopped_seeds_are_those_of_the_authors(name: str) -> None:
     assert sum(map(len, curves[: case["start"]])) == case["budget_if_none_stopped"]
 
 
-def test_plans_of_a_budget_are_those_of_the_authors() -> None:
-    for full_runs, expected in SEEDS["valid_assignments_6runs_5evals"].items():
-        plans = list(seed_plans(int(full_runs), 6, 5))
+@pytest.mark.parametrize("name", PLANS)
+def test_plans_of_a_budget_are_those_of_the_authors(name: str) -> None:
+    runs, evaluations = (int(re.sub(r"\D", "", part)) for part in name.split("_")[2:])
+    for full_runs, expected in SEEDS[name].items():
+        plans = list(seed_plans(int(full_runs), runs, evaluations))
         assert plans == [SeedPlan(one["start"], one["stop"], one["evals"]) for one in expected]
 
 

@@ -12,7 +12,15 @@ from benchmarks.methods import catalog as catalogs
 from benchmarks.methods import claims as claiming
 from benchmarks.methods.catalog import BASE, TEACHER, Catalog, Entry
 from benchmarks.methods.execute import entries_for
-from benchmarks.methods.plan import Budget, Trial, described_run, fingerprint, stages, trials
+from benchmarks.methods.plan import (
+    Budget,
+    Trial,
+    budget_on,
+    described_run,
+    fingerprint,
+    stages,
+    trials,
+)
 from pricetag.recipes import REGISTRY, parse_run_spec
 from pricetag.recipes.run_spec import derive_kind
 from pricetag.recipes.shapes import Shape
@@ -129,3 +137,17 @@ def test_claims_name_runs_of_their_data_set() -> None:
         for name in claim.runs():
             assert claim.data in CATALOG.runs[name].data, claim.id
             assert CATALOG.runs[name].is_measured, claim.id
+
+
+def test_a_data_set_has_a_budget_of_its_own_but_for_what_the_user_states() -> None:
+    own = CATALOG.budgets["cola"]
+    assert budget_on(CATALOG, BUDGET, "sst2") == BUDGET
+    assert budget_on(CATALOG, BUDGET, "cola") == replace(BUDGET, **own)
+    stated = replace(BUDGET, examples=100)
+    assert budget_on(CATALOG, stated, "cola") == replace(BUDGET, **(own | {"examples": 100}))
+    for data in CATALOG.budgets:
+        marks = {
+            fingerprint(catalog, BUDGET, Trial(0, data, TEACHER), "inputs")
+            for catalog in (CATALOG, replace(CATALOG, budgets={}))
+        }
+        assert len(marks) == 2

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from benchmarks.methods import catalog as catalogs
 from benchmarks.methods import claims as claiming
+from benchmarks.methods import sections
 from benchmarks.methods.chart import Point, chart, frontier
-from benchmarks.methods.plan import Budget, Trial, fingerprint
-from benchmarks.methods.render import PAGE, PICTURE, newest, write_pages
+from benchmarks.methods.plan import Budget, Trial, budget_on, fingerprint
+from benchmarks.methods.render import PAGE, PICTURE, newest, update_pages, write_pages
 from benchmarks.methods.results import SHAPE, Results
 from benchmarks.methods.state import Record, State
 from benchmarks.methods.table import ENERGY
@@ -227,7 +228,7 @@ def test_early_exit_has_its_curve_its_calibration_and_its_energies(
             "ece_after_layer_11": 0.02,
         }.items()
     }
-    keep(state, Trial(0, "sst2", "train-early-exit"), figures(0.8, 0.001, 8000) | own)
+    keep(state, Trial(0, "sst2", "train-early-exit-4"), figures(0.8, 0.001, 8000) | own)
     metered = figures(0.8, 0.001, 8000) | {"inference_kwh_at_0.6": modelled(5e-9)}
     keep(state, Trial(0, "sst2", "early-exit-thresholds"), metered)
     write_pages(CATALOG, state, tmp_path / "docs")
@@ -236,3 +237,56 @@ def test_early_exit_has_its_curve_its_calibration_and_its_energies(
     assert "| 0.95 | 80.0 | 400 | 10 | 90 | n/a |" in text
     assert "| 0 | 60.0 | 1.50 | 0.200 | 0.050 |" in text
     assert "| 11 | 81.0 | 2.00 | 0.100 | 0.020 |" in text
+
+
+def test_a_data_set_with_a_budget_of_its_own_states_it(page: str) -> None:
+    own = budget_on(CATALOG, BUDGET, "cola")
+    assert own != BUDGET
+    assert f"CoLA has a budget of its own: {own.examples:,} training sentences" in page
+    assert "SST-2 has a budget" not in page
+
+
+def test_sections_of_later_runs_replace_theirs_and_leave_the_others(
+    page: str, tmp_path: Path
+) -> None:
+    later = State(tmp_path / "later")
+    later.write_about({"budget": asdict(BUDGET), "inputs": {"cola": INPUTS["cola"]}})
+    keep(later, Trial(0, "cola", "teacher"), figures(0.4, 0.002, 8000))
+    for _ in range(2):  # once more changes nothing
+        written = update_pages(CATALOG, later, tmp_path / "docs", ["cola"]).read_text()
+        assert row(written, "Fine-tuned encoder", 2)[1:4] == ["1", "40.0", "1"]
+        former, now = sections.read(page), sections.read(written)
+        assert list(now) == list(former)
+        changed = {title for title in now if now[title] != former[title]}
+        assert changed == {"", "CoLA"}
+        assert now[""].count("**Sections of later runs.** CoLA. ") == 1
+        assert now[""].startswith(former[""])
+        assert "The runs do not state their conditions." in now["CoLA"]
+
+
+def test_the_section_of_early_exit_is_taken_alone(page: str, tmp_path: Path) -> None:
+    later = State(tmp_path / "later")
+    later.write_about({"budget": asdict(BUDGET), "inputs": {"sst2": INPUTS["sst2"]}})
+    curve = {
+        f"metric.{name}": Figure(0.5, None, None, "", "counted")
+        for name in ("exit_accuracy_at_0.6", "exit_accuracy_layer_0")
+    }
+    keep(later, Trial(0, "sst2", "train-early-exit-4"), figures(0.9, 0.001, 8000) | curve)
+    metered = figures(0.9, 0.001, 8000) | {"inference_kwh_at_0.6": modelled(5e-9)}
+    keep(later, Trial(0, "sst2", "early-exit-thresholds"), metered)
+    with pytest.raises(ValueError, match="no section 'Early exit at each threshold'"):
+        update_pages(CATALOG, later, tmp_path / "docs", ["early-exit"])
+    whole = page.replace("## CoLA", "## Early exit at each threshold\n\nOld.\n\n## CoLA")
+    (tmp_path / "docs" / PAGE).write_text(whole)
+    written = update_pages(CATALOG, later, tmp_path / "docs", ["early-exit"]).read_text()
+    former, now = sections.read(whole), sections.read(written)
+    assert "| 0.6 | 50.0 | n/a | n/a | 5 |" in now["Early exit at each threshold"]
+    assert now["SST-2"] == former["SST-2"]
+    assert "early-exit-thresholds" in former["Not in the table"]
+    assert "early-exit-thresholds" not in now["Not in the table"]
+    assert "distill-logits" in now["Not in the table"]
+
+
+def test_a_section_without_runs_is_an_error(state: State, tmp_path: Path, page: str) -> None:
+    with pytest.raises(ValueError, match="no runs of the section early-exit"):
+        update_pages(CATALOG, state, tmp_path / "docs", ["early-exit"])

@@ -76,7 +76,7 @@ def test_inputs_are_the_same_examples_for_all(tmp_path: Path) -> None:
     (source / "train.tsv").write_text("sentence\tlabel\n" + "".join(lines))
     (source / "dev.tsv").write_text("sentence\tlabel\n" + "".join(lines[:9]))
     hashes = [
-        prepare(tmp_path / place, {"sst2": source}, model, Budget(examples=10))
+        prepare(tmp_path / place, {"sst2": source}, model, lambda _: Budget(examples=10))
         for place in ("one", "other", "other")
     ]
     assert hashes[0] == hashes[1] == hashes[2]
@@ -86,7 +86,8 @@ def test_inputs_are_the_same_examples_for_all(tmp_path: Path) -> None:
     assert set(drawn) <= set(lines)
     assert dev_labels(tmp_path / "one", "sst2") == ["1"] * 9
     assert dev_labels(tmp_path / "one", "cola") == []
-    assert prepare(tmp_path / "third", {"sst2": source}, model, Budget(examples=11)) != hashes[0]
+    more = prepare(tmp_path / "third", {"sst2": source}, model, lambda _: Budget(examples=11))
+    assert more != hashes[0]
 
 
 class FakeService:

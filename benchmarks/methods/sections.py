@@ -1,0 +1,107 @@
+"""Replacing some sections of ``docs/results.md`` by those of other runs; the rest stays."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.methods.catalog import Catalog
+
+REMARKS, MISSING = "Remarks", "Not in the table"
+_LATER = "**Sections of later runs.** "
+_LATER_ABOUT = (
+    "Each states its own runs. The counts and dates above include the runs that they replaced."
+)
+_NOT_RUN = re.compile(r"- Not run yet on (?P<title>.+?): (?P<names>.+)\.$")
+_FAILED = re.compile(r"- (?P<name>[\w-]+) \((?P<data>\w+), seed \d+\): failed")
+
+
+def read(page: str) -> dict[str, str]:
+    """The sections of a page by title, in their order; that before the first one has no title."""
+    head, *rest = re.split(r"^## ", page, flags=re.MULTILINE)
+    sections = {"": head.strip()}
+    for part in rest:
+        title, _, text = part.partition("\n")
+        sections[title.strip()] = text.strip()
+    return sections
+
+
+def written(sections: Mapping[str, str]) -> str:
+    """The page of these sections."""
+    parts = [f"## {title}\n\n{text}" if title else text for title, text in sections.items()]
+    return "\n\n".join(parts) + "\n"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """The runs of the new sections.
+
+    Attributes:
+        data: Name of each data set whose section is new, with its title.
+        names: Runs that other sections may call missing.
+    """
+
+    data: Mapping[str, str]
+    names: Sequence[str]
+
+
+def updated(catalog: Catalog, page: str, new: Mapping[str, str], ran: Ran) -> str:
+    """A page with new sections, and with remarks and gaps that agree with them.
+
+    Args:
+        catalog: All runs.
+        page: The page as it is.
+        new: The new sections by title; remarks and gaps are those of the new runs alone.
+        ran: The runs of the new sections.
+
+    Raises:
+        ValueError: The page has no section of a title.
+    """
+    sections = read(page)
+    titles = [title for title in new if title not in (REMARKS, MISSING)]
+    for title in titles:
+        if title not in sections:
+            raise ValueError(f"the page has no section '{title}'; write it whole, without --update")
+        sections[title] = new[title]
+    sections[""] = _with_later(sections[""], titles)
+    notes = {f"- {e.title}: {e.note}" for e in catalog.runs.values() if e.note}
+    kept = [line for line in _lines(sections.get(REMARKS, "")) if line in notes]
+    remarks = dict.fromkeys([*kept, *_lines(new.get(REMARKS, ""))])
+    if remarks or REMARKS in sections:
+        sections[REMARKS] = "\n".join(remarks)
+    gaps = [_gap(line, ran) for line in _lines(sections.get(MISSING, ""))]
+    own = [line for line in _lines(new.get(MISSING, "")) if _is_of(line, ran)]
+    sections[MISSING] = "\n".join([*(line for line in gaps if line), *own])
+    return written(sections)
+
+
+def _with_later(head: str, titles: Iterable[str]) -> str:
+    """The introduction, which lists the sections that were replaced."""
+    whole, _, listed = head.partition(_LATER)
+    former = listed.partition(".")[0].split(", ") if listed else []
+    names = list(dict.fromkeys([*former, *titles]))
+    return f"{whole.strip()}\n\n{_LATER}{', '.join(names)}. {_LATER_ABOUT}"
+
+
+def _lines(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("- ")]
+
+
+def _is_of(line: str, ran: Ran) -> bool:
+    """Whether a line is about a data set whose section is new."""
+    if match := _NOT_RUN.match(line):
+        return match["title"] in ran.data.values()
+    match = _FAILED.match(line)
+    return match is not None and match["data"] in ran.data
+
+
+def _gap(line: str, ran: Ran) -> str | None:
+    """A line of the gaps without what has run; None if nothing is left of it."""
+    if _is_of(line, ran):
+        return None
+    match = _NOT_RUN.match(line)
+    if match is None:
+        return line
+    left = [name for name in match["names"].split(", ") if name not in ran.names]
+    return f"- Not run yet on {match['title']}: {', '.join(left)}." if left else None
