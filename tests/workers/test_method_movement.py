@@ -168,9 +168,54 @@ def test_only_weights_after_the_ramp_are_kept_as_the_best(tmp_path: Path) -> Non
     assert float(share) == pytest.approx(0.5, abs=2e-3)
 
 
+@pytest.mark.parametrize("start", ["pretrained", "teacher"])
+def test_a_pruned_model_learns_from_its_unpruned_teacher(tmp_path: Path, start: str) -> None:
+    data_set(tmp_path, train=48, dev=16, test=8)
+    train = {**TRAIN, "evaluate": False}
+    carry_out(tmp_path, recipe(train, model={"config": SMALL}))
+    (tmp_path / "work" / "stage-00" / "model").rename(tmp_path / "pretrained")
+    rest = {"sparsity": 0.6, "max_steps": 4, "evaluate": False, "learning_rate": 1e-12}
+    pruned = {**MOVEMENT, **rest, "distill": True, "start": start, "alpha": 0.25}
+    reporter = carry_out(tmp_path, recipe(train, pruned, model="pretrained"))
+    assert len(reporter.of("metric", name="loss_logits")) > 0
+    own = matrices(tmp_path, "stage-01")
+    share = torch.cat([(t == 0).flatten() for t in own.values()]).double().mean()
+    assert float(share) == pytest.approx(0.6, abs=2e-3)
+    # At a rate of almost 0, what is left of the weights is what they started from.
+    sources = {
+        "pretrained": load_file(tmp_path / "pretrained" / "model.safetensors"),
+        "teacher": matrices(tmp_path),
+    }
+    name, left = next(iter(own.items()))
+    kept = left != 0
+    differences = {s: float((left - t[name])[kept].abs().max()) for s, t in sources.items()}
+    assert differences[start] < 1e-6 < max(differences.values())
+
+
+def test_operations_include_those_of_the_teacher(tmp_path: Path) -> None:
+    data_set(tmp_path, train=48, dev=16, test=8)
+    rest = {"sparsity": 0.6, "epochs": 2, "max_steps": None, "evaluate": False}
+    own = {**MOVEMENT, **rest}
+    plain, taught = (
+        carry_out(
+            tmp_path / name,
+            recipe(TRAIN, stage, model={"config": SMALL}),
+            data_roots=[tmp_path],
+        ).of("flops")[-1]["dense"]
+        for name, stage in (
+            ("plain", own),
+            ("taught", {**own, "distill": True, "start": "teacher"}),
+        )
+    )
+    # The forward pass of the teacher, once for each example, beside two epochs of three passes.
+    assert taught / plain == pytest.approx(1 + 1 / 6, rel=0.03)
+
+
 @pytest.mark.parametrize(
     ("changes", "field", "message"),
     [
+        ({"alpha": 0.3}, "alpha", "belongs to distill"),
+        ({"distill": True}, "start", "random weights"),
         ({"sparsity": None}, "sparsity", "required"),
         ({"threshold": 0.2}, "threshold", "soft"),
         ({"penalty": 3.0}, "penalty", "soft"),

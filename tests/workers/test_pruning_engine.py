@@ -272,9 +272,9 @@ def test_masks_along_the_ramp_are_those_of_sparse_progressive_distillation(name:
     end, is_last = every * intervals, pruning % every != 0
     ramp = Ramp(case["target"], end=(end + 0.5) / total, every=every, last=is_last)
     if not is_last:  # what the stage does: updates, spread over the steps
-        updates = Ramp(case["target"], end=pruning / total, updates=intervals, last=False)
+        spread = Ramp(case["target"], end=pruning / total, updates=intervals, last=False)
         steps = range(1, total + 1)
-        assert [updates.due(s, total) for s in steps] == [ramp.due(s, total) for s in steps]
+        assert [spread.due(s, total) for s in steps] == [ramp.due(s, total) for s in steps]
     matrix = torch.nn.Linear(1, 1, bias=False)
     matrix.weight = torch.nn.Parameter(tensor(case["weight"]))
     mask, counts, updates = torch.ones_like(matrix.weight, dtype=torch.bool), [], 0
@@ -289,7 +289,7 @@ def test_masks_along_the_ramp_are_those_of_sparse_progressive_distillation(name:
     assert mask.int().tolist() == case["final_mask"]
 
 
-@pytest.mark.parametrize("name", list(filter(is_plain, CUBIC)))
+@pytest.mark.parametrize("name", [name for name in CUBIC if is_plain(name)])
 def test_the_cubic_ramp_is_that_of_zhu_and_gupta(name: str) -> None:
     case = CUBIC[name]
     ends = case["begin_step"], case["end_step"]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pricetag.recipes.base import StageParams
 from pricetag.recipes.methods.prune_movement import PruneMovement
 from workers.job.context import StageContext, StageResult
+from workers.methods.logits import SoftLabels
 from workers.methods.movement import movement_of
+from workers.training import distillation
 from workers.training.finetune import count_model, training_labels
 from workers.training.model.models import for_training
 from workers.training.pruning.stage import require_prunable
@@ -14,8 +16,9 @@ from workers.training.training_stage import train_and_save
 
 
 def prepare(params: StageParams, context: StageContext) -> None:
-    """Count the model's operations before the stage opens."""
-    count_model(context)
+    """Count the model's operations, and its teacher's, before the stage opens."""
+    assert isinstance(params, PruneMovement)
+    (distillation.count_twins if params.distill else count_model)(context)
 
 
 def run(params: StageParams, context: StageContext) -> StageResult:
@@ -28,8 +31,15 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     Source: Sanh, Wolf, Rush 2020, arXiv:2005.07683.
     """
     assert isinstance(params, PruneMovement)
-    loaded = for_training(context, training_labels(context), params.seed)
+    task, learned = task_of(context), []
+    if params.distill:
+        start = params.starts_pretrained
+        teacher, loaded = distillation.twins(context, params, pretrained=start)
+        weight = 1 - params.weight_of_labels
+        learned = [SoftLabels(teacher, weight, params.softness, task.choices)]
+    else:
+        loaded = for_training(context, training_labels(context), params.seed)
     require_prunable(context, loaded)
     movement, penalties = movement_of(params)
-    losses = [task_of(context).loss(), *penalties]
+    losses = [task.loss(params.weight_of_labels), *learned, *penalties]
     return train_and_save(context, loaded, params, losses=losses, plugins=[movement])

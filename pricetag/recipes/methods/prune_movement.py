@@ -7,9 +7,10 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from pricetag.recipes.data import FromScratch
 from pricetag.recipes.kinds import Paper, RecipeEntry
 from pricetag.recipes.pruning import fault
-from pricetag.recipes.shapes import ALL_FORMATS
+from pricetag.recipes.shapes import ALL_FORMATS, MisfitError, Shape, require_plain_teacher
 from pricetag.recipes.training import TRAINING, FullTraining
 
 
@@ -18,8 +19,9 @@ class PruneMovement(FullTraining):
 
     Hard: the entries with the best scores stay, a share that falls along a cubic ramp. Soft: the
     entries with sigmoid(score) above a rising threshold stay, and a penalty lowers the scores.
+    With ``distill`` the stage's model is the teacher, and the pruned one learns its logits too.
 
-    Source: Sanh, Wolf, Rush 2020, sections 3 to 5, arXiv:2005.07683.
+    Source: Sanh, Wolf, Rush 2020, sections 3 to 5 (distillation: section 7), arXiv:2005.07683.
     """
 
     kind: Literal["prune"] = "prune"
@@ -49,6 +51,18 @@ class PruneMovement(FullTraining):
         0.8, gt=0, le=1, description="Share of the steps after which the masks' size is final."
     )
     freeze_embeddings: bool = Field(True, description="Leave the embeddings untrained.")
+    distill: bool = Field(
+        False, description="Learn from the logits of the stage's model, the unpruned teacher, too."
+    )
+    start: Literal["pretrained", "teacher"] | None = Field(
+        None,
+        description="distill: weights to prune, those of the run's model or those of the teacher. "
+        "Default: pretrained.",
+    )
+    alpha: float | None = Field(
+        None, ge=0, le=1, description="distill: weight of the labels' own loss. Default: 0.5."
+    )
+    temperature: float | None = Field(None, gt=0, le=100, description="distill: T. Default: 2.")
 
     @model_validator(mode="after")
     def _options_belong_to_the_variant(self) -> Self:
@@ -64,6 +78,30 @@ class PruneMovement(FullTraining):
             raise fault("ramp_start", f"must be less than ramp_end {self.ramp_end:g}")
         return self
 
+    @model_validator(mode="after")
+    def _options_belong_to_distillation(self) -> Self:
+        for option in ("start", "alpha", "temperature"):
+            if not self.distill and getattr(self, option) is not None:
+                raise fault(option, "belongs to distill: true; remove it")
+        return self
+
+    @property
+    def starts_pretrained(self) -> bool:
+        """Whether the weights to prune are those of the run's model, not the teacher's."""
+        return self.distill and self.start != "teacher"
+
+    @property
+    def weight_of_labels(self) -> float:
+        """Weight of the labels' own loss; in distillation the teacher has the rest."""
+        if not self.distill:
+            return 1.0
+        return 0.5 if self.alpha is None else self.alpha
+
+    @property
+    def softness(self) -> float:
+        """T of the distillation."""
+        return 2.0 if self.temperature is None else self.temperature
+
     @property
     def final_threshold(self) -> float:
         """Threshold of soft movement after the ramp."""
@@ -73,6 +111,28 @@ class PruneMovement(FullTraining):
     def final_penalty(self) -> float:
         """Penalty of soft movement after the ramp."""
         return 400.0 if self.penalty is None else self.penalty
+
+
+def _check_model(params: PruneMovement, model: object) -> MisfitError | None:
+    if params.starts_pretrained and isinstance(model, FromScratch):
+        return MisfitError(
+            "start", "the run's model has random weights; use start: teacher, or a trained model"
+        )
+    return None
+
+
+def _check_scratch(params: PruneMovement) -> MisfitError | None:
+    if params.distill:
+        return MisfitError("distill", "needs a trained model as its teacher; train one first")
+    return None
+
+
+def _reshape(params: PruneMovement, shape: Shape) -> Shape:
+    if not params.distill:
+        return shape
+    student = (shape.of_run or Shape()) if params.starts_pretrained else shape
+    require_plain_teacher(student)
+    return replace(student, of_run=shape.of_run) if params.starts_pretrained else shape
 
 
 ENTRY = RecipeEntry(
@@ -89,6 +149,11 @@ ENTRY = RecipeEntry(
         formats=ALL_FORMATS,
         group="compression",
         starts_from_scratch=True,
-        tuning=TRAINING.tuning | {"score_learning_rate", "penalty", "threshold"},
+        check_model=_check_model,
+        check_scratch=_check_scratch,
+        reshape=_reshape,
+        tuning=TRAINING.tuning
+        | {"score_learning_rate", "penalty", "threshold", "alpha", "temperature"},
+        later=frozenset({"distill", "start", "alpha", "temperature"}),
     ),
 )

@@ -144,7 +144,7 @@ def test_a_data_set_has_a_budget_of_its_own_but_for_what_the_user_states() -> No
     assert budget_on(CATALOG, BUDGET, "sst2") == BUDGET
     assert budget_on(CATALOG, BUDGET, "cola") == replace(BUDGET, **own)
     stated = replace(BUDGET, examples=100)
-    assert budget_on(CATALOG, stated, "cola") == replace(BUDGET, **(own | {"examples": 100}))
+    assert budget_on(CATALOG, stated, "cola") == replace(BUDGET, **{**own, "examples": 100})
     for data in CATALOG.budgets:
         marks = {
             fingerprint(catalog, BUDGET, Trial(0, data, TEACHER), "inputs")
