@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file
 from transformers import BertConfig, BertForSequenceClassification
 
@@ -17,9 +19,11 @@ from tests.support.halves import assert_same_weights, in_halves
 from tests.support.training import CONFIG, TRAIN, carry_out, data_set, recipe
 from workers.job.request import JobError
 from workers.methods.lottery_ticket import (
+    Select,
     random_weights,
     shuffled_elements,
     shuffled_layers,
+    subnetwork,
     with_pooler,
 )
 from workers.training import fit as fit_module
@@ -30,6 +34,7 @@ TICKET = {
     **{**TRAIN, "kind": "prune", "method": "lottery_ticket", "sparsity": 0.5, "rounds": 2},
     **{"max_steps": 4, "precision": "fp32", "evaluate": False},
 }
+SELECTS: tuple[Select, ...] = ("good", "random", "bad")
 Tensors = dict[str, torch.Tensor]
 
 
@@ -134,6 +139,54 @@ def test_a_control_has_the_tickets_mask_and_other_weights(
 def test_a_random_mask_needs_one_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     start, ticket = carried_out(tmp_path, monkeypatch, control="random_mask", rounds=None)
     assert share(start) == share(ticket) == pytest.approx(0.5, abs=1e-3)
+
+
+@given(
+    seed=st.integers(0, 99),
+    kept=st.lists(st.integers(0, 12), min_size=2, max_size=2),
+)
+@settings(max_examples=30, deadline=None)
+def test_bad_subnetworks_have_the_tickets_size_and_what_it_pruned_first(
+    seed: int, kept: list[int]
+) -> None:
+    ticket = {}
+    for name, count in zip("ab", kept, strict=True):
+        order = torch.randperm(12, generator=torch.Generator().manual_seed(seed + count))
+        ticket[name] = (order < count).view(3, 4)
+    masks = {
+        select: torch.cat([m.flatten() for m in subnetwork(ticket, select, seed).values()])
+        for select in SELECTS
+    }
+    sizes = {select: int(mask.sum()) for select, mask in masks.items()}
+    assert set(sizes.values()) == {sum(kept)}
+    pruned = ~masks["good"]
+    assert int((masks["bad"] & pruned).sum()) == min(sum(kept), int(pruned.sum()))
+    again = torch.cat([m.flatten() for m in subnetwork(ticket, "random", seed).values()])
+    assert torch.equal(masks["random"], again)
+
+
+def test_a_random_subnetwork_is_drawn_from_all_weights() -> None:
+    ticket = {"a": torch.arange(10_000).view(100, 100) < 4000}
+    random = subnetwork(ticket, "random", 0)["a"]
+    assert int(random.sum()) == 4000
+    assert float(random[ticket["a"]].double().mean()) == pytest.approx(0.4, abs=0.03)
+    assert not torch.equal(random, subnetwork(ticket, "random", 1)["a"])
+
+
+def test_a_bad_subnetwork_is_rewound_and_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, _, good = carried_out(tmp_path / "good", monkeypatch)[:3]
+    _, second, bad, model = carried_out(tmp_path / "bad", monkeypatch, select="bad")
+    assert share(second) == pytest.approx(0.25, abs=1e-3)  # only the last round selects
+    assert share(bad) == share(good) == pytest.approx(0.5, abs=1e-3)
+    assert share(model) == share(bad)
+    for name, tensor in bad.items():
+        if is_pruned(name):
+            assert torch.equal(tensor, torch.where(tensor != 0, start[name], 0))
+    kept = torch.cat([(bad[n] != 0).flatten() for n in bad if is_pruned(n)])
+    tickets_own = torch.cat([(good[n] != 0).flatten() for n in bad if is_pruned(n)])
+    assert float((kept & tickets_own).double().mean()) < 1e-3
 
 
 @pytest.mark.parametrize("stop_after", [3, 7])
@@ -243,6 +296,8 @@ def test_random_weights_are_seeded_and_of_the_models_shape() -> None:
         ({"rewind_to": 0.1, "control": "random_mask", "rounds": None}, "rewind_to", "must be 0"),
         ({"control": "random_mask"}, "rounds", "remove it"),
         ({"control": "shuffled"}, "control", "random_mask"),
+        ({"select": "bad", "rewind_to": "standard"}, "select", "needs rewinding"),
+        ({"select": "bad", "control": "random_weights"}, "select", "mask of its own"),
         ({"keep_sparsity": False}, "keep_sparsity", "cannot be false"),
     ],
 )

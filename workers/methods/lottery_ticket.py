@@ -2,7 +2,8 @@
 
 Source: Chen, Frankle, Chang, Liu, Zhang, Wang, Carbin 2020, The Lottery Ticket Hypothesis for
 Pre-trained BERT Networks, arXiv:2007.12223; Frankle, Carbin 2019, The Lottery Ticket Hypothesis,
-arXiv:1803.03635.
+arXiv:1803.03635; Prasanna, Rogers, Rumshisky 2020, When BERT Plays the Lottery, All Tickets Are
+Winning, arXiv:2005.00561.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import nn
@@ -21,10 +23,12 @@ from pricetag.recipes.methods.prune_lottery_ticket import PruneLotteryTicket
 from workers.job.request import JobError
 from workers.training.checkpoints import trainable_state
 from workers.training.formats.sparse import Matrix, prunable
-from workers.training.pruning.masks import Masks, Scores, apply_masks, choose
+from workers.training.pruning.masks import Masks, Scores, apply_masks, choose, keep_best
 from workers.training.pruning.schedule import round_sparsities
 from workers.training.pruning.selection import with_others
 from workers.training.pruning.tickets import Tensors, Tickets
+
+Select = Literal["good", "random", "bad"]
 
 _LAYER = re.compile(r"^(.*\.(?:layer|h)\.)(\d+)(\..*)$")
 
@@ -120,6 +124,32 @@ def random_ticket(model: nn.Module, params: PruneLotteryTicket) -> None:
     apply_masks(matrices, choose(matrices, lambda _: scores, params.sparsity, "global"))
 
 
+def subnetwork(ticket: Masks, select: Select, seed: int) -> Masks:
+    """The masks of a good, a random or a bad subnetwork of the ticket's size.
+
+    Good is the ticket. Random keeps as many weights of all, drawn at random. Bad keeps weights
+    that the ticket pruned, drawn at random, and where there are too few of them, others too.
+
+    Args:
+        ticket: The ticket's masks by matrix.
+        select: Which weights stay.
+        seed: Seed of the stage.
+
+    Source: Prasanna, Rogers, Rumshisky 2020, section 4.
+    """
+    if select == "good":
+        return ticket
+    names = list(ticket)
+    drawn = [
+        torch.rand(mask.shape, generator=_generator(seed, f"{select}/{name}")).to(mask.device)
+        for name, mask in ticket.items()
+    ]
+    if select == "bad":  # every pruned weight before any kept one
+        drawn = [draws + ~ticket[name] for name, draws in zip(names, drawn, strict=True)]
+    kept = sum(int(torch.count_nonzero(mask)) for mask in ticket.values())
+    return dict(zip(names, keep_best(drawn, kept), strict=True))
+
+
 def plan(model: PreTrainedModel, params: PruneLotteryTicket) -> Tickets:
     """How a stage's options find its ticket.
 
@@ -132,7 +162,9 @@ def plan(model: PreTrainedModel, params: PruneLotteryTicket) -> Tickets:
     shares = round_sparsities(params.sparsity, max(params.ticket_rounds, 1))
 
     def masks(matrices: Mapping[str, Matrix], number: int) -> Masks:
-        return choose(matrices, _magnitudes, shares[number], "global")
+        ticket = choose(matrices, _magnitudes, shares[number], "global")
+        is_last = number == params.ticket_rounds - 1
+        return subnetwork(ticket, params.select, params.seed) if is_last else ticket
 
     base = f"{model.base_model_prefix}."
     return Tickets(

@@ -24,7 +24,8 @@ class PruneLotteryTicket(FullTraining):
     rewinds the others to the weights at the share rewind_to of the first training. The ticket
     of the last round is trained and is the stage's model.
 
-    Source: Chen et al. 2020, section 3, algorithm 1, arXiv:2007.12223.
+    Source: Chen et al. 2020, section 3, algorithm 1, arXiv:2007.12223; ``select``: Prasanna,
+    Rogers, Rumshisky 2020, section 4, arXiv:2005.00561.
     """
 
     kind: Literal["prune"] = "prune"
@@ -46,6 +47,11 @@ class PruneLotteryTicket(FullTraining):
         True, description="Rewind the head too; the released code does not (false)."
     )
     pooler: bool = Field(True, description="Prune the pooler too, as the paper does.")
+    select: Literal["good", "random", "bad"] = Field(
+        "good",
+        description="Weights that stay, in the number of the ticket's: those of the ticket, at "
+        "random, or those that it pruned (filled up at random).",
+    )
     control: (
         Literal["random_mask", "random_weights", "shuffled_layers", "shuffled_elements"] | None
     ) = Field(
@@ -64,6 +70,10 @@ class PruneLotteryTicket(FullTraining):
             )
         if self.control is not None and self.rewind_to == "standard":
             raise fault("control", "needs rewinding; use rewind_to: 0")
+        if self.select != "good" and self.rewind_to == "standard":
+            raise fault("select", "needs rewinding; use rewind_to: 0")
+        if self.select != "good" and self.control is not None:
+            raise fault("select", "must be good with a control, which has a mask of its own")
         if self.control == "random_mask" and self.rewind_to != 0:
             raise fault("rewind_to", "must be 0 with control: random_mask, which has no rounds")
         if self.control == "random_mask" and self.rounds is not None:
@@ -110,6 +120,7 @@ ENTRY = RecipeEntry(
         group="compression",
         starts_from_scratch=True,
         finds_tickets=True,
+        later=frozenset({"select"}),
         work=_work,
         counts_whole=lambda params: params.ticket_rounds == 0,
     ),
