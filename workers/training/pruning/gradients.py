@@ -19,6 +19,7 @@ from workers.training.forward_pass import MODEL_INPUTS, ForwardPass
 from workers.training.model.loaded import Loaded
 from workers.training.tasks.registry import task_of
 
+Tensors = dict[str, torch.Tensor]
 Gradients = dict[str, torch.Tensor]
 
 
@@ -49,22 +50,12 @@ def gradients(
         JobError: The split cannot be read, or does not fit the model.
         Interrupted: A stop was requested.
     """
-    data = training_data(context, loaded, options.max_length)
-    collate = task_of(context).collator(loaded, seed=options.seed, multiple=1)
     loss = task_of(context).loss()
-    order = iter(EpochSampler(data.lengths, options.batch_size, options.seed))
     counted = full_profile(context, loaded)
-    model, device = loaded.model, loaded.device(context.job.device)
-    model.to(device).train(False)  # type: ignore[arg-type]
+    model = loaded.model
     weights = [matrix.weight for matrix in matrices.values()]
     notes = registry.describe(model)
-    for _ in range(batches):
-        rows = list(islice(order, options.batch_size))
-        if not rows:
-            return
-        batch = {k: v.to(device) for k, v in collate([data[row] for row in rows]).items()}
-        own = {name: values for name, values in batch.items() if name in MODEL_INPUTS}
-        others = {name: values for name, values in batch.items() if name not in own}
+    for own, others in first_batches(context, loaded, options, batches):
         with all_layers(model):
             outputs = model(**own)
         forward = ForwardPass(model=model, outputs=outputs, inputs=own, targets=others)
@@ -77,4 +68,36 @@ def gradients(
         )
         tally.add(*(count * each for each in operations))
         yield dict(zip(matrices, derivatives, strict=True))
+
+
+def first_batches(
+    context: StageContext, loaded: Loaded, options: Optimisation, batches: int
+) -> Iterator[tuple[Tensors, Tensors]]:
+    """The first batches of the training split in the stage's order; the model is without dropout.
+
+    Args:
+        context: The stage's context.
+        loaded: The model, moved to the job's device.
+        options: Options of the training, with the size of a batch.
+        batches: Maximum number of batches.
+
+    Yields:
+        The model's inputs, and the other tensors of the batch.
+
+    Raises:
+        JobError: The split cannot be read, or does not fit the model.
+        Interrupted: A stop was requested.
+    """
+    data = training_data(context, loaded, options.max_length)
+    collate = task_of(context).collator(loaded, seed=options.seed, multiple=1)
+    order = iter(EpochSampler(data.lengths, options.batch_size, options.seed))
+    model, device = loaded.model, loaded.device(context.job.device)
+    model.to(device).train(False)  # type: ignore[arg-type]
+    for _ in range(batches):
+        rows = list(islice(order, options.batch_size))
+        if not rows:
+            return
+        batch = {k: v.to(device) for k, v in collate([data[row] for row in rows]).items()}
+        own = {name: values for name, values in batch.items() if name in MODEL_INPUTS}
+        yield own, {name: values for name, values in batch.items() if name not in own}
         context.stop_if_asked()
