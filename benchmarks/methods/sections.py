@@ -97,7 +97,7 @@ def _is_of(line: str, ran: Ran) -> bool:
 
 
 def _gap(line: str, ran: Ran) -> str | None:
-    """A line of the gaps without what has run; None if nothing is left of it."""
+    """A line of the gaps without what has run; None if nothing is missing any more."""
     if _is_of(line, ran):
         return None
     match = _NOT_RUN.match(line)
