@@ -152,6 +152,8 @@ def fit(
                 loss = result.training_loss
             finally:
                 tally.report()
+            operations.finish()
+            tally.report()
             watch.losses.means()
             if watch.stop_reason is not None:
                 raise Interrupted(watch.stop_reason)

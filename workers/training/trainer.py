@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -63,15 +63,20 @@ class Participants:
 
 @dataclass(frozen=True)
 class Operations:
-    """Counts the operations of this process's batches, times the number of processes.
+    """Counts the operations of all processes' batches.
 
-    ``notes`` are those of the formats of the ``model``.
+    While a training runs, this process's batches stand for those of all processes, whose texts
+    may be of other lengths; at its end, ``finish`` replaces them by the sum over the processes.
+
+    ``notes`` are those of the formats of the ``model``, ``own`` what this process did, dense and
+    effective.
     """
 
     tally: Tally
     parts: Participants
     model: PreTrainedModel
     notes: registry.Notes
+    own: list[float] = field(default_factory=lambda: [0.0, 0.0])
 
     def add(self, rows: int, width: int) -> None:
         """Count a batch ``[rows, width]``, forward and backward, and its further operations."""
@@ -79,8 +84,22 @@ class Operations:
         extra, effective_extra = self.parts.extra_flops(rows, width, density)
         dense = rows * self._training(width, 1.0) + extra
         effective = rows * self._training(width, density) + effective_extra
+        self.own[0] += dense
+        self.own[1] += effective
         world = ranks.world_size()
+        self.tally.stand_for = world
         self.tally.add(world * dense, world * effective)
+
+    def finish(self) -> None:
+        """Replace the estimate for the other processes by their sum; all processes call it."""
+        world = ranks.world_size()
+        if world > 1:
+            device = next(self.model.parameters()).device
+            total = torch.tensor(self.own, dtype=torch.float64, device=device)
+            torch.distributed.all_reduce(total)
+            dense, effective = total.tolist()
+            self.tally.add(dense - world * self.own[0], effective - world * self.own[1])
+        self.tally.stand_for = 1
 
     def _training(self, width: int, density: float) -> float:
         profile = self.tally.profile

@@ -22,6 +22,9 @@ class Tally:
         reporter: The stage's reporter.
         profile: Operations of the model that is trained; method and figures are of this profile.
         uncounted: Further work of the stage whose operations are not counted.
+
+    Attributes:
+        stand_for: Number of processes whose batches are counted by those of the first one.
     """
 
     def __init__(
@@ -33,6 +36,7 @@ class Tally:
         self._next_s = time.monotonic() + REPORT_EVERY_S
         self.dense = 0.0
         self.effective = 0.0
+        self.stand_for = 1
 
     def add(self, dense: float, effective: float) -> None:
         """Add the operations of a batch; reports them every two seconds."""
@@ -48,11 +52,12 @@ class Tally:
     def report(self) -> None:
         """Report the operations so far."""
         self._next_s = time.monotonic() + REPORT_EVERY_S
+        others = f"; batches of process 0, times {self.stand_for}" if self.stand_for > 1 else ""
         self._reporter.flops(
             dense=self.dense,
             effective=self.effective,
             low_bit=0.0,
             method=f"{self.profile.method}; forward and backward = 3 forward; "
-            "padded tokens included",
+            f"padded tokens included{others}",
             uncounted=[*self.profile.uncounted, *NOT_IN_FORWARD, *self._uncounted],
         )
