@@ -13,8 +13,13 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from pricetag.recipes.methods.prune_movement import PruneMovement
+from workers.job.context import StageContext
+from workers.training import distillation
+from workers.training.finetune import training_labels
 from workers.training.formats.sparse import Matrix, prunable
 from workers.training.forward_pass import ForwardPass
+from workers.training.model.loaded import Loaded
+from workers.training.model.models import for_training
 from workers.training.plugin import LossTerm, ParameterGroup, Plugin, Step
 from workers.training.pruning.masks import (
     Masks,
@@ -26,6 +31,7 @@ from workers.training.pruning.masks import (
     multiply_,
 )
 from workers.training.pruning.schedule import Ramp
+from workers.training.teacher import Teacher
 
 MIN_KEPT = 0.005
 
@@ -220,6 +226,26 @@ class ScorePenalty(LossTerm):
     def value(self, forward: ForwardPass) -> torch.Tensor:
         """See ``LossTerm.value``."""
         return mean_sigmoid(list(self._movement.scores.values()))
+
+
+def model_and_teacher(
+    context: StageContext, params: PruneMovement
+) -> tuple[Loaded, Teacher | None]:
+    """The model of a stage, to be pruned, and the teacher that it learns from, if any.
+
+    Args:
+        context: The stage's context.
+        params: The stage's options.
+
+    Raises:
+        JobError: The model or the teacher cannot be used.
+
+    Source: Sanh et al. 2020, section 7.
+    """
+    if not params.distill:
+        return for_training(context, training_labels(context), params.seed), None
+    teacher, student = distillation.twins(context, params, pretrained=params.starts_pretrained)
+    return student, teacher
 
 
 def movement_of(params: PruneMovement) -> tuple[Movement, list[ScorePenalty]]:

@@ -6,10 +6,9 @@ from pricetag.recipes.base import StageParams
 from pricetag.recipes.methods.prune_movement import PruneMovement
 from workers.job.context import StageContext, StageResult
 from workers.methods.logits import SoftLabels
-from workers.methods.movement import movement_of
+from workers.methods.movement import model_and_teacher, movement_of
 from workers.training import distillation
-from workers.training.finetune import count_model, training_labels
-from workers.training.model.models import for_training
+from workers.training.finetune import count_model
 from workers.training.pruning.stage import require_prunable
 from workers.training.tasks.registry import task_of
 from workers.training.training_stage import train_and_save
@@ -31,15 +30,11 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     Source: Sanh, Wolf, Rush 2020, arXiv:2005.07683.
     """
     assert isinstance(params, PruneMovement)
-    task, learned = task_of(context), []
-    if params.distill:
-        start = params.starts_pretrained
-        teacher, loaded = distillation.twins(context, params, pretrained=start)
-        weight = 1 - params.weight_of_labels
-        learned = [SoftLabels(teacher, weight, params.softness, task.choices)]
-    else:
-        loaded = for_training(context, training_labels(context), params.seed)
+    task, (loaded, teacher) = task_of(context), model_and_teacher(context, params)
     require_prunable(context, loaded)
     movement, penalties = movement_of(params)
-    losses = [task.loss(params.weight_of_labels), *learned, *penalties]
+    losses = [task.loss(params.weight_of_labels), *penalties]
+    if teacher is not None:
+        soft = 1 - params.weight_of_labels
+        losses.append(SoftLabels(teacher, soft, params.softness, task.choices))
     return train_and_save(context, loaded, params, losses=losses, plugins=[movement])
