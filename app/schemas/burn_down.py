@@ -21,10 +21,12 @@ class BurnPoint(Wire):
 
     at: datetime = Field(description="End of a UTC day, or the present time (UTC).")
     spent: float = Field(
-        description="Used by attempts that ended in the period until then; at the "
-        "present time by running ones so far too."
+        description=(
+            "Amount used by attempts that had ended in the period by then; at the present time, "
+            "also by running attempts so far."
+        )
     )
-    left: float = Field(description="The limit minus that, at least 0.")
+    left: float = Field(description="The limit minus the spent amount, at least 0.")
 
 
 class BurnFanPoint(Wire):
@@ -44,8 +46,10 @@ class BurnExpectation(Wire):
     high: float = Field(description="Upper end of the range.")
     open_runs: int = Field(description="Number of open runs in these figures.")
     unknown_runs: int = Field(
-        description="Number of other open runs under the budget, whose use, start or end is "
-        "unknown: with them, the figures are lower bounds."
+        description=(
+            "Number of other open runs under the budget, whose use, start or end is unknown: if "
+            "there are any, the figures are lower bounds."
+        )
     )
 
 
@@ -123,7 +127,9 @@ class BurnDownRead(Wire):
         description="Number of open runs under the budget that you may not see; `expected` and "
         "`crossing` include them."
     )
-    by: Literal["user", "project"] = Field(description="Whose parts `parts` lists.")
+    by: Literal["user", "project"] = Field(
+        description="Grouping of `parts`: by user or by project."
+    )
     parts: list[BurnPart] = Field(
         description="Who spent how much, largest first; `(all others)` comes last."
     )
@@ -156,8 +162,10 @@ class WhatIfRead(Wire):
         description="The burn-down; its `spent`, `running`, `reserved` and `left` are the current "
         "amounts."
     )
-    before: BurnExpectation = Field(description="Expected use as it is.")
-    before_crossing: BurnCrossing = Field(description="When the limit is reached as it is.")
+    before: BurnExpectation = Field(description="Expected use without the change.")
+    before_crossing: BurnCrossing = Field(
+        description="When the limit is reached without the change."
+    )
     quote: RunQuoteRead | None = Field(description="Quote of the run; null without one.")
     is_charged: bool | None = Field(
         description="Whether the run would be charged to this budget; null without one."
@@ -182,6 +190,8 @@ class BudgetOutlook(Wire):
 
     at: datetime = Field(description="Time of these figures (UTC).")
     items: list[BudgetOutlookItem] = Field(
-        description="Up to 200 budgets: used up ones first, then by the time at which the limit is "
-        "reached, then those that are not expected to reach it by the share that is used."
+        description=(
+            "Up to 200 budgets: used-up ones first, then by the time at which they reach the "
+            "limit; those not expected to reach it come last, by the share that is used."
+        )
     )

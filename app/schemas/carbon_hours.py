@@ -17,8 +17,10 @@ class CarbonHourRead(Wire):
 
     hour: datetime = Field(description="Beginning of the hour (UTC).")
     g_per_kwh: float | None = Field(
-        description="Recorded intensity, in g CO2e/kWh; null in a gap: the annual figure stands "
-        "for it."
+        description=(
+            "Recorded intensity, in g CO2e/kWh; null in a gap, where the annual figure is used "
+            "instead."
+        )
     )
     it_energy_kwh: float | None = Field(
         description="IT energy metered at the site, in kWh; null where nothing was metered."
@@ -36,7 +38,7 @@ class CarbonSource(Wire):
     relative_std_ratio: float = Field(
         description="Relative standard error, one sigma (0.05 is 5%)."
     )
-    hours: int = Field(description="Number of hours of it in the range.")
+    hours: int = Field(description="Number of hours of the series in the range.")
 
 
 class LaterStart(Wire):
@@ -62,7 +64,7 @@ class CarbonHoursRead(Wire):
     start: datetime = Field(alias="from", description="Beginning of the first hour (UTC).")
     stop: datetime = Field(alias="to", description="End of the range, exclusive (UTC).")
     annual: Quantity = Field(
-        description="The annual figure, which stands for hours without a recorded one."
+        description="The annual figure, used for hours without a recorded one."
     )
     annual_citation: str = Field(description="Source of the annual figure.")
     hours: list[CarbonHourRead] = Field(description="Every hour of the range, in order.")
@@ -72,7 +74,7 @@ class CarbonHoursRead(Wire):
     load_mean: Quantity = Field(
         description="Mean of the recorded hours, weighted by the energy metered in them."
     )
-    duration_h: int = Field(description="Length of the runs that `later` is about, in hours.")
+    duration_h: int = Field(description="Length of the runs in `later`, in hours.")
     start_hour: int = Field(description="Hour of the day (UTC) at which they would have started.")
     later: list[LaterStart] = Field(description="What starting later would have saved on average.")
     marginal_reason: str = Field(description="Why no marginal saving is stated.")

@@ -45,8 +45,10 @@ class EmissionMonth(EmissionFigures):
         description="Carbon intensity of the contracts; null if none is entered."
     )
     recorded_hours: int = Field(
-        description="Number of hours whose intensity was recorded; in their mean, and the annual "
-        "figure for the others."
+        description=(
+            "Number of hours with a recorded intensity. The month uses their mean, and the annual "
+            "figure for the other hours."
+        )
     )
     hours: int = Field(description="Number of hours of the month in the range.")
 

@@ -28,7 +28,10 @@ class EnergyFigures(Wire):
         "Negative where runs were charged more than was used; provisional while runs are running."
     )
     undecided_kwh: Quantity = Field(
-        description="Energy of running runs or of the node; the runs have not reported it yet."
+        description=(
+            "Energy that belongs either to running runs, which have not reported it yet, or to "
+            "the node."
+        )
     )
     overallocated_kwh: float = Field(
         description="Excess of charges over totals, summed over the hours where they exceed them."
@@ -127,7 +130,7 @@ class EnergyChanges(Wire):
 
     total_kwh: EnergyChange = Field(description="Change of the energy used.")
     charged_kwh: EnergyChange = Field(description="Change of the part charged to finished runs.")
-    unallocated_kwh: EnergyChange = Field(description="Change of the part of no run.")
+    unallocated_kwh: EnergyChange = Field(description="Change of the part charged to no run.")
 
 
 class EnergyAccount(Wire):
@@ -143,15 +146,16 @@ class EnergyAccount(Wire):
     items: Items[EnergyItem]
     before: EnergyAccount | None = Field(
         default=None,
-        description="The account of the period of the same length before; null if it was not "
-        "asked for.",
+        description=(
+            "The account of the preceding period of the same length; null if it was not requested."
+        ),
     )
     change: EnergyChanges | None = Field(
         default=None,
         description="The totals compared with those of the previous period; null without `before`.",
     )
     failed: FailedWork | None = Field(
-        default=None, description="Share of failed work; null if it was not asked for."
+        default=None, description="Share of failed work; null if it was not requested."
     )
 
 
@@ -164,7 +168,7 @@ class EnergyGroup(Wire):
     )
     kind: Literal[
         "use", "node", "component", "site", "project", "user", "others", "not-charged"
-    ] = Field(description="What the name is of; `others` for several or none of them.")
+    ] = Field(description="Kind of object that the name refers to; `others` for several or none.")
 
 
 class EnergyBucket(Wire):
@@ -172,7 +176,7 @@ class EnergyBucket(Wire):
 
     start: datetime = Field(description="Its beginning (UTC).")
     total_kwh: Quantity = Field(description="Energy used by the components, as far as known.")
-    parts_kwh: list[Quantity] = Field(description="The part of each group, in their order.")
+    parts_kwh: list[Quantity] = Field(description="Energy of each group, in the order of `groups`.")
     flags: list[str] = Field(description="Flags of the metering.", examples=[["runs_open"]])
 
 

@@ -13,7 +13,7 @@ from app.schemas.fields import ProjectName, RunId, RunName
 class Effect(Wire):
     """A figure without and with the factor."""
 
-    before: Quantity = Field(description="The figure by the factors that are entered.")
+    before: Quantity = Field(description="The figure with the currently entered factors.")
     after: Quantity = Field(description="The figure with the new factor.")
     change_ratio: float | None = Field(
         description="Relative change, e.g. -0.08 for 8% less; null if one figure is unknown, the "
@@ -65,10 +65,14 @@ class FactorPreview(Wire):
     )
     warnings: list[str] = Field(description="Warnings about possible mistakes.")
     attempts: int = Field(
-        description="Ended attempts at the site, or at any site for a factor of the lab, whose "
-        "time the factor covers: the most that could get other figures by re-pricing."
+        description=(
+            "Ended attempts at the site, or at any site for a factor of the lab, whose time the "
+            "factor covers: at most these would get other figures by re-pricing."
+        )
     )
     runs: int = Field(description="Runs of these attempts.")
     at_least: bool = Field(description="Whether there are more than were counted.")
     sites: list[SiteEffect] = Field(description="Effect on this month, by site.")
-    examples: list[RunEffect] = Field(description="The newest of these runs, re-priced in trial.")
+    examples: list[RunEffect] = Field(
+        description="The newest of these runs, re-priced without storing the result."
+    )

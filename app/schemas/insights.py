@@ -37,8 +37,10 @@ class ScoreKind(ScoreName):
         "them where contents are not recorded; null if neither is known.",
     )
     data_reason: str | None = Field(
-        description="Why the data are unknown: such runs are ranked as if they had the same data. "
-        "Null if they are known."
+        description=(
+            "Reason why the data are unknown; null if they are known. Runs with unknown data are "
+            "ranked as if they had the same data."
+        )
     )
     runs: int = Field(description="Number of runs with this score.")
 
@@ -54,9 +56,13 @@ class FrontierPoint(Wire):
     tags: list[str] = Field(description="Tags of the run.")
     version: TagVersion
     cost: Quantity = Field(description="Cost of the run over all its attempts.")
-    quality: float | None = Field(description="Its score; null without one of the ranked kind.")
+    quality: float | None = Field(
+        description="Score of the run; null if it has none of the ranked kind."
+    )
     quality_reason: str | None = Field(
-        description="Why there is none, e.g. `scored on other data`; null if there is one."
+        description=(
+            "Reason why the score is missing, e.g. `scored on other data`; null if there is one."
+        )
     )
     is_dominated: bool | None = Field(
         description="Whether another run has at least this quality for at most this cost, and one "
@@ -90,17 +96,20 @@ class FrontierRead(Wire):
     )
     unit: Unit
     score: ScoreName | None = Field(description="The quality; null if no run has a score.")
-    kind: ScoreKind | None = Field(
-        description="The same, with the task and the data on which the ranked runs were scored."
-    )
+    kind: ScoreKind | None = Field(description="The ranked score, with its task and its data.")
     kinds: list[ScoreKind] = Field(
-        description="All kinds of scores that the selected runs have, that of most runs first; "
-        "choose one by `quality`, `split`, `task` and `data`."
+        description=(
+            "All kinds of scores that the selected runs have, most frequent first; choose one by "
+            "`quality`, `split`, `task` and `data`."
+        )
     )
     lower_is_better: bool = Field(description="Whether a smaller score is better.")
     points: list[FrontierPoint] = Field(description="The runs, in the order in which they ended.")
     steps: list[FrontierStep] = Field(
-        description="The frontier, from the cheapest to the best; by values, without intervals."
+        description=(
+            "The frontier, from the cheapest to the best; ranked by values, without regard to "
+            "intervals."
+        )
     )
     reason: str | None = Field(
         description="Why there are no steps, e.g. costs in different currencies; null if there are."
@@ -109,7 +118,9 @@ class FrontierRead(Wire):
         description="Cost of the runs that ended after the last one that improved the quality, in "
         "`unit`, without runs that were scored on another task or other data; null if unknown."
     )
-    wasted_reason: str | None = Field(description="Why it is unknown; null if it is known.")
+    wasted_reason: str | None = Field(
+        description="Reason why `wasted` is unknown; null if it is known."
+    )
     wasted_cost: Quantity = Field(description="The same with its interval and its evidence.")
     without_quality: int = Field(description="Number of runs without this score.")
     unreadable: Unreadable
@@ -135,9 +146,11 @@ class VariantRead(Wire):
     )
     size_bytes: float | None = Field(description="Size of the stored model; null if unknown.")
     break_even_inferences: Quantity = Field(
-        description="Inferences after which it has saved the energy of making it."
+        description="Number of inferences after which it has saved the energy of making it."
     )
-    is_never: bool = Field(description="Whether its inference is not cheaper: it never does.")
+    is_never: bool = Field(
+        description="Whether it never breaks even, because its inference is not cheaper."
+    )
     total_kwh: Quantity | None = Field(
         description="Energy of making it and of the requested number of `inferences`; null if none "
         "was requested."
@@ -169,10 +182,12 @@ class BestOfTrials(Wire):
     """The expected best score of some trials of a method."""
 
     trials: int = Field(description="Number of trials.", ge=1)
-    cost: float = Field(description="Their cost, in `unit`: their number times the mean cost.")
+    cost: float = Field(
+        description="Cost of these trials, in `unit`: their number times the mean cost."
+    )
     expected: float = Field(description="Expected best score.")
     low: float = Field(
-        description="Lower end of the range in which the best score is in 95% of searches."
+        description="Lower end of the range that contains the best score in 95% of searches."
     )
     high: float = Field(description="Upper end of this range.")
 
@@ -211,14 +226,16 @@ class ExpectedValidationRead(Wire):
         description="The score, with the task and the data of the runs; null if no run has one."
     )
     kinds: list[ScoreKind] = Field(
-        description="All kinds of scores that the selected runs have, that of most runs first; "
-        "choose one by `quality`, `split`, `task` and `data`."
+        description=(
+            "All kinds of scores that the selected runs have, most frequent first; choose one by "
+            "`quality`, `split`, `task` and `data`."
+        )
     )
     lower_is_better: bool = Field(description="Whether a smaller score is better.")
     with_replacement: bool = Field(
         description="Whether the estimator draws with replacement, which is biased downwards."
     )
-    methods: list[MethodCurve] = Field(description="The methods, that of most trials first.")
+    methods: list[MethodCurve] = Field(description="The methods, those with the most trials first.")
     crossings: list[CurveCrossing] = Field(description="Where curves cross, by cost.")
     projects: list[str] = Field(description="Projects of the runs.")
     unreadable: Unreadable

@@ -22,7 +22,7 @@ class HealthCheck(Wire):
         "work."
     )
     message: str = Field(
-        description="The result in words, with what to do about it.",
+        description="The result in words, and what to do.",
         examples=["2 live workers on 1 node"],
     )
 
@@ -43,7 +43,9 @@ class DatabaseFacts(Wire):
     head: str = Field(description="Migration that this version of the server needs.")
     size_bytes: int = Field(description="Size of the database, in bytes.")
     connections: int = Field(description="Open connections to the database.")
-    max_connections: int = Field(description="Most connections that the database accepts.")
+    max_connections: int = Field(
+        description="Maximum number of connections that the database accepts."
+    )
 
 
 class OpenRuns(Wire):

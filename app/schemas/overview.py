@@ -27,7 +27,7 @@ class DeviceRun(Wire):
 
 
 class DevicePower(Wire):
-    """Power of one device in the newest second that it has reported."""
+    """Power of one device in the latest second that it reported."""
 
     device: DeviceState = Field(description="The device.")
     power_w: Quantity = Field(description="Mean of that second, in W.")
@@ -42,22 +42,22 @@ class PowerRead(Wire):
     """Power of every device of the lab now."""
 
     at: datetime | None = Field(
-        description="Begin of the newest second (UTC, clock of the node); null if no device "
+        description="Start of the latest second (UTC, clock of the node); null if no device "
         "reports."
     )
-    power_w: Quantity = Field(description="Power of all of them, in W.")
+    power_w: Quantity = Field(description="Power of all metered devices, in W.")
     devices: list[DevicePower] = Field(description="Devices, by node and component.")
 
 
 class PowerSum(Wire):
     """Power of some devices in the newest second that each has reported."""
 
-    power_w: Quantity = Field(description="Power of all of them, in W.")
+    power_w: Quantity = Field(description="Power of all metered devices, in W.")
     charged_w: Quantity = Field(
         description="Part of the devices that running runs use, by the share that is reserved for "
         "them, in W."
     )
-    unallocated_w: Quantity = Field(description="The rest, in W.")
+    unallocated_w: Quantity = Field(description="Power that is charged to no running run, in W.")
     devices: int = Field(description="Number of metered devices.")
     silent_devices: int = Field(
         description="Number of devices that have stopped reporting; they are in none of the sums."
@@ -74,7 +74,7 @@ class LabPower(PowerSum):
     """Power of the lab now."""
 
     at: datetime | None = Field(
-        description="Begin of the newest second (UTC, clock of the node); null if no device "
+        description="Start of the latest second (UTC, clock of the node); null if no device "
         "reports."
     )
     nodes: list[NodePower] = Field(description="Power of each node, by name.")
@@ -85,15 +85,17 @@ class RunsUse(Wire):
 
     metric: Metric = Field(description="Quantity: facility energy, emissions or cost.")
     used: Quantity = Field(
-        description="Used by attempts that ended in the period, and by running ones so far."
+        description="Amount used by attempts that ended in the period, and by running ones so far."
     )
     expected: Quantity | None = Field(
         description="Expected by the end of the period, with the open runs whose use, start and "
         "end are known; null for the day."
     )
     unknown_runs: int = Field(
-        description="Number of runs whose use is unknown or in another currency: with them, the "
-        "figures are lower bounds."
+        description=(
+            "Number of runs whose use is unknown or in another currency: if there are any, the "
+            "figures are lower bounds."
+        )
     )
 
 
@@ -101,7 +103,7 @@ class PeriodUse(Wire):
     """Use of the lab today, or in this month (UTC)."""
 
     period: Literal["today", "month"] = Field(description="The period.")
-    start: datetime = Field(description="Begin of the period (UTC).")
+    start: datetime = Field(description="Start of the period (UTC).")
     end: datetime = Field(description="End of the period (UTC).")
     energy: EnergyFigures | None = Field(
         description="IT energy of the nodes so far; null if no hour was metered."
@@ -151,7 +153,7 @@ class FailedRun(Wire):
 
 
 class IdleDevice(Wire):
-    """An accelerator of a live node, or a live node without any, that no run uses."""
+    """An unused accelerator of a live node, or an unused live node without accelerators."""
 
     node: str = Field(description="Name of the node.")
     component: str = Field(
@@ -179,8 +181,10 @@ class OverviewRead(Wire):
     running_count: int = Field(description="Number of running runs that you may see.")
     failures: list[FailedRun] = Field(description="Runs that failed last, up to 5.")
     idle: list[IdleDevice] = Field(
-        description="Accelerators of live nodes, and live nodes without any, that no run uses, by "
-        "node."
+        description=(
+            "Unused accelerators of live nodes, and unused live nodes without accelerators, by "
+            "node."
+        )
     )
     idle_cost_per_day: Quantity = Field(
         description="Cost of an idle day of all of them; a lower bound, with a `reason`, where the "

@@ -164,7 +164,7 @@ class ComparedGroup(Wire):
     )
     reasons: list[str] = Field(description="Reasons why errors do not cancel.")
     differences: list[str] = Field(description="What differs in recipe and provenance.")
-    notes: list[str] = Field(description="Remarks, for people.")
+    notes: list[str] = Field(description="Human-readable remarks.")
     quality: list[ComparedQuality] = Field(
         description="Scores that all runs have, over the seeds of each group."
     )
@@ -206,7 +206,7 @@ class ComparisonRead(Wire):
         "same work.",
         examples=[["stages.0.epochs: 1 (a), 3 (b)", "packages.torch: 2.12.0 (a), 2.13.0 (b)"]],
     )
-    notes: list[str] = Field(description="Remarks, for people.")
+    notes: list[str] = Field(description="Human-readable remarks.")
     quality: list[ComparedQuality] = Field(
         description="Scores that all runs have, over the seeds of each group."
     )

@@ -11,7 +11,7 @@ class ProjectRead(Wire):
 
     id: ObjectId
     name: ProjectName
-    description: str = Field(description="Description, for people.")
+    description: str = Field(description="Human-readable description.")
     visibility: Visibility = Field(
         description="open: visible to everybody with a token; private: visible to its members "
         "and administrators."
@@ -49,7 +49,7 @@ class ExperimentRead(Wire):
     id: ObjectId
     project: ProjectName
     name: ExperimentName
-    description: str = Field(description="Description, for people.")
+    description: str = Field(description="Human-readable description.")
     created_at: CreatedAt
     runs: int = Field(description="Number of runs.")
 

@@ -114,7 +114,7 @@ class RunQuoteRead(Wire):
         description="Each step with `[median, half width of the 95% interval of the logarithm]`."
     )
     factors: list[dict[str, Any]] = Field(description="Applied factors, each with its source.")
-    notes: list[str] = Field(description="Remarks, for people.")
+    notes: list[str] = Field(description="Human-readable remarks.")
 
 
 class HitRead(Wire):

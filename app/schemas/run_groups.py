@@ -40,7 +40,7 @@ class GroupFigures(Wire):
     co2e_kg: Spread = Field(description="Location-based emissions, in kg CO2e.")
     cost: Spread = Field(description="Cost; unknown where the currencies differ.")
     score: Spread = Field(
-        description="Score that stands for each run; unknown where metrics or splits differ."
+        description="Score that represents each run; unknown where metrics or splits differ."
     )
     kwh_per_score: Spread = Field(description="IT energy divided by the score, in kWh.")
 
@@ -61,7 +61,7 @@ class RunGroup(Wire):
     runs_by_status: dict[RunStatus, int] = Field(description="Number of runs by status.")
     run_ids: list[uuid.UUID] = Field(description="IDs of the runs, newest first.")
     metric: str | None = Field(
-        description="Metric of the score, where all scored runs have the same; null otherwise."
+        description="Metric of the score if all scored runs have the same one; null otherwise."
     )
     figures: GroupFigures = Field(description="Means and spread.")
 

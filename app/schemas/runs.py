@@ -159,11 +159,11 @@ class Headline(Wire):
     )
     figures: HeadlineFigures = Field(description="The totals with intervals and evidence.")
     score: HeadlineScore | None = Field(
-        description="The score that stands for the run; null if none was reported."
+        description="The score that represents the run; null if none was reported."
     )
     hardware: str | None = Field(
         examples=["2x NVIDIA H100"],
-        description="Accelerators of the run, or its processor without any; null if unknown.",
+        description="Accelerators of the run, or its processor if it has none; null if unknown.",
     )
     flags: list[str] = Field(description="Flags that reduce trust in a figure.")
     second_opinion: HeadlineOpinion | None = Field(
@@ -354,4 +354,6 @@ class RunPage(Wire):
         default=None,
         description="Pass as `cursor` for the previous page; null on the first one.",
     )
-    count: RunCount | None = Field(default=None, description="With `count=true`.")
+    count: RunCount | None = Field(
+        default=None, description="Number of runs of all pages; only with `count=true`."
+    )

@@ -64,7 +64,7 @@ class SiteRead(Wire):
     """A site: where nodes are."""
 
     name: str = Field(description="Name of the site.")
-    description: str = Field(description="Description, for people.")
+    description: str = Field(description="Human-readable description.")
     grid_zone: str | None = Field(
         description="Grid zone of the site: a country (`DE`) or a region of one (`US-CA`), ISO "
         "3166."

@@ -32,7 +32,7 @@ class HashVerification(Wire):
 
 
 class DocumentToVerify(Request):
-    """A price tag or report as JSON, or any text with hashes of some."""
+    """A price tag or report as JSON, or any text that contains their hashes."""
 
     text: str = Field(
         min_length=1, max_length=MAX_TEXT, description="The document, or a text with hashes."

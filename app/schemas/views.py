@@ -28,16 +28,20 @@ class ViewCreate(Request):
 
     name: Name | None = Field(
         default=None,
-        description="Name of the view; null to store a long link, which whoever has it may open.",
+        description=(
+            "Name of the view; null to store a long link, which anybody who has it may open."
+        ),
     )
     query: QueryText
     project: StoredName | None = Field(
-        default=None, description="Project that shares the view; null for one's own."
+        default=None, description="Project that shares the view; null for your own."
     )
     is_default: StrictBool = Field(
         default=False,
-        description="Whether the project's runs are shown so by default. Requires an owner of "
-        "the project.",
+        description=(
+            "Whether the project's runs are shown in this view by default. Requires an owner of "
+            "the project."
+        ),
     )
 
     @model_validator(mode="after")
@@ -55,13 +59,15 @@ class ViewRead(Wire):
     id: ObjectId
     name: str | None = Field(description="Name of the view; null for a stored link.")
     query: QueryText
-    project: str | None = Field(description="Project that shares the view; null for one's own.")
-    is_default: bool = Field(description="Whether the project's runs are shown so by default.")
+    project: str | None = Field(description="Project that shares the view; null for your own.")
+    is_default: bool = Field(
+        description="Whether the project's runs are shown in this view by default."
+    )
     is_own: bool = Field(description="Whether you saved it.")
     created_at: CreatedAt
 
 
 class ViewList(Wire):
-    """One's own views, then those that projects share, by name."""
+    """Your own views, then the shared views of projects, by name."""
 
     items: Items[ViewRead]

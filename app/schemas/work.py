@@ -23,7 +23,7 @@ class WorkSum(Wire):
     """A sum over the price tags of attempts that ended in the range, and over running ones."""
 
     value: float | None = Field(
-        description="Sum of the known values, by running attempts so far too; null if none is "
+        description="Sum of the known values, including running attempts so far; null if none is "
         "known, with a `reason`. It has no interval: runs share meters and factors, so that their "
         "errors neither cancel nor simply add up; those of the parts are on each run."
     )
@@ -36,11 +36,15 @@ class WorkSum(Wire):
         description="Weakest evidence behind it; null if no value is known."
     )
     unknown_attempts: int = Field(
-        description="Number of attempts of unknown value: the sum is at least this. A cost "
-        "that is unknown has no currency, and counts in each."
+        description=(
+            "Number of attempts of unknown value: the sum is at least this. An unknown cost has "
+            "no currency, and counts in each currency."
+        )
     )
     reason: str | None = Field(
-        description="Why the sum is unknown, or what it is without; null if all values are known."
+        description=(
+            "Reason why the sum is unknown, or what it excludes; null if all values are known."
+        )
     )
 
 
@@ -67,14 +71,16 @@ class WorkRead(Wire):
     stop: datetime = Field(alias="to", description="End of the range, exclusive (UTC).")
     grain: Grain = Field(description="Length of the buckets of `points`, in UTC.")
     energy_kwh: Quantity = Field(
-        description="IT energy charged in the range, by running runs so far too."
+        description="IT energy charged in the range, including running runs so far."
     )
     provisional: bool = Field(
         description="Whether this energy may still grow: the range reaches the present hour, or "
         "some of its runs are running."
     )
-    before_kwh: Quantity = Field(description="The same in the period of this length before.")
-    change: EnergyChange = Field(description="The one against the other.")
+    before_kwh: Quantity = Field(
+        description="IT energy charged in the preceding period of the same length."
+    )
+    change: EnergyChange = Field(description="Change from `before_kwh` to `energy_kwh`.")
     points: list[WorkPoint] = Field(description="The energy over time.")
     attempts: int = Field(description="Number of attempts that ended in the range.")
     running_attempts: int = Field(
@@ -84,9 +90,12 @@ class WorkRead(Wire):
         description="Facility energy of these attempts, ended and running ones."
     )
     co2e_kg: WorkSum = Field(description="Location-based emissions of these attempts.")
-    costs: list[WorkSum] = Field(description="Cost of these attempts, one a currency.")
+    costs: list[WorkSum] = Field(description="Cost of these attempts, by currency.")
     failed: FailedFigures = Field(description="Energy of attempts that led to no result.")
     best: BestRun | None = Field(
-        description="The best one among the newest 50 succeeded runs; null without one."
+        description=(
+            "The run with the least energy for its score among the newest 50 succeeded runs; null "
+            "if there is none."
+        )
     )
-    best_reason: str | None = Field(description="Why there is none; null if there is one.")
+    best_reason: str | None = Field(description="Reason why there is none; null if there is one.")

@@ -93,7 +93,7 @@ class LabCalls(Connection):
             stop: Exclusive; the end of the present hour by default.
             by: node, component, site, project, user, hour, day or month.
             node: Only this node.
-            compare: Add the account of the same length before, and the change.
+            compare: Add the account of the preceding period of the same length, and the change.
             failed: Add the share of failed work.
         """
         query: dict[str, Any] = {"from": start, "to": stop, "by": by, "node": node}

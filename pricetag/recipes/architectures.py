@@ -39,7 +39,10 @@ class Reformer(Params):
         16, ge=2, le=4096, multiple_of=2, description="Buckets of the hash; an even number."
     )
     chunk: int = Field(
-        16, ge=1, le=4096, description="Tokens of a chunk: attention reaches it and the one before."
+        16,
+        ge=1,
+        le=4096,
+        description="Tokens per chunk: tokens attend to their own chunk and the one before.",
     )
 
 

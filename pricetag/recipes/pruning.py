@@ -30,7 +30,7 @@ class Pruning(Recovery):
 
     sparsity: float = Field(gt=0, lt=1, description="Share of the prunable weights set to zero.")
     scope: Literal["global", "per_matrix"] = Field(
-        "global", description="One ranking of all matrices, or one of each."
+        "global", description="One ranking over all matrices, or one per matrix."
     )
     structure: Literal["unstructured", "2:4", "16x16"] = Field(
         "unstructured",
@@ -47,7 +47,7 @@ class Pruning(Recovery):
         0.0, ge=0, lt=1, description="Share of the steps before the ramp of cubic mode."
     )
     ramp_end: float = Field(
-        0.8, gt=0, le=1, description="Share of the steps after which cubic mode prunes no more."
+        0.8, gt=0, le=1, description="Share of the steps after which cubic mode stops pruning."
     )
     mask_every: int = Field(
         10, ge=1, le=10**6, description="Steps between two prunings in cubic mode."

@@ -27,7 +27,7 @@ class Optimisation(StageParams):
         None, ge=0, le=10**9, description="Number of warm-up steps, instead of warmup_ratio."
     )
     schedule: Literal["linear", "cosine", "constant"] = Field(
-        "linear", description="Course of the learning rate after the warm-up."
+        "linear", description="Schedule of the learning rate after the warm-up."
     )
     gradient_accumulation: int = Field(
         1, ge=1, le=65_536, description="Number of batches per optimizer step."

@@ -89,9 +89,9 @@ async def get_budget(session: CurrentSession, caller: Caller, budget_id: BudgetI
 async def get_budget_burn_down(
     session: CurrentSession, caller: Caller, budget_id: BudgetId
 ) -> BurnDownRead:
-    """Shows past use by day, the use that the open runs are expected to have over time, when they
-    reach the limit, and who spent how much. Each open run uses the rest of its projection, or of
-    its quote, evenly from its expected start to its end.
+    """Shows past use by day, the expected use of the open runs over time, when they
+    reach the limit, and who spent how much. Each open run is assumed to use the rest of its
+    projection, or of its quote, evenly between its expected start and end.
     """
     return await burn_down.read(session, caller, budget_id)
 
@@ -108,8 +108,8 @@ async def get_budget_burn_down(
 async def ask_budget_what_if(
     session: CurrentSession, caller: Caller, budget_id: BudgetId, body: Body
 ) -> WhatIfRead:
-    """Shows the burn-down as if some open runs were not there, or as if a run were posted now, with
-    the quote of that run. Nothing is changed or reserved.
+    """Shows the burn-down without some open runs, or as if a run were posted now, with the quote
+    of that run. Nothing is changed or reserved.
     """
     fields = dict(body) if isinstance(body, Mapping) else body
     run = fields.pop("run", None) if isinstance(fields, dict) else None
@@ -124,8 +124,8 @@ async def ask_budget_what_if(
     responses=problems(),
 )
 async def get_budget_outlook(session: CurrentSession, caller: Caller) -> BudgetOutlook:
-    """Lists each open budget with its state, the use that its open runs are expected to have, and
-    when they reach its limit.
+    """Lists each open budget with its state, the expected use of its open runs, and when they
+    reach its limit.
     """
     return await outlook.read(session, caller)
 

@@ -65,9 +65,9 @@ async def get_chart(
         ),
     ] = "wide",
 ) -> Response:
-    """A chart of a page as SVG, as PNG at twice its size, as PDF, as a Vega-Lite document, or the
-    rows that it draws as CSV. A page stores its charts when it is opened; one that nobody uses is
-    deleted after 90 days.
+    """A chart of a page as SVG, as PNG at twice its size, as PDF, as a Vega-Lite document, or its
+    rows as CSV. A page stores its charts when it is opened; one that nobody uses is deleted after
+    90 days.
     """
     async with resources.database.session_scope() as session:
         stored = await charts.read(session, caller, sha256)

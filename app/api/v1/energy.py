@@ -38,7 +38,12 @@ async def get_energy(
     by: Annotated[EnergyBy, Query(description="Grouping of the items.")] = "node",
     node: OnlyNode = None,
     compare: Annotated[
-        bool, Query(description="Add the account of the same length before, and the change.")
+        bool,
+        Query(
+            description=(
+                "Add the account of the preceding period of the same length, and the change."
+            )
+        ),
     ] = False,
     failed: Annotated[bool, Query(description="Add the share of failed work.")] = False,
 ) -> Response:
@@ -95,6 +100,6 @@ async def get_emissions(
 ) -> EmissionsRead:
     """Emissions of all metered energy, idle power included, by the factors of each month: IT
     energy x PUE x carbon intensity. Where a zone has an hourly series, the intensity of a month is
-    the mean of its recorded hours, and the annual figure stands for the others.
+    the mean of its recorded hours, and the annual figure applies to the others.
     """
     return await emissions.read(session, resources.settings, start=start, stop=stop)

@@ -32,7 +32,7 @@ async def _filters(
 
 Filters = Annotated[RunFilter, Depends(_filters)]
 Newest = Annotated[
-    int, Query(ge=1, le=200, description="Maximum number of runs: the newest ended ones.")
+    int, Query(ge=1, le=200, description="Maximum number of ended runs, newest first.")
 ]
 MOST_METHODS = 8
 
@@ -74,7 +74,7 @@ async def get_frontier(
     metric: Annotated[
         Axis,
         Query(
-            description="What the quality is set against: a cost of the run, its operations "
+            description="Quantity that quality is compared with: a cost of the run, its operations "
             "(`flops_dense`), or the latency (median, batch size 1) or size of its last measured "
             "model."
         ),
@@ -154,7 +154,7 @@ async def get_expected_validation(
 ) -> ExpectedValidationRead:
     """Shows for each method the expected best score of 1 to n trials of a random search against
     their cost, and where methods cross. Nothing is extrapolated beyond the trials that were made;
-    a method needs five. Runs of a method that failed count with their cost.
+    a method needs at least five. Runs of a method that failed count with their cost.
     """
     return await reading.expected_validation(
         session,

@@ -23,8 +23,8 @@ router = APIRouter(prefix="/health", tags=["health"])
 async def get_lab_health(
     session: CurrentSession, resources: ServerResources, caller: Caller
 ) -> LabHealth:
-    """Checks database, migration, workers, queue, meters and disks, each with what to do about
-    it. Requires the role admin.
+    """Checks database, migration, workers, queue, meters and disks, and says for each what to do.
+    Requires the role admin.
     """
     return await lab_health.examine(session, caller, server_state(resources))
 

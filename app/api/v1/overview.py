@@ -22,8 +22,8 @@ router = APIRouter(tags=["measurements"])
 async def get_power(
     session: CurrentSession, resources: ServerResources, caller: Caller
 ) -> PowerRead:
-    """Shows the power of every metered device in the newest second that it reported, and the
-    running runs on it. `GET /v1/stream` follows it.
+    """Shows the power of every metered device in the latest second that it reported, and the runs
+    that are using it. `GET /v1/stream` follows it.
     """
     return await power.read(session, caller, resources.live.board)
 

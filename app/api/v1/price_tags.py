@@ -149,10 +149,9 @@ async def compare_runs(
         ),
     ] = USUAL_SEEDS,
 ) -> ComparisonRead:
-    """Ratio of the mean of one group of runs to the mean of another, and of up to six further
-    groups to the same. On the same devices at the
-    same site, shared errors cancel, and the interval reflects the spread of the repeats. The
-    quality of both groups is compared over their seeds.
+    """Compares the mean of one group of runs with that of another, and up to six further groups
+    with the same. On the same devices at the same site, shared errors cancel, and the interval
+    reflects the spread of the repeats. The quality of both groups is compared over their seeds.
     """
     ratio = await comparison.compare_runs(session, caller, groups, metric, seeds)
     return ComparisonRead.model_validate(ratio)

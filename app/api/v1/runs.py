@@ -26,9 +26,11 @@ router = APIRouter(prefix="/runs", tags=["runs"])
 Sort = Annotated[
     RunSort,
     Query(
-        description="Sort order; `-` is descending. Unfinished runs, and by a figure those whose "
-        "newest price tag does not know it, sort after all others. By `cost`, these include costs "
-        "in another currency than the server's."
+        description=(
+            "Sort order; `-` is descending. Unfinished runs sort after all others; so do runs "
+            "whose newest price tag does not know the sorted figure, and by `cost` those in a "
+            "currency other than the server's."
+        )
     ),
 ]
 
@@ -78,8 +80,10 @@ async def list_runs(
     start_at: Annotated[
         Moment | None,
         Query(
-            description="Begin at this time (ISO 8601), in an order by time; not with `cursor`. "
-            "`previous_cursor` leads to what comes before."
+            description=(
+                "Begin at this time (ISO 8601) in a list sorted by time; not with `cursor`. "
+                "`previous_cursor` leads to the runs before it."
+            )
         ),
     ] = None,
     cursor: Cursor = None,
@@ -110,16 +114,16 @@ async def group_runs(
         GroupBy,
         Query(
             description="What the runs of a group have in common: a `tag`, the `experiment`, the "
-            "`recipe` with its seeds (repeats of the same work), or experiment and recipe apart "
-            "from the seeds (`seeds`)."
+            "`recipe` with its seeds (repeats of the same work), or the experiment and the recipe "
+            "without its seeds (`seeds`)."
         ),
     ],
     limit: Annotated[
-        int, Query(ge=1, le=MOST_RUNS, description="Maximum number of runs: the newest ones.")
+        int, Query(ge=1, le=MOST_RUNS, description="Maximum number of runs, newest first.")
     ] = 200,
 ) -> RunGroups:
     """Groups the newest selected runs, with the mean of each figure, its interval, and the
-    standard deviation between the runs. Unknown figures are counted, and not taken for 0.
+    standard deviation between the runs. Unknown figures are counted separately, not as 0.
     """
     return await grouping.group_runs(session, caller, filters, by=by, limit=limit)
 
@@ -145,9 +149,8 @@ async def download_runs(
     filters: SelectedRuns,
     sort: Sort = "-created_at",
 ) -> StreamingResponse:
-    """Downloads all runs that the filters select, of all pages, as CSV. Texts that a spreadsheet
-    would take for a formula begin with an apostrophe. Runs that are posted meanwhile cause no
-    duplicates or gaps.
+    """Downloads all pages of the selected runs as CSV. Texts that a spreadsheet would read as a
+    formula get a leading apostrophe. Runs that are posted meanwhile cause no duplicates or gaps.
     """
     await listing.require(session, caller, filters)
     return StreamingResponse(

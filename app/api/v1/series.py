@@ -79,7 +79,7 @@ async def get_run_energy(
     attempt: Annotated[int, Query(ge=1, le=2**31 - 1, description="Number of the attempt.")] = 1,
 ) -> WindowRead:
     """Computes the energy between two times from the stored readings, with its interval, as for
-    a stage of that length. Windows that adjoin add up. The attempt must have ended.
+    a stage of that length. The energies of adjacent windows add up. The attempt must have ended.
     """
     await access.require_run(session, caller, run_id)
     return await windows.energy_between(session, run_id, attempt=attempt, from_s=from_s, to_s=to_s)
@@ -108,7 +108,7 @@ async def list_run_metrics(
 ) -> MetricPage:
     """Lists metrics in the order in which they were reported.
 
-    A name or split that a run ended without is a 404, which lists those it has.
+    For an ended run, a name or split that it does not have is a 404, which lists those it has.
     """
     status = await access.require_run(session, caller, run_id)
     return await series.metrics(

@@ -31,7 +31,7 @@ async def list_sessions(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> SessionPage:
-    """Lists the sessions in force of the caller, or with `all` those of everybody, newest first."""
+    """Lists the caller's valid sessions, or with `all` everybody's, newest first."""
     return await web_sessions.list_page(
         session, caller, everyone=everyone, cursor=cursor, limit=limit
     )

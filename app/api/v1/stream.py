@@ -48,8 +48,10 @@ async def stream_lab(
     history: Annotated[
         Literal["minute", "ten-minutes"],
         Query(
-            description="Power in the present state: the samples of the last minute, or before "
-            "them also means of 5 seconds, for ten minutes in all."
+            description=(
+                "Power in the initial state: the samples of the last minute, optionally preceded "
+                "by means over 5 seconds, ten minutes in total."
+            )
         ),
     ] = "minute",
     last_event_id: Annotated[
@@ -64,8 +66,8 @@ async def stream_lab(
 ) -> LiveResponse:
     """Streams the present state of each topic, then its changes. Power comes as frames of whole
     watts with all samples since the last frame; a device that stops reporting is marked, and its
-    last value is not repeated. A slow reader gets means of a second. A comment every 15 seconds
-    keeps the connection open. Power of devices is shown to everybody; runs and budgets of
+    last value is not repeated. A slow reader receives means over a second. A comment every 15
+    seconds keeps the connection open. Power of devices is shown to everybody; runs and budgets of
     projects that you may not see are not. Ends when the token is no longer valid.
     """
     is_patient = history == "ten-minutes"

@@ -83,7 +83,8 @@ async def get_user_account(
     start: FromHour = None,
     stop: ToHour = None,
 ) -> WorkRead:
-    """The same as of a project, over the user's runs in the projects that you may see."""
+    """Shows the same figures as the account of a project, for the user's runs in projects that you
+    may see."""
     return await work.of_user(
         session, caller, user, start=start, stop=stop, currency=resources.settings.currency
     )

@@ -29,8 +29,8 @@ async def verify_hash(
         ),
     ],
 ) -> HashVerification:
-    """Finds the price tag or report with this hash and checks it: the hash; of a price tag the
-    measurements and the arithmetic, too. One that is hidden from you is not found.
+    """Finds the price tag or report with this hash and checks its hash; for a price tag, also the
+    measurements and the arithmetic. Documents that are hidden from you are not found.
     """
     return await hashes.verify_hash(session, caller, sha256)
 
@@ -46,8 +46,8 @@ async def verify_document(
     session: CurrentSession, caller: Caller, body: Body
 ) -> DocumentVerification:
     """Checks a price tag or a report in JSON: whether it has the hash that it states, whether it
-    was issued here, and whether its figures follow from the stored readings. Of any other text,
-    up to 20 hashes are looked up. Nothing of the document is stored.
+    was issued here, and whether its figures follow from the stored readings. In any other text, up
+    to 20 hashes are looked up. The document is not stored.
     """
     document = validated(DocumentToVerify, body)
     return await hashes.verify_document(session, caller, document.text)

@@ -21,7 +21,7 @@ ViewId = Annotated[uuid.UUID, Path(description="ID of the view.")]
 
 @router.get("", dependencies=[READ], summary="List saved views", responses=problems())
 async def list_views(session: CurrentSession, caller: Caller) -> ViewList:
-    """Lists your own views, then those that projects share which you may see. Stored links are
+    """Lists your own views, then shared views of projects that you may see. Stored links are
     not listed.
     """
     return ViewList(items=await views.list_own(session, caller))
@@ -37,15 +37,15 @@ async def list_views(session: CurrentSession, caller: Caller) -> ViewList:
 )
 async def save_view(session: CurrentSession, caller: Caller, body: Body) -> ViewRead:
     """Saves filters, order and columns of the list of runs under a name, for yourself or shared in
-    a project; a view with that name is replaced. Without a name, stores a long link. The default
-    of a project is for its owners and administrators.
+    a project; a view with that name is replaced. Without a name, stores a long link. Only a
+    project's owners and administrators can set its default view.
     """
     return await views.save(session, caller, validated(ViewCreate, body))
 
 
 @router.get("/{view_id}", dependencies=[SEE_VIEW], summary="Show a view", responses=problems(404))
 async def get_view(session: CurrentSession, caller: Caller, view_id: ViewId) -> ViewRead:
-    """A view of your own, of a project that you may see, or a stored link."""
+    """Shows a view of your own, a shared view of a project that you may see, or a stored link."""
     return await views.read(session, caller, view_id)
 
 

@@ -221,7 +221,7 @@ class WhatIfView:
     """The budget before and after a change of its open runs.
 
     Attributes:
-        before: Expected use as it is.
+        before: Expected use without the change.
         after: Expected use after the change.
         quote: Quantities of the run to add, by title.
         basis: What its quote is based on.

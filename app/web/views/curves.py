@@ -38,7 +38,7 @@ class CurvesView:
 
     Attributes:
         chart: The curves; None where no method has one.
-        rows: The methods, that of most trials first.
+        rows: The methods, those with the most trials first.
         crossings: Where the better method changes, in sentences.
         cost_name: Name of the cost.
         cost_unit: Unit of its column and of the axis.

@@ -88,7 +88,7 @@ class AttemptTag(Record):
     energy: Annotated[EnergyTag, INLINE]
     footprint: Annotated[FootprintTag, INLINE]
     cost: Annotated[CostTag, "Cost of the attempt.", Since(2)]
-    outside_stages: Annotated[OutsideStages, "Energy that no stage used."]
+    outside_stages: Annotated[OutsideStages, "Energy used outside the stages."]
     share_ratio: Annotated[Quantity, "Share of the run's IT energy."]
 
 
@@ -285,7 +285,7 @@ class Provenance(Record):
     site: Annotated[str | None, "Name of the site; null if it has none.", Since(2)]
     as_of: Annotated[str | None, "Factors entered by this time (ISO 8601).", Since(2)]
     factors: Annotated[AppliedFactors, "All factors that were applied, with their sources."]
-    outside_stages: Annotated[OutsideStages, "Energy that no stage used."]
+    outside_stages: Annotated[OutsideStages, "Energy used outside the stages."]
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,9 +33,11 @@ class Distill(FullTraining):
     )
     tokens: Literal["predicted", "all"] | None = Field(
         None,
-        description="Language models: tokens on which the student learns from its teacher, "
-        "all that are not padding or the predicted ones. Default: `all` with `masked_lm`, "
-        "`predicted` with `causal_lm`.",
+        description=(
+            "Language models: tokens on which the student learns from its teacher: all except "
+            "padding, or the predicted ones. Default: `all` with `masked_lm`, "
+            "`predicted` with `causal_lm`."
+        ),
     )
     student: Student = Field(
         default=Student(), description="Shape and first weights of the student."

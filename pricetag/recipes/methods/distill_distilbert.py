@@ -26,16 +26,24 @@ class DistillDistilbert(FullTraining):
 
     kind: Literal["distill"] = "distill"
     method: Literal["distilbert"]
-    alpha_ce: float = Field(5.0, ge=0, le=1e6, description="Weight of the teacher's words.")
-    alpha_mlm: float = Field(2.0, ge=0, le=1e6, description="Weight of the hidden words.")
-    alpha_cos: float = Field(1.0, ge=0, le=1e6, description="Weight of the last states.")
+    alpha_ce: float = Field(
+        5.0, ge=0, le=1e6, description="Weight of the loss on the teacher's predictions."
+    )
+    alpha_mlm: float = Field(
+        2.0, ge=0, le=1e6, description="Weight of the masked-language-model loss."
+    )
+    alpha_cos: float = Field(
+        1.0, ge=0, le=1e6, description="Weight of the cosine loss of the last hidden states."
+    )
     temperature: float = Field(
         2.0, gt=0, le=100, description="Temperature by which the logits are divided."
     )
     tokens: Literal["all", "predicted"] = Field(
         "all",
-        description="Tokens on which the student learns its teacher's words: all that are not "
-        "padding, or the hidden ones.",
+        description=(
+            "Tokens on which the student learns its teacher's predictions: all except padding, or "
+            "the masked ones."
+        ),
     )
     layers: LayerList | None = Field(
         None,

@@ -20,8 +20,8 @@ class DistillMobilebert(FullTraining):
     """Train a student of the same depth and width with bottlenecks, layer by layer.
 
     Transfer: one phase for each layer, with the loss of that layer alone: 100 * MSE of normalized
-    states + cross-entropy of attention. Then masked language modeling with half of the true
-    words and half of the teacher's. No dropout.
+    states + cross-entropy of attention. Then masked language modeling, half on the true tokens and
+    half on the teacher's predictions. No dropout.
 
     Source: Sun, Yu, Song, Liu, Yang, Zhou 2020, sections 3.1 to 3.5, arXiv:2004.02984.
     """
@@ -33,12 +33,14 @@ class DistillMobilebert(FullTraining):
     )
     hidden_weight: float = Field(100.0, ge=0, le=1e6, description="Weight of the feature maps.")
     attention_weight: float = Field(1.0, ge=0, le=1e6, description="Weight of the attention.")
-    alpha: float = Field(0.5, ge=0, le=1, description="Weight of the true words at the end.")
+    alpha: float = Field(
+        0.5, ge=0, le=1, description="Weight of the true tokens in the last phase."
+    )
     bottleneck_size: int | None = Field(
         None,
         ge=4,
         le=8192,
-        description="Width inside of a layer. Default: a quarter of the teacher's width.",
+        description="Width inside a layer. Default: a quarter of the teacher's width.",
     )
     embedding_size: int | None = Field(
         None,

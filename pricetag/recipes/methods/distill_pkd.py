@@ -39,7 +39,9 @@ class DistillPkd(FullTraining):
     normalize: bool = Field(True, description="Normalize every [CLS] state to length 1.")
     mean_over_classes: bool = Field(
         False,
-        description="Divide the loss of the logits by the number of classes, as the code does.",
+        description=(
+            "Divide the loss of the logits by the number of classes, as the authors' code does."
+        ),
     )
     start: Literal["pretrained", "teacher"] = Field(
         "pretrained",

@@ -16,7 +16,7 @@ SLOPE = 0.0006
 
 
 class DistillTheseus(FullTraining):
-    """Replace modules of the current model, the predecessor, by shallower ones that learn.
+    """Replace modules of the current model, the predecessor, with shallower ones in training.
 
     In each forward pass a module of several predecessor layers is replaced, with probability p,
     by one successor layer. p is constant and then 1, or linear. The task's own loss is the only
@@ -51,7 +51,7 @@ class DistillTheseus(FullTraining):
         "Default: half of the training.",
     )
     replacing_slope: float | None = Field(
-        None, gt=0, le=1, description=f"Growth of a linear rate in a step. Default: {SLOPE}."
+        None, gt=0, le=1, description=f"Growth of a linear rate per step. Default: {SLOPE}."
     )
 
     @model_validator(mode="after")
@@ -75,7 +75,7 @@ class DistillTheseus(FullTraining):
 
     @property
     def slope(self) -> float:
-        """Growth of a linear rate in a step."""
+        """Growth of a linear rate per step."""
         return SLOPE if self.replacing_slope is None else self.replacing_slope
 
     def layers(self, predecessor: int) -> int:
@@ -112,7 +112,7 @@ def _shape(params: DistillTheseus, predecessor: Shape) -> Shape:
 ENTRY = RecipeEntry(
     params=DistillTheseus,
     title="Replace modules progressively (BERT-of-Theseus)",
-    summary="Replaces modules of the model at random by shallower ones, which learn inside it.",
+    summary="Replaces modules of the model at random with shallower ones, which are trained inside it.",
     paper=Paper(
         "Xu, Zhou, Ge, Wei, Zhou (2020): BERT-of-Theseus: Compressing BERT by Progressive Module "
         "Replacing. EMNLP.",

@@ -54,7 +54,10 @@ class DistillTinybert(FullTraining):
         1.0, gt=0, le=100, description="Temperature by which the logits are divided."
     )
     mean_over_classes: bool = Field(
-        False, description="Divide the prediction loss by the number of classes, as the code does."
+        False,
+        description=(
+            "Divide the prediction loss by the number of classes, as the authors' code does."
+        ),
     )
     student: Student = Field(
         default=Student(layers=4, hidden_size=312, intermediate_size=1200),

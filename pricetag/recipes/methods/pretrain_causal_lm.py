@@ -30,7 +30,7 @@ class PretrainCausalLm(FullTraining):
     )
     warmup_ratio: float = Field(0.01, ge=0, le=1, description="Share of the steps for warm-up.")
     schedule: Literal["linear", "cosine", "constant"] = Field(
-        "cosine", description="Course of the learning rate after the warm-up."
+        "cosine", description="Schedule of the learning rate after the warm-up."
     )
 
 

@@ -35,8 +35,10 @@ class PretrainElectra(FullTraining):
     generator_layers: float = Field(
         1.0, gt=0, le=1, description="Layers of the generator, as a share of the discriminator's."
     )
-    generator_weight: float = Field(1.0, ge=0, le=1e6, description="Weight of the generator.")
-    detection_weight: float = Field(50.0, ge=0, le=1e6, description="Weight of the detection.")
+    generator_weight: float = Field(
+        1.0, ge=0, le=1e6, description="Weight of the generator's loss."
+    )
+    detection_weight: float = Field(50.0, ge=0, le=1e6, description="Weight of the detection loss.")
     predicted: float = Field(
         0.15, gt=0, le=1, description="Share of each text's tokens that the generator predicts."
     )

@@ -33,7 +33,7 @@ class PruneMovement(FullTraining):
         None, gt=0, lt=1, description="Hard: share of the prunable weights set to zero; required."
     )
     scope: Literal["global", "per_matrix"] = Field(
-        "per_matrix", description="Hard: one ranking of all matrices, or one of each."
+        "per_matrix", description="Hard: one ranking over all matrices, or one per matrix."
     )
     threshold: float | None = Field(
         None, gt=0, lt=1, description="Soft: threshold of sigmoid(score). Default: 0.1."

@@ -13,7 +13,7 @@ from pricetag.recipes.shapes import ALL_FORMATS
 class PruneRandom(Pruning):
     """Set random weights of the encoder's matrices to zero: the control of every score.
 
-    The seed of the stage decides which; later rounds prune more of the same order.
+    The stage's seed determines which; later rounds prune more weights in the same random order.
 
     Source: Gordon et al. 2020, Compressing BERT, section 4, arXiv:2002.08307.
     """

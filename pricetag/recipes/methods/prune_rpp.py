@@ -16,7 +16,7 @@ class PruneRpp(Regularized):
     """Shrink the encoder's weights by a reweighted L1 norm in training, then prune and retrain.
 
     After each step of AdamW: w <- sign(w) * max(|w| - lr * gamma * alpha, 0), with
-    alpha = 1 / (|w| + epsilon), refreshed now and then.
+    alpha = 1 / (|w| + epsilon), refreshed every ``refresh_every`` steps.
 
     Source: Guo et al. 2019, section 4, arXiv:1909.12486.
     """
@@ -31,7 +31,7 @@ class PruneRpp(Regularized):
         "that the penalty has set to zero.",
     )
     scope: Literal["global", "per_matrix"] = Field(
-        "global", description="One ranking of all matrices, or one of each."
+        "global", description="One ranking over all matrices, or one per matrix."
     )
     gamma: float = Field(1e-3, ge=0, le=1e6, description="Weight of the penalty.")
     epsilon: float = Field(1e-3, gt=0, le=1e3, description="Keeps 1 / (|w| + epsilon) finite.")

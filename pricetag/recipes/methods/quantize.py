@@ -14,7 +14,8 @@ from pricetag.recipes.shapes import ALL_FORMATS
 class Quantize(StageParams):
     """Store weights as 8-bit integers: every Linear, and each row of the embeddings.
 
-    Activations are quantized at run time (dynamic). It is symmetric, so that zeros stay zeros.
+    Activations are quantized at run time (dynamic). Weights are symmetric, so that zeros stay
+    zeros.
 
     Source: Zafrir et al. 2019, Q8BERT, section 2, arXiv:1910.06188; Jacob et al. 2018,
     equation 1, doi:10.1109/CVPR.2018.00286.

@@ -30,7 +30,7 @@ class QuantizeCodebook(Recovery):
         description="A cluster without weights moves to the weight farthest from its centroid, or "
         "keeps its value.",
     )
-    embeddings: bool = Field(True, description="Embeddings too.")
+    embeddings: bool = Field(True, description="Quantize embeddings too.")
 
 
 ENTRY = RecipeEntry(

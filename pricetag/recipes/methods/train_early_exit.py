@@ -22,7 +22,7 @@ Threshold = Annotated[float, Field(ge=0, le=1)]
 
 
 class TrainEarlyExit(FullTraining):
-    """Fine-tune with classifiers after several layers; in use an example leaves when one is sure.
+    """Fine-tune with classifiers after several layers; examples exit at the first confident one.
 
     Loss: the sum of the classifiers' cross-entropies. Each reads a sum of the pooled [CLS] states
     of all layers so far, with learned weights of unit L2 norm. Afterwards a temperature is fitted
@@ -46,7 +46,7 @@ class TrainEarlyExit(FullTraining):
     )
     threshold: Threshold | None = Field(
         0.9,
-        description="Confidence at which an example leaves the published model; null: never.",
+        description="Confidence at which an example exits the published model early; null: never.",
     )
     thresholds: Annotated[list[Threshold], Field(max_length=20)] = Field(
         [0.6, 0.7, 0.8, 0.9, 0.95, 0.99],
