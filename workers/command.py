@@ -235,7 +235,7 @@ def _ours(gpus: str, locked: Held) -> list[Device]:
     if locked.elsewhere:
         names = ", ".join(device.uuid for device in locked.elsewhere)
         if gpus != "all":
-            message = f"--gpus {gpus}: another worker of this node has {names}"
+            message = f"--gpus {gpus}: another worker of this node uses {names}"
             raise typer.BadParameter(message)
         logger.warning("devices used by another worker of this node: %s", names)
     return locked.ours

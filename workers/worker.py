@@ -212,7 +212,7 @@ class Worker:
             async with asyncio.timeout(WITHDRAW_S):
                 await self._register()
         except Exception as error:  # the database may be away; jobs must end all the same
-            logger.warning("this worker's end was not announced (%s)", error)
+            logger.warning("this worker could not announce its end (%s)", error)
 
     async def _keep_house(self) -> None:
         """Periodically registers this node, and finishes the attempts of its dead workers."""

@@ -94,7 +94,7 @@ class Chart:
 
     def __post_init__(self) -> None:
         if len(self.rows) > MAX_ROWS:
-            raise ChartError(f"{self.kind}: {len(self.rows)} rows; thin them to {MAX_ROWS}")
+            raise ChartError(f"{self.kind}: {len(self.rows)} rows; reduce them to {MAX_ROWS}")
 
     @cached_property
     def content(self) -> bytes:

@@ -87,7 +87,9 @@ def serve(
     settings = read_settings()
     set_up_logging(log_level)
     if allow_commands and not with_worker:
-        raise fail("--allow-commands is about the workers of --with-worker; start some with it")
+        raise fail(
+            "--allow-commands applies to workers started with --with-worker; add that option"
+        )
     if with_worker:
         try:
             allows_commands = allow_commands or worker_pool in settings.allow_commands_pools

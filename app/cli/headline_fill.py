@@ -17,7 +17,8 @@ from app.repositories.price_tags.headlines import Maker, stored_headlines
 from app.services.billing import headlines as filling
 
 headlines = typer.Typer(
-    no_args_is_help=True, help="Store what lists show of price tags of earlier versions."
+    no_args_is_help=True,
+    help=("Store the figures that lists show for price tags of earlier versions."),
 )
 
 PORTION = 100

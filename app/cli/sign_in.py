@@ -22,8 +22,10 @@ def sign_in(
     url: Annotated[
         str | None,
         typer.Option(
-            help="Address of the server in the link. Default: that of the server which runs on "
-            "this data folder; without one, PRICETAG_HOST and PRICETAG_PORT."
+            help=(
+                "Address of the server in the link. Default: the address of the server that runs "
+                "on this data folder, else PRICETAG_HOST and PRICETAG_PORT."
+            )
         ),
     ] = None,
     json: Json = False,

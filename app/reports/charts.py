@@ -184,7 +184,7 @@ def _payback(run: Stored, lines: Sequence[Stored]) -> Chart | None:
         unit=unit,
         title=f"Break-even of the variants of {run['model']}",
         summary="; ".join(
-            f"{line['variant']} has paid back its making after "
+            f"{line['variant']} breaks even after "
             f"{round(float(line['break_even_inferences'])):,} inferences"
             for line in paid
         )

@@ -198,7 +198,7 @@ def _require_readable(
         try:
             tag_view(tags[run_id])
         except PriceTagUnreadableError as error:
-            message = f"run {run_id}: {error.message} Leave it out."
+            message = f"run {run_id}: {error.message} Omit it."
             errors.append(FieldProblem(field=f"runs.{index}", message=message))
     if errors:
         raise NothingToReportError(f"{errors[0].field}: {errors[0].message}", errors)
@@ -230,7 +230,7 @@ async def _matching(
             raise _nothing(f"filter.{error.field}", error.message) from error
     run_ids = await runs.oldest_ids(session, selection, MAX_RUNS + 1)
     if len(run_ids) > MAX_RUNS:
-        raise _nothing("filter", f"matches more than {MAX_RUNS} runs; narrow it")
+        raise _nothing("filter", f"matches more than {MAX_RUNS} runs; narrow the filter")
     return run_ids
 
 

@@ -52,7 +52,7 @@ def energy(
 ) -> None:
     """Show where the lab's energy went: used by nodes, charged to runs, and unallocated.
 
-    Unallocated energy is what nodes use outside of runs, mostly idle power.
+    Unallocated energy is what nodes use outside runs, mostly idle power.
     """
     with open_client(ctx) as client:
         account = client.energy(

@@ -179,7 +179,7 @@ async def test_a_budgets_page_says_what_a_change_would_do(api: Api) -> None:
     budget = await make_budget(api)
     path = f"/budgets/{budget['id']}"
     shown = await page(api.member, path)
-    assert "when it is used up is not known" in shown.text
+    assert "the time at which it is used up is unknown" in shown.text
     assert "the long one" in shown.text
     without = await page(api.member, path, without=run_id)
     assert "With this change" in without.text

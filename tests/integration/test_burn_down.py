@@ -93,7 +93,7 @@ async def test_without_open_runs_nothing_is_projected(api: Api) -> None:
     }
     assert shown["open_runs"] == []
     assert shown["crossing"]["reason"] == (
-        "no run is queued or running, so that nothing more is expected to be used"
+        "no run is queued or running, so no further use is expected"
     )
 
 
@@ -360,7 +360,7 @@ async def test_hidden_unknown_closed_and_used_up_budgets(api: Api) -> None:
     await ended(api, 0)
     used_up = await make_budget(api, name="used up", amount=0.5 * RUN_KWH)
     reason = (await burn_down(api, used_up["id"]))["crossing"]["reason"]
-    assert reason == "the limit is reached already"
+    assert reason == "the limit has already been reached"
     await api.admin.post(f"/v1/budgets/{used_up['id']}/close")
     closed = await burn_down(api, used_up["id"])
     assert closed["crossing"]["reason"].startswith("the budget is closed")

@@ -55,7 +55,7 @@ async def test_the_check_finds_missing_and_doubled_readings(db: Database) -> Non
         await readings.add_readings(session, attempt_id, [row])
     lines = await wrong(db)
     assert any(f"readings of {GPU} are missing between" in line for line in lines)
-    assert any(ZONE in line and "are rows, too" in line for line in lines)
+    assert any(ZONE in line and "are also rows" in line for line in lines)
 
 
 async def test_the_check_finds_a_missing_beginning(db: Database) -> None:

@@ -153,7 +153,7 @@ async def test_an_unknown_attempt_is_named(session: Session) -> None:
         ({"type": "metric", "name": "m", "value": 1.0, "step": 2**70}, "step"),
         ({"type": "reading", "component": "cpu", "t_s": float("nan")}, "t_s"),
         ({"type": "log", "stream": "stdout", "text": "x", "at": "yesterday"}, "at"),
-        ({"type": "start", "attempt_id": str(uuid4()), "components": []}, "it is of attempt"),
+        ({"type": "start", "attempt_id": str(uuid4()), "components": []}, "belongs to attempt"),
     ],
 )
 async def test_a_malformed_record_is_skipped_and_logged(

@@ -115,7 +115,7 @@ async def test_budgets_are_in_the_order_in_which_they_break(api: Api) -> None:
     await make_budget(api, name="part", scope="lab", amount=0.01)
     read = await overview(api)
     assert [each["budget"]["name"] for each in read["budgets"]] == ["used up", "part", "wide"]
-    assert read["budgets"][0]["crossing"]["reason"] == "the limit is reached already"
+    assert read["budgets"][0]["crossing"]["reason"] == "the limit has already been reached"
 
 
 async def test_runs_and_budgets_of_hidden_projects_are_not_listed(api: Api) -> None:

@@ -111,7 +111,9 @@ async def test_a_start_behind_a_run_without_a_projection_is_unknown(api: Api) ->
     await api.post_run(recipe=training(), resources=GPUS)
     [run] = (await pool(api))["waiting"]
     assert run["expected_start"]["at"] is None
-    assert run["expected_start"]["reason"] == "runs that are running or ahead have no expected end"
+    assert run["expected_start"]["reason"] == (
+        "running runs, or runs ahead in the queue, have no expected end"
+    )
     assert run["reason"]["message"] == "1 of 1 accelerators of pool default are in use"
 
 

@@ -158,7 +158,7 @@ async def test_new_accelerators_are_quoted_by_their_peak_with_a_wide_interval(ap
     assert "no host" in quote["text"]
     unknown = await ask(api, recipe=training(), resources={"pool": "none", "gpus": 1})
     assert unknown["method"] == "unknown"
-    assert "it has no known node" in unknown["text"]
+    assert "its nodes are unknown" in unknown["text"]
 
 
 async def test_the_closed_form_is_used_for_a_model_without_runs(api: Api) -> None:

@@ -347,7 +347,7 @@ BAD = [
         "has no early exits",
         model="bert",
     ),
-    Bad("exits twice", [EXITS, EXITS], "1.method", "the model has exits already"),
+    Bad("exits twice", [EXITS, EXITS], "1.method", "the model already has exits"),
     Bad("a student of exits", [EXITS, distill("tinybert")], "1.student.layers", "early exits"),
     Bad(
         "exits for language modeling",

@@ -408,8 +408,9 @@ def test_the_spread_of_countries_around_the_world_mean_is_as_documented() -> Non
     assert round(1 + WORLD_STD_RATIO, 1) == round(away, 1)
     inside = fmean(abs(value) <= 1.96 * math.log1p(WORLD_STD_RATIO) for value in apart)
     assert (
-        f"times or divided by {away:.1f} | how far a place may lie from it: the root mean square "
-        f"of the logarithms of the catalog's {len(apart)} countries over it. They lie between "
+        f"times or divided by {away:.1f} | how far a place may deviate from it: the root mean "
+        f"square of the logarithms of the ratios of the catalog's {len(apart)} countries to it. "
+        "They are between "
         f"{math.exp(min(apart)):.2f} and {math.exp(max(apart)):.1f} times the mean, and "
         f"{inside:.0%} of them within its interval"
     ) in METHODOLOGY

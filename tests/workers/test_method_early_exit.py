@@ -220,7 +220,7 @@ def test_bad_combinations_are_rejected_when_the_run_is_submitted(
 @pytest.mark.parametrize(
     ("later", "message"),
     [
-        (EXITS, "the model has exits already"),
+        (EXITS, "the model already has exits"),
         ({"kind": "distill", "student": {"layers": 2}}, "it has early exits"),
     ],
 )

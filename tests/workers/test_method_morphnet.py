@@ -318,7 +318,7 @@ def test_an_interrupted_stage_ends_at_the_same_weights(
         ({"strength": 0.0}, "strength", "greater than 0"),
         ({"cost": "latency"}, "cost", "must be one of"),
         ({"budget": 0.0}, "budget", "greater than 0"),
-        ({"budget": 0.05}, "budget", "one head and one neuron a layer are"),
+        ({"budget": 0.05}, "budget", "one head and one neuron per layer are"),
         ({"l1_fraction": 1.5}, "l1_fraction", "at most 1"),
         ({"iterations": 0}, "iterations", "at least 1"),
         ({"start": "zeros"}, "start", "must be one of"),

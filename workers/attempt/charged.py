@@ -19,10 +19,10 @@ from pricetag.metering import Component, Reading
 LEAST_STEP_S = 0.2
 """Minimum interval for deriving power from a counter that advances in steps, in s."""
 
-STANDS_STILL = "its counter stands still"
+STANDS_STILL = "its counter is not moving"
 JUMPED = "its counter jumped or was reset"
 UNREADABLE = "it cannot be read"
-NOT_READ = "it was not read for a second yet"
+NOT_READ = "it has not been read for a second yet"
 
 
 @dataclass(frozen=True, slots=True)

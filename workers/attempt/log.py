@@ -85,7 +85,7 @@ class AttemptLog:
             self.offer(
                 "log",
                 stream="pricetag",
-                text=f"the log passed {MAX_LOG_BYTES} bytes: the rest is omitted",
+                text=f"the log exceeds {MAX_LOG_BYTES} bytes: the rest is omitted",
             )
             return
         cut = len(text) - MAX_TEXT

@@ -140,9 +140,9 @@ class JobMeters:
             return component, None
         shared = replace(component, reserved_ratio=component.reserved_ratio / jobs)
         if is_amd(_uuid(component)):
-            return _noted(shared, "shared by processes, whose use AMD SMI is not asked for"), None
+            return _noted(shared, "shared by processes, whose use is not read from AMD SMI"), None
         if not is_host_namespace():
-            why = "shared by processes; NVML names them as the host does, not as this container"
+            why = "shared by processes; NVML reports their IDs on the host, not in this container"
             return _noted(shared, why), None
         note = f"shared by up to {jobs} jobs, by the use of their processes"
         return _noted(shared, note), ProcessUse(_uuid(component), self._host.pids)
@@ -176,7 +176,7 @@ def _divided(component: Component, slices: Sequence[Slice]) -> tuple[Component, 
     try:
         everybody = slices_of(parent)
     except pynvml.NVMLError as error:
-        return _noted(share, f"MIG: the other slices could not be seen: {error}"), None
+        return _noted(share, f"MIG: the other slices could not be read: {error}"), None
     return _noted(share, "MIG: by the use of its slices"), SliceUse(parent, slices, everybody)
 
 

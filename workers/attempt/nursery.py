@@ -151,7 +151,7 @@ class Nursery:
         except OSError:
             message = b""
         if not message:
-            logger.warning("the process that forks jobs (nursery) ended, and its jobs with it")
+            logger.warning("the process that forks jobs (nursery) ended, and so did its jobs")
             self.close()
             return
         reply: dict[str, Any] = json.loads(message)

@@ -137,7 +137,7 @@ def end_if_open(journal: Journal, root: Path, *, saw_end: bool, keep: bool = Fal
         "status": "lost",
         "reason": {
             "code": "worker-lost",
-            "message": "the worker process died; what was metered until then is booked",
+            "message": "the worker process died; the energy metered until then is booked",
         },
         "unread_j": last.unread_j or None,
     }

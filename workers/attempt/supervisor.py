@@ -212,14 +212,15 @@ class Supervisor:
         if self._log.waiting_bytes > MAX_WAITING_BYTES:
             self.request_stop(
                 "disk-full",
-                "the disk of the worker was full until there was no memory for further records, so "
-                "the attempt was stopped; what was measured is booked",
+                "the disk of the worker was full until there was no memory for further records, "
+                "so the attempt was stopped; the measured energy is booked",
             )
         elif self._log.unsafe_s > MAX_UNSAFE_S:
             self.request_stop(
                 "disk-full",
                 f"for {MAX_UNSAFE_S / 60:.0f} minutes the disk of the worker was full and the "
-                "database was unreachable, so the attempt was stopped; what was measured is booked",
+                "database was unreachable, so the attempt was stopped; the measured energy is "
+                "booked",
             )
 
     def _now_s(self) -> float:

@@ -61,7 +61,7 @@ def _why_absent_from_hub(name: str, allow_hub: bool) -> str | None:
         return "it is not a valid hub name either"
     if Path(name).exists():
         # transformers would load a folder of that name in the current directory instead.
-        return "the hub was not asked: the worker's current folder has an entry of that name"
+        return "the hub was not searched: the worker's current folder has an entry of that name"
     return hub.why_absent(name)
 
 

@@ -159,7 +159,7 @@ def apply_exits(context: StageContext, loaded: Loaded, params: TrainEarlyExit) -
         JobError: ``bad-exits``.
     """
     if exits_of(loaded.model) is not None:
-        message = "the model has exits already; train it further with kind: train"
+        message = "the model already has exits; train it further with kind: train"
         raise JobError("bad-exits", message, f"{context.field}.method")
     depth = int(getattr(loaded.model.config, "num_hidden_layers", 0))
     layers = params.exit_layers(depth)

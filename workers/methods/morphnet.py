@@ -189,7 +189,7 @@ def widened(
 
     least = Fraction(0)
     if cost(scaled(least)) > budget:
-        raise ValueError("one head and one neuron a layer cost more than the budget")
+        raise ValueError("one head and one neuron per layer cost more than the budget")
     high = 1
     while cost(scaled(Fraction(high))) <= budget:
         high *= 2

@@ -30,13 +30,13 @@ def lead(sums: Totals) -> str:
         return f"{runs} used an unknown amount of energy: {energy.reason}."
     text = f"{runs} used {least(energy)}{with_unit(energy.value, 'kWh')} of IT energy"
     if co2e.value is None:
-        text += f"; the emissions are not known ({co2e.reason})."
+        text += f"; the emissions are unknown ({co2e.reason})."
     else:
         text += f" and caused {least(co2e)}{with_unit(co2e.value, 'kg')} of CO2e."
     wasted = sums.unsuccessful_it_energy_kwh.value
     if wasted and energy.value:
         share = percent(wasted / energy.value)
-        text += f" {share} of the energy went into attempts that did not succeed."
+        text += f" {share} of the energy was used by attempts that did not succeed."
     return text
 
 

@@ -41,8 +41,8 @@ def section(tags: Sequence[TagView], profile: Profile) -> Section:
         "id": "checks",
         "heading": "How far to trust the figures",
         "paragraphs": [
-            "Coverage is the part of the components' run time that was metered. What was not "
-            "metered is not extrapolated. The second opinion is the IT energy that another tool "
+            "Coverage is the part of the components' run time that was metered. Unmetered time is "
+            "not extrapolated. The second opinion is the IT energy that another tool "
             "measured for the same attempts. Since it sees whole machines, its difference is "
             "shown relative to the charged energy and to the energy of the whole devices: (other "
             "tool - Pricetag) / Pricetag."

@@ -143,9 +143,11 @@ def _footnotes(tasks: Sequence[GlueTask], skipped: int) -> list[str]:
         _shown(tasks),
         "An average is the mean over tasks, where the two metrics or development sets of a task "
         "are averaged first (Wang et al. 2018). The average of 8 has no WNLI; that of Devlin et "
-        "al. 2019 has none either, but counts the two sets of MNLI apart and of two metrics "
-        "only one, so that both are not comparable. A row without one of the tasks has no average.",
-        "Left: remaining weights, the share of the encoder's that is not zero. Params: mean over "
+        "al. 2019 has none either, but counts the two sets of MNLI separately and only one of two "
+        "metrics, so the two averages are not comparable. A row without one of the tasks has no "
+        "average.",
+        "Left: remaining weights, the share of the encoder's weights that are not zero. Params: "
+        "mean over "
         "the tasks, whose heads differ. Wh per 1,000: energy of 1,000 inferences.",
     ]
     if skipped:

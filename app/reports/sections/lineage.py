@@ -49,7 +49,9 @@ def section(chains: Sequence[Mapping[str, Any]], profile: Profile) -> Section | 
             "of a chain once, with all its attempts and stages; the totals elsewhere in this "
             "report include only the reported runs."
         ],
-        "tables": [table("lineage-sums", "Runs with the runs they build on", columns, rows)],
+        "tables": [
+            table("lineage-sums", "Runs with the upstream runs they build on", columns, rows)
+        ],
     }
 
 

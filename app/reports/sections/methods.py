@@ -146,6 +146,6 @@ def _trust(tags: Sequence[TagView]) -> list[str]:
             "of the machines, other work on them included"
         )
         if any(models(tag) for tag in tags):
-            text += "; what has no counter is modelled by both, so agreement there is no check"
+            text += "; both tools model what has no counter, so agreement there proves nothing"
         sentences.append(f"{text}.")
     return sentences

@@ -90,7 +90,7 @@ def difference(block: Any, columns: Columns) -> str | None:
     """What of a block does not follow from its readings, if anything."""
     name = f"block {block.first_seq} to {block.last_seq} of {block.component}"
     if block.has_rows:
-        return f"{name}: readings of it are rows, too"
+        return f"{name}: some of its readings are also rows"
     expected = asdict(new_block((block.attempt_id, block.component), columns, block.first_seq))
     for column in DERIVED:
         if getattr(block, column) != expected[column]:

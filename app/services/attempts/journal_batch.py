@@ -138,7 +138,7 @@ class Batch:
     @_apply.register
     def _(self, record: Start) -> None:
         if record.attempt_id != self.attempt.id:
-            self._reject_record(record, f"start: it is of attempt {record.attempt_id}")
+            self._reject_record(record, f"start: belongs to attempt {record.attempt_id}")
             return
         ids = [component.id for component in record.components]
         if len(ids) != len(set(ids)):

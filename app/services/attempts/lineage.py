@@ -195,7 +195,7 @@ async def of_run(session: Session, principal: Principal, run_id: uuid.UUID) -> L
 
 def _sum(figures: Mapping[uuid.UUID, Mapping[str, Quantity]], name: str, hidden: int) -> Quantity:
     if hidden:
-        reason = f"{hidden} of the runs upstream are in other users' private projects"
+        reason = f"{hidden} of the upstream runs are in other users' private projects"
         return Quantity.unknown(FIGURES[name], reason)
     return sum_together({f"run {id_}": figures[id_][name] for id_ in figures}, FIGURES[name])
 

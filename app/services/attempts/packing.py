@@ -116,7 +116,7 @@ async def _pack_component(database: Database, attempt_id: UUID, component: str) 
         attempt = await attempts.lock(session, attempt_id)
         if attempt is None:
             return 0
-        for limit in (2 * WIDEST_STEPS, LONGEST_STEPS + 1):  # more if its counter stands still
+        for limit in (2 * WIDEST_STEPS, LONGEST_STEPS + 1):  # more if its counter is not moving
             tails = await reading_blocks.tails(
                 session, [attempt_id], limit=limit, component=component
             )

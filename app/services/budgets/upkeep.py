@@ -157,7 +157,7 @@ class BalanceUpkeep:
             self._parts = await parts(session)
         part = self._parts.pop(0)
         wrong = await wrong_sums(session, part)
-        text = f"budgets: {wrong} balances of {part.name} differ from what they sum up; {REMEDY}"
+        text = f"budgets: {wrong} balances of {part.name} differ from their rows' sums; {REMEDY}"
         self._report(f"balances {part.name}", text if wrong else None, "")
 
     async def _check_budget(self, session: Session) -> None:

@@ -139,7 +139,7 @@ def _of_database(database: DatabaseFacts) -> Iterator[HealthCheck]:
         name="database",
         state="warning" if is_full else "ok",
         message=f"PostgreSQL {database.version}; {connections}"
-        + ("; raise max_connections, or stop what holds them" if is_full else ""),
+        + ("; raise max_connections, or stop the clients that hold them" if is_full else ""),
     )
     is_current = database.revision == database.head
     yield HealthCheck(
@@ -158,7 +158,7 @@ def _of_workers(workers: Sequence[WorkerProcess], queue: Sequence[OpenRuns]) -> 
     nodes = {worker.node_name for worker in workers}
     message = f"{_counted(len(workers), 'live worker')} on {_counted(len(nodes), 'node')}"
     if stranded:
-        message += f"; runs wait in {', '.join(stranded)}, where no worker is: start one there"
+        message += f"; runs wait in {', '.join(stranded)} without a live worker: start one there"
     elif not workers:
         message = "no live worker; start one with 'pricetag worker'"
     state: HealthState = "ok" if workers and not stranded else "warning"
@@ -189,7 +189,7 @@ def _of_disk(disk: Disk) -> HealthCheck:
     share = disk.free_bytes / disk.total_bytes if disk.total_bytes else 0.0
     message = f"{share:.0%} of the disk of {disk.folder} is free"
     if is_low:
-        message += "; make room, or move the folder (PRICETAG_DATA_DIR, PRICETAG_ARTIFACTS_DIR)"
+        message += "; free space, or move the folder (PRICETAG_DATA_DIR, PRICETAG_ARTIFACTS_DIR)"
     return HealthCheck(name="disk", state="warning" if is_low else "ok", message=message)
 
 
@@ -199,7 +199,7 @@ def _of_figures(server: ServerState) -> Iterator[HealthCheck]:
     for message in server.notices:
         yield HealthCheck(name="background", state="warning", message=message)
     if not server.alarms:
-        message = "the sums that are kept agree with their rows, as far as they were checked"
+        message = "the stored sums equal those of their rows, as far as they were checked"
         yield HealthCheck(name="figures", state="ok", message=message)
 
 

@@ -95,7 +95,7 @@ async def metrics(
     _gauge(
         registry,
         "pricetag_power_watts",
-        "Latest power of a device in W, for the eye; the bill is made of counters.",
+        "Latest power of a device in W, for display only; billing uses cumulative readings.",
         [
             ({"node": one.node, "component": one.component, "name": one.name}, one.power_w)
             for one in powers

@@ -42,9 +42,9 @@ FAN_POINTS = 48
 MOST_PARTS = 50
 MOST_RUNS = 50
 CLOSED = "the budget is closed: open runs are not charged to it"
-REACHED = "the limit is reached already"
+REACHED = "the limit has already been reached"
 NOT_REACHED = "the open runs with a known use do not reach the limit in this period"
-NOTHING_OPEN = "no run is queued or running, so that nothing more is expected to be used"
+NOTHING_OPEN = "no run is queued or running, so no further use is expected"
 NOTHING_KNOWN = "no open run has a known use, start and end"
 NOT_SURELY = "the open runs may not reach the limit in this period"
 TOO_FAR = timedelta(days=36_500)

@@ -107,5 +107,5 @@ def _end(left: Span3 | None, now: datetime) -> ExpectedEnd:
         return ExpectedEnd(at=None, low=None, high=None, reason=NO_END)
     at, low, high = (pool_queue.after(now, s) for s in (left.value, left.low, left.high))
     if at is None or low is None or high is None:
-        return ExpectedEnd(at=None, low=None, high=None, reason="it is more than 100 years off")
+        return ExpectedEnd(at=None, low=None, high=None, reason="it is more than 100 years away")
     return ExpectedEnd(at=at, low=low, high=high, reason=None)

@@ -43,7 +43,8 @@ NEWEST = 50
 """Number of succeeded runs among which the best one is looked for."""
 
 NO_SCORE = (
-    "none of the newest 50 succeeded runs has a known energy and a score that is better if larger"
+    "none of the newest 50 succeeded runs has a known energy and a score of which larger values "
+    "are better"
 )
 
 

@@ -84,8 +84,8 @@ async def _create(session: Session, identity: Identity, role: Role) -> User:
         )
     except ValidationError as error:
         raise SignInRejectedError(
-            "The name of this identity cannot be used here: it is too long, or has characters"
-            " that cannot be seen."
+            "The name of this identity cannot be used here: it is too long, or has invisible "
+            "characters."
         ) from error
     created = await users.create(session, request, None)
     return await users.get(session, created.id)

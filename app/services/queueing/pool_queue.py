@@ -36,12 +36,12 @@ PLANNED = 200
 """Number of runs of each pool that are played forward; for later ones no start is expected."""
 
 RULE = (
-    "By priority, the highest first, then by the time at which the run was queued. A worker takes "
+    "By priority, highest first, then by the time at which the run was queued. A worker takes "
     "the first run that fits its free accelerators, so that a small run can overtake a large one."
 )
 NO_WORKER = "no live worker can take the run"
 BLOCKED = "a budget is used up"
-OPEN_END = "runs that are running or ahead have no expected end"
+OPEN_END = "running runs, or runs ahead in the queue, have no expected end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +291,7 @@ def _expected(reason: QueueReason, start: Range | None, now: datetime) -> Expect
         return ExpectedStart(at=None, low=None, high=None, reason=texts.get(reason.code, unknown))
     at, low, high = (after(now, s) for s in (start.value, start.low, start.high))
     if at is None or low is None or high is None:
-        return ExpectedStart(at=None, low=None, high=None, reason="it is more than 100 years off")
+        return ExpectedStart(at=None, low=None, high=None, reason="it is more than 100 years away")
     return ExpectedStart(at=at, low=low, high=high, reason=None)
 
 

@@ -119,7 +119,7 @@ def _nominal(operations: Operations, gpus: int, pool: str, hardware: Hardware) -
     if not gpus:
         raise NoOperations(f"no run with counted operations has ended in pool {pool!r} yet")
     if hardware.peak_flops_per_s is None:
-        hardware_names = ", ".join(hardware.names) or "it has no known node"
+        hardware_names = ", ".join(hardware.names) or "its nodes are unknown"
         raise NoOperations(
             f"no run with counted operations has ended in pool {pool!r} yet, and the peak of "
             f"its accelerators is not in the catalog ({hardware_names})"

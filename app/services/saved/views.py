@@ -155,7 +155,9 @@ async def _own_row(session: Session, principal: Principal, view_id: uuid.UUID) -
     row = await _row(session, principal, view_id)
     if row.SavedView.created_by != principal.user_id and not principal.has("admin"):
         if row.project is None:
-            raise NotYourViewError("Only who stored this link or an administrator may delete it.")
+            raise NotYourViewError(
+                "Only the user who stored this link or an administrator may delete it."
+            )
         await access.require_owner(session, principal, row.project)
     return row
 

@@ -41,7 +41,7 @@ def require_private(request: Request) -> None:
     if browsers.transport(request) == "plain":
         raise PlainHttpError(
             "Signing in needs https: over plain http, anybody on the network path could read"
-            " your session. Open this server through https, or on its own machine."
+            " your session. Open this server over https, or on its own machine."
         )
 
 

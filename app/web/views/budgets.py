@@ -32,7 +32,7 @@ PERIODS = {
 PARTS = ("limit", "spent", "running", "reserved", "left")
 
 Tone = Literal["bad", "near", "calm"]
-UNKNOWN_END = "when it is used up is not known"
+UNKNOWN_END = "the time at which it is used up is unknown"
 
 
 @dataclass(frozen=True, slots=True)

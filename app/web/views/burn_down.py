@@ -21,7 +21,7 @@ UNKNOWN_USE = "its use, start or end cannot be estimated"
 UNKNOWN_NAME = "a run further back in the queue"
 ADMISSIONS = {
     "admitted": "It would be admitted.",
-    "too-much": "It would be rejected: it is expected to need more than is left.",
+    "too-much": "It would be rejected: it is expected to need more than the amount left.",
     "exhausted": "It would be rejected: nothing is left.",
 }
 PART_COLORS = {"spent": 1, "running": 2, "reserved": 4, "left": 10}
@@ -164,7 +164,7 @@ def _summary(view: BudgetView, burn: BurnDownRead, expected: FigureView) -> str:
     ends = f" ({expected.interval})" if expected.interval else ""
     return (
         f"{used}; once the open runs have ended, {expected.text} {expected.unit}{ends} are "
-        "expected to be."
+        f"expected to be spent."
     )
 
 

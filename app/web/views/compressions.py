@@ -190,5 +190,5 @@ def summary(variants: Sequence[VariantRead]) -> str:
         if (count := variant.break_even_inferences.value) is not None
     ]
     never = sum(variant.is_never for variant in variants)
-    text = f"Break-even: {'; '.join(paid)}" if paid else "No variant is known to pay back"
+    text = f"Break-even: {'; '.join(paid)}" if paid else "No variant is known to break even"
     return f"{text}; {counted(never, 'variant')} never." if never else f"{text}."

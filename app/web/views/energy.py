@@ -29,10 +29,10 @@ NO_BEFORE = "the previous period is unknown"
 NO_SITE = "(no site)"
 NOBODY = {"project": "(no project)", "user": "(no run)", "site": NO_SITE}
 REMARKS = {
-    "node_not_metered": "In some hours, a node's own meter did not run all the time: its use "
-    "outside of runs is unknown.",
-    "node_total_awaited": "A node has not reported its total for the current hour yet: its use "
-    "outside of runs is unknown until then.",
+    "node_not_metered": "In some hours, a node's own meter did not run all the time: its "
+    "use outside runs is unknown.",
+    "node_total_awaited": "A node has not reported its total for the current hour yet: "
+    "its use outside runs is unknown until then.",
     "runs_open": "Some runs are in progress: their charges, and the unallocated energy of their "
     "hours, are provisional until they end.",
 }

@@ -17,7 +17,7 @@ TITLES: dict[GroupBy, str] = {
     "tag": "Tag",
     "experiment": "Experiment",
     "recipe": "Recipe, with its seeds",
-    "seeds": "Recipe, apart from seeds",
+    "seeds": "Recipe, without its seeds",
 }
 assert set(TITLES) == set(get_args(GroupBy))
 

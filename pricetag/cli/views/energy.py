@@ -41,9 +41,9 @@ HEADS = {
 NOBODY = {"project": "(no project)", "user": "(no run)", "site": "(no site)"}
 REMARKS = {
     "node_not_metered": "In some hours, a node's own meter did not run all the time: its use "
-    "outside of runs is unknown.",
+    "outside runs is unknown.",
     "node_total_awaited": "A node has not reported its total for the current hour yet (it arrives "
-    "up to a minute late): its use outside of runs is unknown until then.",
+    "up to a minute late): its use outside runs is unknown until then.",
     "runs_open": "Some runs are in progress: their charges, and the unallocated energy of their "
     "hours, are provisional until they end.",
 }

@@ -19,8 +19,8 @@ WORDS = {
     "budget-exceeded": "a budget",
     "not-before": "its time",
     "next-attempt": "its time",
-    "places-taken": "a place",
-    "scattered": "places",
+    "places-taken": "a slot",
+    "scattered": "slots",
     "starting": "its worker",
 }
 

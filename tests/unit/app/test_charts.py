@@ -218,7 +218,7 @@ def test_labels_keep_their_order_and_distance(log: bool) -> None:
 
 def test_a_chart_with_too_many_rows_is_rejected() -> None:
     rows = [{"x": 1.0}] * (MAX_ROWS + 1)
-    with pytest.raises(ChartError, match="thin"):
+    with pytest.raises(ChartError, match="reduce them"):
         Chart("power", "t", "s", [Column("x", "X")], rows, {}, LAB)
 
 

@@ -47,11 +47,16 @@ def test_a_change_within_the_errors_is_stated_as_none() -> None:
 @pytest.mark.parametrize(
     ("crossing", "unknown_runs", "tone", "text"),
     [
-        ((None, None, None, "the limit is reached already"), 0, "bad", "used up"),
+        ((None, None, None, "the limit has already been reached"), 0, "bad", "used up"),
         ((NOON, NOON, NOON, None), 0, "near", "expected to be used up"),
         ((None, NOON, None, "it may not"), 1, "near", "may be used up from"),
         ((None, None, None, "nothing runs"), 0, "calm", "not expected to be used up"),
-        ((None, None, None, "no use is known"), 2, "near", "when it is used up is not known"),
+        (
+            (None, None, None, "no use is known"),
+            2,
+            "near",
+            "the time at which it is used up is unknown",
+        ),
     ],
 )
 def test_the_state_of_a_budget_is_a_word_and_a_time(

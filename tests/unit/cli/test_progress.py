@@ -118,11 +118,11 @@ def test_a_plain_line_has_all_figures() -> None:
 def test_a_power_that_became_unknown_is_not_shown() -> None:
     progress = running(Clock())
     payload = {"key": "0-train", "energy_kwh": 0.00051}
-    unknown = {"rapl:intel-rapl:0": "its counter stands still"}
+    unknown = {"rapl:intel-rapl:0": "its counter is not moving"}
     progress.update("progress", {**payload, "power_w": 20.0, "power_unknown": unknown})
     assert "| 20.0 W without rapl:intel-rapl:0 | 510 mWh so far" in progress.line()
     progress.update("progress", {**payload, "power_w": None, "power_unknown": unknown})
-    expected = "power unknown (rapl:intel-rapl:0: its counter stands still)"
+    expected = "power unknown (rapl:intel-rapl:0: its counter is not moving)"
     assert f"| {expected} | 510 mWh so far" in progress.line()
     assert expected in drawn(progress)
     progress.update("progress", {**payload, "power_w": None})

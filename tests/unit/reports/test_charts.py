@@ -46,7 +46,7 @@ def test_the_stages_of_a_run_add_up_to_its_energy() -> None:
             if line["break_even_inferences"]
         )
     )
-    assert "has paid back its making after" in payback.summary
+    assert "breaks even after" in payback.summary
 
 
 def test_several_runs_are_the_parts_of_their_report() -> None:

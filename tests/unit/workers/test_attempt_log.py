@@ -20,7 +20,7 @@ def test_a_flood_of_lines_is_cut_however_short_they_are(
     for _ in range(1000):
         log.text(line, "stdout")
     texts = [record["text"] for record in journal.read_from(0, 2000)]
-    assert texts[-1] == "the log passed 20000 bytes: the rest is omitted"
+    assert texts[-1] == "the log exceeds 20000 bytes: the rest is omitted"
     assert set(texts[:-1]) == {line}
     assert journal.path.stat().st_size < 30_000
     journal.close()

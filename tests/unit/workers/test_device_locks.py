@@ -76,7 +76,7 @@ def test_a_second_worker_on_the_same_device_is_rejected(
     with hold(tmp_path / "workers", "node", DEVICES):
         code, message = start(tmp_path, "--gpus", "1,2")
         assert code == 2
-        assert "another worker of this node has GPU-1, GPU-2" in message
+        assert "another worker of this node uses GPU-1, GPU-2" in message
         code, message = start(tmp_path, "--cpu-slots", "0")
         assert code == 2
         assert "no device and no CPU slot" in message

@@ -143,7 +143,7 @@ def test_in_a_container_processes_have_other_names(
         [component], records = metered(Devices((WHOLE,), jobs_per_device=2), clock)
     assert component.reserved_ratio == 0.5
     assert component.notes is not None
-    assert "not as this container" in component.notes
+    assert "not in this container" in component.notes
     assert all(record.all_busy_s is None for record in records)
 
 

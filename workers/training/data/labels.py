@@ -34,7 +34,7 @@ def label_names(train: Examples) -> list[str]:
         raise JobError(
             "labels-alike",
             f"the training data has the labels {one!r:.60} and {other!r:.60}, which look like one "
-            "class: write them alike, or list all classes in data.labels to keep them apart",
+            "class: use one spelling, or list all classes in data.labels to keep them apart",
             "recipe.data.labels",
         )
     return class_order(present)

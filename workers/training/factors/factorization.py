@@ -41,7 +41,8 @@ def require_factorable(
     if FORMAT.name in notes:
         raise JobError(
             "already-factorized",
-            "the model's matrices are factors already; factorize the model that it was made from",
+            "the model's matrices are already factorized; factorize the model that it was made "
+            "from",
             context.field,
         )
     if not shapes:

@@ -35,7 +35,7 @@ def require_tables(context: StageContext, loaded: Loaded, params: ShareTiedEmbed
         other = "untied" if tied else "tied"
         raise JobError(
             "nothing-to-share",
-            f"the input and output embeddings of the model are {one_or_two} already; use "
+            f"the input and output embeddings of the model are already {one_or_two}; use "
             f"embeddings: {other}, or train the model as it is",
             f"{context.field}.embeddings",
         )

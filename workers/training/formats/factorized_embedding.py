@@ -41,7 +41,7 @@ def word_embedding(model: PreTrainedModel) -> tuple[str, nn.Embedding]:
     ) as error:  # how transformers reports that there is none
         raise ValueError(f"a {model.config.model_type} model has no embedding table") from error
     if not isinstance(table, nn.Embedding):
-        raise ValueError(f"the embedding table is a {type(table).__name__} already")
+        raise ValueError(f"the embedding table is already a {type(table).__name__}")
     return next(name for name, module in model.named_modules() if module is table), table
 
 

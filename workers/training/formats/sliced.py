@@ -80,7 +80,7 @@ def widen_layer(model: PreTrainedModel, layer: int, heads: int, neurons: int) ->
         raise ValueError(f"the layers of a {model.config.model_type} model cannot be widened")
     before = layer_sizes(model, layer)
     if before[0] > heads or before[1] > neurons:
-        raise ValueError(f"layer {layer} has {before[0]} heads and {before[1]} neurons already")
+        raise ValueError(f"layer {layer} already has {before[0]} heads and {before[1]} neurons")
     std, width = float(model.config.initializer_range), heads * head_size(model)
     for name in _PARTS[:3]:
         _grow(parts[name], width, std, dim=0)

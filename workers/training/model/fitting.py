@@ -57,7 +57,7 @@ def require_fit(model: nn.Module, tokenizer: PreTrainedTokenizerBase, *, pairs: 
     if pairs and kinds == 1 and "token_type_ids" in tokenizer.model_input_names:
         raise _bad(
             "pairs of texts need two kinds of tokens (type_vocab_size 2), the model has one; "
-            "remove token_type_ids from model_input_names in tokenizer_config.json to go without"
+            "remove token_type_ids from model_input_names in tokenizer_config.json to use only one"
         )
 
 

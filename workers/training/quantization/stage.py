@@ -29,7 +29,7 @@ def require_unquantized(context: StageContext, loaded: Loaded) -> ModelProfile:
     profile = loaded_profile(context, loaded)
     if not profile.trainable:
         formats = " and ".join(profile.formats)
-        message = f"the model is quantized already ({formats}); start from the one before"
+        message = f"the model is already quantized ({formats}); start from the original model"
         raise JobError("already-quantized", message, context.field)
     return profile
 

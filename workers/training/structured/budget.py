@@ -70,7 +70,7 @@ def budget_of(context: StageContext, loaded: Loaded, share: float, length: int) 
     if least > budget.limit:
         raise JobError(
             "budget-too-small",
-            f"one head and one neuron a layer are {least / now:.4f} of the model's operations; "
+            f"one head and one neuron per layer are {least / now:.4f} of the model's operations; "
             f"use a budget of that or more (got {share})",
             f"{context.field}.budget",
         )

@@ -24,7 +24,7 @@ def require_units(context: StageContext, loaded: Loaded) -> Units:
         raise JobError(
             "heads-not-removable",
             f"the model is {', '.join(blocking)}: its layers have no heads of their own; remove "
-            "heads before",
+            f"heads first",
             context.field,
         )
     try:

@@ -80,8 +80,8 @@ def _require_share(context: StageContext, params: PruneHeads, heads: Numbers) ->
     if not 1 <= removed <= total - len(heads):
         raise JobError(
             "wrong-share-of-heads",
-            f"{params.share} of {total} heads are {removed}; at least one must leave and one a "
-            f"layer remain: use {1 / total:.4f} to {(total - len(heads)) / total:.4f}",
+            f"{params.share} of {total} heads are {removed}; at least one must be removed and one "
+            f"per layer must remain: use {1 / total:.4f} to {(total - len(heads)) / total:.4f}",
             f"{context.field}.share",
         )
 
