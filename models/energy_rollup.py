@@ -28,7 +28,7 @@ class EnergyPending(Base):
 
 
 class EnergySeries(Base):
-    """What a row of the roll-ups is about.
+    """Subject of a row of the roll-ups.
 
     ``component``: one component of a node, as one product. ``lab``: all components of a product.
     ``charge``: the runs of one project and user on a node, on one product. ``lab-charge``: the

@@ -148,7 +148,7 @@ class EventChannel:
         raise EventPipeError(f"the supervisor {state}; stage edge {n} was not acknowledged")
 
     def close(self) -> None:
-        """Closes this end; what was sent is still read by the supervisor.
+        """Closes this end; the supervisor still reads the events already sent.
 
         Does nothing in a forked child: the connection is its parent's.
         """

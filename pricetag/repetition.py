@@ -192,7 +192,7 @@ class _OwnMeter:
     def windows(
         self, start_s: float, end_s: float
     ) -> tuple[dict[str, WindowEnergy], tuple[str, ...]]:
-        """Every component's window, and what is missing."""
+        """Every component's window, and the missing components."""
         window_by_id = {
             component.id: self._window(component, start_s, end_s) for component in self._components
         }

@@ -55,7 +55,7 @@ def is_first_rank(environ: Mapping[str, str]) -> bool:
 
 
 def _after_fork() -> None:
-    """Resets a forked child: the connection is the parent's, and a lock may be held for ever."""
+    """Resets a forked child: the connection is the parent's, and a lock may never be released."""
     global _lock, _channel
     _lock = threading.Lock()
     if _channel is not None:

@@ -94,7 +94,7 @@ MAX_KEY = 200
 
 
 def key_fault(key: str) -> str | None:
-    """What is wrong with an idempotency key, which is sent in a header; None if it is valid."""
+    """The error of an idempotency key, which is sent in a header; None if it is valid."""
     if not 1 <= len(key) <= MAX_KEY:
         return f"must have 1 to {MAX_KEY} characters (got {len(key)})"
     if not all("!" <= sign <= "~" for sign in key):

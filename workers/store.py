@@ -50,7 +50,7 @@ class Store:
         self._site_exists = True  # as far as was logged
 
     async def demand(self, run_id: UUID) -> execution.Demand | None:
-        """What a queued run needs of its worker; None when it must not start now."""
+        """Requirements of a queued run on its worker; None when it must not start now."""
         async with self._database.session_scope() as session:
             return await execution.demand(session, run_id)
 

@@ -19,7 +19,7 @@ SPENT, EXPECTED = "spent", "expected"
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What is used by a time.
+    """Use by a time.
 
     Attributes:
         at: The time.

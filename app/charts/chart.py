@@ -1,4 +1,4 @@
-"""A chart: its sentence, what it draws, and its Vega-Lite document with a hash.
+"""A chart: its sentence, its data, and its Vega-Lite document with a hash.
 
 The document has no colors: `drawable` adds those of a theme, and one of two sizes. The rows that
 are drawn are a data set of their own, `drawn`, so that table and CSV show exactly these.
@@ -44,7 +44,7 @@ class ChartError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of what a chart draws.
+    """A column of a chart's data.
 
     Attributes:
         name: Key of its cells.
@@ -135,7 +135,7 @@ def drawable(
 
 
 def caption(document: Mapping[str, Any], sha256: str) -> str:
-    """What a reader needs to find the chart's figures again: sources and hash."""
+    """Sources and hash, by which a reader can find the chart's figures again."""
     meta = document["usermeta"]
     parts = (document["description"], meta["sources"], f"Chart {sha256}.")
     return " ".join(part for part in parts if part)

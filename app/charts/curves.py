@@ -1,4 +1,4 @@
-"""Curves with bands: expected best score of k trials against what they cost."""
+"""Curves with bands: expected best score of k trials against their cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Proxies in front of the server: whose word counts about scheme and address of a request."""
+"""Proxies in front of the server: which ones to trust for scheme and address of a request."""
 
 from __future__ import annotations
 
@@ -41,5 +41,5 @@ def came_from(scope: Scope, addresses: Sequence[str]) -> bool:
 
 
 def install(app: FastAPI, trusted: Sequence[str]) -> None:
-    """Lets an application believe its proxies."""
+    """Makes an application trust its proxies."""
     app.add_middleware(Proxies, trusted=trusted)

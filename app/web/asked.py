@@ -32,7 +32,7 @@ Model = TypeVar("Model", bound=PageQuery)
 
 @dataclass(frozen=True, slots=True)
 class Asked(Generic[Model]):
-    """A query with what is wrong in it.
+    """A query with its errors.
 
     Attributes:
         query: The valid part; the other fields have their defaults.
@@ -57,14 +57,14 @@ class Asked(Generic[Model]):
         return Asked(self.query, replace(self.form, values={**self.form.values, **values}))
 
     def rejected(self, error: PricetagError) -> Asked[Model]:
-        """The same query with what a service found wrong."""
+        """The same query with the errors of a service."""
         several: Sequence[FieldProblem] = getattr(error, "errors", ())
         return self.wrong(several or [FieldProblem(field=error.field, message=error.message)])
 
     async def show(
         self, make: Callable[[Model], Awaitable[Mapping[str, Any]]], empty: Mapping[str, Any]
     ) -> tuple[Asked[Model], dict[str, Any]]:
-        """What a page shows of the query: nothing of a wrong one.
+        """The page's part of the query; none of an invalid one.
 
         Args:
             make: Reads what a valid query selects.

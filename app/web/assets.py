@@ -1,4 +1,4 @@
-"""Files of the pages: read once, served under a hash of their content, and kept for ever.
+"""Files of the pages: read once, served under a hash of their content, and cached indefinitely.
 
 The hash is that of all files together, and part of the folder: so modules import one another by
 relative paths, and none is mixed with one of another version.

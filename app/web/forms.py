@@ -1,4 +1,4 @@
-"""Forms of the pages: what a browser posts without script."""
+"""Forms of the pages: fields that a browser posts without script."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Security headers: what a page may load, and who may show it."""
+"""Security headers: which sources a page may load, and who may embed it."""
 
 from __future__ import annotations
 

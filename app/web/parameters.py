@@ -50,7 +50,7 @@ OfPeriod = TypeVar("OfPeriod", bound=PeriodQuery)
 def period_of(
     asked: Asked[OfPeriod], default: Named = "30d", names: Sequence[Named] = tuple(periods.TITLES)
 ) -> tuple[Period, Asked[OfPeriod]]:
-    """The period of a page, and its form with the period's days or what is wrong with them.
+    """The period of a page, and its form with the period's days or their errors.
 
     Args:
         asked: The query of the page.

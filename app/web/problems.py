@@ -82,7 +82,7 @@ TITLES_BY_CODE = {"sign-in-link-invalid": "This link does not sign in"}
 
 
 def as_page(request: Request, problem: Response) -> Response:
-    """The page for an error, if a browser asks for one; otherwise the error as it is.
+    """The page for an error if a browser requests one; otherwise the unchanged error.
 
     Args:
         request: The request that failed.

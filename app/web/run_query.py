@@ -103,7 +103,7 @@ class RunQuery(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A query with what is wrong with it.
+    """A query with its errors.
 
     Attributes:
         values: All parameters, as they came, without empty ones.

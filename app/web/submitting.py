@@ -1,4 +1,4 @@
-"""What a form posted, checked by the models of the API; errors return to their fields."""
+"""Fields of a form, checked by the models of the API; errors return to their fields."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def read_model(
 async def submit(
     session: Session | None, fields: Mapping[str, str], action: Callable[[], Awaitable[Result]]
 ) -> Result | Rejected:
-    """Does what a form asks for, or nothing.
+    """Carries out the action of a form, or nothing.
 
     Args:
         session: Session of the request, of which nothing stays if the form is rejected; None if

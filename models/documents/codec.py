@@ -43,7 +43,7 @@ class DamagedDocumentError(ValueError):
 
 
 def encode(document: Mapping[str, Any]) -> bytes:
-    """A JSON document as it is stored.
+    """A JSON document in its stored form.
 
     Raises:
         ValueError: If a number is not finite.
@@ -66,7 +66,7 @@ def decode(stored: bytes) -> dict[str, Any]:
 
 
 def stored_again(json_text: str) -> bytes:
-    """A JSON text from elsewhere as it is stored, once it is seen to come back unchanged.
+    """A JSON text from elsewhere in its stored form, after a check that decoding restores it.
 
     Raises:
         ValueError: If it would not.
@@ -86,7 +86,7 @@ def to_text(document: Mapping[str, Any]) -> str:
 
 
 def encode_text(text: str) -> bytes:
-    """A JSON text as it is stored.
+    """A JSON text in its stored form.
 
     Raises:
         ValueError: If the text has control characters, which JSON text does not have.
@@ -114,7 +114,7 @@ def decode_text(stored: bytes) -> str:
 
 
 def without_numbers(text: str) -> tuple[str, list[float]]:
-    """A JSON text with marks in the place of its long numbers, and these numbers.
+    """A JSON text with marks instead of its long numbers, and these numbers.
 
     Raises:
         ValueError: If the text has control characters.
@@ -197,7 +197,7 @@ def _numbers(packed: bytes) -> list[float]:
 
 @cache
 def dictionary(version: int) -> bytes:
-    """What documents have in common; each version is part of the code for ever.
+    """Text that documents have in common; each version stays part of the code.
 
     Raises:
         DamagedDocumentError: If there is no such version.

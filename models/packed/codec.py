@@ -1,4 +1,4 @@
-"""Readings as bytes, bit by bit what they were: columns of differences, shuffled and deflated.
+"""Readings as bytes, restored bit by bit: columns of differences, shuffled and deflated.
 
 Counters count whole mJ or uJ, and clocks tick in fractions that a double has exactly, so that a
 column is stored as integers if all its values are multiples of a step, and as the bit patterns of

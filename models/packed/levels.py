@@ -20,7 +20,7 @@ _ROW_BYTES = 8 * COLUMNS
 
 
 def levels(steps: Segments) -> dict[int, bytes | None]:
-    """Each level of a block's steps as it is stored; None if it would have a single segment."""
+    """Each level of a block's steps in its stored form; None if it would have a single segment."""
     stored: dict[int, bytes | None] = {}
     for factor in FACTORS:
         has_level = len(steps) >= factor and len(steps) > FACTORS[0]

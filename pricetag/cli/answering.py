@@ -1,4 +1,4 @@
-"""How a command gives what it found: as JSON alone, or as people read it."""
+"""Output of a command: JSON alone, or text for people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands, assembled; what a command needs is imported when it runs."""
+"""The assembled commands; a command's dependencies are imported when it runs."""
 
 from __future__ import annotations
 

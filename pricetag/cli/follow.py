@@ -109,7 +109,7 @@ def show(client: Client, run: Run, *, as_json: bool, version: int | None = None)
 
 
 def price_tag(client: Client, run_id: str, version: int | None = None) -> dict[str, Any] | None:
-    """A version of a run's price tag; None where the newest is asked for and there is none."""
+    """A version of a run's price tag; None if the newest is requested and none exists."""
     from pricetag.client import ApiError
 
     try:

@@ -111,7 +111,7 @@ def doctor(ctx: typer.Context, json: Json = False) -> None:
 
 
 def _settings_fault() -> str | None:
-    """What is wrong with the settings of a server or worker here; None without a checkout."""
+    """The first error in the settings of a server or worker here; None without a checkout."""
     try:
         read = load("app.settings", "get_settings")
     except CliError:

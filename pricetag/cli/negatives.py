@@ -12,7 +12,7 @@ _NEGATIVE = re.compile(r"-\.?\d.*|-(inf|infinity|nan)", re.I)
 
 
 class FigureCommand(Command):
-    """A command that takes a figure: the server says what is wrong with one below zero."""
+    """Commands that take a figure: the server reports the error for one below zero."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Reads the arguments, negative figures as values."""

@@ -1,4 +1,4 @@
-"""Options that several commands share, and what was given before the command."""
+"""Options that several commands share, and those before the command."""
 
 from __future__ import annotations
 

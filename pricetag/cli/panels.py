@@ -1,4 +1,4 @@
-"""The commands in the order of the help, by what they are for."""
+"""The commands in the order of the help, by purpose."""
 
 from __future__ import annotations
 

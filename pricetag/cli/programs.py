@@ -12,7 +12,7 @@ from pricetag.cli.console import EXIT_USAGE, CliError
 
 
 def check_programs(file: Path, text: str) -> list[str]:
-    """What is missing of a job's code, as far as this machine can know.
+    """Missing code of a job, as far as this machine can check.
 
     Code under this machine's own data roots (``PRICETAG_DATA_ROOTS``) is what its workers run;
     a folder beside the job file may be a copy of theirs.

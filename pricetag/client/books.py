@@ -36,7 +36,7 @@ class BookCalls(Connection):
     def preview_factor(
         self, factor: Mapping[str, Any], *, site: str | None = None
     ) -> dict[str, Any]:
-        """What a factor would change, without entering it; fields as `enter_factor` has them."""
+        """Effect of a factor, without entering it; the fields are those of `enter_factor`."""
         path = "/v1/factors" if site is None else f"/v1/sites/{quoted(site, safe='')}/factors"
         return self._json("POST", f"{path}/preview", factor)
 

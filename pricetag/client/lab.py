@@ -133,7 +133,7 @@ class LabCalls(Connection):
         start: str | None = None,
         stop: str | None = None,
     ) -> dict[str, Any]:
-        """What a project used: totals, trend, failed work, best run; the last 30 days if not said.
+        """Use of a project: totals, trend, failed work, best run; by default the last 30 days.
 
         Args:
             project: Name of the project.

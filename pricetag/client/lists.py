@@ -52,7 +52,7 @@ class ListCalls(Connection):
         return self._send("GET", f"/v1/runs/table.{fmt}", params=query).text
 
     def views(self) -> list[dict[str, Any]]:
-        """One's own saved views of the list of runs, then those that projects share."""
+        """The caller's own saved views of the list of runs, then the shared ones of projects."""
         items: list[dict[str, Any]] = self._get("/v1/views")["items"]
         return items
 

@@ -23,7 +23,7 @@ MISSING = "CodeCarbon is not installed"
 
 @dataclass(frozen=True, slots=True)
 class CpuModel:
-    """What CodeCarbon knows of this machine's CPU.
+    """CodeCarbon's facts about this machine's CPU.
 
     Attributes:
         name: The CPU's name as it reports it.

@@ -44,7 +44,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class JournalError(RuntimeError):
-    """A journal cannot be used as asked."""
+    """A journal cannot be used as requested."""
 
 
 class JournalLockedError(JournalError):
@@ -331,7 +331,7 @@ class Journal:
         self._is_dirty = self._is_dirty or bool(lines)
 
     def _cut(self, torn_bytes: int) -> None:
-        """Cut off what was written of a line; if that fails, before the next one."""
+        """Cut off a partly written line; if that fails, try again before the next one."""
         try:
             os.ftruncate(self._descriptor, self._index.end)
         except OSError:

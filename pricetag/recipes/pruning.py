@@ -167,7 +167,7 @@ PRUNING: Traits[Any] = replace(
 
 
 class Regularized(FullTraining):
-    """Options of methods that train with a penalty, prune, and train what is left."""
+    """Options of methods that train with a penalty, prune, and retrain the rest."""
 
     recovery_epochs: float = Field(
         1.0, gt=0, le=10_000, description="Epochs of training with fixed masks, after pruning."

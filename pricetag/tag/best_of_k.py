@@ -1,4 +1,4 @@
-"""Expected best score of k trials against what they cost, per method, over price tags."""
+"""Expected best score of k trials against their cost, per method, over price tags."""
 
 from __future__ import annotations
 

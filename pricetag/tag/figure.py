@@ -10,7 +10,7 @@ from pricetag.accounting.quantity.record import NOT_RECORDED
 
 
 class Shown(Protocol):
-    """What a view needs of a figure; quantities of the accounting have it too."""
+    """The interface of a figure in views; quantities of the accounting have it too."""
 
     @property
     def value(self) -> float | None:

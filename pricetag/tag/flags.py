@@ -90,7 +90,7 @@ def flag_name(flag: str) -> str:
 
 
 def flag_text(flag: str) -> str:
-    """What a flag means; one that is not listed is shown as it is."""
+    """The meaning of a flag; an unlisted one is shown unchanged."""
     if match := _DRIVER_ERROR.fullmatch(flag):
         return f"the library {match[1]} reported error {match[2]}"
     return FLAGS.get(flag, flag_name(flag))

@@ -19,14 +19,14 @@ def reason_of(cell: str) -> str | None:
 def shared_reasons(
     cells: Iterable[str], earlier: Iterable[str] = (), *, least: int = 2
 ) -> list[str]:
-    """The reasons that ``least`` cells have, or that have a footnote already, in order."""
+    """The reasons of ``least`` cells or more, or that already have a footnote, in order."""
     counts = Counter(reason for cell in cells if (reason := reason_of(cell)) is not None)
     noted = set(earlier)
     return [reason for reason, count in counts.items() if count >= least or reason in noted]
 
 
 def marked(cell: str, marks: Mapping[str, str]) -> str:
-    """The cell, with the mark of its reason in the place of the reason if it has one."""
+    """The cell, with its reason replaced by the reason's mark, if it has one."""
     reason = reason_of(cell)
     return cell if reason is None or reason not in marks else f"n/a {marks[reason]}"
 

@@ -1,4 +1,4 @@
-"""Figures of several runs pooled: mean, spread between the runs, and what is unknown."""
+"""Figures of several runs: mean, spread between the runs, and number of unknown values."""
 
 from __future__ import annotations
 

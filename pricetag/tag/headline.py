@@ -1,4 +1,4 @@
-"""What a list shows of a price tag: its totals with their intervals, its score, its flags."""
+"""Figures of a price tag for lists: totals with intervals, score, flags."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NO_SCORE = "no score was reported"
 
 @dataclass(frozen=True, slots=True)
 class _Read(Record):
-    """What a headline reads of a price tag: of its stages and causes of error, nothing."""
+    """The parts of a price tag that a headline needs: neither stages nor causes of error."""
 
     schema: str
     run_id: str
@@ -52,7 +52,7 @@ class _Read(Record):
 
 
 def headline_of(content: Mapping[str, Any]) -> dict[str, Any]:
-    """What a list shows of a price tag in JSON form, as plain data.
+    """The figures for lists, from a price tag in JSON form, as plain data.
 
     Args:
         content: The price tag. One that cannot be read has only unknown figures.
@@ -99,7 +99,7 @@ def _of(document: _Read) -> dict[str, Any]:
 
 
 def shown_score(quality: tuple[QualityTag, ...]) -> QualityTag | None:
-    """The score that stands for a run: of the best known metric, as its last model reached it.
+    """The score that represents a run: its best-known metric, of its last model.
 
     It is on the validation split, or else on the first other split that was scored.
     """

@@ -27,7 +27,7 @@ NOT_READ = "it has not been read for a second yet"
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a job is charged so far.
+    """The charges of a job so far.
 
     Attributes:
         power_w: Power over the last second; None while no component states one.
@@ -67,7 +67,7 @@ class ChargedSoFar:
                 self._early.append(reading)
 
     def figures(self) -> Figures:
-        """What is charged up to the last reading."""
+        """The charge up to the last reading."""
         components = self._components
         return Figures(
             power_w=_sum(one.power_w for one in components.values()),
@@ -77,7 +77,7 @@ class ChargedSoFar:
 
 
 class _Charged:
-    """One component: what is charged of it up to its last reading that says something."""
+    """The charge of one component, up to its last informative reading."""
 
     def __init__(self, component: Component) -> None:
         self.power_w: float | None = None

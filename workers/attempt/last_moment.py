@@ -32,7 +32,7 @@ def clock_of_meter(now_s: float) -> dict[str, Any]:
 
 @dataclass
 class Trace:
-    """What a journal contains about the end of its attempt.
+    """A journal's records about the end of its attempt.
 
     Attributes:
         components: The components with the job's share, by ID.

@@ -28,7 +28,7 @@ class ProgressBoard:
         started_s: float | None,
         live: Figures,
     ) -> dict[str, Any]:
-        """The ``progress`` record; ``live`` is what is charged so far."""
+        """The ``progress`` record; ``live`` has the charges so far."""
         reported = self._latest.get(stage.key if stage else None, {})
         done, total = reported.get("done"), reported.get("total")
         return {

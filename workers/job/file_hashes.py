@@ -1,4 +1,4 @@
-"""SHA-256 of files, remembered from run to run as long as a file stays what it was."""
+"""SHA-256 of files, cached across runs while a file is unchanged."""
 
 from __future__ import annotations
 

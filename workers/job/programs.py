@@ -1,4 +1,4 @@
-"""What can be known of a run's programs before it is submitted: their code and scripts."""
+"""Checks of a run's programs before it is submitted: their code and scripts."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _has(folder: Path, code: str | GitCode, script: str) -> bool:
 
 
 def _git(repository: Path, *arguments: str) -> bool:
-    """Whether git finds what it is asked for.
+    """Whether git finds the requested object.
 
     Raises:
         JobError: There is no git.

@@ -50,7 +50,7 @@ class LayerDrop(Plugin):
         self._kept: frozenset[int] = frozenset()
 
     def attach(self, model: nn.Module) -> None:
-        """Let each layer pass its input on where it is skipped."""
+        """Make each layer pass its input on when it is skipped."""
         self._layers = encoder_layers(model)
         self._kept = frozenset(range(len(self._layers)))
         for number, layer in enumerate(self._layers):
@@ -59,7 +59,7 @@ class LayerDrop(Plugin):
     def change_batch(
         self, batch: Mapping[str, torch.Tensor], place: BatchPlace
     ) -> Mapping[str, torch.Tensor]:
-        """Draw the layers of this pass; the batch stays as it is."""
+        """Draw the layers of this pass; the batch does not change."""
         generator = replace(place, rank=0).generator("layerdrop")
         self._kept = frozenset(
             kept_layers(torch.rand(len(self._layers), generator=generator), self.p)

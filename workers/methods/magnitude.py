@@ -24,7 +24,7 @@ def magnitudes(matrices: Mapping[str, Matrix]) -> Scores:
 
 
 def magnitude_prune(matrices: Mapping[str, Matrix], sparsity: float, scope: Scope) -> None:
-    """Set the smallest weights to zero, in place and for good.
+    """Set the smallest weights to zero, in place and permanently.
 
     Args:
         matrices: Prunable matrices by name.

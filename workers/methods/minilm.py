@@ -135,7 +135,7 @@ class IdleEnd(Plugin):
             parameter.requires_grad_(False)
 
     def detach(self, model: nn.Module) -> None:
-        """Let the rest of the last layer be trained again."""
+        """Make the rest of the last layer trainable again."""
         for parameter in self._frozen:
             parameter.requires_grad_(True)
 

@@ -247,7 +247,7 @@ def norms_of(model: PreTrainedModel, l1_fraction: float) -> list[Norms]:
 
 
 class MorphPenalty(LossTerm):
-    """The regularizer of all layers, as a share of the cost that they have at first.
+    """The regularizer of all layers, as a share of their initial cost.
 
     Args:
         weight: Factor of the term; the authors search around 1.
@@ -273,7 +273,7 @@ class MorphPenalty(LossTerm):
         self._first = 1.0
 
     def attach(self, model: nn.Module) -> None:
-        """The cost at first."""
+        """The initial cost."""
         assert isinstance(model, PreTrainedModel)
         self._model = model
         sizes, hidden = sizes_of(model), int(model.config.hidden_size)

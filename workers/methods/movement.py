@@ -135,7 +135,7 @@ class Movement(Plugin):
         return self._density
 
     def settled(self, step: Step) -> bool:
-        """Only after the ramp are the masks as large as asked for."""
+        """The masks reach the requested size only after the ramp."""
         return self._ramp.over(step.done, step.total)
 
     def after_backward(self, step: Step) -> None:

@@ -124,7 +124,7 @@ class Gates(Plugin):
         self.log_alpha: dict[str, list[torch.Tensor]] = {}
 
     def attach(self, model: nn.Module) -> None:
-        """Add the gates to the model, and freeze its weights if asked for."""
+        """Add the gates to the model, and freeze its weights if requested."""
         assert isinstance(model, PreTrainedModel)
         self._model = model
         if self._is_frozen:
@@ -163,7 +163,7 @@ class Gates(Plugin):
     def change_batch(
         self, batch: Mapping[str, torch.Tensor], place: BatchPlace
     ) -> Mapping[str, torch.Tensor]:
-        """Draw the gates of this pass; the batch stays as it is."""
+        """Draw the gates of this pass; the batch does not change."""
         generator = replace(place, rank=0).generator("hard-concrete")
         device = batch["input_ids"].device
         self._uniforms = [
@@ -173,7 +173,7 @@ class Gates(Plugin):
         return batch
 
     def extra_flops(self, rows: int, width: int) -> float:
-        """What a backward pass to the gates saves without gradients of the weights (negative)."""
+        """Operations that a backward pass to the gates alone saves (negative)."""
         return self.extra_effective_flops(rows, width, 1.0)
 
     def extra_effective_flops(self, rows: int, width: int, density: float) -> float:

@@ -77,7 +77,7 @@ def batches(texts: Sequence[Sequence[int]], tokens: int, size: int) -> Iterator[
 
 
 def write(model: PreTrainedModel, prompts: torch.Tensor, how: Writing) -> torch.Tensor:
-    """What a model writes after prompts: the most probable next tokens, greedily or with a beam.
+    """A model's continuations of prompts: the most probable tokens, greedily or with a beam.
 
     Args:
         model: A causal language model in evaluation mode.

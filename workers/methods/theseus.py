@@ -11,7 +11,7 @@ from workers.training.grafting import Rate, linear_rate
 
 
 def constant_rate(step: int, rate: float, steps: int | None) -> float:
-    """A constant rate for ``steps`` steps, then 1; for ever if None.
+    """A constant rate for ``steps`` steps, then 1; always constant if None.
 
     Args:
         step: Number of finished optimizer steps.

@@ -1,4 +1,4 @@
-"""Live power of this worker's meters: sent to the server in batches of a second, never stored.
+"""Live power of this worker's meters: sent to the server once a second, never stored.
 
 Every meter of the worker adds its samples as it takes them: that of a job ten a second, that of
 the node one. A batch that cannot be sent is dropped, so that a chart has a gap there; readings,

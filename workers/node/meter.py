@@ -310,7 +310,7 @@ class NodeMeter:
 
 
 async def _finished(work: Callable[[], None]) -> None:
-    """Runs ``work`` in a thread to its end, even if this task is canceled meanwhile."""
+    """Runs ``work`` in a thread to its end, even if this task is canceled."""
     task = asyncio.ensure_future(asyncio.to_thread(work))
     try:
         await asyncio.shield(task)

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: the first begins an orderly stop, which nothing can delay for ever."""
+"""SIGTERM and SIGINT: the first begins an orderly stop of limited duration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Replace the matrices of an encoder by factors of low rank, and let it recover."""
+"""Replace the matrices of an encoder by factors of low rank, with recovery training."""
 
 from __future__ import annotations
 

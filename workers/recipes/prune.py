@@ -1,4 +1,4 @@
-"""Prune an encoder by the magnitude of its weights, and let it recover."""
+"""Prune an encoder by the magnitude of its weights, with recovery training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def prepare(params: StageParams, context: StageContext) -> None:
 
 
 def run(params: StageParams, context: StageContext) -> StageResult:
-    """Prune at once, in rounds or along a ramp, with recovery training if asked for.
+    """Prune at once, in rounds or along a ramp, with recovery training if requested.
 
     Raises:
         JobError: The model is untrained, 8-bit, or has nothing to prune.

@@ -21,7 +21,7 @@ def prepare(params: StageParams, context: StageContext) -> None:
 
 
 def run(params: StageParams, context: StageContext) -> StageResult:
-    """Remove heads in steps, each followed by recovery if asked for, and save the model.
+    """Remove heads in steps, each followed by recovery if requested, and save the model.
 
     Raises:
         JobError: The model is untrained or 8-bit, or its heads cannot be removed.

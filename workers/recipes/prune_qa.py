@@ -21,7 +21,7 @@ def prepare(params: StageParams, context: StageContext) -> None:
 
 
 def run(params: StageParams, context: StageContext) -> StageResult:
-    """Choose heads and neurons, cut the others out, train what is left, and save the model.
+    """Choose heads and neurons, cut the others out, retrain, and save the model.
 
     Raises:
         JobError: The model is untrained or 8-bit, or nothing of it can be cut out.

@@ -1,4 +1,4 @@
-"""Prune an encoder at random, and let it recover."""
+"""Prune an encoder at random, with recovery training."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def prepare(params: StageParams, context: StageContext) -> None:
 
 
 def run(params: StageParams, context: StageContext) -> StageResult:
-    """Prune random weights, with recovery training if asked for.
+    """Prune random weights, with recovery training if requested.
 
     Raises:
         JobError: The model is untrained, 8-bit, or has nothing to prune.

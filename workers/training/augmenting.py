@@ -66,7 +66,7 @@ def count_augmentation(context: StageContext) -> None:
 def augmented_data(
     context: StageContext, loaded: Loaded, max_length: int, how: Replacement, tally: Tally
 ) -> TokenData:
-    """The training split as tokens, with copies of each example if asked for.
+    """The training split as tokens, with copies of each example if requested.
 
     Rank 0 makes the copies, once for all ranks and attempts.
 

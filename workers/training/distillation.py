@@ -173,7 +173,7 @@ def teacher_and(
 
 
 def unchanged_teacher(context: StageContext, loaded: Loaded, options: Optimisation) -> Teacher:
-    """A copy of the model as it is, for a stage that compresses the model itself.
+    """A copy of the unchanged model, for a stage that compresses the model itself.
 
     Args:
         context: The stage's context.

@@ -60,7 +60,7 @@ def model_profile(context: StageContext, loaded: Loaded) -> FlopProfile:
 
 
 def full_profile(context: StageContext, loaded: Loaded) -> ModelProfile:
-    """Parameters, bytes, density and operations of a model of any format, as it is now."""
+    """Current parameters, bytes, density and operations of a model of any format."""
     flops = model_profile(context, loaded)
     return profile_model(loaded.model, flops, exit_profiles(context, loaded))
 

@@ -92,7 +92,7 @@ class Replacing(Plugin):
         return len(encoder_layers(self.predecessor)) // len(self._layers)
 
     def attach(self, model: nn.Module) -> None:
-        """Freeze what is not a layer, and let each layer pass its input on to the predecessor."""
+        """Freeze all but the layers, and make each layer pass its input to the predecessor."""
         self._layers = list(encoder_layers(model))
         self.draws = [True] * len(self._layers)
         trained = {id(p) for layer in self._layers for p in layer.parameters()}
@@ -132,7 +132,7 @@ class Replacing(Plugin):
     def change_batch(
         self, batch: Mapping[str, torch.Tensor], place: BatchPlace
     ) -> Mapping[str, torch.Tensor]:
-        """Draw the modules of the next forward pass; the batch itself stays as it is."""
+        """Draw the modules of the next forward pass; the batch itself does not change."""
         rate = self._rate(place.step, self._total)
         self.draws = draw_modules(place, len(self._layers), rate)
         return batch

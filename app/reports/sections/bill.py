@@ -116,7 +116,7 @@ def _is_older(tag: TagView) -> bool:
 
 
 def _repriced(tags: Sequence[TagView]) -> list[str]:
-    """The runs whose price tag has other factors than it was first issued with."""
+    """The runs whose price tag was re-priced with other factors."""
     return [
         f"{tag.document.name}: version {tag.document.version} of its price tag, {tag.repriced}."
         for tag in tags

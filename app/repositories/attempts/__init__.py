@@ -1,1 +1,1 @@
-"""SQL of attempts: their execution, and what they measured and reported."""
+"""SQL of attempts: their execution, measurements and reports."""

@@ -1,1 +1,1 @@
-"""SQL of budgets, and of what is spent and reserved."""
+"""SQL of budgets, and of amounts spent and reserved."""

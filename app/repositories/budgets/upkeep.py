@@ -241,7 +241,7 @@ def _added_up(table: str) -> str:
 
 
 async def wrong_reserves(session: AsyncSession) -> Sequence[uuid.UUID]:
-    """The runs whose reserve is not what their quote has left."""
+    """The runs whose reserve differs from the rest of their quote."""
     columns = (
         "run_id, project_id, experiment_id, user_id, facility_energy_kwh, co2e_kg, cost, currency"
     )

@@ -298,7 +298,7 @@ def _charge_parts(
 
 
 async def knows_node(session: AsyncSession, name: str) -> bool:
-    """Whether a node of this name ever made itself known or used energy."""
+    """Whether a node of this name has ever registered or used energy."""
     # Two statements, the second in the order of its index: without it an unknown name is looked
     # for in all hours.
     registered = select(Node.name).where(Node.name == name).limit(1)

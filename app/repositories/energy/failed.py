@@ -49,7 +49,7 @@ async def by_status(
     stop: datetime,
     node: str | None,
 ) -> Sequence[Any]:
-    """Energy of the attempts that ended in a range, by how they ended and whose they were.
+    """Energy of the attempts that ended in a range, by status and owner.
 
     Args:
         session: Database session.

@@ -1,1 +1,1 @@
-"""SQL of sites and of what they enter: factors, prices and carbon series; append-only."""
+"""SQL of sites and their entries: factors, prices and carbon series; append-only."""

@@ -22,7 +22,7 @@ async def put(
     cpu_slots: int,
     allows_commands: bool,
 ) -> None:
-    """Notes that a worker is there, and what it can take."""
+    """Records that a worker is live, and the runs that it can take."""
     described = {
         "node_name": node_name,
         "pool": pool,

@@ -1,1 +1,1 @@
-"""SQL of readings: rows, packed blocks and the power series made of both."""
+"""SQL of readings: rows, packed blocks and the power series from both."""

@@ -152,7 +152,7 @@ class NewBlock:
 
 @dataclass(frozen=True)
 class Packed:
-    """What is written for one component.
+    """The rows written for one component.
 
     Attributes:
         blocks: New blocks, in order; at least one.
@@ -226,7 +226,7 @@ async def newest_blocks(session: AsyncSession, keys: Sequence[Key]) -> dict[Key,
 
 
 async def write(session: AsyncSession, packed: Sequence[Packed]) -> None:
-    """Puts blocks in the place of the rows that are in them.
+    """Replaces the rows in blocks by these blocks.
 
     Raises:
         RuntimeError: If the rows are not there, or more of them; nothing may be committed then.

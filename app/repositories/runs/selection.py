@@ -60,7 +60,7 @@ class RunFilter:
 
 @dataclass(frozen=True)
 class Selection:
-    """A filter with ids in the place of names.
+    """A filter with IDs instead of names.
 
     Attributes:
         wanted: The filter.

@@ -70,7 +70,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What a run needs of the worker that takes it."""
+    """Requirements of a run on the worker that takes it."""
 
     gpus: int
     runs_program: bool = False
@@ -90,7 +90,7 @@ class OpenAttempt:
 
 
 async def demand(session: Session, run_id: UUID) -> Demand | None:
-    """What a run needs of its worker; None if it must not start now."""
+    """Requirements of a run on its worker; None if it must not start now."""
     needs = await executions.startable(session, run_id)
     return None if needs is None else Demand(needs.gpus, runs_program(needs.kind))
 

@@ -101,7 +101,7 @@ async def pack_some(database: Database, after: UUID = NOBODY) -> Step | None:
 
 
 async def _pack_open(database: Database, attempt_id: UUID) -> int:
-    """Packs full blocks of an open attempt, one a transaction: its journal waits meanwhile."""
+    """Packs full blocks of an open attempt, one per transaction, while its journal waits."""
     packed = 0
     async with database.session_scope() as session:
         components = await reading_blocks.long_tails(session, attempt_id, WIDEST_STEPS)
@@ -188,7 +188,7 @@ def _blocks(key: Key, columns: Columns, first_seq: int, is_final: bool) -> Itera
 
 
 def new_block(key: Key, columns: Columns, first_seq: int) -> NewBlock:
-    """A block of readings, whose bytes were read again and found right.
+    """A block of readings whose bytes were read back and verified.
 
     Args:
         key: Attempt and component.

@@ -112,7 +112,7 @@ class CurrentRates(Rates):
         self._current: CurrentFactors[Key] = CurrentFactors()
 
     async def known(self, session: Session) -> dict[Key, Factors]:
-        """The factors that are resolved already from what is entered now."""
+        """The factors already resolved from the current entries."""
         return await self._current.known(session)
 
 

@@ -280,7 +280,7 @@ async def reads(session: Session, budgets: Sequence[Budget]) -> list[BudgetRead]
 
 
 async def reads_of(session: Session, standing: Sequence[BudgetState]) -> list[BudgetRead]:
-    """Budgets whose state is already read."""
+    """Budgets whose state was already read."""
     names = await budget_rows.names_of_scopes(session, [state.budget for state in standing])
     alerts: dict[uuid.UUID, list[BudgetAlert]] = defaultdict(list)
     for alert in await budget_rows.alerts_in(

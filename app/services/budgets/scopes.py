@@ -1,4 +1,4 @@
-"""What a budget covers: a project or experiment that exists, or that is created on request."""
+"""Scopes of budgets: an existing project or experiment, or one created on request."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def unknown(
     user: str | None = None,
     create_missing: bool = False,
 ) -> PricetagError | None:
-    """The error about what a budget should cover and that does not exist; None if all does.
+    """The error for a scope that does not exist; None if it exists.
 
     Args:
         session: Only read.

@@ -93,7 +93,7 @@ async def _mend_reserves(database: Database) -> int:
 
 
 async def wrong_budget(session: Session, budget: Budget, now: datetime) -> str | None:
-    """What is wrong with the amounts of one budget in its present period; None if nothing is.
+    """The difference between a budget's amounts and their rows in its present period, or None.
 
     Args:
         session: Of one snapshot.

@@ -95,7 +95,7 @@ async def energy_account(
 
 
 async def require_node(session: Session, name: str) -> None:
-    """Requires that a node ever registered or used energy.
+    """Requires that a node has registered or used energy.
 
     Raises:
         NodeNotFoundError: If it did not; the message has similar names.
@@ -161,7 +161,7 @@ def total_entry(row: Any) -> Entry:
 
 
 def only_total(entry: Entry, total_j: float) -> Entry:
-    """An entry of which only the total is asked for."""
+    """An entry of which only the total is requested."""
     return entry._replace(
         total_j=total_j, charged_j=0.0, running_j=0.0, unallocated_j=0.0, undecided_j=0.0
     )

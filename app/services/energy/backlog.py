@@ -96,7 +96,7 @@ class Backlog:
             heed_cancellation()
 
     async def _piece(self) -> int | None:
-        """Folds some hours; the next piece is as large as this machine does in about a second."""
+        """Folds some hours; the next piece takes this machine about a second."""
         began_s, limit = self._clock(), self.limit
         self.limit = max(limit // 2, SMALLEST)  # if it fails: the next try has less to do
         async with self._database.session_scope() as session:

@@ -1,4 +1,4 @@
-"""The hours that an energy account is asked for: full hours of UTC, not too many."""
+"""The requested hours of an energy account: full UTC hours, up to a maximum."""
 
 from __future__ import annotations
 

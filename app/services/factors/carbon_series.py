@@ -81,7 +81,7 @@ async def import_file(session: Session, request: CarbonImport, by: Principal) ->
 
 
 async def ask(request: CarbonFetch, settings: Settings, by: Principal) -> Fetched:
-    """Fetches a zone's hours from a provider; no transaction is open meanwhile.
+    """Fetches a zone's hours from a provider, with no transaction open.
 
     Raises:
         RoleRequiredError: If the caller is not an admin.

@@ -18,7 +18,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 class CurrentFactors(Generic[Key]):
-    """Factors by what they were resolved for, as entered now.
+    """Factors resolved from the current entries, by the arguments of the resolution.
 
     What is entered is looked at by one statement, instead of several for each site and kind of
     hardware.
@@ -29,7 +29,7 @@ class CurrentFactors(Generic[Key]):
         self._known: dict[Key, Factors] = {}
 
     async def known(self, session: Session) -> dict[Key, Factors]:
-        """The factors that are resolved already from what is entered now; others are to be added.
+        """The factors already resolved from the current entries; the caller adds others.
 
         Args:
             session: Database session, only read.

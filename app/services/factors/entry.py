@@ -108,7 +108,7 @@ async def warnings_of(session: Session, row: Factor) -> list[str]:
 
 
 async def _unseen(session: Session, row: Factor) -> list[str]:
-    """Warns about a calibration whose device has not been seen, which may be a typing error."""
+    """Warns about a calibration for a device that has not been seen, which may be a typo."""
     if row.kind != "calibration" or await devices.was_seen(session, row.subject):
         return []
     uuids = sorted(await devices.of_nodes(session))

@@ -57,7 +57,7 @@ class SiteState:
 
 
 async def state(session: Session, name: str, as_of: datetime | None = None) -> SiteState | None:
-    """A site as it is, or as it was; None where it does not exist, or did not then.
+    """A site, now or at an earlier time; None if it did not exist then.
 
     Args:
         session: Database session, only read.

@@ -42,7 +42,7 @@ FEW_CONNECTIONS_RATIO = 0.8
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """What a server process knows without its database.
+    """Facts that a server process has without its database.
 
     Attributes:
         settings: Its settings.

@@ -37,7 +37,7 @@ class Audience:
 async def audiences(
     session: Session, asked: Collection[Principal]
 ) -> Mapping[Principal, Audience | None]:
-    """The present audience of each principal; None for one that may read no more.
+    """The present audience of each principal; None for one without access.
 
     Equal audiences are one object.
     """

@@ -40,7 +40,7 @@ Told = TypeVar("Told")
 
 @dataclass(slots=True)
 class News:
-    """What is new about a run after an event.
+    """Changes of a run since an event.
 
     Attributes:
         status: Status of the run; None where there is no such run.
@@ -151,7 +151,7 @@ def _copied(error: BaseException) -> BaseException:
 async def read_news(
     session: Session, asked: Collection[tuple[UUID, int]]
 ) -> Mapping[tuple[UUID, int], News]:
-    """What is new of runs after an event each: ``(run id, event id)``."""
+    """Changes of several runs, each since an event: ``(run id, event id)``."""
     run_ids = list({run_id for run_id, _ in asked})
     # The status is read first, so that all events before it are certainly read.
     status = await executions.statuses(session, run_ids)

@@ -354,7 +354,7 @@ class LiveHub:
         return parts
 
     def _since(self, reader: Reader, cursor: int) -> list[bytes]:
-        """What a reader gets after a tick, in pieces."""
+        """The pieces that a reader receives after a tick."""
         audience = reader.audience
         if audience is None:
             return []
@@ -375,7 +375,7 @@ class LiveHub:
         return [*parts, *self._states(reader, id_)]
 
     def _states(self, reader: Reader, id_: str) -> list[bytes]:
-        """The queue and the budgets, where they are not what was sent last."""
+        """The queue and the budgets, if they changed since they were last sent."""
         audience, parts = reader.audience, []
         if audience is None:
             return []

@@ -28,7 +28,7 @@ def event(name: str, id_: str, data: bytes) -> bytes:
 
 
 def resync(id_: str) -> bytes:
-    """The event after which a client forgets what it has: a snapshot follows."""
+    """The event that makes a client discard its state: a snapshot follows."""
     return event("resync", id_, b'{"reason":"changes since the last event are no longer kept"}')
 
 
@@ -89,7 +89,7 @@ def budgets_text(owned: Sequence[OwnedBudget], audience: Audience) -> bytes:
 
 @dataclass(slots=True)
 class Tick:
-    """What came in half a second.
+    """The messages of half a second.
 
     Attributes:
         number: Its number, from 1.

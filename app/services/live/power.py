@@ -170,7 +170,7 @@ class PowerBoard:
         ]
 
     def long_history(self) -> list[PowerFrame]:
-        """Means of the last ten minutes, of what is older than the samples of `history`."""
+        """Means of the last ten minutes, for the time before the samples of `history`."""
         rows: dict[int, dict[int, Samples]] = {}
         for device in self._devices.values():
             begin = device.history[0][0] if device.history else None

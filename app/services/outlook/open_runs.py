@@ -129,7 +129,7 @@ class OpenRuns:
     def under(
         self, budget: Budget, without: Collection[UUID] = ()
     ) -> list[tuple[OpenRun, OpenUse | None]]:
-        """The open runs under a budget, each with what it will use; None if that is unknown.
+        """The open runs under a budget, each with its expected use; None if that is unknown.
 
         Args:
             budget: The budget; nothing is charged to a closed one.

@@ -1,1 +1,1 @@
-"""The lab at a glance: what it draws, uses and wastes, and what is about to break a budget."""
+"""The lab at a glance: power, use and waste, and budgets that will soon be used up."""

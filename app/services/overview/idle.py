@@ -1,4 +1,4 @@
-"""Accelerators and CPU nodes that no run uses, and what they cost a day."""
+"""Unused accelerators and CPU nodes, and their cost per day."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The factors of every site in this hour: what a kWh emits and costs there."""
+"""The factors of every site in this hour: emissions and cost of a kWh."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ async def of_user(
 async def charged_projects(
     session: Session, by: Principal, user: str | None = None
 ) -> frozenset[str]:
-    """The projects whose charges an account by owner shows to a caller, of all times.
+    """The projects whose charges the caller may see in an account by owner.
 
     A chart of such an account names them, so that only who may see them all gets it.
 
@@ -217,7 +217,7 @@ def _sum(
     unit: str,
     running: Sequence[Decimal | None],
 ) -> WorkSum:
-    """The sum of what is known; of unknown values alone it is unknown, not 0."""
+    """The sum of the known values; if all are unknown, the sum is unknown, not 0."""
     known = {source for row in ended for source in getattr(row, sources) if source in SOURCES}
     so_far = [float(value) for value in running if value is not None]
     missing = sum(getattr(row, f"unknown_{unknown}") for row in ended)

@@ -1,4 +1,4 @@
-"""Sessions of browsers: each begins with a sign-in, ends by itself, and can be ended at once."""
+"""Sessions of browsers: each begins with a sign-in, expires, and can be ended at once."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class SessionNotFoundError(NotFoundError):
 
 @dataclass(frozen=True, slots=True)
 class Recognized:
-    """Whose browser this is.
+    """The principal of this browser.
 
     Attributes:
         principal: The user, with the rights of the session.
@@ -109,7 +109,7 @@ async def begin(
 
 
 async def recognize(session: Session, secret: str) -> Recognized:
-    """Whose browser has this secret, in one statement that writes nothing.
+    """The principal whose browser has this secret, in one read-only statement.
 
     Raises:
         UnauthenticatedError: If the session has ended, its token is not in force, or its user is

@@ -38,7 +38,7 @@ class Serving(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a worker can take.
+    """The runs that a worker can take.
 
     Attributes:
         pool: Whose runs it takes.
@@ -54,7 +54,7 @@ class Offer:
 
 
 async def announce(session: Session, identity: str, node_name: str, offer: Offer | None) -> None:
-    """Notes what a worker can take from now on; None: nothing more, it stops."""
+    """Records the runs that a worker can take from now on; None: it stops."""
     if offer is None:
         await worker_processes.remove(session, identity)
         return

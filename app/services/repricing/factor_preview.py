@@ -1,4 +1,4 @@
-"""What a factor would change before it is entered: this month's account, and price tags."""
+"""Preview of a factor: its effect on this month's account and on price tags."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ NOTHING_METERED = "nothing was metered at this site this month"
 async def preview(
     session: Session, site: str | None, request: FactorCreate, by: Principal, settings: Settings
 ) -> FactorPreview:
-    """What a factor would change; nothing is stored.
+    """Effect of a factor; nothing is stored.
 
     Args:
         session: Database session, only read.

@@ -158,7 +158,7 @@ def cursor_from(run: RunSummary, sort: RunSort) -> str:
 
 
 def _figure(run: RunSummary, name: str) -> float | None:
-    """What a run is sorted by; None where it is unknown, or in another currency."""
+    """The sort key of a run; None if it is unknown or in another currency."""
     if run.price_tag is None:
         return None
     if name != "cost":
@@ -184,7 +184,7 @@ class _Place:
 
 
 def _cursor(row: Sequence[RunRow], place: _Place, sort: RunSort, *, is_end: bool) -> str | None:
-    """The cursor beside a run; beside the place itself where the page is empty."""
+    """The cursor at a run; if the page is empty, at the place itself."""
     position = _position(row[0], sort) if row else place.position
     if position is None:
         return None

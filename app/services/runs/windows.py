@@ -39,7 +39,7 @@ _PLACES: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakK
 
 
 class InvalidWindowError(InvalidError):
-    """The window is empty or outside of the attempt."""
+    """The window is empty or outside the attempt."""
 
     code = "invalid-window"
 

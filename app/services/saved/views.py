@@ -1,4 +1,4 @@
-"""Saved views of the list of runs: one's own, shared in a project, a project's default."""
+"""Saved views of the list of runs: a user's own, shared in a project, or a project's default."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def default_of(session: Session, principal: Principal, project: str) -> Vi
 
 
 async def save(session: Session, principal: Principal, request: ViewCreate) -> ViewRead:
-    """Saves a view, in the place of one with the same name; or stores a link.
+    """Saves a view, replacing one with the same name; or stores a link.
 
     Args:
         session: Database session; the caller commits.

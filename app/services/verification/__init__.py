@@ -1,1 +1,1 @@
-"""Checks whether a price tag, or what a hash stands for, can be recomputed."""
+"""Checks whether a price tag, or the document with a hash, can be recomputed."""

@@ -1,4 +1,4 @@
-"""What a hash, or a document with hashes, is here, and whether it can be recomputed."""
+"""Looks up a hash, or the hashes in a document, and checks whether they can be recomputed."""
 
 from __future__ import annotations
 

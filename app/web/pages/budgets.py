@@ -83,7 +83,7 @@ async def show_new_budget(request: Request) -> Response:
 async def create_budget(
     request: Request, session: CurrentSession, caller: Caller, fields: Form
 ) -> Response:
-    """Makes a budget, or shows what is wrong with the form."""
+    """Creates a budget, or shows the errors of the form."""
     body = budget_form.create_body(fields)
     wanted, faults = budget_form.checked(BudgetCreate, body)
     known = budget_form.valid(body, faults)
@@ -146,7 +146,7 @@ def _state(burn: BurnDownRead) -> Hashable:
 async def _what_if(
     session: Session, caller: Principal, read: BudgetRead, without: frozenset[uuid.UUID], run: str
 ) -> tuple[WhatIfRead | None, list[str]]:
-    """The budget after a change, or what is wrong with the change."""
+    """The budget after a change, or the errors of the change."""
     if not without and not run.strip():
         return None, []
     try:
@@ -181,7 +181,7 @@ async def edit_budget(
 async def change_budget(
     request: Request, session: CurrentSession, caller: Caller, budget_id: BudgetId, fields: Form
 ) -> Response:
-    """Changes a budget, or shows what is wrong with the form."""
+    """Changes a budget, or shows the errors of the form."""
     read = await admin.read(session, caller, budget_id)
     body = budget_form.change_body(fields)
     wanted, faults = budget_form.checked(BudgetChange, body)
@@ -213,7 +213,7 @@ def _again(
     errors: Sequence[PricetagError],
     read: BudgetRead | None,
 ) -> Response:
-    """The form with what was typed, and everything that is wrong with it."""
+    """The form with its input and all errors."""
     status = errors[0].status if len(errors) == 1 and not faults else 422
     form = BudgetForm(
         fields,

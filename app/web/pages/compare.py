@@ -120,7 +120,7 @@ async def _view(
 
 
 def _rejected(asked: Asked[CompareQuery], error: NothingToCompareError) -> Asked[CompareQuery]:
-    """The groups with what is wrong in each."""
+    """The groups with their errors."""
     return asked.wrong(
         problem.model_copy(update={"field": (problem.field or "a").partition(".")[0]})
         for problem in error.errors

@@ -1,4 +1,4 @@
-"""What compression cost, what it saves, and when it has paid back."""
+"""Cost and savings of compression, and the break-even."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def _tag_views(tag: views.IssuedTag | None, run: RunRead) -> dict[str, Any]:
 
 
 def _sources(request: Request, run_id: UUID) -> dict[str, Any]:
-    """Where the page's own requests go, and what it offers for downloading."""
+    """Addresses of the page's own requests and of its downloads."""
     api = f"/v1/runs/{run_id}"
     return {f"{name}_url": links.to(request, f"{api}/{path}") for name, path in _PATHS.items()}
 
@@ -167,7 +167,7 @@ class _Window:
         self.attempt, self.from_s, self.to_s = attempt, from_s, to_s
 
     async def view(self) -> dict[str, Any]:
-        """What the fields hold, the energy, or what is wrong with the fields."""
+        """The content of the fields, and the energy or the errors of the fields."""
         shown: dict[str, Any] = {"from_s": self.from_s, "to_s": self.to_s, "attempt": self.attempt}
         if self.from_s is None or self.to_s is None:
             return {**shown, "energy": None, "problem": None}

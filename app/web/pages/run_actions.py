@@ -1,4 +1,4 @@
-"""What a visitor does with a run: cancel, resume, re-price, verify, report."""
+"""Actions on a run: cancel, resume, re-price, verify, report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done with runs that were selected in the table, and with its views."""
+"""Actions on runs selected in the table, and on its views."""
 
 from __future__ import annotations
 

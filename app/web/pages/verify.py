@@ -45,7 +45,7 @@ async def show_verify(
 async def check_document(
     request: Request, session: CurrentSession, caller: Caller, form: Upload
 ) -> Response:
-    """Checks what was pasted or chosen; a known hash has an address of its own."""
+    """Checks the pasted text or the chosen file; a known hash has an address of its own."""
     text = form.get("file", "").strip() or form.get("text", "").strip()
     if HASH.fullmatch(text):
         return RedirectResponse(rel(request, "show_hash", sha256=text.lower()), 303)
@@ -60,7 +60,7 @@ async def check_document(
 async def show_hash(
     request: Request, session: CurrentSession, caller: Caller, sha256: Text
 ) -> Response:
-    """What has this hash, checked now."""
+    """The document with this hash, checked now."""
     if not HASH.fullmatch(sha256):
         return RedirectResponse(rel(request, "show_verify", {"sha256": sha256}), 303)
     try:

@@ -41,7 +41,7 @@ async def show_project(
     project: Annotated[PathName, Path(description="Name of the project.")],
     asked: AskedPeriod,
 ) -> Response:
-    """What a project used, its budgets and its newest runs."""
+    """Use of a project, its budgets and its newest runs."""
     read = await projects.read(session, project, caller)
 
     async def used(chosen: Period) -> WorkView:
@@ -79,7 +79,7 @@ async def show_user(
     user: Annotated[PathName, Path(description="Name or ID of the user.")],
     asked: AskedPeriod,
 ) -> Response:
-    """What a user's runs used, in the projects that the visitor may see."""
+    """Use of a user's runs, in the projects that the visitor may see."""
     owner = await users.find(session, user)
 
     async def used(chosen: Period) -> WorkView:
@@ -113,7 +113,7 @@ async def _used(
     asked: Asked[PeriodQuery],
     used: Callable[[Period], Awaitable[WorkView]],
 ) -> dict[str, Any]:
-    """What the runs of a period used, or what is wrong with the period."""
+    """Use of the runs in a period, or the errors of the period."""
     chosen, asked = period_of(asked)
     view: WorkView | None = None
     try:

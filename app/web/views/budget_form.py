@@ -45,7 +45,7 @@ PERCENT = "must be percentages between 0 and 100, separated by commas, e.g. 80, 
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """What is wrong with a field."""
+    """Error of a field."""
 
     field: str
     label: str
@@ -54,7 +54,7 @@ class FieldError:
 
 @dataclass(frozen=True, slots=True)
 class BudgetForm:
-    """The form as it is shown.
+    """The displayed form.
 
     Attributes:
         values: Texts of its fields.
@@ -71,7 +71,7 @@ class BudgetForm:
         return self.values.get(name, "")
 
     def error(self, name: str) -> str:
-        """What is wrong with a field; empty if nothing is."""
+        """Error of a field; empty if it has none."""
         return next((error.message for error in self.errors if error.field == name), "")
 
 
@@ -164,7 +164,7 @@ def _error(name: str, message: str) -> FieldError:
 
 
 def rejected(errors: Iterable[PricetagError]) -> list[FieldError]:
-    """What a service found wrong."""
+    """The error that a service raised."""
     return [_error(error.field or "name", error.message) for error in errors]
 
 

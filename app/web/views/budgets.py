@@ -167,7 +167,7 @@ def budget(read: BudgetRead, shown: Unit | None = None) -> BudgetView:
 
 
 def expected_evidence(read: BudgetRead, expected: BurnExpectation) -> Source:
-    """Weakest evidence behind the expected use: open runs are estimated, what is spent is not."""
+    """Weakest evidence behind the expected use: open runs are estimated, spent amounts not."""
     spent, running, _ = evidence(read)
     return weakest(spent, running, "estimated" if expected.open_runs else "counter")
 
@@ -184,7 +184,7 @@ def _percent(ratio: float) -> str:
 
 
 def evidence(read: BudgetRead) -> tuple[Source, Source, Source]:
-    """Weakest evidence behind what is spent, what running attempts use, and what is reserved.
+    """Weakest evidence behind the amounts spent, used by running attempts, and reserved.
 
     That nothing is spent is counted; the use of an attempt is estimated until its price tag.
     """
@@ -197,7 +197,7 @@ def evidence(read: BudgetRead) -> tuple[Source, Source, Source]:
 
 
 def scope(read: BudgetRead) -> str:
-    """What a budget covers, in words."""
+    """Scope of a budget, in words."""
     if read.scope == "lab":
         return "the lab"
     if read.scope == "experiment":

@@ -57,7 +57,7 @@ class PartRow:
 
 @dataclass(frozen=True, slots=True)
 class OpenRow:
-    """An open run and what it will use."""
+    """An open run and its expected use."""
 
     run_id: UUID
     name: str
@@ -206,7 +206,7 @@ def drawn_at(burn: BurnDownRead) -> datetime:
 
 
 def _bar(read: BudgetRead) -> list[Bar]:
-    """Spent, running, reserved and left as shares of the limit, or of what is promised."""
+    """Spent, running, reserved and left as shares of the limit, or of the promised amount."""
     total = sum(getattr(read, part) for part in PART_COLORS) or 1.0
     bars, x = [], 0.0
     for part, color in PART_COLORS.items():

@@ -20,7 +20,7 @@ LOAD = "IT energy"
 
 @dataclass(frozen=True, slots=True)
 class LaterRow:
-    """What a delay saved, on average."""
+    """Mean saving of a delay."""
 
     delay: str
     saving: FigureView

@@ -173,7 +173,7 @@ def account(read: Mapping[str, Any], now: datetime) -> AccountView:
 
 
 def _size(item: Mapping[str, Any]) -> float:
-    """Largest first; what is unknown comes last."""
+    """Largest first; unknown values come last."""
     return -(item["total_kwh"]["value"] or 0.0)
 
 

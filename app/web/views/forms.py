@@ -1,4 +1,4 @@
-"""Forms as view models: what was typed, and what is wrong with it."""
+"""Forms as view models: input and errors."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class FormView:
             return False
 
     def problem(self, name: str) -> str | None:
-        """What is wrong with a field."""
+        """Error of a field."""
         texts = [text_of(problem) for problem in self.problems if problem.field == name]
         return " ".join(texts) or None
 

@@ -1,4 +1,4 @@
-"""The frontier of quality and cost as a view model: chart, table, and what a sweep wasted."""
+"""The frontier of quality and cost as a view model: chart, table, and the waste of a sweep."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def without_unreadable(runs: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What a page's address holds, for its form and for links to its other states."""
+    """Parameters of a page's address, for its form and for links to its other states."""
 
     values: Sequence[tuple[str, str]]
 

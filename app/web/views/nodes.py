@@ -1,4 +1,4 @@
-"""Worker machines: what they can meter, what they use, and what of it no run is charged for."""
+"""Worker machines: their meters, their energy, and the part that no run is charged for."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def devices(node: NodeRead) -> str:
 
 
 def meters(node: NodeRead) -> list[Meter]:
-    """What a node can meter, as its worker has examined it."""
+    """Meters of a node, as its worker has examined them."""
     examined: Sequence[Mapping[str, Any]] = node.capabilities.get("meters") or ()
     return [
         Meter(

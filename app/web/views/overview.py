@@ -98,7 +98,7 @@ class RunningRow:
 
 @dataclass(frozen=True, slots=True)
 class FailedRow:
-    """A run that failed, and what it cost."""
+    """A failed run and its cost."""
 
     run: RunSummary
     reason: str

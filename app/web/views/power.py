@@ -88,7 +88,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Wall:
-    """The wall: tiles in groups, in the order that was asked for.
+    """The wall: tiles in groups, in the requested order.
 
     Attributes:
         groups: The tiles.

@@ -67,7 +67,7 @@ class Actions:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What a running run has done and used so far.
+    """Progress and use of a running run so far.
 
     Attributes:
         ratio: Its completed share, from 0 to 1; None if unknown.
@@ -194,7 +194,7 @@ def _duration(run: RunRead, now: datetime) -> FigureView:
 
 
 def progress(run: RunRead) -> Progress:
-    """What a running run has done and used so far."""
+    """Progress and use of a running run so far."""
     reported: Mapping[str, Any] = run.progress or {}
     done, total, unit = (reported.get(key) for key in ("done", "total", "unit"))
     ratio = run.projection.progress_ratio if run.projection else None

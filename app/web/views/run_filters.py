@@ -134,7 +134,7 @@ class Filters:
         return kept
 
     def hidden(self, *without: str) -> list[tuple[str, str]]:
-        """What a form has to repeat, to keep the rest of the address."""
+        """Hidden fields of a form that keep the rest of the address."""
         return [(name, value) for name, value in self.values if name not in (*without, "view")]
 
     @property

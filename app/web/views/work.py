@@ -1,4 +1,4 @@
-"""What a project or user used: totals, trend, failed work, best run."""
+"""Use of a project or user: totals, trend, failed work, best run."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def _best(best: BestRun, shown: Unit) -> Best:
 
 
 def facts(read: ProjectRead) -> Sequence[tuple[str, str]]:
-    """What a project is, in words."""
+    """Description of a project, in words."""
     return [
         ("Visibility", "private" if read.visibility == "private" else "open to the lab"),
         ("Experiments", f"{read.experiments:,}"),

@@ -44,7 +44,7 @@ LEAST_S = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Rise:
-    """What is used from now on: a rising curve, by its corners.
+    """Use from now on: a rising curve, by its corners.
 
     Attributes:
         times_s: Times of the corners from now, in s, in order; the first one is 0.

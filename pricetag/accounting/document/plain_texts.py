@@ -55,7 +55,7 @@ _WHOLE = re.compile(r" \((\S+) against what the whole machine used\)$")
 
 
 def plain(text: str) -> str:
-    """A text of a price tag in plainer words; a text that needs none is returned as it is."""
+    """A text of a price tag in plainer words; other texts are returned unchanged."""
     for pattern, words in _PLAIN:
         if (match := re.fullmatch(pattern, text, re.DOTALL)) is not None:
             return _WHOLE.sub(r" (\1 relative to the whole machine)", match.expand(words))

@@ -80,7 +80,7 @@ def summary(hits: Iterable[tuple[float, bool]]) -> Score | None:
 
 
 def score_of(count: int, inside: int, median_error: float, median_abs_error: float) -> Score:
-    """The score of quotes whose log errors are summed up already.
+    """The score of quotes, from sums of their log errors.
 
     Args:
         count: Number of quotes, at least 1.

@@ -252,7 +252,7 @@ def _require(reserved_ratio: float, baseline_w: float | None) -> None:
 def _activity(
     readings: Sequence[Reading],
 ) -> tuple[list[float | None], dict[str, list[int]]]:
-    """The job's part of the activity in each step, and what was remarkable about it."""
+    """The job's part of the activity in each step, with flags."""
     steps = max(len(readings) - 1, 0)
     ratios: list[float | None] = [None] * steps
     flags: dict[str, list[int]] = {}

@@ -1,4 +1,4 @@
-"""What a job may have used after the last reading of its attempt.
+"""Energy that a job may have used after the last reading of its attempt.
 
 A meter reads once a second. If its process is killed, the job ends a moment later, and the energy
 in between is in no reading. It is bounded, not estimated: the attempt's energy stays what was

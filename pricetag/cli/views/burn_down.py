@@ -12,7 +12,7 @@ MOST_PARTS = 10
 
 
 def burn_down_lines(state: Mapping[str, Any]) -> Iterator[str]:
-    """What is used, what will be, when the limit is reached, and by whom, line by line."""
+    """Past and expected use, when the limit is reached, and who used how much, in lines."""
     unit = display_unit(state["limit"] or max(state[part] for part in PARTS), state["unit"])
     yield f"{state['name']}  {state['budget_id']}"
     for part in PARTS:

@@ -16,7 +16,7 @@ OF_RUN = {"co2e_kg": "emissions", "embodied_co2e_kg": "embodied emissions", "cos
 
 
 def preview_parts(preview: Mapping[str, Any]) -> Iterator[str | RenderableType]:
-    """What would be entered, how many runs it is about, and figures without and with it."""
+    """The factor, the number of runs that it concerns, and figures without and with it."""
     place = preview["site"] or "the lab"
     unit = "" if preview["unit"] == "1" else f" {preview['unit']}"
     yield f"{preview['kind']} {preview['value']}{unit} of {place}: not entered, this is a preview"

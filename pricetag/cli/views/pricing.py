@@ -107,7 +107,7 @@ def _mean_texts(group: Mapping[str, Any], unit: str, shown: Unit) -> tuple[str, 
 
 
 def _against_lines(side: str, compared: Mapping[str, Any]) -> Iterator[str]:
-    """What is to say about a group against b."""
+    """Lines about a group compared with b."""
     yield _ratio_text(side, compared)
     if compared.get("verdict"):
         yield str(compared["verdict"])

@@ -208,7 +208,7 @@ class RunProgress:
         return ([] if self.finished else self._power()) + energy
 
     def _power(self) -> list[str]:
-        """The power now, and what is missing from it."""
+        """The power now, and the components missing from it."""
         missing = ", ".join(self.power_unknown)
         if self.power_w is not None:
             without = f" without {missing}" if missing else ""

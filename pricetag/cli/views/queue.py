@@ -26,7 +26,7 @@ WORDS = {
 
 
 def queue_view(queue: Mapping[str, Any]) -> RenderableType:
-    """Each pool: what is in use, what waits, why, and until when."""
+    """Each pool: use, waiting runs, their reasons and expected starts."""
     from rich.console import Group
     from rich.text import Text
 

@@ -94,7 +94,7 @@ def _basis(quote: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _repeats(line: str, reasons: set[str | None], quote: Mapping[str, Any]) -> bool:
-    """Whether a line says what is said already: beside a figure, or as the basis of the quote."""
+    """Whether a line repeats a remark beside a figure or the basis of the quote."""
     reason = _reason_in(line)
     return reason in reasons or (line == reason and f"{UNKNOWN} {line}" in set(_basis(quote)))
 

@@ -93,7 +93,7 @@ def packed(columns: Sequence[Figures], room: int, gap: int) -> list[list[Figures
 
 @dataclass(frozen=True)
 class ListTable:
-    """A list, one line a row, under heads that name what they show.
+    """A list with one line per row, under descriptive heads.
 
     Names that are too long end in an ellipsis. Columns without any text are dropped. On a
     terminal that is too narrow for the rest, each row is a sentence of its own, with nothing cut.

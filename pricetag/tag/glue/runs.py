@@ -50,7 +50,7 @@ class Method:
 
 @dataclass(frozen=True)
 class GlueRun:
-    """A run's price tag with its recipe, as it is stored."""
+    """A run's price tag with its recipe, as stored."""
 
     tag: TagView
     recipe: Mapping[str, Any]
@@ -103,14 +103,14 @@ class Made:
     variant: Variant | None = None
 
     def making_stages(self) -> list[StageTag]:
-        """The stages that made it, in all attempts; a failed one cost as well, a reused one not."""
+        """The stages that made it, in all attempts; failed ones cost too, reused ones do not."""
         stages = self.run.tag.document.stages
         return [stage for stage in stages if stage.key in self.makers and stage.status != "reused"]
 
 
 @dataclass(frozen=True)
 class Start:
-    """What a run starts from.
+    """The model that a run starts from.
 
     Attributes:
         name: Name of the model that no run made.
@@ -126,7 +126,7 @@ class Start:
 
 
 def start_of(run: GlueRun, runs: Mapping[str, GlueRun], depth: int = 0) -> Start:
-    """What a run starts from, back to a model that no run made.
+    """The model that a run starts from, back to one that no run made.
 
     Args:
         run: The run.

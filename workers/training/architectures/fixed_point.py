@@ -18,7 +18,7 @@ RIDGE = 1e-8  # relative to the residuals' own size
 
 @dataclass(frozen=True)
 class Solution:
-    """What a solver found.
+    """The result of a solver.
 
     Attributes:
         point: For each row the iterate with the lowest residual ``[rows, size]``.

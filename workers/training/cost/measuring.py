@@ -25,7 +25,7 @@ Figures = dict[str, tuple[float, str | None]]
 
 
 def measure_cost(context: StageContext, loaded: Loaded, params: Measure) -> dict[str, float]:
-    """Report what a model costs to keep and to use; returns the figures that are known.
+    """Report the size and the cost of use of a model; returns the known figures.
 
     The repeated inference is a stage of its own (``inference``) with its own energy, at
     ``batch_size`` and ``sequence_length``.
@@ -119,7 +119,7 @@ def _speed(
 def measure_thresholds(
     context: StageContext, use: Use, profile: ModelProfile, params: Measure
 ) -> None:
-    """Report what a model with exits costs to use at each threshold, and its quality.
+    """Report the cost of use of a model with exits at each threshold, and its quality.
 
     Each is a stage of its own, at batch 1 and at ``batch_size``: rows that left are not computed
     for the others of their batch. The model keeps its own threshold.

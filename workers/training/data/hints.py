@@ -155,7 +155,7 @@ def _header_hint(
     separator: str,
     reading: Reading,
 ) -> str:
-    """For a file whose first row was taken for its header, or whose columns have no names."""
+    """For a file whose first row was read as its header, or whose columns have no names."""
     if len(header) < len(roles.names) or set(roles.names) & set(header):
         return ""
     rows: list[list[str]] = [line.split(separator) for line in lines]

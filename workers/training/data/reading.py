@@ -1,4 +1,4 @@
-"""A table as it is read, how its file is written, and the errors that all formats share."""
+"""A table as read, the options of its file, and the errors that all formats share."""
 
 from __future__ import annotations
 

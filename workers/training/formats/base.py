@@ -19,7 +19,7 @@ Note = dict[str, Any]
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor of a model as it is stored.
+    """A tensor of a model in its stored form.
 
     Attributes:
         tensor: Its values.

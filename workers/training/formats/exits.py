@@ -253,7 +253,7 @@ def exits_of(model: nn.Module) -> Exits | None:
 
 @contextmanager
 def all_layers(model: nn.Module) -> Iterator[None]:
-    """Let no example leave early inside: scores and ranges are of every layer and all examples."""
+    """Disable early exits inside: scores and ranges cover every layer and all examples."""
     exits = exits_of(model)
     threshold = None if exits is None else exits.threshold
     if exits is not None:

@@ -101,7 +101,7 @@ def _load_noted(ref: ModelRef, field: str) -> PreTrainedModel | None:
 
 
 def for_use(context: StageContext) -> Loaded:
-    """The stage's model as it is, for evaluation, compression and measurement.
+    """The stage's current model, for evaluation, compression and measurement.
 
     Raises:
         JobError: ``untrained-model`` if it has no head for the run's task.

@@ -16,7 +16,7 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 class Masker(Plugin):
-    """Sets the weights outside of its masks to zero after every step, and their Adam moments.
+    """Sets the weights outside its masks to zero after every step, and their Adam moments.
 
     Masks follow from weights, averaged gradients and seeds alone, so that they are equal on all
     processes; they are part of each checkpoint.

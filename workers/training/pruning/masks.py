@@ -294,7 +294,7 @@ def choose(
 
 
 def apply_masks(matrices: Mapping[str, Matrix], masks: Mapping[str, torch.Tensor]) -> None:
-    """Set the weights outside of the masks to zero, in place and for good."""
+    """Set the weights outside the masks to zero, in place and permanently."""
     for name, mask in masks.items():
         multiply_(matrices[name].weight, mask)
 

@@ -1,4 +1,4 @@
-"""The matrices of a model that a mask may cover: those of the layers, and others if asked for."""
+"""The matrices of a model that a mask may cover: those of the layers, and others if requested."""
 
 from __future__ import annotations
 

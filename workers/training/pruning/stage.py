@@ -87,7 +87,7 @@ class Pruner:
         return KeepZeros(with_pruned_others)
 
     def round(self, sparsities: list[float], one: Round) -> Result:
-        """One round: prune, train if asked for, and measure what the limits need."""
+        """One round: prune, train if requested, and measure the figures that the limits need."""
         sparsity = sparsities[one.number]
         masker = self.begin(sparsity, one.folder.name)
         self.context.reporter.log(

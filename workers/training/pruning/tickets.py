@@ -1,4 +1,4 @@
-"""A stage that trains, prunes and rewinds in rounds, and then trains what is left."""
+"""A stage that trains, prunes and rewinds in rounds, and then trains the remaining weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training with rounded weights and activations, which stand for those of the integer model."""
+"""Training with rounded weights and activations, which simulate those of the integer model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a stage that quantizes does before and after: checks, the saved model, its figures."""
+"""Common parts of quantizing stages: checks, the saved model, its figures."""
 
 from __future__ import annotations
 

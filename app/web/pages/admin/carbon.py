@@ -119,7 +119,7 @@ def _fetch(
 async def add_fetched_series(
     request: Request, resources: ServerResources, caller: Caller, form: Form
 ) -> Response:
-    """Fetches hours from a provider, and stores them; no transaction is open meanwhile."""
+    """Fetches hours from a provider, with no transaction open, and stores them."""
 
     async def fetch() -> CarbonImported:
         wanted = read_model(CarbonFetch, form, dates=DATES)

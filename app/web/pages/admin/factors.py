@@ -1,4 +1,4 @@
-"""Factors as they were entered, and new ones with a preview of what they would change."""
+"""Factors as entered, and new ones with a preview of their effect."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ async def show_factors(
 async def show_new_factor(
     request: Request, session: CurrentSession, resources: ServerResources, caller: Caller
 ) -> Response:
-    """The form of a new factor; with a value, also what it would change."""
+    """The form of a new factor; with a value, also its effect."""
     typed = {name: text.strip() for name, text in request.query_params.items()}
     fields = NEW | typed
     if not (typed.get("value") or typed.get("source")):

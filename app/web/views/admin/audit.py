@@ -126,7 +126,7 @@ def name_of(entry: AuditRead) -> str:
 
 
 def changes_of(entry: AuditRead, name: str) -> Sequence[Change]:
-    """What was changed, or what a new object is, without what is nothing or its name."""
+    """The changed fields, or those of a new object, without empty ones and its name."""
     before, after = entry.before, entry.after or {}
     changed = [
         Change(

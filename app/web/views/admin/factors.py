@@ -1,4 +1,4 @@
-"""Factors of sites as view models: what applies now, what was entered, what would change."""
+"""Factors of sites as view models: current factors, entries, effects of a change."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ class RunRow:
 
 @dataclass(frozen=True, slots=True)
 class PreviewView:
-    """What a factor would change.
+    """Effect of a factor.
 
     Attributes:
         preview: As the API states it.
