@@ -36,9 +36,9 @@ class SteadyCharts:
             The chart first made in this piece of five minutes with this state.
         """
         piece = (now - _BEGIN) // EVERY
-        kept = self._kept.get(subject)
-        if kept is not None and kept[:2] == (piece, state):
-            return kept[2]
+        stored = self._kept.get(subject)
+        if stored is not None and stored[:2] == (piece, state):
+            return stored[2]
         self._kept[subject] = (piece, state, chart)
         self._kept.move_to_end(subject)
         while len(self._kept) > MOST:

@@ -29,10 +29,10 @@ def thinned(points: Sequence[Point], most: int) -> list[Point]:
 def _extremes(part: Sequence[Point]) -> list[Point]:
     numbers = [n for n, (_, y) in enumerate(part) if y is not None]
     gap = next((n for n, (_, y) in enumerate(part) if y is None), None)
-    chosen = set() if gap is None else {gap}
+    positions = set() if gap is None else {gap}
     if numbers:
-        chosen |= {
+        positions |= {
             min(numbers, key=lambda n: part[n][1] or 0.0),
             max(numbers, key=lambda n: part[n][1] or 0.0),
         }
-    return [part[n] for n in sorted(chosen)]
+    return [part[n] for n in sorted(positions)]

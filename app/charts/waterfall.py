@@ -114,13 +114,13 @@ def _rows(steps: Sequence[Step]) -> tuple[list[dict[str, Any]], list[dict[str, A
 
 def _distinct(labels: Sequence[str]) -> list[str]:
     """Labels as they are on the axis: short, and each once."""
-    made: list[str] = []
+    distinct_labels: list[str] = []
     for label in labels:
         name, n = forms.short(label), 2
-        while name in made:
+        while name in distinct_labels:
             name, n = f"{forms.short(label)} ({n})", n + 1
-        made.append(name)
-    return made
+        distinct_labels.append(name)
+    return distinct_labels
 
 
 @lru_cache(maxsize=256)

@@ -78,8 +78,8 @@ def create_token(
         option = OPTIONS.get(str(fault["loc"][0]), fault["loc"][0])
         raise fail(f"--{option}: {message_of(fault)}") from error
     by = DirectAccess.of_this_process()
-    made = with_session(lambda session: tokens.create(session, wanted, by))
-    show(json, made.model_dump(mode="json"), made.secret)
+    created = with_session(lambda session: tokens.create(session, wanted, by))
+    show(json, created.model_dump(mode="json"), created.secret)
 
 
 @token.command("list")

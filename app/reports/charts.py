@@ -44,9 +44,9 @@ def charts_of(context: Stored) -> list[Chart]:
         context: Content of the report, whatever version made it.
     """
     runs, lines = context.get("runs") or [], context.get("lines") or []
-    made = [_bill(context.get("totals") or {}, runs, lines)]
-    made += [_payback(run, lines) for run in runs[:MAX_SERIES]]
-    return [chart for chart in made if chart is not None]
+    charts = [_bill(context.get("totals") or {}, runs, lines)]
+    charts += [_payback(run, lines) for run in runs[:MAX_SERIES]]
+    return [chart for chart in charts if chart is not None]
 
 
 def _bill(totals: Stored, runs: Sequence[Stored], lines: Sequence[Stored]) -> Chart | None:

@@ -67,8 +67,8 @@ def glue_context(
             "lines": lines,
         }
     )
-    kept = [section for section in whole["sections"] if section["id"] in KEPT]
-    return {**whole, **table, "sections": [*table["sections"], *kept]}
+    sections = [section for section in whole["sections"] if section["id"] in KEPT]
+    return {**whole, **table, "sections": [*table["sections"], *sections]}
 
 
 def _runs(documents: Sequence[Document], recipes: Mapping[str, Document]) -> list[GlueRun]:

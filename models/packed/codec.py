@@ -171,17 +171,17 @@ class _Reader:
         form, order, has_missing = self._head()
         if form == _ABSENT:
             return FloatColumn(np.zeros(self._count), np.zeros(self._count, dtype=bool))
-        known = np.ones(self._count, dtype=bool)
+        is_known = np.ones(self._count, dtype=bool)
         if has_missing:
             packed = np.frombuffer(self._take((self._count + 7) // 8), dtype=np.uint8)
-            known = np.unpackbits(packed, count=self._count).astype(bool)
-        integers = self._restored(int(known.sum()), order)
+            is_known = np.unpackbits(packed, count=self._count).astype(bool)
+        integers = self._restored(int(is_known.sum()), order)
         values = integers.view(np.float64) if form == _BITS else integers / SCALES[form]
         if not has_missing:
-            return FloatColumn(values, known)
+            return FloatColumn(values, is_known)
         filled = np.zeros(self._count)
-        filled[known] = values
-        return FloatColumn(filled, known)
+        filled[is_known] = values
+        return FloatColumn(filled, is_known)
 
     def _head(self) -> Iterator[int]:
         return iter(_COLUMN.unpack(self._take(_COLUMN.size)))

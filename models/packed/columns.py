@@ -38,9 +38,9 @@ class FloatColumn:
     def of(cls, values: Iterable[float | None]) -> FloatColumn:
         """A column of Python values; None where one is missing."""
         listed = list(values)
-        known = np.array([value is not None for value in listed], dtype=bool)
+        is_known = np.array([value is not None for value in listed], dtype=bool)
         filled = [0.0 if value is None else value for value in listed]
-        return cls(np.array(filled, dtype=np.float64), known)
+        return cls(np.array(filled, dtype=np.float64), is_known)
 
     def __getitem__(self, part: slice) -> FloatColumn:
         return FloatColumn(self.values[part], self.known[part])

@@ -27,9 +27,9 @@ def columns_of(rows: bytes | None, flags: Mapping[str, Any] | None) -> Columns:
     if not rows:
         return Columns.empty()
     table = np.frombuffer(rows, dtype=_ROW)
-    known = table["known"].astype(np.int64)
+    known_bits = table["known"].astype(np.int64)
     floats = [
-        FloatColumn(table[name].astype(np.float64), ((known >> bit) & 1).astype(bool))
+        FloatColumn(table[name].astype(np.float64), ((known_bits >> bit) & 1).astype(bool))
         for bit, name in enumerate(FLOATS)
     ]
     seq = table["seq"].astype(np.int32)

@@ -32,14 +32,14 @@ def figures_last(args: Sequence[str], takes_value: Collection[str]) -> list[str]
         args: Of the command.
         takes_value: Options whose value follows them.
     """
-    kept: list[str] = []
+    others: list[str] = []
     figures: list[str] = []
     left = iter(args)
     for arg in left:
         if arg == "--":
             figures.extend(left)
         elif arg in takes_value:
-            kept += [arg, *(value for value in [next(left, None)] if value is not None)]
+            others += [arg, *(value for value in [next(left, None)] if value is not None)]
         else:
-            (figures if _NEGATIVE.fullmatch(arg) else kept).append(arg)
-    return [*kept, "--", *figures] if figures else kept
+            (figures if _NEGATIVE.fullmatch(arg) else others).append(arg)
+    return [*others, "--", *figures] if figures else others

@@ -52,8 +52,8 @@ class BookCalls(Connection):
 
     def import_prices(self, content: str, fmt: str) -> list[dict[str, Any]]:
         """Enters all prices of a file (`csv` or `yaml`), or none."""
-        made = self._json("POST", "/v1/prices/import", {"format": fmt, "content": content})
-        return cast(list[dict[str, Any]], made["items"])
+        response = self._json("POST", "/v1/prices/import", {"format": fmt, "content": content})
+        return cast(list[dict[str, Any]], response["items"])
 
     def prices(self, *, accelerator: str | None = None) -> Iterator[dict[str, Any]]:
         """The price book, newest row first."""

@@ -156,17 +156,17 @@ def _readable(zones: Sequence[Zone], zone_kind: str) -> tuple[tuple[Zone, ...], 
 
 
 def _without_mirrors(zones: Sequence[Zone], values_uj: Mapping[str, int]) -> list[Zone]:
-    kept: list[Zone] = []
+    distinct: list[Zone] = []
     for zone in zones:
         value_uj = values_uj[zone.id]
         twin = next(
-            (z for z in kept if value_uj > 0 and _are_near(values_uj[z.id], value_uj)), None
+            (z for z in distinct if value_uj > 0 and _are_near(values_uj[z.id], value_uj)), None
         )
         if twin is None:
-            kept.append(zone)
+            distinct.append(zone)
         else:
             logger.info("RAPL zone %s mirrors %s and is not counted", zone.id, twin.id)
-    return kept
+    return distinct
 
 
 def _are_near(first_uj: int, second_uj: int) -> bool:

@@ -58,13 +58,13 @@ def component_state(component_id: str) -> State:
 
 
 def _gpu_state(handle: pynvml.c_nvmlDevice_t) -> State:
-    kept = _query(pynvml.nvmlDeviceGetPersistenceMode, handle)
+    persistence = _query(pynvml.nvmlDeviceGetPersistenceMode, handle)
     divided = _query(pynvml.nvmlDeviceGetMigMode, handle)
     level = _query(pynvml.nvmlDeviceGetPerformanceState, handle)
     driver = _query(lambda _: pynvml.nvmlSystemGetDriverVersion(), handle)
     settings = [
         f"driver {driver or 'unknown'}",
-        *([] if kept is None else [f"persistence {'on' if kept else 'off'}"]),
+        *([] if persistence is None else [f"persistence {'on' if persistence else 'off'}"]),
         *([] if divided is None else [f"MIG {'on' if divided[0] else 'off'}"]),
     ]
     # Versioned names: the unversioned one raises other errors on older drivers.

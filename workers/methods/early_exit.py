@@ -108,8 +108,8 @@ def calibration_error(
     Source: Naeini, Cooper, Hauskrecht 2015, Obtaining Well Calibrated Probabilities Using Bayesian
     Binning; Guo et al. 2017, equation 3.
     """
-    sure, chosen = torch.softmax(logits.double() / temperature, dim=1).max(1)
-    right = (chosen == labels).double()
+    sure, predictions = torch.softmax(logits.double() / temperature, dim=1).max(1)
+    right = (predictions == labels).double()
     edges = torch.linspace(0, 1, bins + 1, dtype=torch.float64)
     number = torch.bucketize(sure, edges).clamp(1, bins) - 1  # edges[n] < sure <= edges[n + 1]
     gaps = torch.zeros(bins, dtype=torch.float64).index_add(0, number, sure - right)
@@ -357,11 +357,11 @@ def report_curve(
         _report(context, f"exit_flops_per_example_{at}", point.flops, "flop", split=split)
         for layer, share in zip(exits.layers, point.shares, strict=True):
             _report(context, f"exit_share_{at}_layer_{layer}", share, split=split)
-    known = [
+    points = [
         {**vars(point), "flops": point.flops if math.isfinite(point.flops) else None}
         for point in curve
     ]
-    return {"curve_split": split, "curve": known}
+    return {"curve_split": split, "curve": points}
 
 
 def _report(

@@ -188,19 +188,19 @@ class Electra(Plugin):
     ) -> Mapping[str, torch.Tensor]:
         """The text with the generator's tokens; ``replaced`` says which are not the original."""
         masked, targets = batch["input_ids"], batch["labels"]
-        chosen = targets != IGNORED
+        is_target = targets != IGNORED
         with precision.autocast(self._format, masked.device.type):
             states = self.generator.electra(**accepted(self.generator, batch)).last_hidden_state
-            hidden = self.generator.generator_predictions(states[chosen])
+            hidden = self.generator.generator_predictions(states[is_target])
             logits = self.generator.generator_lm_head(hidden).float()
-        originals = targets[chosen]
+        originals = targets[is_target]
         self._predicted = len(originals)
         self.loss = generator_loss(logits, originals, torch.ones_like(originals))
         uniforms = torch.rand(len(originals), generator=place.generator("electra"))
         samples = masked.clone()
-        samples[chosen] = sample(logits, uniforms.to(logits.device))
-        whole = torch.where(chosen, targets, masked)
-        corrupted, replaced = replace_tokens(whole, chosen, samples)
+        samples[is_target] = sample(logits, uniforms.to(logits.device))
+        whole = torch.where(is_target, targets, masked)
+        corrupted, replaced = replace_tokens(whole, is_target, samples)
         return {**batch, "input_ids": corrupted, "replaced": replaced}
 
     def extra_flops(self, rows: int, width: int) -> float:

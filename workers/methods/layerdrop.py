@@ -28,8 +28,8 @@ def kept_layers(uniforms: Sequence[float] | torch.Tensor, p: float) -> list[int]
 
     Source: Fan et al. 2020, section 3.1; strict as in the authors' ``LayerDropModuleList``.
     """
-    kept: list[int] = (torch.as_tensor(uniforms) > p).nonzero().flatten().tolist()
-    return kept
+    remaining: list[int] = (torch.as_tensor(uniforms) > p).nonzero().flatten().tolist()
+    return remaining
 
 
 class LayerDrop(Plugin):

@@ -29,8 +29,8 @@ def rank_for_energy(values: torch.Tensor, energy: float) -> int:
         values: Singular values, largest first.
         energy: Share between 0 and 1.
     """
-    kept = (values.double() ** 2).cumsum(0)
-    enough = kept >= (energy - _NEGLIGIBLE) * kept[-1]
+    cumulative = (values.double() ** 2).cumsum(0)
+    enough = cumulative >= (energy - _NEGLIGIBLE) * cumulative[-1]
     return int(enough.nonzero()[0]) + 1
 
 
@@ -112,13 +112,13 @@ def apply_low_rank(model: nn.Module, ranks: Mapping[str, int]) -> float:
     Returns:
         Share of the matrices' sum of squares that the factors keep.
     """
-    kept = total = 0.0
+    kept_energy = total = 0.0
     for name, rank in ranks.items():
         module = model.get_submodule(name)
         assert isinstance(module, Matrix)
         weight = plain_weight(module).detach()
         first, second = factors(weight.cpu().float(), rank)
-        kept += float((second @ first).double().square().sum())
+        kept_energy += float((second @ first).double().square().sum())
         total += float(weight.double().square().sum())
         factorize(model, name, first.to(weight), second.to(weight))
-    return kept / total if total else 1.0
+    return kept_energy / total if total else 1.0

@@ -220,14 +220,14 @@ def morphed(
     alive = [{kind: is_alive(values, threshold) for kind, values in of.items()} for of in norms]
     counts = [(max(int(of["heads"].sum()), 1), max(int(of["neurons"].sum()), 1)) for of in alive]
     factor, sizes = widened(counts, cost, budget)
-    kept: dict[str, list[list[int]]] = {}
+    units: dict[str, list[list[int]]] = {}
     for place, kind in enumerate(KINDS):
         fewest = [min(old[place], new[place]) for old, new in zip(counts, sizes, strict=True)]
-        kept[kind] = [
+        units[kind] = [
             best_of(of[kind], living[kind], count)
             for of, living, count in zip(norms, alive, fewest, strict=True)
         ]
-    return Units(**kept), sizes, factor
+    return Units(**units), sizes, factor
 
 
 def norms_of(model: PreTrainedModel, l1_fraction: float) -> list[Norms]:
@@ -306,8 +306,8 @@ def resizing(model: PreTrainedModel, params: PruneMorphnet, budget: Budget) -> R
     def shrink_and_widen() -> NewSizes:
         with torch.no_grad():
             norms = norms_of(model, params.l1_fraction)
-        kept, sizes, factor = morphed(norms, params.threshold, budget.cost, budget.limit)
-        return NewSizes(kept, sizes, {"width_multiplier": factor})
+        units, sizes, factor = morphed(norms, params.threshold, budget.cost, budget.limit)
+        return NewSizes(units, sizes, {"width_multiplier": factor})
 
     penalty = MorphPenalty(
         params.strength, params.cost, params.length, params.threshold, params.l1_fraction

@@ -296,7 +296,7 @@ def choose(units: Units, scores: Scores, shares: Mapping[str, float | None]) -> 
         shares: Share of each part's units to remove. None: those whose gate at test is 0; the
             others are then multiplied by their gate.
     """
-    kept = units.as_json()
+    remaining = units.as_json()
     factors: dict[str, list[list[float]]] = {}
     for part, before in units.as_json().items():
         if part not in scores or shares[part] == 0:
@@ -304,14 +304,14 @@ def choose(units: Units, scores: Scores, shares: Mapping[str, float | None]) -> 
         share = shares[part]
         if share is not None:
             count = units_removed(share, sum(map(len, before)))
-            kept[part] = without_least(before, scores[part], count)
+            remaining[part] = without_least(before, scores[part], count)
             continue
-        kept[part], factors[part] = [], []
+        remaining[part], factors[part] = [], []
         for units_of_layer, log_alpha in zip(before, scores[part], strict=True):
             left = _open(log_alpha)
-            kept[part].append([units_of_layer[number] for number in left])
+            remaining[part].append([units_of_layer[number] for number in left])
             factors[part].append([left[number] for number in left])
-    return Choice(Units(kept["heads"], kept["neurons"]), factors)
+    return Choice(Units(remaining["heads"], remaining["neurons"]), factors)
 
 
 def _open(log_alpha: Sequence[float]) -> dict[int, float]:

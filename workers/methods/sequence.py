@@ -223,8 +223,8 @@ def _write_texts(
         written = write(model, torch.tensor(begun, device=device), how).cpu()
         prompt, total = len(begun[0]), written.shape[1]
         for row, text in zip(rows, written.tolist(), strict=True):
-            kept = whole_text(text, prompt, how.end)
-            tokens[row, : len(kept)] = torch.tensor(kept)
+            continuation = whole_text(text, prompt, how.end)
+            tokens[row, : len(continuation)] = torch.tensor(continuation)
         operations = writing_flops(profile, len(rows) * how.beams, prompt, total)
         tally.add(operations, operations)
         done += len(rows)

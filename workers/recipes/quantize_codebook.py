@@ -33,8 +33,8 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     shared = with_codebooks(loaded.model, params, before.density)
     facts = recover(context, loaded, params, uncounted=("k-means",), plugins=[shared])
     shared.convert(loaded.model.to("cpu"))  # type: ignore[arg-type]
-    chosen = {"scheme": params.method, "embeddings": params.embeddings}
-    facts |= {**chosen, "modules": len(shared.labels)}
+    options = {"scheme": params.method, "embeddings": params.embeddings}
+    facts |= {**options, "modules": len(shared.labels)}
     result = save_quantized(context, loaded, before, facts)
     forget_checkpoints(context)
     return result

@@ -34,7 +34,7 @@ def run(params: StageParams, context: StageContext) -> StageResult:
 
     def convert() -> dict[str, Any]:
         names = apply_qat(loaded.model, plan, fake.fixed(context.field)[0])
-        chosen = params.model_dump(include={"embeddings", "activations"})
-        return {"scheme": f"int{params.bits}_qat", "modules": len(names), **chosen}
+        options = params.model_dump(include={"embeddings", "activations"})
+        return {"scheme": f"int{params.bits}_qat", "modules": len(names), **options}
 
     return train_quantized(context, loaded, params, fake, convert)

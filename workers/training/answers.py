@@ -74,7 +74,7 @@ def exact_match(predicted: str, answers: Sequence[str]) -> float:
 
     For a question without answers only an empty prediction is right.
     """
-    return float(any(normalized(predicted) == normalized(answer) for answer in answers or [""]))
+    return float(any(normalized(predicted) == normalized(right) for right in answers or [""]))
 
 
 def f1(predicted: str, answers: Sequence[str]) -> float:

@@ -81,10 +81,10 @@ def first_layers(context: StageContext, count: Callable[[int], int]) -> Student:
         JobError: ``bad-student``.
     """
     try:
-        kept = count(read_config(needed(context)).num_hidden_layers)
+        kept_layers = count(read_config(needed(context)).num_hidden_layers)
     except MisfitError as error:
         raise JobError("bad-student", str(error), f"{context.field}.{error.option}") from error
-    return Student(layers=list(range(kept)))
+    return Student(layers=list(range(kept_layers)))
 
 
 def count_twins(context: StageContext) -> None:
@@ -163,13 +163,13 @@ def teacher_and(
     loaded = for_use(context)
     if registry.is_final(registry.describe(loaded.model)):
         raise JobError("bad-teacher", "a quantized model cannot be distilled", context.field)
-    made = make(loaded)
+    student = make(loaded)
     teacher = Teacher(
         loaded.model,
         precision_=precision.choose(options.precision, context.job.device),
         profile=model_profile(context, loaded),
     )
-    return teacher, Loaded(made, loaded.tokenizer, loaded.labels)
+    return teacher, Loaded(student, loaded.tokenizer, loaded.labels)
 
 
 def unchanged_teacher(context: StageContext, loaded: Loaded, options: Optimisation) -> Teacher:

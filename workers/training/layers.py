@@ -75,5 +75,5 @@ def with_layers(context: StageContext, loaded: Loaded, kept: Student, seed: int)
     Raises:
         JobError: ``bad-student`` if there are no such layers.
     """
-    made = student_of(loaded.model, kept, seed, f"{context.field}.keep")
-    return replace(loaded, model=made)
+    shorter_model = student_of(loaded.model, kept, seed, f"{context.field}.keep")
+    return replace(loaded, model=shorter_model)

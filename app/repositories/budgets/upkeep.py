@@ -185,13 +185,13 @@ _TRUE = {
 
 def _differences(table: str) -> str:
     """What each sum of a table is too small by; nothing where all are right."""
-    (key, sums), (true, kept) = _TABLES[table], _TRUE[table]
+    (key, sums), (true, rows) = _TABLES[table], _TRUE[table]
     keys = ", ".join(key)
     less = ", ".join(f"-{name}" for name in sums)
     more = ", ".join(f"sum({name}) AS {name}" for name in sums)
     wrong = " OR ".join(f"sum({name}) <> 0" for name in sums)
     return (
-        f"SELECT {keys}, {more} FROM ({true} UNION ALL SELECT {keys}, {less} FROM {table} {kept})"
+        f"SELECT {keys}, {more} FROM ({true} UNION ALL SELECT {keys}, {less} FROM {table} {rows})"
         f" AS compared GROUP BY {keys} HAVING {wrong}"
     )
 

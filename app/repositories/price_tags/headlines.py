@@ -33,14 +33,14 @@ async def headlines(
         stored: The headlines as they are stored.
     """
     missing = [key for key, headline in stored.items() if headline is None]
-    made = {key: decode(headline) for key, headline in stored.items() if headline is not None}
+    by_key = {key: decode(headline) for key, headline in stored.items() if headline is not None}
     if missing:
         query = select(PriceTag.run_id, PriceTag.version, STORED)
         place = tuple_(PriceTag.run_id, PriceTag.version)
         rows = (await session.execute(query.where(place.in_(missing)))).all()
         read = await asyncio.to_thread(lambda: [_headline(row.stored) for row in rows])
-        made |= {(row.run_id, row.version): one for row, one in zip(rows, read, strict=True)}
-    return made
+        by_key |= {(row.run_id, row.version): one for row, one in zip(rows, read, strict=True)}
+    return by_key
 
 
 Place = tuple[datetime, uuid.UUID]
@@ -96,8 +96,8 @@ async def fill(
     rows = (await session.execute(query)).all()
     if not rows:
         return None
-    made = await make([row.stored for row in rows])
-    values = {"ids": [row.id for row in rows], "headlines": list(made)}
+    new_headlines = await make([row.stored for row in rows])
+    values = {"ids": [row.id for row in rows], "headlines": list(new_headlines)}
     await session.execute(_WRITE, values)
     return rows[-1].created_at, rows[-1].id
 

@@ -184,11 +184,11 @@ async def _table(
         return _Table(merged.cells, {**merged.kinds, NOT_CHARGED: "not-charged"})
     if by == "node" or by == "component" or by == "site":
         most = await rows.largest(session, by, hours, MOST_GROUPS + 2)
-        chosen = most if len(most) <= MOST_GROUPS + 1 else most[:MOST_GROUPS]
-        for place, _ in chosen:
+        largest = most if len(most) <= MOST_GROUPS + 1 else most[:MOST_GROUPS]
+        for place, _ in largest:
             name = place or NO_SITE
             kinds[name], cells[name] = (by if place else "others"), defaultdict(list)
-        named = [place for place, _ in chosen]
+        named = [place for place, _ in largest]
         for row in await rows.sums_over_time(session, by, grain, hours, named):
             name = OTHER_PARTS if row.place is None else (row.place or NO_SITE)
             kinds.setdefault(name, "others")
@@ -205,15 +205,15 @@ def _few(cells: _Cells, kinds: Mapping[str, str]) -> _Table:
     ordered = sorted(cells, key=lambda name: (-sizes[name], name))
     named = ordered if len(ordered) <= MOST_GROUPS + 1 else ordered[:MOST_GROUPS]
     few: _Cells = {name: cells[name] for name in named}
-    chosen = {name: kinds[name] for name in named}
+    shown_kinds = {name: kinds[name] for name in named}
     if len(named) < len(ordered):
         others: dict[datetime, list[Entry]] = defaultdict(list)
         for name in ordered[MOST_GROUPS:]:
             for at, entries in cells[name].items():
                 others[at] += entries
         few[OTHER_PARTS] = {at: _added(entries) for at, entries in others.items()}
-        chosen[OTHER_PARTS] = "others"
-    return _Table(few, chosen)
+        shown_kinds[OTHER_PARTS] = "others"
+    return _Table(few, shown_kinds)
 
 
 def _added(entries: Sequence[Entry]) -> list[Entry]:

@@ -117,7 +117,7 @@ async def list_page(
 async def _require_accelerator(session: Session, name: str) -> None:
     ids = {row.id for row in accelerators()}
     names = {*(row.name for row in accelerators()), *await devices.names(session)}
-    if name.casefold() in ids or any(is_word_of(name, known) for known in names):
+    if name.casefold() in ids or any(is_word_of(name, word) for word in names):
         return
     priced = await prices.accelerators(session)
     raise AcceleratorNotFoundError(

@@ -268,8 +268,8 @@ async def compare_runs(
 
 def _as_group(compared: Mapping[str, Any]) -> dict[str, Any]:
     names = ("ratio", "method", "degrees_of_freedom", "cancels", "reasons", "notes")
-    kept = {name: compared[name] for name in (*names, "quality", "differences", "verdict")}
-    return {"side": compared["a"], **kept}
+    fields = {name: compared[name] for name in (*names, "quality", "differences", "verdict")}
+    return {"side": compared["a"], **fields}
 
 
 def _require_distinct(runs: Mapping[str, Sequence[UUID]]) -> None:

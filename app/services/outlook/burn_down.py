@@ -125,18 +125,18 @@ async def _open_runs(
 
 
 def _open_run(run: OpenRun, use: OpenUse | None, now: datetime) -> BurnOpenRun:
-    known: dict[str, Any] = dict.fromkeys(("value", "low", "high", "starts_at", "ends_at"))
+    figures: dict[str, Any] = dict.fromkeys(("value", "low", "high", "starts_at", "ends_at"))
     if use is not None:
         starts_s = min(use.start_s.value, TOO_FAR.total_seconds())
         ends_s = min(starts_s + use.duration_s.value, TOO_FAR.total_seconds())
-        known = {
+        figures = {
             "value": use.amount.value,
             "low": use.amount.low,
             "high": use.amount.high,
             "starts_at": now + timedelta(seconds=starts_s),
             "ends_at": now + timedelta(seconds=ends_s),
         }
-    return BurnOpenRun(run_id=run.run_id, name=run.name, status=run.status, **known)
+    return BurnOpenRun(run_id=run.run_id, name=run.name, status=run.status, **figures)
 
 
 def _by(budget: Budget) -> Any:

@@ -218,7 +218,7 @@ def _sum(
     running: Sequence[Decimal | None],
 ) -> WorkSum:
     """The sum of the known values; if all are unknown, the sum is unknown, not 0."""
-    known = {source for row in ended for source in getattr(row, sources) if source in SOURCES}
+    evidence = {source for row in ended for source in getattr(row, sources) if source in SOURCES}
     so_far = [float(value) for value in running if value is not None]
     missing = sum(getattr(row, f"unknown_{unknown}") for row in ended)
     unread = len(running) - len(so_far)
@@ -228,12 +228,12 @@ def _sum(
     counts = " and ".join(counted(number, noun) for number, noun in lacking if number)
     remark = f"the value of {counts} is unknown" if counts else None
     if so_far:
-        known.add("estimated")
+        evidence.add("estimated")
     return WorkSum(
         value=sum(getattr(row, name) for row in ended) + sum(so_far) if is_known else None,
         running=sum(so_far) if so_far or not running else None,
         unit=unit,
-        source=weakest(*known) if known else None,
+        source=weakest(*evidence) if evidence else None,
         unknown_attempts=missing + unread,
         reason=f"at least: {remark}" if remark and is_known else remark,
     )

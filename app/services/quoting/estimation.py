@@ -198,10 +198,10 @@ async def _factors(session: Session, pool: str, gpus: int, accelerators: Sequenc
     """Current factors of the site of the pool's latest run."""
     site = await outcomes.site_of_pool(session, pool, gpus)
     hour = now().replace(minute=0, second=0, microsecond=0)
-    known = await _CURRENT.known(session)
+    current_factors = await _CURRENT.known(session)
     key = (site, tuple(accelerators), hour)
-    if key not in known:
-        known[key] = await site_factors.resolve(
+    if key not in current_factors:
+        current_factors[key] = await site_factors.resolve(
             session,
             site=site,
             settings=get_settings(),
@@ -209,7 +209,7 @@ async def _factors(session: Session, pool: str, gpus: int, accelerators: Sequenc
             hours=[hour.isoformat()],
             used_in_year=hour.year,
         )
-    return known[key]
+    return current_factors[key]
 
 
 def _cited(factors: Factors) -> Iterable[dict[str, Any]]:

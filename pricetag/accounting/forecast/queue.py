@@ -86,8 +86,8 @@ def expected_starts(
     for expected_s, early_s, late_s in zip(*passes, strict=True):
         times_s = (expected_s, early_s, late_s)
         # With longer durations a job can start earlier: others may be ahead of it elsewhere.
-        known = all(math.isfinite(time_s) for time_s in times_s)
-        ranges.append(Range(expected_s, min(times_s), max(times_s)) if known else None)
+        are_known = all(math.isfinite(time_s) for time_s in times_s)
+        ranges.append(Range(expected_s, min(times_s), max(times_s)) if are_known else None)
     return ranges
 
 

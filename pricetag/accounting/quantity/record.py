@@ -317,9 +317,9 @@ def _record_reader(record: Any) -> Reader:
             if not inline:
                 mismatch.steps.append(f".{name}")
             raise
-        made = record(**values)
-        object.__setattr__(made, "absent", frozenset(missing))
-        return made
+        instance = record(**values)
+        object.__setattr__(instance, "absent", frozenset(missing))
+        return instance
 
     return read
 

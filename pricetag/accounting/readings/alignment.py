@@ -219,9 +219,9 @@ def _last_lower(readings: Sequence[Reading]) -> list[int | None]:
 
 
 def _without_ticks(readings: Sequence[Reading]) -> list[Reading]:
-    kept = [reading for reading in readings[:-1] if not _is_tick(reading)]
+    regular = [reading for reading in readings[:-1] if not _is_tick(reading)]
     if readings:
         last = readings[-1]
         flags = tuple(name for name in last.flags if name not in (TICK, LATE_TICK))
-        kept.append(replace(last, flags=flags) if flags != last.flags else last)
-    return kept
+        regular.append(replace(last, flags=flags) if flags != last.flags else last)
+    return regular

@@ -133,14 +133,16 @@ def book(
         The booking; a reading that goes back in time is dropped and flagged
         ``clock_went_back``.
     """
-    kept, went_back = _informative(align(readings) if method == "counter" else readings)
-    steps = max(len(kept) - 1, 0)
+    informative, went_back = _informative(align(readings) if method == "counter" else readings)
+    steps = max(len(informative) - 1, 0)
     none: list[Evidence] = ["none"] * steps
-    booking = Booking(kept, array("d", bytes(8 * steps)), none, has_model=has_model, rules=rules)
+    booking = Booking(
+        informative, array("d", bytes(8 * steps)), none, has_model=has_model, rules=rules
+    )
     for step in range(steps):
         _book_step(booking, step, method, max_gap_s)
     if method == "counter":
-        for first, last in _standstills(kept, has_model):
+        for first, last in _standstills(informative, has_model):
             _book_standstill(booking, first, last, max_gap_s)
     for index in went_back:
         booking.flag("clock_went_back", min(index, steps) - 1)
@@ -150,7 +152,7 @@ def book(
 
 def _informative(readings: Sequence[Reading]) -> tuple[list[Reading], list[int]]:
     """Readings with figures, in time order, and the indices at which a clock went back."""
-    kept: list[Reading] = []
+    informative: list[Reading] = []
     went_back: list[int] = []
     pending_flags: set[str] = set()
     for reading in readings:
@@ -158,15 +160,15 @@ def _informative(readings: Sequence[Reading]) -> tuple[list[Reading], list[int]]
         if silent and LOST not in reading.flags:
             pending_flags.update(reading.flags)
             continue
-        if kept and reading.t_s < kept[-1].t_s:
-            went_back.append(len(kept))
+        if informative and reading.t_s < informative[-1].t_s:
+            went_back.append(len(informative))
             continue
         if pending_flags:
             flags = (*reading.flags, *sorted(pending_flags.difference(reading.flags)))
             reading = replace(reading, flags=flags)
             pending_flags.clear()
-        kept.append(reading)
-    return kept, went_back
+        informative.append(reading)
+    return informative, went_back
 
 
 def _book_step(booking: Booking, step: int, method: Method, max_gap_s: float) -> None:

@@ -113,10 +113,10 @@ def stop_worst_seeds(curves: Sequence[Sequence[float]], stopped: int, after: int
     if not 1 <= after <= whole:
         raise InvalidFactor("after", after, f"1 to {whole}, the number of evaluations")
     ranked = sorted(range(len(curves)), key=lambda seed: max(curves[seed][:after]))
-    worst, kept = ranked[:stopped], ranked[stopped:]
-    scores = [max(curves[seed][:after]) for seed in worst] + [max(curves[seed]) for seed in kept]
-    evaluations = sum(len(curves[seed]) for seed in kept) + after * len(worst)
-    return StoppedSeeds(tuple(kept), max(scores), evaluations)
+    worst, best = ranked[:stopped], ranked[stopped:]
+    scores = [max(curves[seed][:after]) for seed in worst] + [max(curves[seed]) for seed in best]
+    evaluations = sum(len(curves[seed]) for seed in best) + after * len(worst)
+    return StoppedSeeds(tuple(best), max(scores), evaluations)
 
 
 @dataclass(frozen=True, slots=True)

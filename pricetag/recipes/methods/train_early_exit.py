@@ -92,13 +92,13 @@ def layers_misfit(params: TrainEarlyExit, layers: int) -> MisfitError | None:
     if layers < FEWEST_LAYERS:
         message = f"the model has {layers} layer{'s' * (layers > 1)}: exits need three or more"
         return MisfitError("layers", message, code)
-    chosen = params.exit_layers(layers)
-    if chosen[-1] > last:
-        return MisfitError("layers", f"the model has layers 0 to {last}, not {chosen[-1]}", code)
-    if chosen[-1] < last:
+    exits = params.exit_layers(layers)
+    if exits[-1] > last:
+        return MisfitError("layers", f"the model has layers 0 to {last}, not {exits[-1]}", code)
+    if exits[-1] < last:
         return MisfitError(
             "layers",
-            f"must end with the model's last layer, {last} (got {chosen[-1]}): what leaves at no "
+            f"must end with the model's last layer, {last} (got {exits[-1]}): what leaves at no "
             "other exit is classified there",
             code,
         )

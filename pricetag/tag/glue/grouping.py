@@ -40,7 +40,7 @@ class Entry:
     @property
     def config(self) -> dict[str, str]:
         """All options of the stages that made it, by their number and name."""
-        methods = [method for made in self.chain for method in made.methods]
+        methods = [method for model in self.chain for method in model.methods]
         return {
             f"{number}.{name}": value
             for number, method in enumerate(methods)
@@ -50,7 +50,7 @@ class Entry:
     @property
     def label(self) -> str:
         """The model that no run made, and the methods that changed it."""
-        methods = [str(method) for made in self.chain for method in made.methods]
+        methods = [str(method) for model in self.chain for method in model.methods]
         return f"{self.start.name}: {', '.join(methods) or 'as submitted'}"
 
 

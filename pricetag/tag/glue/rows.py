@@ -67,9 +67,9 @@ def glue_rows(
         if run.task is None:
             continue
         start = start_of(run, by_id)
-        for made in run.models:
-            if made.scores:
-                entry = Entry(run.task, start, made)
+        for model in run.models:
+            if model.scores:
+                entry = Entry(run.task, start, model)
                 groups[entry.key].append(entry)
     named = [pair for group in groups.values() for pair in settings(group)]
     return [_row(label, entries, profile) for label, entries in distinct(named)]
@@ -140,10 +140,10 @@ def _making(tasks: Iterable[Sequence[Entry]], profile: Profile | None) -> Figure
 
 def _making_stages(entry: Entry) -> Iterator[tuple[tuple[str, int], StageTag]]:
     """The stages that made a model, by run and place in its price tag."""
-    for made in entry.chain:
-        places = {id(stage): n for n, stage in enumerate(made.run.tag.document.stages)}
-        for stage in made.making_stages():
-            yield (made.run.run_id, places[id(stage)]), stage
+    for model in entry.chain:
+        places = {id(stage): n for n, stage in enumerate(model.run.tag.document.stages)}
+        for stage in model.making_stages():
+            yield (model.run.run_id, places[id(stage)]), stage
 
 
 def _cost(stage: StageTag, profile: Profile | None) -> Shown:

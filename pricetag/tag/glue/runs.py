@@ -140,18 +140,18 @@ def start_of(run: GlueRun, runs: Mapping[str, GlueRun], depth: int = 0) -> Start
         return Start(_shape(model), json.dumps(model, sort_keys=True))
     run_id = str(model["run"])
     earlier = runs.get(run_id)
-    made = None if earlier is None else _named(earlier, model.get("stage"))
-    if earlier is None or made is None or depth >= MAX_CHAIN:
+    start_model = None if earlier is None else _named(earlier, model.get("stage"))
+    if earlier is None or start_model is None or depth >= MAX_CHAIN:
         reason = f"the model of run {run_id[:8]}, which it starts from, has no price tag here"
         return Start(f"model of run {run_id[:8]}", run_id, missing=reason)
     start = start_of(earlier, runs, depth + 1)
-    return Start(start.name, start.identity, (*start.made, made), start.missing)
+    return Start(start.name, start.identity, (*start.made, start_model), start.missing)
 
 
 def _named(run: GlueRun, stage: str | None) -> Made | None:
     """The model that a stage made, by its name, or the run's last one."""
-    made = [model for model in run.models if model.makers and stage in (None, model.stage)]
-    return made[-1] if made else None
+    candidates = [model for model in run.models if model.makers and stage in (None, model.stage)]
+    return candidates[-1] if candidates else None
 
 
 def _shape(model: Any) -> str:
@@ -182,20 +182,20 @@ def _add_attempt(
     """Add the models of an attempt; scores of a later attempt replace those of an earlier one."""
     stages = [stage for stage in run.tag.document.stages if stage.attempt == attempt]
     top = sorted((s for s in stages if s.parent is None), key=lambda stage: stage.index)
-    made = by_makers.setdefault((), Made(run, (), (), None))
+    current = by_makers.setdefault((), Made(run, (), (), None))
     for place, stage in enumerate(top):
         entry = REGISTRY.get(stage.kind)
         if entry is None or entry.traits.makes_model:
             step = steps[place] if place < len(steps) else None
             fits = step is not None and step.params.stage_kind() == stage.kind
             method = _method(step) if step is not None and fits else Method(stage.kind, {}, {})
-            makers = (*made.makers, stage.key)
-            after = Made(run, makers, (*made.methods, method), shown_name(stage))
-            made = by_makers.setdefault(makers, after)
+            makers = (*current.makers, stage.key)
+            after = Made(run, makers, (*current.methods, method), shown_name(stage))
+            current = by_makers.setdefault(makers, after)
             continue
         parts = [stage, *(part for part in stages if part.parent == stage.key)]
-        _add_scores(made, [item for part in parts for item in part.quality])
-        made.variant = measured.get(stage.key, made.variant)
+        _add_scores(current, [item for part in parts for item in part.quality])
+        current.variant = measured.get(stage.key, current.variant)
 
 
 def _add_scores(made: Made, figures: Sequence[QualityTag]) -> None:

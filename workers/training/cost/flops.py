@@ -163,8 +163,8 @@ def hidden_size(config: PreTrainedConfig) -> int:
 
 def architecture_key(config: PreTrainedConfig) -> str:
     """A key of the architecture: its configuration without vocabulary, classes and origin."""
-    kept = {k: v for k, v in config.to_dict().items() if k not in _NOT_ARCHITECTURE}
-    return json.dumps(kept, sort_keys=True, default=str)
+    architecture = {k: v for k, v in config.to_dict().items() if k not in _NOT_ARCHITECTURE}
+    return json.dumps(architecture, sort_keys=True, default=str)
 
 
 def closed_form(config: PreTrainedConfig, length: int) -> int | None:

@@ -131,8 +131,8 @@ def _kept(table: Table, keep: Iterable[bool], note: Callable[[int], str] | None)
         return table
     columns = {name: [cells[row] for row in rows] for name, cells in table.columns.items()}
     places = [row + 1 if table.places is None else table.places[row] for row in rows]
-    kept = replace(table, columns=columns, places=places)
-    return kept if note is None else _noted(kept, note(size - len(rows)))
+    selected = replace(table, columns=columns, places=places)
+    return selected if note is None else _noted(selected, note(size - len(rows)))
 
 
 def _noted(table: Table, note: str) -> Table:

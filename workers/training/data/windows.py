@@ -92,11 +92,11 @@ def cut(
     texts = []
     groups: dict[int, list[int]] = defaultdict(list)
     for number, offsets in enumerate(question_tokens):
-        kept = offsets[: room // 2]
-        whole = len(kept) == len(offsets)
+        first_part = offsets[: room // 2]
+        whole = len(first_part) == len(offsets)
         text = questions.texts[number]
-        texts.append(text if whole else text[: kept[-1][1] if kept else 0])
-        groups[min(stride, (room - len(kept)) // 2)].append(number)
+        texts.append(text if whole else text[: first_part[-1][1] if first_part else 0])
+        groups[min(stride, (room - len(first_part)) // 2)].append(number)
     windows: list[Window] = []
     for shared, numbers in groups.items():
         windows += _windows(questions, texts, numbers, tokenizer, limit, shared)

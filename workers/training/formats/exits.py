@@ -132,11 +132,11 @@ class Exits(nn.Module):
         mask = args[1] if len(args) > 1 else kwargs.get(place)
         if mask is None or len(mask) != len(self.left_at):
             return None
-        kept = mask[self._rows]
+        row_mask = mask[self._rows]
         return (
-            ((args[0], kept, *args[2:]), kwargs)
+            ((args[0], row_mask, *args[2:]), kwargs)
             if len(args) > 1
-            else (args, kwargs | {place: kept})
+            else (args, kwargs | {place: row_mask})
         )
 
     def after_layer(self, layer: nn.Module, args: Any, output: Any) -> torch.Tensor | None:

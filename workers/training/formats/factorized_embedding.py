@@ -56,11 +56,11 @@ def put_factors(model: PreTrainedModel, size: int) -> FactorizedEmbedding:
         ValueError: See ``word_embedding``.
     """
     name, table = word_embedding(model)
-    made = FactorizedEmbedding(
+    embedding = FactorizedEmbedding(
         table.num_embeddings, size, table.embedding_dim, table.padding_idx
     ).to(table.weight.device)
-    model.set_submodule(name, made)
-    return made
+    model.set_submodule(name, embedding)
+    return embedding
 
 
 class FactorizedEmbeddings(Format):

@@ -49,12 +49,12 @@ def slice_layer(
         raise ValueError(f"the layers of a {model.config.model_type} model cannot be sliced")
     size = head_size(model)
     rows = torch.tensor([head * size + i for head in sorted(heads) for i in range(size)])
-    kept = torch.tensor(sorted(neurons))
+    neuron_indexes = torch.tensor(sorted(neurons))
     for name in _PARTS[:3]:
         _keep(parts[name], rows, dim=0)
     _keep(parts["attention.output.dense"], rows, dim=1)
-    _keep(parts["intermediate.dense"], kept, dim=0)
-    _keep(parts["output.dense"], kept, dim=1)
+    _keep(parts["intermediate.dense"], neuron_indexes, dim=0)
+    _keep(parts["output.dense"], neuron_indexes, dim=1)
     module.is_sliced = True  # some architectures have other widths by design
 
 

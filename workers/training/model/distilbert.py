@@ -85,16 +85,16 @@ def distilbert_of(
     config = distilbert_config(teacher.config, len(layers), field)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        made = DistilBertForMaskedLM(config)
+        student = DistilBertForMaskedLM(config)
     numbers = {old: new for new, old in enumerate(layers)}
     copied = {}
     for name, tensor in teacher.state_dict().items():
         renamed = _renamed(name, numbers, transform=transform)
         if renamed is not None:
             copied[renamed] = tensor
-    made.load_state_dict(copied, strict=False)
-    made.tie_weights()
-    return made
+    student.load_state_dict(copied, strict=False)
+    student.tie_weights()
+    return student
 
 
 def _renamed(name: str, numbers: dict[int, int], *, transform: bool) -> str | None:

@@ -90,8 +90,8 @@ def generator_of(model: PreTrainedModel, config: ElectraConfig, seed: int) -> El
     """
     torch.manual_seed(seed)
     build: Any = ElectraForMaskedLM._from_config
-    made = cast(ElectraForMaskedLM, build(config))
+    generator = cast(ElectraForMaskedLM, build(config))
     shared: Any = model.base_model.embeddings
-    made.electra.embeddings = shared
-    made.generator_lm_head.weight = shared.word_embeddings.weight
-    return made
+    generator.electra.embeddings = shared
+    generator.generator_lm_head.weight = shared.word_embeddings.weight
+    return generator

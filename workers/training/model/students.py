@@ -24,11 +24,11 @@ def student_config(student: Student, teacher: PreTrainedConfig) -> PreTrainedCon
         ValueError: The layers or the width do not fit, or the architecture has no such width.
     """
     config = copy.deepcopy(teacher)
-    kept = student.kept_layers(teacher.num_hidden_layers)
-    config.num_hidden_layers = len(kept)
+    layers = student.kept_layers(teacher.num_hidden_layers)
+    config.num_hidden_layers = len(layers)
     kinds = getattr(teacher, "layer_types", None)
     if kinds is not None and len(kinds) == teacher.num_hidden_layers:
-        config.layer_types = [kinds[number] for number in kept]
+        config.layer_types = [kinds[number] for number in layers]
     for option in _WIDTHS:
         width = getattr(student, option)
         if width is not None:
@@ -85,22 +85,22 @@ def student_of(
         )
     config = checked_student_config(student, teacher.config, field)
     torch.manual_seed(seed)  # for weights that the student does not take from its teacher
-    made = cast(PreTrainedModel, type(teacher)._from_config(config))  # type: ignore[no-untyped-call]
+    student_model = cast(PreTrainedModel, type(teacher)._from_config(config))  # type: ignore[no-untyped-call]
     if config.hidden_size == teacher.config.hidden_size:
-        own = made.state_dict()
+        own = student_model.state_dict()
         inherited = {
             name: tensor
             for name, tensor in _renumbered(teacher, student).items()
             if name in own and own[name].shape == tensor.shape
         }
-        made.load_state_dict(inherited, strict=False)
-    return made
+        student_model.load_state_dict(inherited, strict=False)
+    return student_model
 
 
 def _renumbered(teacher: PreTrainedModel, student: Student) -> dict[str, torch.Tensor]:
     """The teacher's tensors under the numbers that its layers have in the student."""
-    kept = student.kept_layers(teacher.config.num_hidden_layers)
-    numbers = {str(old): str(new) for new, old in enumerate(kept)}
+    layers = student.kept_layers(teacher.config.num_hidden_layers)
+    numbers = {str(old): str(new) for new, old in enumerate(layers)}
     prefix = _layers_name(teacher)
     renamed = {}
     for name, tensor in teacher.state_dict().items():

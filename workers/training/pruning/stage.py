@@ -195,12 +195,12 @@ def prune_and_save(
     sparsities = round_sparsities(params.sparsity, params.rounds)
     one_round = partial(pruner.round, sparsities)
     results = run_rounds(context, loaded.model, params.rounds, one_round, enough=limits.enough)
-    kept = _keep_the_good(context, loaded, limits, results, reload)
+    kept_round = _keep_the_good(context, loaded, limits, results, reload)
     if tally.dense > 0:
         tally.report()
     if params.recovery_epochs > 0:
         report_training(context, [_outcome(result) for result in results])
-    facts = _report(context, loaded, limits, results, kept)
+    facts = _report(context, loaded, limits, results, kept_round)
     return finish(context, loaded, facts)
 
 
@@ -219,14 +219,14 @@ def _keep_the_good(
     """Go back to the weights before a round that lost too much; returns the rounds that stay."""
     if not results or not limits.too_bad(results[-1]):
         return len(results)
-    kept = len(results) - 1
-    if kept == 0:
+    kept_round = len(results) - 1
+    if kept_round == 0:
         state = reload().model.state_dict()
     else:
-        folder = context.folder / "checkpoints" / f"round-{kept - 1:02d}"
+        folder = context.folder / "checkpoints" / f"round-{kept_round - 1:02d}"
         state = load_file(folder / MODEL)
     loaded.model.load_state_dict(state, strict=False)
-    return kept
+    return kept_round
 
 
 def _report(

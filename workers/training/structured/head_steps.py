@@ -107,12 +107,12 @@ class _Steps:
         params, before = self.params, self.alive
         first = None if params.floor is None else self._first_score()
         alive = decided(self.context, f"heads-{one.number}", lambda: self._remaining(one.number))
-        kept = None if first is None else copy.deepcopy(self.loaded.model)
+        model_before = None if first is None else copy.deepcopy(self.loaded.model)
         self._cut(alive)
         outcome = self._recover(one) if params.recovery_epochs else None
         undone = first is not None and self._is_too_low(one, first)
-        if undone and kept is not None:
-            take_modules(self.loaded.model, kept)
+        if undone and model_before is not None:
+            take_modules(self.loaded.model, model_before)
             self.alive = before
             self.context.reporter.log(f"step {one.number + 1}: undone, below the floor")
         return {

@@ -79,9 +79,9 @@ def resize_and_save(
     task = task_of(context).loss()
 
     def change(number: int) -> None:
-        made = decided(context, f"sizes-{number}", lambda: asdict(resizing.decide()))
-        _apply(loaded, made, resizing.fresh, params.seed + 1 + number)
-        facts.update(made["facts"] | report_sizes(context, loaded.model, before))
+        decision = decided(context, f"sizes-{number}", lambda: asdict(resizing.decide()))
+        _apply(loaded, decision, resizing.fresh, params.seed + 1 + number)
+        facts.update(decision["facts"] | report_sizes(context, loaded.model, before))
 
     phases = [
         Phase(

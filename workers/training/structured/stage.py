@@ -138,8 +138,8 @@ class UnitStage:
         cut(self.loaded.model, self.units, Units(**choice["units"]))
 
     def _factors(self, choice: Mapping[str, Any], part: str) -> list[list[float]]:
-        kept: list[list[int]] = choice["units"][part]
-        factors: list[list[float]] = choice["factors"].get(part, [[1.0] * len(e) for e in kept])
+        units: list[list[int]] = choice["units"][part]
+        factors: list[list[float]] = choice["factors"].get(part, [[1.0] * len(e) for e in units])
         return factors
 
     def _report(self, left: Units) -> dict[str, Any]:
