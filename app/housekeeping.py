@@ -105,7 +105,7 @@ async def tidy(database: Database) -> None:
 
 
 async def keep_rolled_up(database: Database, alarms: Alarms, notices: Alarms) -> None:
-    """Folds pending hours into the roll-ups of the energy account, and checks them, for ever.
+    """Folds pending hours into the roll-ups of the energy account, and checks them, forever.
 
     Args:
         database: Engine and sessions of this process.
@@ -150,7 +150,7 @@ async def check_rollups(database: Database, alarms: Alarms) -> None:
 
 
 async def keep_packed(database: Database, alarms: Alarms) -> None:
-    """Packs readings that no longer change, and checks some blocks, for ever.
+    """Packs readings that no longer change, and checks some blocks, forever.
 
     It rests as long as it works, so that a history from before takes half of a core at most.
 
@@ -195,7 +195,7 @@ def pace_of(traffic: Traffic) -> Pace:
 
 
 async def keep_headlines(database: Database, traffic: Traffic) -> None:
-    """Gives price tags of earlier versions the headline that lists show, for ever.
+    """Gives price tags of earlier versions the headline that lists show, forever.
 
     While requests come it takes a few price tags at a time, and a tenth of a core; otherwise
     nearly all of one.

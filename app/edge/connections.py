@@ -1,6 +1,6 @@
 """A limit on connections that have not sent a request yet.
 
-uvicorn waits for the head of a request for ever, so that a client that opens connections and
+uvicorn waits for the head of a request forever, so that a client that opens connections and
 occasionally sends a byte uses up the server's descriptors. Here a head has a deadline, and if too
 many connections wait for one, the oldest is closed.
 """

@@ -72,7 +72,9 @@ RULES = (
     _rule(r"\b(?:goes|go|went|gone|going) on\b(?! (?:the|a|an)\b)", "continue"),
     _rule(r"\blook(?:ed|s|ing)? through\b", "search"),
     _rule(r"\bheard of\b", "reported"),
-    _rule(r"\bthe (?:newest|oldest|largest|latest) first\b", "newest first"),
+    _rule(r"\bthe (?:newest|oldest|largest|latest|highest|lowest) first\b", "newest first"),
+    _rule(r"\b(?:out|in)side of\b", "outside, inside"),
+    _rule(r"\bfor ever\b", "forever, always, without end"),
     _rule(
         r"\b\w*(?:[a-z]{3}isation|utilis\w+|synchronis\w+|initialis\w+|normalis\w+|optimis\w+"
         r"|organis\w+|recognis\w+|summaris\w+)\b",

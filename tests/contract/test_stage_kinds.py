@@ -115,7 +115,7 @@ CALLED = [f"{kind}-{ranks}" for kind, ranks in CASES]
 @pytest.mark.parametrize(("kind", "ranks"), CASES, ids=CALLED)
 def test_a_stage_runs_to_completion_and_is_evaluated(lives: Path, kind: str, ranks: int) -> None:
     whole = life_of(lives, kind, ranks)["whole"]
-    assert whole["codes"] == [0] * ranks  # None would be a rank that waits for ever
+    assert whole["codes"] == [0] * ranks  # None would be a rank that waits forever
     assert ends(whole) == expected(kind, "succeeded")
 
 

@@ -50,7 +50,7 @@ async def clients(committed_api: Api, tmp_path: Path) -> AsyncIterator[list[http
 
 
 async def work(database: Database, name: str, ended: asyncio.Event) -> None:
-    """A worker that claims whatever is queued, and continues with it for ever."""
+    """A worker that claims whatever is queued, and continues with it forever."""
     while not ended.is_set():
         async with database.session_scope() as session:
             queued = (await session.scalars(select(Run.id).where(Run.status == "queued"))).all()

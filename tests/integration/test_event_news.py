@@ -148,7 +148,7 @@ async def test_news_of_many_runs_are_as_few_statements_as_of_one(
 async def test_slow_reads_are_followed_by_long_pauses(
     committed_api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many ask: reading takes a twentieth of the time, and nobody waits for ever."""
+    """However many ask: reading takes a twentieth of the time, and nobody waits forever."""
     monkeypatch.setattr(event_news, "GATHER_S", 0.0)
     monkeypatch.setattr(event_news, "LONGEST_GATHER_S", 0.3)
     clock = asyncio.get_running_loop().time

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 DATA_ROOT: list[Path] = []
 
 PATIENCE_S = 90.0
-"""Far more than any of these jobs takes: what takes longer waits for ever."""
+"""Far more than any of these jobs takes: what takes longer waits forever."""
 
 LAST_QUESTION = 6
 """One question whether to stop comes before the stage, then one a step: five steps are done."""

@@ -13,7 +13,7 @@ WIDTH = 15
 
 
 def keep(longest_pause: str, epoch_s: float, zones: list[tuple[str, float]]) -> None:
-    """Writes the counters for ever; in place, since a meter may hold a file open."""
+    """Writes the counters forever; in place, since a meter may hold a file open."""
     with suppress(PermissionError):
         os.nice(-10)  # hardware does not wait for a busy machine
     handles = [(os.open(path, os.O_WRONLY), power_w) for path, power_w in zones]

@@ -99,7 +99,7 @@ class Momentum(Plugin):
 
 
 class Projection(LossTerm):
-    """A term with a trained matrix of its own, outside of the model."""
+    """A term with a trained matrix of its own, outside the model."""
 
     name = "projection"
 

@@ -66,7 +66,7 @@ class FreshInterpreter:
     """Starts each child in an interpreter of its own: slow, but without inherited state.
 
     A thread waits for the child, not asyncio, which would wait for the pipes as well, although
-    a surviving process may hold them open for ever, and would not report the CPU time.
+    a surviving process may hold them open forever, and would not report the CPU time.
     """
 
     async def start(self, launch: Launch) -> ChildProcess:

@@ -60,7 +60,7 @@ def follow(
             if process.poll() is None:
                 _check(stop_requested, deadline)
                 continue
-            # Processes that it started may hold the pipes open: they are not read for ever.
+            # Processes that it started may hold the pipes open: they are not read forever.
             drained_by = drained_by or time.monotonic() + DRAIN_S
             if time.monotonic() > drained_by:
                 break

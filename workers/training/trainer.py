@@ -127,7 +127,7 @@ class PluginTrainer(Trainer):
         self.operations = operations
         self.evaluation = evaluation
         self._last_place = BatchPlace(-1, 0, 0, 0)
-        self.own_parameters: list[nn.Parameter] = []  # parameters of plug-ins, outside of the model
+        self.own_parameters: list[nn.Parameter] = []  # parameters of plug-ins, outside the model
         self.model_accepts_loss_kwargs = False  # our loss is a mean over the batch
 
     def _get_train_sampler(self, train_dataset: Any = None) -> EpochSampler:

@@ -208,7 +208,7 @@ async def _issue(
     try:
         async with session.begin_nested():
             await issuing.issue(session, run.id, cause=cause)
-    except Exception as error:  # an error in the arithmetic must not keep the run running for ever
+    except Exception as error:  # an error in the arithmetic must not keep the run running forever
         logger.exception("run %s: its price tag could not be built", run.id)
         await spending.book_unknown(session, run)
         text = f"the price tag could not be built ({type(error).__name__}: {error})"

@@ -93,7 +93,7 @@ def test_a_platform_zone_is_not_part_of_a_package(tmp_path: Path) -> None:
 
 
 def test_a_counter_that_never_started_is_not_used(tmp_path: Path) -> None:
-    """Some virtual machines show the zones, and 0 for ever."""
+    """Some virtual machines show the zones, and 0 forever."""
     path = zone(tmp_path, "intel-rapl:0", "package-0", 0)
     zones = scan(tmp_path)
     assert zones.packages == ()

@@ -216,7 +216,7 @@ async def test_sending_continues_after_an_error(
         await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
         assert waiting.done()
         assert not running.done()
-        assert not live._samples  # what could not be sent is not tried for ever
+        assert not live._samples  # what could not be sent is not tried forever
     finally:
         running.cancel()
         await asyncio.wait([running])

@@ -108,7 +108,7 @@ def count_kept(mask: torch.Tensor) -> int:
 
 
 def multiply_(values: torch.Tensor, mask: torch.Tensor, source: torch.Tensor | None = None) -> None:
-    """Set the values outside of a mask to zero, in place and without a gradient.
+    """Set the values outside a mask to zero, in place and without a gradient.
 
     Args:
         values: Any shape.
