@@ -179,7 +179,7 @@ def widened(
         The factor omega, and the sizes floor(omega * O').
 
     Raises:
-        ValueError: One head and one neuron a layer cost more than the budget.
+        ValueError: One head and one neuron per layer cost more than the budget.
 
     Source: Gordon et al. 2018, algorithm 1, step 3.
     """

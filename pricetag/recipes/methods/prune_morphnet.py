@@ -85,7 +85,7 @@ def _reshape(params: PruneMorphnet, shape: Shape) -> Shape:
     if least > params.budget * now:
         raise MisfitError(
             "budget",
-            f"one head and one neuron a layer are {least / now:.4f} of the layers' operations; "
+            f"one head and one neuron per layer are {least / now:.4f} of the layers' operations; "
             f"use more than that (got {params.budget})",
             "budget-too-small",
         )

@@ -56,7 +56,7 @@ def budget_of(context: StageContext, loaded: Loaded, share: float, length: int) 
         length: Tokens of the text.
 
     Raises:
-        JobError: ``budget-too-small`` if one head and one neuron a layer cost more, or
+        JobError: ``budget-too-small`` if one head and one neuron per layer cost more, or
             ``bad-model`` if the operations are unknown.
     """
     model, sizes = loaded.model, sizes_of(loaded.model)
