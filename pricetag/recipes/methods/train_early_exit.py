@@ -107,7 +107,7 @@ def layers_misfit(params: TrainEarlyExit, layers: int) -> MisfitError | None:
 
 def _reshape(params: TrainEarlyExit, shape: Shape) -> Shape:
     if "exits" in shape.formats:
-        raise MisfitError("method", "the model has exits already; use kind: train", "bad-exits")
+        raise MisfitError("method", "the model already has exits; use kind: train", "bad-exits")
     if "deq" in shape.formats:
         raise MisfitError(
             "method", "the layers of a deq model are one function, without exits", "bad-exits"
