@@ -13,6 +13,9 @@ from sqlalchemy import text
 
 from models.documents.codec import decode, encode
 from tests.support.api import Api, fields, finished_run, problem
+from tests.support.budgets import make_budget
+from tests.support.site import PAGES
+from tests.support.site_energy import ENERGY_NAMES
 
 HTML = {"Accept": "text/html"}
 CONTENT = text("SELECT content FROM price_tags WHERE run_id = :run_id")
@@ -111,3 +114,32 @@ async def test_what_needs_it_alone_is_an_error_or_a_difference(two: Two) -> None
     else:  # its readings are whole; what it says is not what they give
         assert window.json()["it_energy_kwh"]["value"] > 0
         assert verified.json()["outcome"] == "differs"
+
+
+async def test_no_page_fails_because_of_it(two: Two) -> None:
+    run = (await two.api.admin.get(f"/v1/runs/{two.bad}")).json()
+    budget = await make_budget(two.api)
+    names = {**ENERGY_NAMES, "run": two.bad, "budget": budget["id"], "project": run["project"]}
+    own = (
+        *(f"/projects/{run['project']}", f"/budgets/{budget['id']}", f"/run-progress/{two.bad}"),
+        *(f"/runs/{two.bad}?from_s=0&to_s=1", f"/runs?project={run['project']}&sort=-cost"),
+    )
+    failed = []
+    for path in (*PAGES, *own):
+        shown = await two.api.admin.get(path.format_map(names), headers=HTML)
+        if shown.status_code >= 500:
+            failed.append((path, shown.text))
+    assert failed == []
+
+
+async def test_its_verification_names_the_version_and_repricing_replaces_it(two: Two) -> None:
+    shown = await page(two, f"/runs/{two.bad}/verification")
+    assert "Verification of version 1" in shown
+    assert ("The price tag cannot be read (" in shown) == two.is_damaged
+    repriced = await two.api.admin.post(f"/v1/runs/{two.bad}/price-tag/reprice", json={})
+    assert repriced.status_code in (200, 201), repriced.text
+    assert repriced.json()["version"] == 2
+    again = await page(two, f"/runs/{two.bad}/verification")
+    assert "Verification of version 2" in again
+    assert "cannot be read" not in again
+    assert "Bill" in await page(two, f"/runs/{two.bad}")

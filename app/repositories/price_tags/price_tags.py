@@ -26,6 +26,13 @@ async def last_version(session: AsyncSession, run_id: UUID) -> int:
     return (await session.execute(query)).scalar_one()
 
 
+async def newest_version(session: AsyncSession, run_id: UUID) -> tuple[int, str] | None:
+    """Number of the newest version and version of its accounting; the document is not read."""
+    query = select(PriceTag.version, PriceTag.accounting_version).where(PriceTag.run_id == run_id)
+    row = (await session.execute(query.order_by(PriceTag.version.desc()).limit(1))).first()
+    return None if row is None else (row.version, row.accounting_version)
+
+
 async def add(session: AsyncSession, tag: PriceTag) -> None:
     session.add(tag)
     await session.flush()

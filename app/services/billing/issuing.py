@@ -102,10 +102,12 @@ async def issue(
     return tag
 
 
-async def draft(
-    session: Session, run_id: UUID, *, settings: Settings, trial: FactorRow | None = None
-) -> Mapping[str, Any]:
-    """The price tag that a re-pricing of a run would issue; nothing is stored.
+async def drafts(
+    session: Session, run_id: UUID, *, settings: Settings, trial: FactorRow
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The price tags that a re-pricing of a run would issue, without and with a factor.
+
+    Nothing is stored.
 
     Args:
         session: Database session, only read.
@@ -117,9 +119,11 @@ async def draft(
         RunNotFoundError: If the run does not exist.
         PriceTagNotFoundError: If none of its attempts has ended.
     """
-    run, inputs = await _inputs(session, run_id, settings, "repriced", None, trial)
-    content: Mapping[str, Any] = (await _build(run, inputs)).content
-    return content
+    run, inputs = await _inputs(session, run_id, settings, "repriced", None)
+    tried = await _factors(session, run_id, inputs.attempts, settings, None, trial)
+    before = await _build(run, inputs)
+    after = await _build(run, replace(inputs, factors=tried))
+    return before.content, after.content
 
 
 async def _inputs(
@@ -128,7 +132,6 @@ async def _inputs(
     settings: Settings,
     cause: Cause,
     as_of: datetime | None,
-    trial: FactorRow | None = None,
 ) -> tuple[Run, PriceTagInputs]:
     run = await executions.get_run(session, run_id)
     if run is None:
@@ -136,13 +139,13 @@ async def _inputs(
     attempts = await attempts_of(session, run_id)
     if not attempts:
         raise PriceTagNotFoundError("No attempt of the run has ended: there is nothing to bill.")
-    newest = await price_tags.get(session, run_id)
+    newest = await price_tags.newest_version(session, run_id)
     inputs = PriceTagInputs(
         run_id=str(run.id),
         name=run.name,
-        version=1 if newest is None else newest.version + 1,
+        version=1 if newest is None else newest[0] + 1,
         attempts=attempts,
-        factors=await _factors(session, run_id, attempts, settings, as_of, trial),
+        factors=await _factors(session, run_id, attempts, settings, as_of),
         accounting_version=_accounting_version(newest, cause),
     )
     return run, inputs
@@ -154,7 +157,7 @@ async def _factors(
     attempts: Sequence[AttemptInput],
     settings: Settings,
     as_of: datetime | None,
-    trial: FactorRow | None,
+    trial: FactorRow | None = None,
 ) -> Factors:
     accelerators = accelerators_of(attempts)
     resolved = await factors.resolve(
@@ -193,11 +196,11 @@ def _peaks(accelerators: Iterable[str]) -> dict[str, Factor]:
     return peaks
 
 
-def _accounting_version(newest: PriceTag | None, cause: Cause) -> str:
+def _accounting_version(newest: tuple[int, str] | None, cause: Cause) -> str:
     """Version of the accounting: a re-pricing changes only factors, never the arithmetic."""
     if newest is None or cause != "repriced":
         return ACCOUNTING_VERSION
-    return version_to_reissue(newest.accounting_version)
+    return version_to_reissue(newest[1])
 
 
 async def _build(run: Run, inputs: PriceTagInputs) -> PriceTag:

@@ -81,8 +81,7 @@ async def _sites(session: Session) -> Sequence[str]:
 
 
 async def _of_run(session: Session, run: Any, trial: FactorRow, settings: Settings) -> RunEffect:
-    before = await issuing.draft(session, run.id, settings=settings)
-    after = await issuing.draft(session, run.id, settings=settings, trial=trial)
+    before, after = await issuing.drafts(session, run.id, settings=settings, trial=trial)
 
     def effect(*path: str) -> Effect:
         return _effect(_figure(before, path), _figure(after, path))

@@ -203,5 +203,12 @@ async def show_run_verification(
     """Each check of a price tag."""
     await access.require_run(session, caller, run_id)
     run = await reading.read(session, caller, run_id)
-    verified = await checking.verify(session, run_id, version)
-    return render(request, "run_verification.html", run=run, view=verification_view(verified))
+    shown: dict[str, Any] = {"run": run, "view": None, "version": version, "unreadable": None}
+    try:
+        verified = await checking.verify(session, run_id, version)
+    except PriceTagUnreadableError as error:
+        shown["version"] = version or (run.price_tag.version if run.price_tag else None)
+        shown["unreadable"] = error.message
+    else:
+        shown["view"], shown["version"] = verification_view(verified), verified.version
+    return render(request, "run_verification.html", **shown)
