@@ -127,6 +127,7 @@ def _fuzz(served: Served, folder: Path, ids: dict[str, str], *options: str) -> i
         *("run", f"{served.url}/openapi.json", "--no-color", "--seed", "1"),
         *("--header", f"Authorization: Bearer {served.token}"),
         *("--max-examples", str(EXAMPLES), *options),
+        *("--request-timeout", str(PATIENCE_S)),
         # Streams do not end while a run continues, or ever, and have tests of their own.
         *("--exclude-operation-id", "streamRunEvents"),
         *("--exclude-operation-id", "streamLab"),
