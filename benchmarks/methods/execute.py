@@ -247,12 +247,12 @@ class Executor:
         return f"{text}{shown}{record.duration_s:.0f} s; about {duration_text(left_s)} left"
 
 
-def _model_stage(tag: PriceTag) -> str:
-    """Name of the last stage that made a model."""
+def _model_stage(tag: PriceTag) -> str | None:
+    """Name of the last stage that made a model; None if the run only measures one."""
     from pricetag.recipes import REGISTRY
 
     made = [s for s in tag.stages if s.parent is None and REGISTRY[s.kind].traits.makes_model]
-    return made[-1].name
+    return made[-1].name if made else None
 
 
 def _reason(run: Run) -> str:

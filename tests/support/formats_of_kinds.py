@@ -74,11 +74,8 @@ def formats_in(name: str) -> set[str]:
 
 
 def models_for(kind: str) -> list[str]:
-    """Names of models that have all formats which a kind states, as few as possible.
-
-    The other architectures have tests of their own.
-    """
-    stated = {SPARSE, *(REGISTRY[kind].traits.formats or ())} - {*ARCHITECTURES}
+    """Names of models that have all formats which a kind states, as few as possible."""
+    stated = {SPARSE, *(REGISTRY[kind].traits.formats or ())}
     usable = [name for name in MAKERS if formats_in(name) <= stated]
     left = {name: formats_in(name) for name in usable if is_makeable(name, task_of(kind))}
     missing, chosen = set().union(*left.values()), []
