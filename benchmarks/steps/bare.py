@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from benchmarks.steps.definition import Shapes, definition
 from workers.methods.electra import Electra
 from workers.training.forward_pass import MODEL_INPUTS, ForwardPass, accepted
 from workers.training.grafting import Replacing
@@ -80,6 +81,7 @@ class Bare:
         for teacher in self._teachers:
             teacher.train(False)
         self._model.train()
+        self._definition = definition(attached, self._parts)
         self._format, self._loss = number_format, task_loss
         self._clip = options.max_grad_norm
         trained = {id(p): p for one in (self._model, *self._generators) for p in one.parameters()}
@@ -122,6 +124,13 @@ class Bare:
             parameter.grad = None
         for parameter, gradient in zip(self._own, gradients, strict=True):
             parameter.grad = gradient
+
+    def define(self, batch: Batch) -> None:
+        """What the method's definition adds to the passes, on tensors of the batch's shapes."""
+        rows, width = batch["input_ids"].shape
+        shapes = Shapes(self._model, (rows, width), int(batch["attention_mask"].sum()))
+        for work in self._definition:
+            work(shapes)
 
     def _whole(self, model: PreTrainedModel) -> nn.Module:
         return model if self._with_head else model.base_model

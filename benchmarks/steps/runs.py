@@ -26,6 +26,7 @@ STAGES: dict[str, dict[str, Any]] = {
     "prune-morphnet": {"budget": 0.5, "start": "shrunk", "strength": 1000, "recovery_epochs": 1.0},
     "prune-qa": {"criterion": "l0", "neurons": 0.5, "gate_epochs": 1.0, "distill": True},
     "prune-rpp": {"recovery_epochs": 1.0},
+    "prune-sparsebert": {"updates": 5},
     "prune-spd": {"sparsity": 0.9},
     "quantize-qat": {"bits": 8},
     "share-albert": {"embedding_size": 128},

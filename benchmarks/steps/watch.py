@@ -19,11 +19,15 @@ from workers.training.trainer import Participants, PluginTrainer
 
 @dataclass
 class Fit:
-    """One training: processor seconds of its steps, and of the bare steps beside them."""
+    """One training: processor seconds of its steps, and of the bare steps beside them.
+
+    ``definition_s`` are those of what the method's definition adds to the bare passes.
+    """
 
     terms: list[str]
     own_s: list[float] = field(default_factory=list)
     bare_s: list[float] = field(default_factory=list)
+    definition_s: list[float] = field(default_factory=list)
 
 
 class Interleaved(TrainerCallback):
@@ -55,10 +59,15 @@ class Interleaved(TrainerCallback):
         for batch in self._batches:
             self._bare.step(batch)
         bare_s = time.process_time() - began_s
+        began_s = time.process_time()
+        for batch in self._batches:
+            self._bare.define(batch)
+        definition_s = time.process_time() - began_s
         self._steps += 1
         if self._steps > self._warm_up:
             self._fit.own_s.append(own_s)
             self._fit.bare_s.append(bare_s)
+            self._fit.definition_s.append(definition_s)
         self._batches = []
         self._began_s = time.process_time()
 
