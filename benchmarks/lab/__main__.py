@@ -67,6 +67,9 @@ def _add_measure(parser: argparse.ArgumentParser) -> None:
         "--row-seconds", type=float, default=10.0, help="after these, few repeats are enough"
     )
     parser.add_argument(
+        "--minutes", type=float, default=15.0, help="time for all rows, which share it"
+    )
+    parser.add_argument(
         "--callers", nargs="+", choices=CALLERS, default=list(CALLERS), help="who asks"
     )
     parser.add_argument("--only", default="", help="part of the titles to measure")
@@ -111,7 +114,7 @@ def _measure(options: argparse.Namespace) -> int:
     for row in measure(
         data_dir=options.data,
         database_url=options.database_url,
-        limits=Limits(options.repeats, options.row_seconds),
+        limits=Limits(options.repeats, options.row_seconds, 60 * options.minutes),
         callers=options.callers,
         only=options.only,
     ):

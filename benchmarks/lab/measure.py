@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,6 +40,7 @@ class Timed:
     """One row with its times, ms.
 
     Attributes:
+        times_ms: Empty if there was no time left to measure it.
         statuses: Status codes of the answers, each once.
     """
 
@@ -65,6 +67,8 @@ class Timed:
 
     @property
     def verdict(self) -> str:
+        if not self.times_ms:
+            return "not measured"
         if self.failed:
             return "error"
         return "ok" if self.p95_ms <= self.ask.goal_ms else "over"
@@ -76,8 +80,8 @@ class Timed:
             "caller": self.caller,
             "in_table": self.ask.in_table,
             "goal_ms": self.ask.goal_ms,
-            "p50_ms": round(self.p50_ms, 2),
-            "p95_ms": round(self.p95_ms, 2),
+            "p50_ms": round(self.p50_ms, 2) if self.times_ms else None,
+            "p95_ms": round(self.p95_ms, 2) if self.times_ms else None,
             "repeats": len(self.times_ms),
             "statuses": list(self.statuses),
             "verdict": self.verdict,
@@ -85,18 +89,29 @@ class Timed:
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
-    """A percentile, between the two values next to it."""
-    if len(values) == 1:
-        return values[0]
+    """A percentile, between the two values next to it; not a number without values."""
+    if len(values) < 2:
+        return values[0] if values else math.nan
     return quantiles(values, n=100, method="inclusive")[percent - 1]
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How long to measure: repeats of a row, and the seconds after which a slow one is enough."""
+    """How long to measure.
+
+    Attributes:
+        repeats: Requests of a row.
+        row_s: Seconds after which a slow row has enough of them.
+        total_s: Seconds for all rows.
+    """
 
     repeats: int = 20
     row_s: float = 10.0
+    total_s: float = math.inf
+
+    def shared(self, left_s: float, rows: int) -> Limits:
+        """The limits of the next of some rows, which share the time that is left."""
+        return replace(self, row_s=min(self.row_s, left_s / rows))
 
 
 class Measurer:
@@ -113,16 +128,28 @@ class Measurer:
         self._clock = clock
         self.posted: list[str] = []
 
-    def measure(self, ask: Ask, caller: str) -> Timed:
+    def measure_all(self, rows: Sequence[tuple[Ask, str]]) -> Iterator[Timed]:
+        """Rows of a request and its caller; those for which no time is left have no times."""
+        end_s = self._clock() + self._limits.total_s
+        for number, (ask, caller) in enumerate(rows):
+            left_s = end_s - self._clock()
+            if left_s <= 0:
+                yield Timed(ask, caller, (), ())
+            else:
+                limits = self._limits.shared(left_s, len(rows) - number)
+                yield self.measure(ask, caller, limits)
+
+    def measure(self, ask: Ask, caller: str, limits: Limits | None = None) -> Timed:
         """One row: one request to warm up, then as many as the limits allow."""
+        limits = limits or self._limits
         began_s = self._clock()
         first = self._once(ask, caller, 0)
         times_ms: list[float] = []
         statuses = {first[1]}
-        while len(times_ms) < self._limits.repeats:
+        while len(times_ms) < limits.repeats:
             spent_s = self._clock() - began_s
-            enough = FEWEST if first[0] < 1000 * self._limits.row_s else 1
-            if spent_s > self._limits.row_s and len(times_ms) >= enough:
+            enough = FEWEST if first[0] < 1000 * limits.row_s else 1
+            if spent_s > limits.row_s and len(times_ms) >= enough:
                 break
             time_ms, status = self._once(ask, caller, len(times_ms) + 1)
             times_ms.append(time_ms)
@@ -155,9 +182,12 @@ def measure(
     Args:
         data_dir: Data folder of a filled embedded PostgreSQL; None with a URL.
         database_url: A filled database.
-        limits: Repeats and time of a row.
+        limits: Repeats and time of a row, and of all.
         callers: Of ``admin``, ``member`` (of private projects too) and ``outsider``.
         only: Part of the titles to measure.
+
+    Returns:
+        The rows, those of one caller after those of another.
     """
     with server(data_dir, database_url) as (lab, url):
         with psycopg.connect(url) as connection:
@@ -166,11 +196,10 @@ def measure(
         time.sleep(SETTLED_S)
         clients = {caller: _client(lab, caller) for caller in callers}
         measurer = Measurer(clients, limits)
+        asks = [ask for ask in all_asks(facts) if only in ask.title]
+        rows = [(ask, caller) for caller in callers for ask in asks if caller in ask.callers]
         try:
-            for ask in all_asks(facts):
-                for caller in callers:
-                    if caller in ask.callers and only in ask.title:
-                        yield measurer.measure(ask, caller)
+            yield from measurer.measure_all(rows)
         finally:
             for run_id in measurer.posted:
                 lab.http.post(f"/v1/runs/{run_id}/cancel", timeout=TIMEOUT_S)

@@ -9,6 +9,8 @@ from benchmarks.lab.measure import Timed
 
 def line(row: Timed) -> str:
     """One row for the terminal."""
+    if not row.times_ms:
+        return f"?  {row.ask.title:<52} {row.caller:<9} not measured: no time left"
     mark = {"ok": "  ", "over": "! ", "error": "!!"}[row.verdict]
     codes = "" if row.statuses == (200,) else f"  {row.statuses}"
     return (
@@ -34,16 +36,17 @@ def summary(rows: Sequence[Timed]) -> str:
     verdicts = [row.verdict for row in rows]
     return (
         f"{verdicts.count('ok')} of {len(rows)} rows meet their goals,"
-        f" {verdicts.count('over')} are over, {verdicts.count('error')} have errors."
+        f" {verdicts.count('over')} are over, {verdicts.count('error')} have errors,"
+        f" {verdicts.count('not measured')} are not measured."
     )
 
 
 def _table(rows: Iterable[Timed]) -> str:
     head = "| request | caller | p50 ms | p95 ms | goal ms | |"
     rule = "| --- | --- | ---: | ---: | ---: | --- |"
-    cells = [
-        f"| {row.ask.title} | {row.caller} | {row.p50_ms:.1f} | {row.p95_ms:.1f} |"
-        f" {row.ask.goal_ms:.0f} | {row.verdict} |"
-        for row in rows
-    ]
-    return "\n".join([head, rule, *cells])
+    return "\n".join([head, rule, *map(_cells, rows)])
+
+
+def _cells(row: Timed) -> str:
+    times = f"{row.p50_ms:.1f} | {row.p95_ms:.1f}" if row.times_ms else " | "
+    return f"| {row.ask.title} | {row.caller} | {times} | {row.ask.goal_ms:.0f} | {row.verdict} |"

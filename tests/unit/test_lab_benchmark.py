@@ -16,7 +16,7 @@ from benchmarks.lab.facts import QUERIES, Facts
 from benchmarks.lab.measure import Limits, Measurer, Timed, percentile
 from benchmarks.lab.requests import Ask, all_asks
 from benchmarks.lab.scale import nodes_for, spread
-from benchmarks.lab.tables import markdown, summary
+from benchmarks.lab.tables import line, markdown, summary
 
 RUN_FILTERS = (
     *("project", "experiment", "user", "tag", "status", "kind", "q"),
@@ -94,6 +94,15 @@ def test_every_filter_is_measured(asks: list[Ask], offered: dict[str, set[str]])
     assert {operation: names for operation, names in missing.items() if names} == {}
 
 
+def test_nothing_is_measured_twice(asks: list[Ask]) -> None:
+    requests = [
+        (ask.operation, ask.path, tuple(sorted(map(str, query.items()))))
+        for ask in asks
+        for query in ask.queries
+    ]
+    assert len(requests) == len(set(requests))
+
+
 def test_titles_are_different(asks: list[Ask]) -> None:
     titles = [ask.title for ask in asks]
     assert len(titles) == len(set(titles))
@@ -141,6 +150,51 @@ def test_a_slow_row_is_not_repeated_for_long() -> None:
     assert row.times_ms == (4000.0, 4000.0, 4000.0)
 
 
+def taking(*seconds: float) -> Measurer:
+    """Measures in 60 s; each request takes the next of these times, and the last one for good."""
+    now_s = 0.0
+    times_s = list(seconds)
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        nonlocal now_s
+        now_s += times_s.pop(0) if len(times_s) > 1 else times_s[0]
+        return httpx.Response(200, json={})
+
+    client = httpx.Client(transport=httpx.MockTransport(answer), base_url="http://lab.test")
+    return Measurer({"admin": client}, Limits(repeats=20, total_s=60), lambda: now_s)
+
+
+def rows_of(count: int) -> list[tuple[Ask, str]]:
+    return [(Ask("getMe", f"row {number}", "/v1/me"), "admin") for number in range(count)]
+
+
+def test_rows_share_the_time_for_all_of_them() -> None:
+    measured = list(taking(0.05).measure_all(rows_of(100)))
+    counts = [len(row.times_ms) for row in measured]
+    assert sum(counts) * 0.05 < 60
+    assert min(counts) >= 3
+    assert {row.verdict for row in measured} == {"ok"}
+
+
+def test_slow_rows_take_what_fast_ones_leave() -> None:
+    fast = [0.01] * 21 * 9
+    measured = list(taking(*fast, 2.0).measure_all(rows_of(10)))
+    assert [len(row.times_ms) for row in measured] == [20] * 9 + [5]
+
+
+def test_rows_without_time_are_listed_as_not_measured() -> None:
+    measured = list(taking(8.0).measure_all(rows_of(20)))
+    assert [row.ask.title for row in measured] == [f"row {number}" for number in range(20)]
+    done = [row for row in measured if row.times_ms]
+    assert [len(row.times_ms) for row in done[1:]] == [1] * (len(done) - 1)
+    assert 3 <= len(done) < 5
+    missing = measured[-1]
+    assert missing.verdict == "not measured"
+    assert missing.as_dict()["p95_ms"] is None
+    assert "no time left" in line(missing)
+    assert "| row 19 | admin |  |  | 100 | not measured |" in markdown(measured)
+
+
 def test_a_fast_row_has_all_its_repeats_and_alternates_its_queries() -> None:
     seen: list[str] = []
 
@@ -165,7 +219,9 @@ def test_markdown_has_the_rows_of_the_table_and_those_over_their_goals() -> None
     assert "| a month | admin | 5.0 | 5.0 | 100 | ok |" in text
     assert "| who I am | admin | 2000.0 | 2000.0 | 100 | over |" in text
     assert "| 20.0 |" not in text
-    assert summary(rows) == "2 of 3 rows meet their goals, 1 are over, 0 have errors."
+    assert summary(rows) == (
+        "2 of 3 rows meet their goals, 1 are over, 0 have errors, 0 are not measured."
+    )
 
 
 def test_parts_of_a_number_add_up_to_it() -> None:
