@@ -12,9 +12,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories.budgets.spend import SpentPart
@@ -194,8 +195,14 @@ async def amounts(
     edges, values = _edges(asked, pieces)
     values |= _budget_values(asked, pieces) | _piece_values(pieces)
     values |= {"attempts": list(attempts), "runs": list(runs), "promised": promised}
-    rows = (await session.execute(text(_AMOUNTS.format(edges=edges)), values)).all()
+    rows = (await session.execute(_amounts(edges), values)).all()
     return _collected(rows, len(asked))
+
+
+@lru_cache(maxsize=256)
+def _amounts(edges: str) -> TextClause:
+    """The statement; a lab asks for the same edges with every run."""
+    return text(_AMOUNTS.format(edges=edges))
 
 
 def _budget_values(

@@ -83,6 +83,14 @@ def within(budget: Budget) -> ColumnElement[bool]:
     return columns[budget.scope] == budget.scope_id
 
 
+def _within_any(budgets: Collection[Budget]) -> ColumnElement[bool]:
+    """Whether any of the budgets applies to a run."""
+    if any(budget.scope == "lab" for budget in budgets):
+        return true()
+    scopes = {(budget.scope, budget.scope_id): budget for budget in budgets}
+    return or_(*map(within, scopes.values()))
+
+
 def spent_within(budget: Budget) -> ColumnElement[bool]:
     """Whether the budget applies to a row of spend."""
     if budget.scope == "lab":
@@ -154,7 +162,7 @@ async def reserved(
 async def running(session: AsyncSession, budgets: Collection[Budget]) -> Sequence[Any]:
     """The open attempts to which any of the budgets applies, each with its run's quote.
 
-    Rows of attempt_id, run_id, project_id, experiment_id, user_id, node_name, site,
+    Rows of attempt_id, number, run_id, project_id, experiment_id, user_id, node_name, site,
     components, devices, started_at, live, facility_energy_kwh, co2e_kg, cost, currency
     (the last four from the quote, null without one). ``components``, ``devices`` and ``live`` are
     JSON text: of hundreds of attempts few have other hardware than at the request before.
@@ -164,6 +172,7 @@ async def running(session: AsyncSession, budgets: Collection[Budget]) -> Sequenc
     query = (
         select(
             Attempt.id.label("attempt_id"),
+            Attempt.number,
             Attempt.run_id,
             Run.project_id,
             Run.experiment_id,
@@ -181,7 +190,7 @@ async def running(session: AsyncSession, budgets: Collection[Budget]) -> Sequenc
         )
         .join(Run, Run.id == Attempt.run_id)
         .outerjoin(Quote, Quote.run_id == Run.id)
-        .where(Attempt.ended_at.is_(None), or_(*(within(budget) for budget in budgets)))
+        .where(Attempt.ended_at.is_(None), _within_any(budgets))
         .order_by(Attempt.started_at, Attempt.id)
     )
     return (await session.execute(query)).all()

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import cache
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Row, or_, select, union
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Row,
+    Select,
+    String,
+    bindparam,
+    or_,
+    select,
+    union,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -48,18 +59,30 @@ async def like(
 
     Those with each value are read by the index, newest first, and the latest of all returned.
     """
+    given = {f"value_{number}": value for number, value in enumerate(values)}
+    query = _like(alike, len(given))
+    wanted = {**given, "project": project, "pool": pool, "gpus": gpus, "most": limit}
+    return (await session.execute(query, wanted)).scalars().all()
+
+
+@cache
+def _like(alike: Alike, count: int) -> Select[Outcome]:
+    """The query for some values, made once: every post of a run asks for several levels."""
+    is_seen = or_(Project.visibility == "open", Project.name == bindparam("project", type_=String))
+    evidence = select(is_seen).where(Run.id == Outcome.run_id, Project.id == Run.project_id)
     latest = [
         select(Outcome.run_id)
-        .where(getattr(Outcome, alike) == value, Outcome.pool == pool, Outcome.gpus == gpus)
-        .where(_is_evidence(project))
+        .where(getattr(Outcome, alike) == bindparam(f"value_{number}"))
+        .where(Outcome.pool == bindparam("pool"), Outcome.gpus == bindparam("gpus"))
+        .where(evidence.scalar_subquery())
         .order_by(Outcome.ended_at.desc())
-        .limit(limit)
+        .limit(bindparam("most", type_=Integer))
         .subquery()
-        for value in values
+        for number in range(count)
     ]
     ids = union(*(select(each.c.run_id) for each in latest))
     query = select(Outcome).where(Outcome.run_id.in_(ids)).order_by(Outcome.ended_at.desc())
-    return (await session.execute(query.limit(limit))).scalars().all()
+    return query.limit(bindparam("most", type_=Integer))
 
 
 async def like_anywhere(

@@ -125,7 +125,8 @@ async def states(
         amounts = [balances.Amounts() for _ in budgets]
     uses = await live_uses(session, rows, now, rates or CURRENT_RATES)
     earlier: dict[UUID, list[Spend]] = defaultdict(list)
-    for row in await spend.spent_by_runs(session, [row.run_id for row in rows if promised]):
+    resumed = [row.run_id for row in rows if row.number > 1] if promised else []
+    for row in await spend.spent_by_runs(session, resumed):
         if row.attempt_id not in attempts:
             earlier[row.run_id].append(row)
     running = [Running(row.attempt_id, row.run_id) for row in rows]
