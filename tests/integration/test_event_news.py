@@ -19,7 +19,7 @@ from models import Run
 from tests.integration.test_api_events import Reader, progress
 from tests.integration.test_request_cost import counted, touching
 from tests.support.api import Api, a_principal, finished_run, running_run
-from tests.support.patience import until
+from tests.support.patience import PATIENCE_S, until
 
 
 async def followers(
@@ -169,6 +169,27 @@ async def test_slow_reads_are_followed_by_long_pauses(
     first = asyncio.create_task(gathered.ask(5))
     await until(lambda: len(begun) == 5)  # 20 times 10 ms are over
     first.cancel()
+
+
+async def test_a_hurried_request_ends_the_pause_for_all_who_wait(
+    committed_api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_news, "GATHER_S", 1e9)
+    reads: list[set[str]] = []
+
+    async def read(_: Session, asked: Collection[str]) -> dict[str, str]:
+        reads.append(set(asked))
+        return dict.fromkeys(asked, "read")
+
+    gathered = Gathered(committed_api.database, read)
+    patient = asyncio.create_task(gathered.ask("one"))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert reads == []
+    async with asyncio.timeout(PATIENCE_S):
+        await asyncio.gather(*(gathered.ask("another", hurry=True) for _ in range(3)))
+        assert await patient == "read"
+    assert reads == [{"one", "another"}]
 
 
 def test_news_are_encoded_once_for_all_their_readers() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -82,9 +83,15 @@ class Gathered(Generic[Asked, Told]):
         self._asked: dict[Asked, asyncio.Future[Told]] = {}
         self._reading: asyncio.Task[None] | None = None
         self._rest_until_s = 0.0
+        self._hurried = asyncio.Event()
 
-    async def ask(self, asked: Asked) -> Told:
+    async def ask(self, asked: Asked, *, hurry: bool = False) -> Told:
         """What is asked for.
+
+        Args:
+            asked: What to read.
+            hurry: Whether to end the pause: for somebody who asks only once, it is no more work
+                than any other request. Those who ask meanwhile still share the read.
 
         Raises:
             Exception: Whatever the read raised.
@@ -96,6 +103,8 @@ class Gathered(Generic[Asked, Told]):
             self._asked[asked] = future
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._read_all())
+        if hurry:
+            self._hurried.set()
         return await asyncio.shield(future)
 
     async def at_once(self, asked: Asked) -> Told:
@@ -116,7 +125,7 @@ class Gathered(Generic[Asked, Told]):
         clock = asyncio.get_running_loop().time
         while self._asked:
             rest_s = self._rest_until_s - clock()
-            await asyncio.sleep(0.0 if rest_s < -GATHER_S else max(GATHER_S, rest_s))
+            await self._pause(0.0 if rest_s < -GATHER_S else max(GATHER_S, rest_s))
             asked, self._asked = self._asked, {}
             began_s = clock()
             try:
@@ -135,6 +144,13 @@ class Gathered(Generic[Asked, Told]):
             for key, future in asked.items():
                 if not future.done():
                     future.set_result(news[key])
+
+    async def _pause(self, pause_s: float) -> None:
+        """Waits for others who ask, until somebody is in a hurry."""
+        await asyncio.sleep(0)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._hurried.wait(), pause_s)
+        self._hurried.clear()
 
 
 def _seen(future: asyncio.Future[Any]) -> None:

@@ -77,6 +77,7 @@ class Reader:
         topics: What is read.
         audience: What may be seen; None once nothing may be seen any more.
         is_patient: Whether its snapshot begins with means of the last ten minutes.
+        follows: Whether it continues after its snapshot.
         heard: The tick after which it got something.
         sent: For the topics that are sent as a whole, what was sent last.
     """
@@ -88,11 +89,13 @@ class Reader:
         audience: Audience | None,
         *,
         is_patient: bool = False,
+        follows: bool = True,
     ) -> None:
         self.principal = principal
         self.topics = topics
         self.audience = audience
         self.is_patient = is_patient
+        self.follows = follows
         self.heard = 0
         self.sent: dict[Topic, bytes] = {}
 
@@ -277,8 +280,9 @@ class LiveHub:
             follow: Whether to continue after the snapshot.
             is_patient: Whether the snapshot has means of the last ten minutes, too.
         """
-        audience = await self._audiences.ask(principal)
-        reader = Reader(principal, topics, audience, is_patient=is_patient)
+        # Who does not follow asks once, as in any other request.
+        audience = await self._audiences.ask(principal, hurry=not follow)
+        reader = Reader(principal, topics, audience, is_patient=is_patient, follows=follow)
         self.readers.add(reader)
         try:
             cursor = self._resumed(last_id, topics)
@@ -335,11 +339,12 @@ class LiveHub:
             for piece in self._power_snapshot(cursor, is_long=reader.is_patient):
                 yield piece
         if "runs" in reader.topics:
-            running = await self._open_runs.ask(None)
+            running = await self._open_runs.ask(None, hurry=not reader.follows)
             for piece in pieces(run_events(id_, running, audience, whole=True)):
                 yield piece
         stale = [topic for topic in STATES if topic in reader.topics and self._is_stale(topic)]
-        await asyncio.gather(*(self._new_states.ask(topic) for topic in stale))
+        hurry = not reader.follows
+        await asyncio.gather(*(self._new_states.ask(topic, hurry=hurry) for topic in stale))
         for part in self._states(reader, id_):
             yield part
 
