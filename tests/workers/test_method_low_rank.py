@@ -92,10 +92,11 @@ def test_a_budget_is_spent_and_never_exceeded(seed: int, budget: float) -> None:
     ranks = ranks_for_budget(values, shapes, budget)
     weights = sum(ranks[name] * sum(shape) for name, shape in shapes.items())
     allowed = budget * sum(math.prod(shape) for shape in shapes.values())
-    assert weights <= allowed
+    assert weights <= allowed * (1 + 1e-9)  # 0.7 of 720 is 504
     limits = {name: largest_rank(*shape) for name, shape in shapes.items()}
     assert all(1 <= ranks[name] <= limits[name] for name in shapes)
-    assert weights + max(map(sum, shapes.values())) > allowed or ranks == limits
+    over = weights + max(map(sum, shapes.values())) > allowed * (1 - 1e-9)
+    assert over or ranks == limits
 
 
 def test_a_budget_goes_where_a_weight_keeps_most_energy() -> None:
