@@ -15,12 +15,14 @@ TRAINED, METERED = "train-early-exit-4", "early-exit-thresholds"
 _AT = re.compile(r"metric\.exit_accuracy_at_(?P<threshold>[\d.]+)$")
 _AFTER = re.compile(r"metric\.exit_accuracy_layer_(?P<layer>\d+)$")
 
-_ABOUT = """The model with the exits was trained for four passes: after one, no exit but the last \
-is sure of anything. An example leaves at the first exit whose calibrated confidence reaches the \
-threshold. Shares and operations are of the validation sentences at their own lengths; energy was \
-metered at batch 1, in a run of its own on the published model. *ECE* is the expected calibration \
-error, before and after each exit's temperature was fitted on training sentences that were set \
-aside."""
+_ABOUT = """The model with the exits was trained for four passes. An example leaves at the first \
+exit whose calibrated confidence reaches the threshold. Shares and operations are of the \
+validation sentences at their own lengths; energy was metered at batch 1, in a run of its own on \
+the published model. *ECE* is the expected calibration error, before and after each exit's \
+temperature was fitted on training sentences that were set aside."""
+
+_NOBODY_LEAVES = """**No example leaves before the last exit at any of these thresholds:** the \
+earlier exits have learned too little, and the energies differ by the noise of the machine alone."""
 
 
 def exit_lines(results: Results) -> list[str]:
@@ -36,7 +38,19 @@ def exit_lines(results: Results) -> list[str]:
     ]
     names = ("Exit after layer", "Accuracy (%)", "Temperature", "ECE before", "ECE after")
     by_exit = [*_head(*names), *(_row(_after(results, layer)) for layer in layers)]
-    return [f"## {TITLE}", _ABOUT, "\n".join(by_threshold), "\n".join(by_exit)]
+    about = f"{_ABOUT} {_NOBODY_LEAVES}" if _nobody_leaves(results, thresholds, layers) else _ABOUT
+    return [f"## {TITLE}", about, "\n".join(by_threshold), "\n".join(by_exit)]
+
+
+def _nobody_leaves(results: Results, thresholds: Sequence[str], layers: Sequence[str]) -> bool:
+    """Whether no example leaves before the last exit, at any threshold."""
+    early = [
+        figure.value
+        for threshold in thresholds
+        for layer in layers[:-1]
+        for figure in results.figures(TRAINED, f"metric.exit_share_at_{threshold}_layer_{layer}")
+    ]
+    return bool(early) and not any(early)
 
 
 def _names(results: Results, pattern: re.Pattern[str], group: str) -> set[str]:
@@ -51,7 +65,7 @@ def _at(results: Results, threshold: str, layers: Sequence[str]) -> list[str]:
         _mean(results, TRAINED, f"metric.exit_accuracy_at_{threshold}", 100, ".1f"),
         _mean(results, TRAINED, f"metric.exit_flops_per_example_at_{threshold}", 1e-6, ".0f"),
         *(_mean(results, TRAINED, share, 100, ".0f") for share in shares),
-        _mean(results, METERED, f"inference_kwh_at_{threshold}", 1e9, ".3g"),
+        _mean(results, METERED, f"inference_kwh_at_{threshold}", 1e6, ".3g"),
     ]
 
 

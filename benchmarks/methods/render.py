@@ -70,6 +70,7 @@ def update_pages(catalog: Catalog, state: State, docs: Path, names: Sequence[str
     ran = paging.Ran(
         {name: TITLES[name] for name in of_whole},
         [TRAINED, METERED] if "early-exit" in names else [],
+        {name: title for name, title in TITLES.items() if name not in names},
     )
     page = paging.updated(catalog, (docs / PAGE).read_text(encoding="utf-8"), new, ran)
     (docs / PAGE).write_text(page, encoding="utf-8")

@@ -40,10 +40,12 @@ class Ran:
     Attributes:
         data: Name of each data set whose section is new, with its title.
         names: Runs that other sections may call missing.
+        kept: Name of each data set whose section stays, with its title.
     """
 
     data: Mapping[str, str]
     names: Sequence[str]
+    kept: Mapping[str, str]
 
 
 def updated(catalog: Catalog, page: str, new: Mapping[str, str], ran: Ran) -> str:
@@ -70,7 +72,14 @@ def updated(catalog: Catalog, page: str, new: Mapping[str, str], ran: Ran) -> st
     remarks = dict.fromkeys([*kept, *_lines(new.get(REMARKS, ""))])
     if remarks or REMARKS in sections:
         sections[REMARKS] = "\n".join(remarks)
-    gaps = [_gap(line, ran) for line in _lines(sections.get(MISSING, ""))]
+    former = _lines(sections.get(MISSING, ""))
+    failed = {match["name"] for line in former if (match := _FAILED.match(line))}
+    later = {
+        title: [name for name in _without_row(catalog, data, sections[title]) if name not in failed]
+        for data, title in ran.kept.items()
+        if title in sections
+    }
+    gaps = [_gap(line, ran, later) for line in former]
     own = [line for line in _lines(new.get(MISSING, "")) if _is_of(line, ran)]
     sections[MISSING] = "\n".join([*(line for line in gaps if line), *own])
     return written(sections)
@@ -96,12 +105,25 @@ def _is_of(line: str, ran: Ran) -> bool:
     return match is not None and match["data"] in ran.data
 
 
-def _gap(line: str, ran: Ran) -> str | None:
-    """A line of the gaps without what has run; None if nothing is missing any more."""
+def _without_row(catalog: Catalog, data: str, section: str) -> list[str]:
+    """Runs of the table that a section has no row of: the catalog may have got them since."""
+    listed = [e for e in catalog.runs.values() if e.table and data in e.data]
+    return [entry.name for entry in listed if f"| {entry.title} |" not in section]
+
+
+def _gap(line: str, ran: Ran, later: Mapping[str, Sequence[str]]) -> str | None:
+    """A line of the gaps without what has run; None if nothing is missing any more.
+
+    Args:
+        line: The line.
+        ran: The runs of the new sections.
+        later: Runs without a row in the sections that stay, by title.
+    """
     if _is_of(line, ran):
         return None
     match = _NOT_RUN.match(line)
     if match is None:
         return line
-    left = [name for name in match["names"].split(", ") if name not in ran.names]
+    names = dict.fromkeys([*match["names"].split(", "), *later.get(match["title"], ())])
+    left = [name for name in names if name not in ran.names]
     return f"- Not run yet on {match['title']}: {', '.join(left)}." if left else None

@@ -229,7 +229,7 @@ def test_early_exit_has_its_curve_its_calibration_and_its_energies(
         }.items()
     }
     keep(state, Trial(0, "sst2", "train-early-exit-4"), figures(0.8, 0.001, 8000) | own)
-    metered = figures(0.8, 0.001, 8000) | {"inference_kwh_at_0.6": modelled(5e-9)}
+    metered = figures(0.8, 0.001, 8000) | {"inference_kwh_at_0.6": modelled(5e-6)}
     keep(state, Trial(0, "sst2", "early-exit-thresholds"), metered)
     write_pages(CATALOG, state, tmp_path / "docs")
     text = (tmp_path / "docs" / PAGE).read_text()
@@ -237,6 +237,11 @@ def test_early_exit_has_its_curve_its_calibration_and_its_energies(
     assert "| 0.95 | 80.0 | 400 | 10 | 90 | n/a |" in text
     assert "| 0 | 60.0 | 1.50 | 0.200 | 0.050 |" in text
     assert "| 11 | 81.0 | 2.00 | 0.100 | 0.020 |" in text
+    assert "No example leaves" not in text
+    late = {name: counted(0.0) for name in own if "exit_share" in name and name.endswith("_0")}
+    keep(state, Trial(0, "sst2", "train-early-exit-4"), figures(0.8, 0.001, 8000) | own | late)
+    write_pages(CATALOG, state, tmp_path / "docs")
+    assert "No example leaves" in (tmp_path / "docs" / PAGE).read_text()
 
 
 def test_a_data_set_with_a_budget_of_its_own_states_it(page: str) -> None:
@@ -272,7 +277,7 @@ def test_the_section_of_early_exit_is_taken_alone(page: str, tmp_path: Path) -> 
         for name in ("exit_accuracy_at_0.6", "exit_accuracy_layer_0")
     }
     keep(later, Trial(0, "sst2", "train-early-exit-4"), figures(0.9, 0.001, 8000) | curve)
-    metered = figures(0.9, 0.001, 8000) | {"inference_kwh_at_0.6": modelled(5e-9)}
+    metered = figures(0.9, 0.001, 8000) | {"inference_kwh_at_0.6": modelled(5e-6)}
     keep(later, Trial(0, "sst2", "early-exit-thresholds"), metered)
     with pytest.raises(ValueError, match="no section 'Early exit at each threshold'"):
         update_pages(CATALOG, later, tmp_path / "docs", ["early-exit"])
@@ -285,6 +290,16 @@ def test_the_section_of_early_exit_is_taken_alone(page: str, tmp_path: Path) -> 
     assert "early-exit-thresholds" in former["Not in the table"]
     assert "early-exit-thresholds" not in now["Not in the table"]
     assert "distill-logits" in now["Not in the table"]
+
+
+def test_runs_that_the_catalog_got_later_are_called_missing(page: str) -> None:
+    older = page.replace(", prune-activation-50", "")
+    assert older != page
+    ran = sections.Ran({}, [], {"sst2": "SST-2"})
+    gaps = sections.read(sections.updated(CATALOG, older, {}, ran))["Not in the table"]
+    (line,) = [each for each in gaps.splitlines() if "Not run yet on SST-2" in each]
+    assert ", prune-activation-50" in line
+    assert ", quantize-int8," not in line  # it has a row
 
 
 def test_a_section_without_runs_is_an_error(state: State, tmp_path: Path, page: str) -> None:
