@@ -98,7 +98,7 @@ def test_disks_are_listed_once_and_a_missing_folder_by_its_parent(tmp_path: Path
     assert disk.folder == str(tmp_path)
     full = disk.model_copy(update={"free_bytes": 1})
     assert lab_health._of_disk(full).state == "warning"
-    assert "make room" in lab_health._of_disk(full).message
+    assert "free space" in lab_health._of_disk(full).message
 
 
 def families(text: str) -> dict[str, dict[tuple[str, ...], float]]:

@@ -153,7 +153,6 @@ def fit(
             finally:
                 tally.report()
             operations.finish()
-            tally.report()
             watch.losses.means()
             if watch.stop_reason is not None:
                 raise Interrupted(watch.stop_reason)

@@ -98,8 +98,9 @@ class Operations:
             total = torch.tensor(self.own, dtype=torch.float64, device=device)
             torch.distributed.all_reduce(total)
             dense, effective = total.tolist()
+            self.tally.stand_for = 1
             self.tally.add(dense - world * self.own[0], effective - world * self.own[1])
-        self.tally.stand_for = 1
+            self.tally.report()
 
     def _training(self, width: int, density: float) -> float:
         profile = self.tally.profile

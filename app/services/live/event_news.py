@@ -149,7 +149,8 @@ class Gathered(Generic[Asked, Told]):
         """Waits for others who ask, until somebody is in a hurry."""
         await asyncio.sleep(0)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._hurried.wait(), pause_s)
+            async with asyncio.timeout(pause_s):
+                await self._hurried.wait()
         self._hurried.clear()
 
 

@@ -49,7 +49,13 @@ ENTRY = RecipeEntry(
         "Language Models. ICLR.",
         "https://arxiv.org/abs/2306.11695",
     ),
-    example={"kind": "prune", "method": "activation", "sparsity": 0.5, "batches": 2},
+    example={
+        "kind": "prune",
+        "method": "activation",
+        "sparsity": 0.5,
+        "batches": 2,
+        "recovery_epochs": 1,
+    },
     traits=replace(
         PRUNING,
         formats=ALL_FORMATS,
