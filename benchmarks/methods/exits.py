@@ -15,7 +15,8 @@ TRAINED, METERED = "train-early-exit-4", "early-exit-thresholds"
 _AT = re.compile(r"metric\.exit_accuracy_at_(?P<threshold>[\d.]+)$")
 _AFTER = re.compile(r"metric\.exit_accuracy_layer_(?P<layer>\d+)$")
 
-_ABOUT = """The model with the exits was trained for four passes. An example leaves at the first \
+_ABOUT = """The model with the exits was trained for four passes, at a peak learning rate of \
+4e-4: at the common one no exit but the last learned anything. An example leaves at the first \
 exit whose calibrated confidence reaches the threshold. Shares and operations are of the \
 validation sentences at their own lengths; energy was metered at batch 1, in a run of its own on \
 the published model. *ECE* is the expected calibration error, before and after each exit's \
