@@ -46,7 +46,10 @@ PROOF = replace(QUICK, examples=256, batch_size=16, learning_rate=4e-4, checkpoi
 
 
 def main() -> int:
-    options = _parser().parse_args()
+    parser = _parser()
+    options = parser.parse_args()
+    if options.update and not (options.render or options.only):
+        parser.error("--update: add --render, or --only with the runs to execute")
     state = State(options.state.absolute())
     try:
         if not options.render:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from benchmarks.methods import catalog as catalogs
 from benchmarks.methods import claims as claiming
 from benchmarks.methods import sections
+from benchmarks.methods.__main__ import main
 from benchmarks.methods.chart import Point, chart, frontier
 from benchmarks.methods.plan import Budget, Trial, budget_on, fingerprint
 from benchmarks.methods.render import PAGE, PICTURE, newest, update_pages, write_pages
@@ -305,3 +306,13 @@ def test_runs_that_the_catalog_got_later_are_called_missing(page: str) -> None:
 def test_a_section_without_runs_is_an_error(state: State, tmp_path: Path, page: str) -> None:
     with pytest.raises(ValueError, match="no runs of the section early-exit"):
         update_pages(CATALOG, state, tmp_path / "docs", ["early-exit"])
+
+
+def test_an_update_of_a_section_does_not_start_all_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["methods", "--state", str(tmp_path), "--update", "cola"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "--update: add --render, or --only" in capsys.readouterr().err
