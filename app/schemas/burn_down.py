@@ -87,7 +87,9 @@ class BurnPart(Wire):
         "projects that you may not see, `(all others)` for the smallest of more than 50."
     )
     spent: float = Field(description="Used by attempts that ended in the period, in `unit`.")
-    source: Source = Field(description="Weakest evidence behind this part.")
+    source: Source | None = Field(
+        description="Weakest evidence behind this part; null if none of its attempts states it."
+    )
     share_ratio: float | None = Field(
         description="Share of the budget's spent amount; null if that is 0."
     )

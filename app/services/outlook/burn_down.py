@@ -264,7 +264,7 @@ async def _parts(session: Session, state: BudgetState, by: Principal) -> list[Bu
         BurnPart(
             name=name,
             spent=float(amount),
-            source=weakest(*cast(set[Source], sources or {"estimated"})),
+            source=weakest(*cast(set[Source], sources)) if sources else None,
             share_ratio=float(amount) / total if total else None,
         )
         for name, amount, sources in parts
