@@ -130,7 +130,8 @@ class Bare:
         rows, width = batch["input_ids"].shape
         shapes = Shapes(self._model, (rows, width), int(batch["attention_mask"].sum()))
         for work in self._definition:
-            work(shapes)
+            for _ in work(shapes):
+                pass
 
     def _whole(self, model: PreTrainedModel) -> nn.Module:
         return model if self._with_head else model.base_model

@@ -8,7 +8,7 @@ states and predictions. None of it calls the code of the workers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -22,12 +22,14 @@ from workers.methods.logits import SoftLabels
 from workers.methods.movement import Movement
 from workers.methods.sparsebert import Scores
 from workers.training.imitation import States
+from workers.training.model.recording import encoder_layers
 from workers.training.pruning.masker import Masker
 from workers.training.quantization.fake_quant import FakeQuant
 from workers.training.quantization.shared_weights import SharedWeights
 from workers.training.trainer import Participants
 
-Work = Callable[["Shapes"], None]
+Work = Callable[["Shapes"], Iterator[torch.Tensor]]
+"""Computes one tensor after another; each is dropped before the next."""
 
 
 class Shapes:
@@ -88,7 +90,8 @@ def _rounded(values: torch.Tensor, largest: torch.Tensor, limit: int) -> torch.T
 
 def _rounding(plugin: FakeQuant, model: PreTrainedModel) -> Work:
     """Weights: max|w| of each group, and rounding. Activations: their range, and rounding."""
-    plan = plugin._plan
+    plan = plugin.plan
+    inside = {id(module) for layer in encoder_layers(model) for module in layer.modules()}
     weights: list[tuple[torch.Tensor, int, int, bool]] = []
     activations: list[int] = []
     for name, rounding in plan.items():
@@ -97,44 +100,44 @@ def _rounding(plugin: FakeQuant, model: PreTrainedModel) -> Work:
         is_table = isinstance(module, nn.Embedding)
         groups = rounding.blocks.row_groups or len(weight)
         weights.append((weight, groups, 2 ** (rounding.bits - 1) - 1, is_table))
-        if is_table or "classifier" in name or "pooler" in name:  # the head reads one token
+        if id(module) not in inside:  # tables, and a head that reads one token
             continue
         if rounding.inputs is not None:
             activations.append(weight.shape[1])
         if rounding.outputs:
             activations.append(weight.shape[0])
 
-    def work(shapes: Shapes) -> None:
+    def work(shapes: Shapes) -> Iterator[torch.Tensor]:
         for weight, groups, limit, is_table in weights:
             if len(weight) % groups:
                 largest = weight.abs().amax()
             else:
                 largest = weight.view(groups, -1).abs().amax(1)
             if is_table:  # of a table only the rows that occur are rounded
-                _rounded(weight[: shapes.tokens[0] * shapes.tokens[1]], largest.amax(), limit)
+                yield _rounded(weight[: shapes.tokens[0] * shapes.tokens[1]], largest.amax(), limit)
             elif largest.numel() == 1:
-                _rounded(weight, largest, limit)
+                yield _rounded(weight, largest, limit)
             else:
-                _rounded(weight.view(groups, -1), largest[:, None], limit)
+                yield _rounded(weight.view(groups, -1), largest[:, None], limit).view_as(weight)
         for width in activations:
             values = torch.ones((*shapes.tokens, width), dtype=torch.bfloat16).float()
-            _rounded(values, values.abs().amax(), 127)
+            yield _rounded(values, values.abs().amax(), 127)
 
     return work
 
 
 def _shared(plugin: SharedWeights) -> Work:
     """Each weight's shared value, and each value's sum over the gradients of its members."""
-    numbers = [plugin._numbers[name] for name in plugin.differentiated]
+    numbers = [plugin.numbers[name] for name in plugin.differentiated]
     tables = [
         torch.cat([plugin.centroids[name].detach(), torch.zeros(1)])
         for name in plugin.differentiated
     ]
 
-    def work(shapes: Shapes) -> None:
+    def work(shapes: Shapes) -> Iterator[torch.Tensor]:
         for table, number in zip(tables, numbers, strict=True):
             gradient = table.index_select(0, number.flatten())
-            torch.bincount(number.flatten(), gradient.double(), len(table))
+            yield torch.bincount(number.flatten(), gradient.double(), len(table))
 
     return work
 
@@ -143,13 +146,13 @@ def _scored(weights: list[torch.Tensor]) -> Work:
     """Movement: dL/dS = dL/dW' * W, the ranking of all scores, masked gradients and weights."""
     scores = [torch.randn_like(weight) for weight in weights]
 
-    def work(shapes: Shapes) -> None:
+    def work(shapes: Shapes) -> Iterator[torch.Tensor]:
         for weight, score in zip(weights, scores, strict=True):
-            score * weight
+            yield score * weight
             flat = score.flatten().numpy()
             mask = score > float(np.partition(flat, len(flat) // 2)[len(flat) // 2])
-            score * mask
-            weight * mask
+            yield score * mask
+            yield weight * mask
 
     return work
 
@@ -158,14 +161,14 @@ def _masked(weights: list[torch.Tensor]) -> Work:
     """Masks: the weights alone."""
     masks = [weight != 0 for weight in weights]
 
-    def work(shapes: Shapes) -> None:
+    def work(shapes: Shapes) -> Iterator[torch.Tensor]:
         for weight, mask in zip(weights, masks, strict=True):
-            weight.mul_(mask)
+            yield weight.mul_(mask)
 
     return work
 
 
-def _divergence(shapes: Shapes) -> None:
+def _divergence(shapes: Shapes) -> Iterator[torch.Tensor]:
     """KL(teacher || student) over a vocabulary, and its gradient."""
     own = torch.zeros(shapes.real, dtype=torch.bfloat16).requires_grad_()
     theirs = torch.zeros(shapes.real, dtype=torch.bfloat16)
@@ -175,12 +178,13 @@ def _divergence(shapes: Shapes) -> None:
         reduction="batchmean",
     )
     loss.backward()  # type: ignore[no-untyped-call]
+    yield loss.detach()
 
 
 def _differences(term: Any) -> Work:
     """Mean squared differences, or the cosine, and their gradients."""
 
-    def work(shapes: Shapes) -> None:
+    def work(shapes: Shapes) -> Iterator[torch.Tensor]:
         wanted: list[tuple[int, ...]] = [*shapes.states]
         if isinstance(term, LastStates):
             wanted = wanted[-1:]
@@ -194,5 +198,6 @@ def _differences(term: Any) -> Work:
             else:
                 loss = functional.mse_loss(own.float(), theirs)
             loss.backward()  # type: ignore[no-untyped-call]
+            yield loss.detach()
 
     return work

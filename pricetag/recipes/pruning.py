@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from pricetag.accounting.forecast.from_history import Work
+from pricetag.recipes.base import Params
 from pricetag.recipes.kinds import SplitNeed, Traits
 from pricetag.recipes.shapes import MisfitError, Shape
 from pricetag.recipes.training import (
@@ -98,6 +99,38 @@ class Pruning(Recovery):
         if self.mode != "one_shot":
             raise fault("mode", "must be one_shot with structure 2:4")
         return self
+
+
+class WhileDistilling(Params):
+    """Options of methods that may also learn from a teacher's logits while they prune.
+
+    Loss: alpha * CE + (1 - alpha) * T^2 * KL(teacher_T || student_T), as in ``distill``.
+    """
+
+    distill: bool = Field(False, description="Learn from the logits of the unpruned model, too.")
+    alpha: float | None = Field(
+        None, ge=0, le=1, description="distill: weight of the labels' own loss. Default: 0.5."
+    )
+    temperature: float | None = Field(None, gt=0, le=100, description="distill: T. Default: 2.")
+
+    @model_validator(mode="after")
+    def _options_belong_to_distillation(self) -> Self:
+        for option in ("start", "alpha", "temperature"):
+            if not self.distill and getattr(self, option, None) is not None:
+                raise fault(option, "belongs to distill: true; remove it")
+        return self
+
+    @property
+    def weight_of_labels(self) -> float:
+        """Weight of the labels' own loss; in distillation the teacher has the rest."""
+        if not self.distill:
+            return 1.0
+        return 0.5 if self.alpha is None else self.alpha
+
+    @property
+    def softness(self) -> float:
+        """T of the distillation."""
+        return 2.0 if self.temperature is None else self.temperature
 
 
 def fault(field: str, message: str) -> PydanticCustomError:

@@ -19,6 +19,8 @@ def test_patient_students_skip_layers() -> None:
     maps = MAPS["pkd"]
     assert patient_layers(TWELVE, 6, "skip") == maps["student6_teacher12_skip_0based"]
     assert patient_layers(24, 6, "skip") == maps["teacher24_student6_0based_of_saved_list"]
+    # All layers of the student but the last one learn.
+    assert len(patient_layers(TWELVE, 6, "skip")) == 5
     # The released script for three layers takes those before the last, as PKD-Last does.
     assert (
         patient_layers(TWELVE, 3, "last")

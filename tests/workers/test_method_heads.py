@@ -39,6 +39,8 @@ CASES = json.loads((Path(__file__).parents[1] / "data/golden/head_importance.jso
     "cases"
 ]
 INPUTS = CASES["inputs"]
+SUMS = ["authors_per_token", "mean_over_batches_abs", "paper_mean_over_examples"]
+"""Cases with importances by a rule of their own, of which the file has some."""
 HEADS = {"kind": "prune", "method": "heads", "examples": 32, "batch_size": 8}
 
 
@@ -83,10 +85,20 @@ def golden(values: Any) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
 
+def test_every_case_is_computed() -> None:
+    of_test = {"inputs", "logits", "loss", "grad_gate_whole_batch", "run_bertology", "prune_order"}
+    settings_of = {"batch_size_for_batched_variants", "prune_counts_5x10pct_of_144"}
+    assert set(CASES) <= of_test | settings_of | set(SUMS)
+
+
 def test_the_gradient_of_the_gates_is_that_of_the_whole_batch(
     model: BertForSequenceClassification,
 ) -> None:
     (loss,) = losses(model, 6, "mean")
+    inputs = {n: torch.tensor(INPUTS[n]) for n in ("input_ids", "attention_mask", "token_type_ids")}
+    with torch.no_grad():
+        logits = model(**inputs).logits
+    torch.testing.assert_close(logits, golden(CASES["logits"]), rtol=1e-9, atol=0)
     assert loss().item() == pytest.approx(CASES["loss"], rel=1e-9)
     gradients = torch.stack([g.sum((0, 1)) for g in gate_gradients(model, loss)])
     torch.testing.assert_close(gradients, golden(CASES["grad_gate_whole_batch"]), rtol=1e-9, atol=0)
@@ -119,6 +131,34 @@ def test_the_common_script_adds_up_gradients_that_it_forgets_to_reset(
     torch.testing.assert_close(
         torch.stack(normalized(list(total))), golden(case["l2_per_layer"]), rtol=1e-9, atol=0
     )
+    scaled = torch.stack(normalized(list(total)))
+    scaled = (scaled - scaled.min()) / (scaled.max() - scaled.min())
+    torch.testing.assert_close(scaled, golden(case["global_minmax"]), rtol=1e-9, atol=1e-12)
+
+
+def summed(model: BertForSequenceClassification, rule: str) -> torch.Tensor:
+    """Importances by the rule of a case, before the division by each layer's norm."""
+    size = CASES["batch_size_for_batched_variants"]
+    if rule == "mean_over_batches_abs":
+        each = [gate_gradients(model, loss) for loss in losses(model, size, "mean")]
+        sums = [torch.stack([g.sum((0, 1)) for g in of_batch]).abs() for of_batch in each]
+        return torch.stack(sums).mean(0)
+    kind: Any = "tokens" if rule == "authors_per_token" else "examples"
+    importance = head_importance((gate_gradients(model, one) for one in losses(model, size)), kind)
+    if kind == "tokens":  # theirs divides all layers but the last by the number of tokens
+        share = len(INPUTS["labels"]) / float(np.sum(INPUTS["attention_mask"]))
+        importance = [*(share * each for each in importance[:-1]), importance[-1]]
+    return torch.stack(importance)
+
+
+@pytest.mark.parametrize("rule", [name for name in SUMS if name in CASES])
+def test_importances_are_those_of_each_rule(
+    model: BertForSequenceClassification, rule: str
+) -> None:
+    sums, case = summed(model, rule), CASES[rule]
+    torch.testing.assert_close(sums, golden(case["raw"]), rtol=1e-9, atol=0)
+    by_layer = torch.stack(normalized(list(sums)))
+    torch.testing.assert_close(by_layer, golden(case["l2_per_layer"]), rtol=1e-9, atol=0)
 
 
 def test_importance_by_tokens_is_the_sum_of_their_absolute_gradients(

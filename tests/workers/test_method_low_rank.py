@@ -41,6 +41,8 @@ FACTORIZE = {"kind": "factorize", "method": "low_rank", "recovery_epochs": 0}
 def test_the_largest_rank_that_saves_weights(case: dict[str, Any]) -> None:
     rank = largest_rank(case["m"], case["n"])
     assert rank == case["largest_rank_that_saves"]
+    assert case["saves"] == (rank > 0)
+    assert rank < case["break_even"] <= rank + 1
     assert rank * (case["m"] + case["n"]) == case["params_at_that_rank"] < case["params_dense"]
 
 

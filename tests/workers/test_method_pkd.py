@@ -40,6 +40,14 @@ def test_loss_and_gradient_are_those_of_the_authors(name: str) -> None:
     assert loss.item() == pytest.approx(case["loss_float64"], rel=1e-12)
     expected = torch.tensor(case["grad_student"], dtype=torch.float64)
     torch.testing.assert_close(gradient, expected, rtol=1e-9, atol=1e-14)
+    assert loss.half().item() == pytest.approx(case["loss_authors_half"], rel=1e-3)
+    key = "textbrewer_sum_over_hidden_single_layer"  # another code's: without the mean over hidden
+    if key in case:
+        by_layer = [
+            states("student_cls").shape[-1] * patience_loss(one[:, None], two[:, None]).item()
+            for one, two in zip(own.unbind(1), theirs.unbind(1), strict=True)
+        ]
+        assert by_layer == pytest.approx(case[key], rel=1e-6)
 
 
 def test_without_normalization_it_is_the_plain_squared_difference() -> None:

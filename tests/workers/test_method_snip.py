@@ -49,6 +49,7 @@ def test_masks_of_one_batch_are_those_of_a_later_code(name: str) -> None:
     score = normalized([batch_saliencies(0)])
     assert float(sum(values.sum() for values in score.values())) == pytest.approx(1)
     masks = entry_masks(score, 1 - case["keep_ratio"], "global", kept_rounded_down)
+    assert sum(int(mask.sum()) for mask in masks.values()) == case["kept"]
     for matrix in ("W1", "W2"):
         assert masks[matrix].int().tolist() == case[f"mask_{matrix}"]
 

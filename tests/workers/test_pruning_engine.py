@@ -93,6 +93,22 @@ def test_magnitude_masks_are_those_of_the_authors(name: str) -> None:
             assert mask.int().tolist() == case["per_matrix"][key]["magnitude_binarizer"]
 
 
+@pytest.mark.parametrize("name", [n for n in MAGNITUDE if n.startswith("distinct")])
+def test_other_programs_keep_the_same_ranking_in_numbers_of_their_own(name: str) -> None:
+    case = MAGNITUDE[name]
+    inputs = {key: tensor(MAGNITUDE["inputs"][key]).abs() for key in "AB"}
+    theirs = case["open_lth_global"]  # it prunes the first value that it was to keep, too
+    order = torch.cat([one.flatten() for one in inputs.values()]).sort().values
+    assert theirs["kept"] == int((order > order[theirs["n_requested_to_prune"]]).sum())
+    kept = dict(zip(inputs, keep_best(list(inputs.values()), theirs["kept"]), strict=True))
+    assert {k: m.int().tolist() for k, m in kept.items()} == {k: theirs[k] for k in "AB"}
+    for key, programs in case["per_matrix"].items():
+        for program in ("bert_prune", "spd_ge_threshold"):
+            mask = tensor(programs[program])
+            (own,) = keep_best([inputs[key]], int(mask.sum()))
+            assert own.int().tolist() == mask.int().tolist(), program
+
+
 def made_up(case: dict[str, Any]) -> torch.Tensor:
     """The matrix of a case, from the recipe that it states."""
     seed = int(case["recipe"].split("default_rng(")[1].split(")")[0])
@@ -121,6 +137,7 @@ def test_block_masks_are_those_of_the_authors(name: str, ratio: str) -> None:
     )
     assert torch.equal(masks["w"], spread)
     assert 1 - float(masks["w"].double().mean()) == pytest.approx(expected["element_sparsity"])
+    assert sum(map(sum, expected["block_mask"])) == expected["kept_blocks"]
 
 
 @given(

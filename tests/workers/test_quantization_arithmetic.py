@@ -48,6 +48,25 @@ def test_symmetric_quantization_is_that_of_the_authors(name: str) -> None:
     torch.testing.assert_close(
         q * scale, torch.tensor(expected["dequantised"], dtype=torch.float64), rtol=1e-9, atol=1e-12
     )
+    error = float((q * scale - x).abs().max())
+    assert error == pytest.approx(expected["max_error"], abs=1e-6)
+    assert expected["half_step"] == pytest.approx(float(scale) / 2, rel=1e-9)
+
+
+PLAIN = "asymmetric_plain_formula_uint8"
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if PLAIN in CASES[name]])
+def test_the_plain_formula_needs_a_range_with_zero(name: str) -> None:
+    x, expected = values(CASES[name]), CASES[name][PLAIN]
+    scale, zero_point = asymmetric_parameters(x.min(), x.max(), 0, 255)
+    includes_zero = bool(x.min() <= 0 <= x.max())
+    assert expected["Z_in_range"] == includes_zero
+    if includes_zero:
+        assert float(scale) == pytest.approx(expected["S"], rel=1e-9)
+        assert float(zero_point) == expected["Z"]
+    else:  # ours is wider
+        assert float(scale) > expected["S"]
 
 
 @pytest.mark.parametrize("name", CASES)

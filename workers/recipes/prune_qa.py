@@ -31,8 +31,8 @@ def run(params: StageParams, context: StageContext) -> StageResult:
     """
     assert isinstance(params, PruneQa)
     loaded, task = for_use(context), task_of(context)
-    stage = UnitStage(context, loaded, params, [task.loss(params.weight_of_answers)])
+    stage = UnitStage(context, loaded, params, [task.loss(params.weight_of_labels)])
     if params.distill:
-        teacher, weight = unchanged_teacher(context, loaded, params), 1 - params.weight_of_answers
+        teacher, weight = unchanged_teacher(context, loaded, params), 1 - params.weight_of_labels
         stage.losses.append(SoftLabels(teacher, weight, params.softness, task.choices))
     return finish(context, loaded, stage.carry_out(*criterion(params, stage)))

@@ -9,12 +9,12 @@ from pydantic import Field, model_validator
 
 from pricetag.recipes.data import FromScratch
 from pricetag.recipes.kinds import Paper, RecipeEntry
-from pricetag.recipes.pruning import fault
+from pricetag.recipes.pruning import WhileDistilling, fault
 from pricetag.recipes.shapes import ALL_FORMATS, MisfitError, Shape, require_plain_teacher
 from pricetag.recipes.training import TRAINING, FullTraining
 
 
-class PruneMovement(FullTraining):
+class PruneMovement(WhileDistilling, FullTraining):
     """Fine-tune a model and prune the weights that move towards zero, by learned scores.
 
     Hard: the entries with the best scores stay, a share that falls along a cubic ramp. Soft: the
@@ -51,18 +51,11 @@ class PruneMovement(FullTraining):
         0.8, gt=0, le=1, description="Share of the steps after which the masks' size is final."
     )
     freeze_embeddings: bool = Field(True, description="Leave the embeddings untrained.")
-    distill: bool = Field(
-        False, description="Learn from the logits of the stage's model, the unpruned teacher, too."
-    )
     start: Literal["pretrained", "teacher"] | None = Field(
         None,
         description="distill: weights to prune, those of the run's model or those of the teacher. "
         "Default: pretrained.",
     )
-    alpha: float | None = Field(
-        None, ge=0, le=1, description="distill: weight of the labels' own loss. Default: 0.5."
-    )
-    temperature: float | None = Field(None, gt=0, le=100, description="distill: T. Default: 2.")
 
     @model_validator(mode="after")
     def _options_belong_to_the_variant(self) -> Self:
@@ -78,29 +71,10 @@ class PruneMovement(FullTraining):
             raise fault("ramp_start", f"must be less than ramp_end {self.ramp_end:g}")
         return self
 
-    @model_validator(mode="after")
-    def _options_belong_to_distillation(self) -> Self:
-        for option in ("start", "alpha", "temperature"):
-            if not self.distill and getattr(self, option) is not None:
-                raise fault(option, "belongs to distill: true; remove it")
-        return self
-
     @property
     def starts_pretrained(self) -> bool:
         """Whether the weights to prune are those of the run's model, not the teacher's."""
         return self.distill and self.start != "teacher"
-
-    @property
-    def weight_of_labels(self) -> float:
-        """Weight of the labels' own loss; in distillation the teacher has the rest."""
-        if not self.distill:
-            return 1.0
-        return 0.5 if self.alpha is None else self.alpha
-
-    @property
-    def softness(self) -> float:
-        """T of the distillation."""
-        return 2.0 if self.temperature is None else self.temperature
 
     @property
     def final_threshold(self) -> float:

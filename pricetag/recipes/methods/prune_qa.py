@@ -9,14 +9,14 @@ from pydantic import Field, model_validator
 
 from pricetag.accounting.forecast.from_history import Work
 from pricetag.recipes.kinds import Paper, RecipeEntry, SplitNeed
-from pricetag.recipes.pruning import fault, wrong_share
+from pricetag.recipes.pruning import WhileDistilling, fault, wrong_share
 from pricetag.recipes.shapes import FORMATS_WITH_UNITS, MisfitError, Shape, require_whole_layers
 from pricetag.recipes.training import RECOVERY, Recovery, evaluation_splits
 
 OF_L0 = ("gate_epochs", "gate_learning_rate", "head_penalty", "neuron_penalty", "drop_rate")
 
 
-class PruneQa(Recovery):
+class PruneQa(WhileDistilling, Recovery):
     """Cut attention heads and feed-forward neurons out of a question-answering model, and retrain.
 
     Each head and each neuron has a gate. Criteria: at random; gain, the mean over the training
@@ -70,13 +70,6 @@ class PruneQa(Recovery):
     examples: int | None = Field(
         None, ge=1, le=10**9, description="gain: number of training examples. Default: all."
     )
-    distill: bool = Field(
-        False, description="Learn from the unpruned model in all training of the stage."
-    )
-    alpha: float | None = Field(
-        None, ge=0, le=1, description="distill: weight of the answers' own loss. Default: 0.5."
-    )
-    temperature: float | None = Field(None, gt=0, le=100, description="distill: T. Default: 2.")
 
     @model_validator(mode="after")
     def _options_belong_to_the_criterion(self) -> Self:
@@ -97,12 +90,8 @@ class PruneQa(Recovery):
         return self
 
     @model_validator(mode="after")
-    def _options_belong_to_distillation(self) -> Self:
-        if not self.distill:
-            for option in ("alpha", "temperature"):
-                if getattr(self, option) is not None:
-                    raise fault(option, "belongs to distill: true; remove it")
-        elif self.criterion != "l0" and self.recovery_epochs == 0:
+    def _distillation_trains(self) -> Self:
+        if self.distill and self.criterion != "l0" and self.recovery_epochs == 0:
             raise fault("distill", "needs training: recovery_epochs above 0, or criterion: l0")
         return self
 
@@ -131,18 +120,6 @@ class PruneQa(Recovery):
             "heads": 0.01 if heads is None else heads,
             "neurons": 3e-5 if neurons is None else neurons,
         }
-
-    @property
-    def weight_of_answers(self) -> float:
-        """Weight of the answers' own loss; in distillation the teacher has the rest."""
-        if not self.distill:
-            return 1.0
-        return 0.5 if self.alpha is None else self.alpha
-
-    @property
-    def softness(self) -> float:
-        """T of the distillation."""
-        return 2.0 if self.temperature is None else self.temperature
 
 
 def _reshape(params: PruneQa, shape: Shape) -> Shape:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any, Literal
@@ -57,6 +58,28 @@ def test_brackets_are_those_of_the_paper(name: str, sizes: Literal["ceil", "floo
         case[f"total_budget_{sizes}"]
     )
     assert sum(bracket.trials for bracket in brackets) == case[f"trials_{sizes}"]
+
+
+CODES: dict[str, Literal["ceil", "floor"]] = {
+    "zygmuntz_code": "ceil",
+    "jamieson_blog_code": "floor",
+    "hpbandster_code": "floor",
+}
+"""Published programs, with the paper's table that each of them follows."""
+
+
+@pytest.mark.parametrize("code", CODES)
+@pytest.mark.parametrize("name", TABLES)
+def test_published_programs_follow_one_of_the_tables(name: str, code: str) -> None:
+    case = BRACKETS[name]
+    brackets = hyperband(case["R"], case["eta"], CODES[code])
+    # One that computes s_max by logarithms has other brackets where those are inexact.
+    are_exact = len(case[code]) == len(brackets)
+    assert are_exact or int(math.log(case["R"]) / math.log(case["eta"])) < brackets[0].number
+    for bracket, expected in zip(brackets if are_exact else [], case[code], strict=are_exact):
+        assert [rung.trials for rung in bracket.rungs] == [rung["n"] for rung in expected["rungs"]]
+        resources = [rung.resource for rung in bracket.rungs]
+        assert resources == pytest.approx([rung["r"] for rung in expected["rungs"]])
 
 
 def test_the_number_of_brackets_does_not_depend_on_logarithms() -> None:

@@ -102,6 +102,7 @@ class FakeQuant(Plugin):
     """Rounds the weights of some modules, and activations to 8 bits, in each forward pass.
 
     The weights themselves stay real numbers, to which the gradient passes straight through.
+    ``plan`` remains readable.
 
     Args:
         plan: How each module computes, by name: Linear, Conv1D or Embedding.
@@ -112,7 +113,7 @@ class FakeQuant(Plugin):
     """
 
     def __init__(self, plan: Mapping[str, Rounding], decay: float) -> None:
-        self._plan = plan
+        self.plan = plan
         self.inputs = {
             name: MovingRange(decay, rounding.inputs)
             for name, rounding in plan.items()
@@ -126,13 +127,13 @@ class FakeQuant(Plugin):
 
     def attach(self, model: nn.Module) -> None:
         """Replace the forward pass of the modules."""
-        for name in self._plan:
+        for name in self.plan:
             module = model.get_submodule(name)
             module.forward = self._forward_of(name, module)
 
     def detach(self, model: nn.Module) -> None:
         """Restore the modules' own forward pass."""
-        for name in self._plan:
+        for name in self.plan:
             del model.get_submodule(name).forward
 
     def state(self) -> dict[str, torch.Tensor]:
@@ -166,7 +167,7 @@ class FakeQuant(Plugin):
         return ("inputs", self.inputs), ("outputs", self.outputs)
 
     def _forward_of(self, name: str, module: Any) -> Callable[[torch.Tensor], torch.Tensor]:
-        rounding = self._plan[name]
+        rounding = self.plan[name]
         if isinstance(module, nn.Embedding):
             return lambda numbers: _embedded(module, numbers, rounding)
 

@@ -78,7 +78,8 @@ def member_sums(
 class SharedWeights(Plugin):
     """Trains the centroids of some modules in place of their weights; labels stay as they are.
 
-    The gradient of a centroid is the sum of those of its members. Zeros stay zeros.
+    The gradient of a centroid is the sum of those of its members. Zeros stay zeros. While attached,
+    ``numbers`` has the cluster of each weight, by module.
 
     Args:
         model: The model.
@@ -97,7 +98,7 @@ class SharedWeights(Plugin):
         self.masks: dict[str, torch.Tensor] = {}
         self.labels: dict[str, torch.Tensor] = {}
         self.centroids: dict[str, nn.Parameter] = {}
-        self._numbers: dict[str, torch.Tensor] = {}
+        self.numbers: dict[str, torch.Tensor] = {}
         for name in names:
             module: Any = model.get_submodule(name)
             weight = module.weight.detach()
@@ -115,7 +116,7 @@ class SharedWeights(Plugin):
             self.masks[name] = self.masks[name].to(device)
             self.labels[name] = self.labels[name].to(device)
             if not isinstance(module, nn.Embedding):  # of a table, few rows are read
-                self._numbers[name] = self._numbered(name, slice(None))
+                self.numbers[name] = self._numbered(name, slice(None))
             module.weight.requires_grad_(False)
             module.forward = self._forward_of(name, module)
 
@@ -123,12 +124,12 @@ class SharedWeights(Plugin):
         """Restore the modules' own forward pass."""
         for name in self._names:
             del model.get_submodule(name).forward
-        self._numbers.clear()
+        self.numbers.clear()
 
     @property
     def differentiated(self) -> list[str]:
         """Modules by whose whole weight a step differentiates, although it is not trained."""
-        return list(self._numbers)
+        return list(self.numbers)
 
     def parameter_groups(self, model: nn.Module) -> Sequence[ParameterGroup]:
         """The centroids."""
@@ -162,7 +163,7 @@ class SharedWeights(Plugin):
         def forward(values: torch.Tensor) -> torch.Tensor:
             # As the product wants them: of few shared values a conversion costs nothing.
             dtype = number_type(values.device.type, centroids.dtype)
-            weight = shared_weights(centroids, self._numbers[name], dtype)
+            weight = shared_weights(centroids, self.numbers[name], dtype)
             return functional.linear(values, weight, module.bias)
 
         return embedded if isinstance(module, nn.Embedding) else forward
