@@ -74,7 +74,7 @@ def worker(
         typer.Option(
             metavar="NAME",
             help="System user that programs of command stages run as; the worker must run as root. "
-            "'root' accepts that these programs can administer the service. Default: "
+            "With 'root', these programs can administer the service. Default: "
             "PRICETAG_JOB_USER, or the worker's user unless that is root.",
         ),
     ] = None,
@@ -93,7 +93,8 @@ def worker(
     check: Annotated[
         bool,
         typer.Option(
-            "--check", help="Only check whether a worker of this node is alive; exit code 1: none."
+            "--check",
+            help="Check whether a worker of this node is alive; the exit code is 1 if not.",
         ),
     ] = False,
     log_level: Annotated[Level, typer.Option(help="Least severe messages to log.")] = "info",

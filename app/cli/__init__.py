@@ -79,8 +79,8 @@ def serve(
 ) -> None:
     """Run the server (REST API, queue and database) until interrupted.
 
-    Without PRICETAG_DATABASE_URL it starts a PostgreSQL of its own in the data folder. At each
-    start it prints a link that signs an administrator in, and at the first one their token.
+    Without PRICETAG_DATABASE_URL, it starts an embedded PostgreSQL in the data folder. At each
+    start it prints a link that signs an administrator in; at the first start, also a token.
     """
     from app import serving  # uvicorn and all routes: seconds that the other commands save
 
@@ -134,7 +134,7 @@ def set_up_logging(level: str) -> None:
 def migrate(
     fold: Annotated[
         bool,
-        typer.Option(help="Add hours that wait to the roll-ups of the energy account."),
+        typer.Option(help="Add waiting hours to the roll-ups of the energy account."),
     ] = True,
     json: Json = False,
 ) -> None:

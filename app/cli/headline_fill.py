@@ -34,10 +34,10 @@ def fill(
     ] = 2,
     json: Json = False,
 ) -> None:
-    """Store what lists show of price tags that earlier versions have issued.
+    """Store the figures that lists show for price tags that earlier versions issued.
 
-    The server does the same in the background, more slowly while it answers requests, and may
-    keep running. If the command is interrupted, run it again.
+    The server does the same in the background, more slowly while it answers requests. It can
+    keep running meanwhile. If the command is interrupted, run it again.
     """
 
     def report(stored: int, left: int, rate: float) -> None:

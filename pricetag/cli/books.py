@@ -76,8 +76,7 @@ def add_price(
     accelerator: Annotated[
         str,
         typer.Option(
-            help="Word of the accelerator's product name by which devices get this price, e.g. "
-            "A100."
+            help="Word in the product name of the accelerators that have this price, e.g. A100."
         ),
     ],
     provider: Annotated[str, typer.Option(help="Provider or owner of the accelerator.")],

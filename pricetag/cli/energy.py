@@ -38,10 +38,12 @@ def energy(
         typer.Option(
             "--to",
             metavar="TIME",
-            help="End of the range (exclusive), in the same way. Default: the end of this hour.",
+            help="End of the range (exclusive), written like --from. Default: end of this hour.",
         ),
     ] = None,
-    by: Annotated[By, typer.Option(help="Group the energy by this: one row each.")] = "node",
+    by: Annotated[
+        By, typer.Option(help="Grouping of the energy: one row for each node, project, ...")
+    ] = "node",
     compare: Annotated[
         bool, typer.Option("--compare", help="Compare with the period of the same length before.")
     ] = False,

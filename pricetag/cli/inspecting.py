@@ -31,7 +31,7 @@ def inspect(
     length: Annotated[
         int,
         typer.Option(
-            min=1, max=1_000_000, help="Number of tokens of the text whose operations are counted."
+            min=1, max=1_000_000, help="Length of the text for which FLOPs are counted, in tokens."
         ),
     ] = 128,
     json: Json = False,

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
 
-RUN_HELP = "a run ID, its first characters (at least 4), or 'last' for your own newest run"
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", help=f"Run to use: {RUN_HELP}.")]
+RUN_HELP = "a run ID, its first characters (at least 4), or 'last' for your newest run"
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help=f"Run: {RUN_HELP}.")]
 
 
 @dataclass

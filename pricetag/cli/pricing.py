@@ -43,7 +43,7 @@ def reprice(
 ) -> None:
     """Issue a new version of a price tag, with the factors known now or at an earlier time.
 
-    Earlier versions stay. From then on, `show`, `report`, `compare` and `verify` use the new
+    Earlier versions are kept. From then on, `show`, `report`, `compare` and `verify` use the new
     version unless another one is named. Budgets ignore versions issued with --as-of.
     """
     from pricetag.cli.find import run_id
@@ -132,12 +132,12 @@ def compare(
         str,
         typer.Argument(
             metavar="RUNS_B",
-            help="Second group, in the same way; all other groups are divided by it.",
+            help="Second group, written like the first: the reference for all other groups.",
         ),
     ],
     others: Annotated[
         list[str] | None,
-        typer.Argument(metavar="RUNS_C", help="Up to six more groups, in the same way."),
+        typer.Argument(metavar="RUNS_C", help="Up to six more groups, written like the first."),
     ] = None,
     metric: Annotated[
         str,

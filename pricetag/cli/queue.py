@@ -28,10 +28,10 @@ def queue(
     ] = 50,
     json: Json = False,
 ) -> None:
-    """Show what waits in each pool, why, and when it is expected to start.
+    """Show the runs that wait in each pool, why they wait, and when each is expected to start.
 
-    An expected start has the range that follows from the intervals of the quotes and projections
-    of the runs ahead.
+    The range of an expected start follows from the intervals of the quotes and projections of the
+    runs ahead.
     """
     with open_client(ctx) as client:
         state = client.queue(pool=pool, limit=limit)
@@ -52,7 +52,7 @@ def priority(
     ],
     json: Json = False,
 ) -> None:
-    """Change the priority of a queued run: your own, or as an administrator any."""
+    """Change the priority of your own queued run, or as an administrator of any run."""
     from pricetag.cli.find import run_id
 
     with open_client(ctx) as client:

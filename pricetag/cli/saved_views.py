@@ -21,7 +21,7 @@ ViewArgument = Annotated[str, typer.Argument(metavar="VIEW", help="Name or ID of
 view = typer.Typer(
     name="view",
     no_args_is_help=True,
-    help="Manage saved views of the list of runs, as the dashboard shows them.",
+    help="Manage saved views: named filters, columns and order of the dashboard's list of runs.",
 )
 
 
@@ -62,15 +62,17 @@ def save_view(
     ],
     project: Annotated[
         str | None,
-        typer.Option(help="Project that shares the view. Default: none, it is your own."),
+        typer.Option(help="Project to share the view with. Default: none; only you see the view."),
     ] = None,
     default: Annotated[
         bool,
-        typer.Option("--default", help="Show the runs of --project so by default. Owners only."),
+        typer.Option(
+            "--default", help="Make the view the default for the runs of --project. Owners only."
+        ),
     ] = False,
     json: Json = False,
 ) -> None:
-    """Save a view of the list of runs; one with the same name in the same place is replaced."""
+    """Save a view of the list of runs, replacing any of the same name and project."""
     if default and project is None:
         raise CliError("--default needs --project", EXIT_USAGE)
     body = {

@@ -28,7 +28,7 @@ class CpuModel:
     Attributes:
         name: The CPU's name as it reports it.
         tdp_w: Thermal design power of all sockets together, in W.
-        is_known: Whether the CPU is in CodeCarbon's table; otherwise it is 4 W a thread.
+        is_known: Whether the CPU is in CodeCarbon's table; otherwise its TDP is 4 W per thread.
     """
 
     name: str

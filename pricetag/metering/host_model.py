@@ -207,7 +207,7 @@ def host_model(*, cpu: bool, ram: bool) -> PowerSource:
 
 def cpu_component(cpu: CpuModel) -> Component:
     """The modelled CPU as the price tag lists it."""
-    tdp_source = "TDP from CodeCarbon's table" if cpu.is_known else "CPU unknown: 4 W a thread"
+    tdp_source = "TDP from CodeCarbon's table" if cpu.is_known else "unknown CPU: 4 W per thread"
     return Component(
         id="cpu",
         kind="cpu",
@@ -217,7 +217,7 @@ def cpu_component(cpu: CpuModel) -> Component:
         power_limit_w=cpu.tdp_w,
         baseline_w=IDLE_RATIO * cpu.tdp_w,
         baseline_note="the model's power at no load",
-        notes=f"{tdp_source}, {cpu.tdp_w:g} W, by the load of the whole machine",
+        notes=f"{tdp_source}, {cpu.tdp_w:g} W, scaled by the load of the whole machine",
     )
 
 
@@ -243,8 +243,8 @@ def _ram_parts() -> list[Part]:
         baseline_w=power_w,
         baseline_note="the model's power is the same at any load",
         notes=f"{power_w:g} W at any load, {power_w / size_gb:.2g} W per GB, by CodeCarbon "
-        f"{codecarbon_parts.installed_version()}: 5 W a memory module (1.5 W on ARM; less from "
-        "the fifth on), their number guessed from the size",
+        f"{codecarbon_parts.installed_version()}: 5 W per memory module (1.5 W on ARM; less from "
+        "the fifth on), the number of modules guessed from the size",
     )
     return [(component, ConstantModel(power_w))]
 

@@ -291,10 +291,10 @@ class NvmlSource:
 
     def _notes(self, gpu: _Gpu, name: str) -> str | None:
         if gpu.is_mig:
-            return "a MIG slice has no counter and no power of its own"
+            return "a MIG slice has no counter and no power reading"
         if gpu.handle is None:
             why = self._unavailability.reason if self._unavailability else f"state: {gpu.state}"
             return f"could not be opened: {why}"
         if "GH200" in name or "GB200" in name or "Grace" in name:
-            return "power at GPU scope; the module's figure holds the CPU too and is not added"
+            return "power of the GPU alone; the module's figure includes the CPU and is not added"
         return None

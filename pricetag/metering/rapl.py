@@ -200,7 +200,7 @@ def _component(zone: Zone, cpu: dict[str, str]) -> Component:
         method="counter",
         gain_std_ratio=DRAM_GAIN_STD_RATIO if zone.kind == "dram" else package_gain,
         power_limit_w=None,
-        notes=f"RAPL zone {zone.id}: of the whole machine",
+        notes=f"RAPL zone {zone.id}, measured for the whole machine",
         has_model=True,
     )
 

@@ -28,7 +28,7 @@ from pricetag.accounting.bill.outside import outside_stages
 from pricetag.accounting.bill.rates import Rate, RateMissing
 from pricetag.accounting.bill.reserved import device_count
 from pricetag.accounting.document.error_budget import uncertainty
-from pricetag.accounting.document.plain_texts import plain
+from pricetag.accounting.document.plain_texts import version_5_words
 from pricetag.accounting.document.provenance import (
     environment_changed,
     hardware,
@@ -123,7 +123,7 @@ def build_price_tag(inputs: PriceTagInputs) -> PriceTag:
             inputs.attempts,
             spans,
             without_opinion=compares_without_opinion(issued),
-            words=plain if has_plain_texts(issued) else str,
+            words=version_5_words if has_plain_texts(issued) else str,
         ),
         uncertainty=uncertainty(biller, charges, total, cost),
         provenance=provenance(inputs, outside),

@@ -51,11 +51,27 @@ _PLAIN = (
         r"the other tool measured for \1; the attempts took \2",
     ),
 )
+_UNVERSIONED = (
+    (
+        "the counter stood still, and there is no model in its place",
+        "the energy counter did not advance, and no model replaces it",
+    ),
+)
+"""Texts of measurements, whose recomputation must give the same text in every version."""
+
 _WHOLE = re.compile(r" \((\S+) against what the whole machine used\)$")
 
 
 def plain(text: str) -> str:
-    """A text of a price tag in plainer words; other texts are returned unchanged."""
+    """A stored text as it is shown: in plainer words if there are any, otherwise unchanged."""
+    words = version_5_words(text)
+    for stored, shown in _UNVERSIONED:
+        words = words.replace(stored, shown)
+    return words
+
+
+def version_5_words(text: str) -> str:
+    """A text of a price tag as stored from accounting version 5 on."""
     for pattern, words in _PLAIN:
         if (match := re.fullmatch(pattern, text, re.DOTALL)) is not None:
             return _WHOLE.sub(r" (\1 relative to the whole machine)", match.expand(words))

@@ -12,7 +12,7 @@ import pytest
 from pricetag.accounting.bill.inputs import SecondOpinion
 from pricetag.accounting.document.build import build_price_tag
 from pricetag.accounting.document.explanation import Looked, Part, explain
-from pricetag.accounting.document.plain_texts import plain
+from pricetag.accounting.document.plain_texts import plain, version_5_words
 from pricetag.accounting.quantity.quantity import Quantity
 from pricetag.accounting.work import operations
 from pricetag.cli.views import price_tag_view
@@ -70,6 +70,14 @@ def test_every_cause_of_a_difference_has_plain_words() -> None:
 def test_the_reason_of_uncounted_operations_has_plain_words() -> None:
     assert plain(operations.FORMER_SCRIPTS_OWN) == operations.SCRIPTS_OWN
     assert ODD.search(operations.SCRIPTS_OWN) is None
+
+
+def test_reason_of_a_measurement_is_stored_unchanged_and_shown_in_plain_words() -> None:
+    stored = "gpu:0: the counter stood still, and there is no model in its place; cpu: lost"
+    assert version_5_words(stored) == stored
+    assert plain(stored) == (
+        "gpu:0: the energy counter did not advance, and no model replaces it; cpu: lost"
+    )
 
 
 @pytest.mark.parametrize(("version", "is_plain"), [("3", False), ("4", False), ("5", True)])

@@ -132,4 +132,4 @@ def test_argument_that_names_a_run_says_how(path: tuple[str, ...]) -> None:
     for param in parameters(COMMANDS[path]):
         if re.fullmatch(r"RUNS?(_A)?|PRICE_TAG", param.metavar or ""):
             assert "at least 4" in param.help
-            assert "'last' for your own newest run" in param.help
+            assert "'last' for your newest run" in param.help

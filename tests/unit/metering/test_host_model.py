@@ -132,7 +132,7 @@ def test_memory_notes_state_the_power_per_gb_and_the_model() -> None:
 def test_cpu_notes_state_how_well_the_model_is_known() -> None:
     unknown = cpu_component(CpuModel("Odd CPU", 8.0, False))
     assert (CPU.gain_std_ratio, CPU.power_limit_w, CPU.method) == (0.45, 100.0, "modelled")
-    assert "4 W a thread" in (unknown.notes or "")
+    assert "4 W per thread" in (unknown.notes or "")
     assert "table" in (CPU.notes or "")
 
 

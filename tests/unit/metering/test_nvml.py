@@ -201,7 +201,7 @@ def test_without_nvml_every_device_is_null_and_says_why(code: int, why: str) -> 
 def test_grace_hopper_is_read_at_gpu_scope_with_a_note() -> None:
     device = FakeDevice(UUID, base_w=420.0, name="NVIDIA GH200 480GB", module_w=180.0)
     with metered(device) as (source, library, clock):
-        assert "GPU scope" in (source.components()[0].notes or "")
+        assert "power of the GPU alone" in (source.components()[0].notes or "")
         assert at(source, clock, 1.0).power_w == 420.0
         assert {scope for _, scope in library.fields_asked} == {pynvml.NVML_POWER_SCOPE_GPU}
 
