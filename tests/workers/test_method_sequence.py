@@ -26,7 +26,8 @@ from workers.methods.sequence import (
     write,
     writing_flops,
 )
-from workers.training.cost.flops import _OURS, profile
+from workers.training.cost.counting import FORMULAS
+from workers.training.cost.flops import profile
 from workers.training.model.heads import CAUSAL_LM
 from workers.training.plugin import BatchPlace
 
@@ -115,7 +116,7 @@ def test_operations_of_writing_are_those_that_are_counted(beams: int) -> None:
     model = writer()
     counted = profile(model.config, CAUSAL_LM)
     prompts = torch.tensor([[1, 2, 3], [4, 5, 6]])
-    with FlopCounterMode(display=False, custom_mapping=_OURS) as counter:
+    with FlopCounterMode(display=False, custom_mapping=FORMULAS) as counter:
         written = write(model, prompts, writing(end=None, new_tokens=5, beams=beams))
     expected = writing_flops(counted, 2 * beams, 3, written.shape[1])
     assert counter.get_total_flops() == pytest.approx(expected, rel=1e-9)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -8,6 +10,7 @@ from transformers import (
     BertForSequenceClassification,
 )
 
+from workers.training.cost.counting import FORMULAS, OperationCounter
 from workers.training.cost.flops import closed_form, count_forward, profile
 
 
@@ -38,6 +41,40 @@ def test_the_parabola_is_exact_between_and_beyond_its_points(kind: str, length: 
     counts = profile(config)
     assert counts.forward(length) == count_forward(model, length)
     assert closed_form(config, length) == (counts.forward(length) if kind == "bert" else None)
+
+
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+@pytest.mark.parametrize("kind", ["bert", "distilbert", "gpt2", "albert"])
+def test_a_count_is_that_of_torch_s_counter_however_often_shapes_recur(
+    kind: str, device: str
+) -> None:
+    sizes = {"hidden_size": 24, "num_attention_heads": 2, "intermediate_size": 32}
+    config = AutoConfig.for_model(kind, num_hidden_layers=3, vocab_size=50, **sizes)
+    config.pad_token_id = None
+    with torch.device(device):
+        model = AutoModelForSequenceClassification.from_config(config)  # type: ignore[no-untyped-call]
+    model.train(False)
+    for length in (16, 5, 16, 1):
+        ids = torch.ones((1, length), dtype=torch.long, device=device)
+        with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=FORMULAS) as counter:
+            expected = model(input_ids=ids).logits
+        ours = OperationCounter()
+        with torch.no_grad(), ours:
+            logits = model(input_ids=ids).logits
+        assert ours.total == counter.get_total_flops() > 0
+        assert logits.shape == expected.shape
+        if device == "cpu":
+            assert torch.equal(logits, expected)
+
+
+def test_operators_that_change_or_share_memory_are_always_carried_out() -> None:
+    with OperationCounter() as counter:
+        for _ in range(2):
+            one = torch.zeros(3, 4, device="meta")
+            assert one.add_(1) is one
+            assert one.t().untyped_storage()._cdata == one.untyped_storage()._cdata
+            assert (one @ one.t()).shape == (3, 3)
+    assert counter.total == 2 * 2 * 3 * 4 * 3
 
 
 def test_a_count_on_real_tensors_agrees_with_the_one_on_meta() -> None:

@@ -6,15 +6,13 @@ import copy
 import json
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode, flop_registry, sdpa_flop_count
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from pricetag.accounting.work.flops import TRAINING_PER_FORWARD
+from workers.training.cost.counting import OperationCounter
 from workers.training.model.heads import CLASSES, CLASSIFIER, Head, head_of
 from workers.training.model.positions import position_limit
 
@@ -130,11 +128,11 @@ def _counted(plain: PreTrainedConfig, device: str, head: Head) -> FlopProfile:
     model.train(False)
     limit = position_limit(model)
     lengths = _LENGTHS if limit is None or limit - 2 >= _LENGTHS[-1] else (2, 3, 4)
-    watch = UncountedOperators()
-    with torch.random.fork_rng(), watch:
-        counts = [count_forward(model, length) for length in lengths]
+    counter = OperationCounter()
+    with torch.random.fork_rng():
+        counts, in_head = count_lengths(model, lengths, counter)
         between = (lengths[0] + lengths[-1]) // 2
-        check = count_forward(model, between) if between not in lengths else None
+        check = count_forward(model, between, counter) if between not in lengths else None
     square, linear, fixed = parabola(lengths, counts)
     method = f"FlopCounterMode on {device} tensors, 2 per multiply-add"
     closed = head.closed_form(plain, lengths[-1])
@@ -144,8 +142,7 @@ def _counted(plain: PreTrainedConfig, device: str, head: Head) -> FlopProfile:
                 f"FLOPs counted {counts[-1]} differ from the closed form {closed}"
             )
         method += f", equal to the closed form 2L(4H*A + 2H*I) + 4L^2*A a layer{head.formula}"
-    in_head = head_flops_per_token(model, lengths, linear)
-    counted = FlopProfile(square, linear - in_head, fixed, method, watch.names(), in_head)
+    counted = FlopProfile(square, linear - in_head, fixed, method, counter.names(), in_head)
     if check is None:
         return counted
     off = counted.forward(between) / check - 1 if check else 0.0
@@ -172,31 +169,35 @@ def closed_form(config: PreTrainedConfig, length: int) -> int | None:
     return CLASSIFIER.closed_form(config, length)
 
 
-def head_flops_per_token(model: PreTrainedModel, lengths: tuple[int, ...], linear: float) -> float:
-    """Operations per token of a model's head; 0 for a head that computes once for a text.
+def count_lengths(
+    model: PreTrainedModel, lengths: tuple[int, ...], counter: OperationCounter
+) -> tuple[list[int], float]:
+    """Operations of a forward pass at three lengths, and those of its head per token.
 
-    Args:
-        model: The model with its head.
-        lengths: Three sequence lengths.
-        linear: Operations per token of the whole model.
+    The latter are 0 for a head that computes once for a text.
     """
     if not head_of(model).per_token:
-        return 0.0
-    base = [count_forward(model.base_model, length) for length in lengths]
-    return linear - parabola(lengths, base)[1]
+        return [count_forward(model, length, counter) for length in lengths], 0.0
+    with counter.within(model.base_model) as base:
+        counts = [count_forward(model, length, counter) for length in lengths]
+    if len(base) != len(lengths):  # the model calls parts of its base instead
+        base = [count_forward(model.base_model, length, counter) for length in lengths]
+    in_heads = [count - part for count, part in zip(counts, base, strict=True)]
+    return counts, parabola(lengths, in_heads)[1]
 
 
-def count_forward(model: nn.Module, length: int) -> int:
-    """Operations that ``FlopCounterMode`` sees in one example's forward pass."""
+def count_forward(model: nn.Module, length: int, counter: OperationCounter | None = None) -> int:
+    """Operations of one example's forward pass, by the formulas of ``FlopCounterMode``."""
     device = next(model.parameters()).device
     ids = torch.full((1, length), _plain_token(model), dtype=torch.long, device=device)
     config = getattr(model, "config", None)
     if getattr(config, "is_encoder_decoder", False):
         ids[:, -1] = config.eos_token_id  # type: ignore[union-attr]  # their class is computed from that token
-    counter = FlopCounterMode(display=False, custom_mapping=_OURS)
+    counter = counter or OperationCounter()
+    before = counter.total
     with torch.no_grad(), counter:
         model(input_ids=ids)
-    return int(counter.get_total_flops())
+    return counter.total - before
 
 
 def _plain_token(model: nn.Module) -> int:
@@ -206,34 +207,6 @@ def _plain_token(model: nn.Module) -> int:
     return next(token for token in range(1, 4) if token not in special)
 
 
-class UncountedOperators(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Names the operators of a forward pass that compute something but are not counted.
-
-    Operators that only view, move or fill memory are not among them.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._names: set[str] = set()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        packet = func._overloadpacket
-        moves = func.is_view or packet.__name__.removesuffix("_") in _MOVES
-        if packet not in flop_registry and packet not in _OURS and not moves:
-            self._names.add(str(packet))
-        return func(*args, **(kwargs or {}))
-
-    def names(self) -> tuple[str, ...]:
-        """Such as ``aten.native_layer_norm``, sorted."""
-        return tuple(sorted(self._names))
-
-
-def _attention_flops(
-    query: Any, key: Any, value: Any, *args: Any, out_shape: Any = None, **kwargs: Any
-) -> int:
-    return int(sdpa_flop_count(query, key, value))  # type: ignore[no-untyped-call]
-
-
 def parabola(lengths: tuple[int, ...], counts: list[int]) -> tuple[float, float, float]:
     """The parabola through three points (Newton's divided differences)."""
     (x0, x1, x2), (y0, y1, y2) = lengths, counts
@@ -241,14 +214,3 @@ def parabola(lengths: tuple[int, ...], counts: list[int]) -> tuple[float, float,
     square = ((y2 - y1) / (x2 - x1) - first) / (x2 - x0)
     linear = first - square * (x0 + x1)
     return square, linear, y0 - square * x0**2 - linear * x0
-
-
-_OURS = {
-    # On a CPU attention is one operation that the counter does not know.
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops,
-}
-_MOVES = {
-    "_to_copy", "arange", "cat", "clone", "contiguous", "copy", "detach", "empty", "empty_like",
-    "empty_strided", "fill", "full", "full_like", "new_empty", "new_full", "new_ones", "new_zeros",
-    "ones", "ones_like", "scalar_tensor", "stack", "_unsafe_view", "zeros", "zeros_like",
-}  # fmt: skip

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from workers.training.cost import flops as flops_module
+from workers.training.cost.counting import OperationCounter
 from workers.training.cost.flops import (
     FlopProfile,
-    UncountedOperators,
-    count_forward,
-    head_flops_per_token,
+    count_lengths,
     hidden_size,
     parabola,
 )
@@ -178,10 +177,8 @@ def _counted(model: PreTrainedModel, layers: int | None = None) -> FlopProfile:
 def _counted_unchanged(model: PreTrainedModel, layers: int | None) -> FlopProfile:
     limit = position_limit(model)
     lengths = LENGTHS if limit is None or limit - 2 >= LENGTHS[-1] else SHORT_LENGTHS
-    watch = UncountedOperators()
-    with watch:
-        counts = [count_forward(model, length) for length in lengths]
-    in_head = head_flops_per_token(model, lengths, parabola(lengths, counts)[1])
+    counter = OperationCounter()
+    counts, in_head = count_lengths(model, lengths, counter)
     chunk, per_chunk = registry.chunked_flops(model, layers)
     pairs = zip(lengths, counts, strict=True)
     others = [count - per_chunk * -(-length // chunk) for length, count in pairs]
@@ -189,5 +186,5 @@ def _counted_unchanged(model: PreTrainedModel, layers: int | None) -> FlopProfil
     method = "FlopCounterMode on meta tensors of the model's own modules, 2 per multiply-add"
     linear -= in_head
     return FlopProfile(
-        square, linear, fixed, method, watch.names(), in_head, chunk, float(per_chunk)
+        square, linear, fixed, method, counter.names(), in_head, chunk, float(per_chunk)
     )
