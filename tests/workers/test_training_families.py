@@ -57,6 +57,7 @@ COUNTED = [
     "openai-gpt",
     "opt",
     "phi",
+    "perceiver",
     "qwen2",
     "rembert",
     "roberta",
@@ -69,7 +70,7 @@ COUNTED = [
     "xmod",
     "yoso",
 ]
-NOT_COUNTED = ["canine", "perceiver"]  # at this size, on texts alone
+NOT_COUNTED = ["canine"]  # at this size, on texts alone
 REJECTED = ["lilt", "reformer"]
 
 
