@@ -150,8 +150,8 @@ def _run_and_report(client: Client, folder: Path) -> int:
 
 def demo_environment(folder: Path) -> dict[str, str]:
     """This process's environment, with the demo's settings instead of the user's."""
-    kept = {name: value for name, value in os.environ.items() if _is_kept(name)}
-    return kept | {
+    variables = {name: value for name, value in os.environ.items() if _is_kept(name)}
+    return variables | {
         "PRICETAG_DATA_DIR": str(folder / "data"),
         "PRICETAG_DATA_ROOTS": str(folder),
         "PRICETAG_HOST": "127.0.0.1",
@@ -209,10 +209,10 @@ def _wait_for_address(process: subprocess.Popen[bytes], address: Path, log: Path
 
 def demo_token(environment: Mapping[str, str]) -> str:
     """The secret of a new token that may post runs."""
-    made = output_of(
+    printed = output_of(
         environment, "pricetag", "token", "create", "--name", "demo", "--role", "member", "--json"
     )
-    return str(json.loads(made)["secret"])
+    return str(json.loads(printed)["secret"])
 
 
 def output_of(environment: Mapping[str, str], module: str, *arguments: str) -> str:

@@ -39,7 +39,7 @@ def current() -> OpenedStage | None:
     stage = _nearest_open(_innermost.get())
     if stage is not None or _in_main_thread():
         return stage
-    return next((one for one in reversed(_of_main_thread) if one.is_open), None)
+    return next((candidate for candidate in reversed(_of_main_thread) if candidate.is_open), None)
 
 
 def enter(key: str) -> OpenedStage:

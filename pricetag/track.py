@@ -318,10 +318,10 @@ def _count(name: str, value: object) -> float | None:
 def _step(step: object) -> int | None:
     if step is None:
         return None
-    whole = reported.whole_number(step)
-    if whole is None:
+    number = reported.whole_number(step)
+    if number is None:
         _warn("step", f"step={_shown(step)} is not a whole number within ± 2^63: dropped")
-    return whole
+    return number
 
 
 def _is_true(quality: object) -> bool:

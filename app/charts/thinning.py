@@ -19,11 +19,11 @@ def thinned(points: Sequence[Point], most: int) -> list[Point]:
     if len(points) <= most:
         return list(points)
     stretches = max(1, most // 3)
-    kept: list[Point] = []
+    selected: list[Point] = []
     for n in range(stretches):
         part = points[n * len(points) // stretches : (n + 1) * len(points) // stretches]
-        kept += _extremes(part)
-    return kept
+        selected += _extremes(part)
+    return selected
 
 
 def _extremes(part: Sequence[Point]) -> list[Point]:

@@ -60,14 +60,14 @@ def _bill(totals: Stored, runs: Sequence[Stored], lines: Sequence[Stored]) -> Ch
         return None
     total = float(energy["value"])
     shown = sorted(parts, key=lambda part: -float(part[1] or 0))[:MOST_BARS]
-    rest = total - sum(float(part[1] or 0) for part in shown)
+    remainder = total - sum(float(part[1] or 0) for part in shown)
     unit, size = column_unit([float(part[1] or 0) for part in shown], "kWh")
     steps = [_step(*part, unit, size) for part in shown]
-    if rest < -1e-6 * total:  # stages inside stages, which earlier versions listed as well
+    if remainder < -1e-6 * total:  # stages inside stages, which earlier versions listed as well
         return None
-    if rest > 1e-6 * total:
+    if remainder > 1e-6 * total:
         name = "other runs" if several else "other stages, and between"
-        steps.append(_step(name, rest, None, None, energy["source"], unit, size))
+        steps.append(_step(name, remainder, None, None, energy["source"], unit, size))
     steps.append(_total("IT energy", energy, unit, size))
     if facility is not None and facility["value"] is not None:
         more = float(facility["value"]) - total

@@ -56,7 +56,9 @@ def glue_context(
             "no run has a score on a task of GLUE: use runs with `data: {glue: TASK}` that "
             "evaluated their model"
         )
-    whole = build_context(title, profile, documents, generated_at=generated_at, chains=chains)
+    full_context = build_context(
+        title, profile, documents, generated_at=generated_at, chains=chains
+    )
     skipped = len(runs) - len({run_id for row in rows for run_id in row.run_ids})
     lines = glue.lines(rows)
     table: dict[str, Any] = clean_all(
@@ -67,8 +69,8 @@ def glue_context(
             "lines": lines,
         }
     )
-    sections = [section for section in whole["sections"] if section["id"] in KEPT]
-    return {**whole, **table, "sections": [*table["sections"], *sections]}
+    sections = [section for section in full_context["sections"] if section["id"] in KEPT]
+    return {**full_context, **table, "sections": [*table["sections"], *sections]}
 
 
 def _runs(documents: Sequence[Document], recipes: Mapping[str, Document]) -> list[GlueRun]:

@@ -105,8 +105,8 @@ def _widths_cm(table: Table) -> list[float]:
     columns = table["columns"]
     gap_cm, scale = SMALL_GAP_CM if _is_small(table) else GAP_CM, _scale(table)
     room_cm = TEXT_WIDTH_CM - len(columns) * gap_cm
-    whole = sum(column["weight"] for column in columns)
-    wanted_cm = [room_cm * column["weight"] / whole for column in columns]
+    total_weight = sum(column["weight"] for column in columns)
+    wanted_cm = [room_cm * column["weight"] / total_weight for column in columns]
     for of_parts in (False, True):
         least_cm = [
             scale * max(widest_cm(cell, of_parts=of_parts) for cell in cells) + SPARE_CM

@@ -11,10 +11,10 @@ MOST_SIMILAR = 3
 def similar(name: str, existing: Iterable[str]) -> Sequence[str]:
     """Existing names that are alike in any case of letters, most similar first."""
     originals: dict[str, str] = {}
-    for one in existing:
-        originals.setdefault(one.casefold(), one)
+    for candidate in existing:
+        originals.setdefault(candidate.casefold(), candidate)
     close = difflib.get_close_matches(name.casefold(), originals, n=MOST_SIMILAR)
-    return [originals[one] for one in close]
+    return [originals[candidate] for candidate in close]
 
 
 def did_you_mean(names: Iterable[str]) -> str:

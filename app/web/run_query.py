@@ -133,10 +133,10 @@ def read(parameters: Iterable[tuple[str, str]]) -> Asked:
         return Asked(values, RunQuery.model_validate(raw))
     except ValidationError as error:
         problems: dict[str, str] = {}
-        for one in problems_of(error.errors(), RunQuery.choices):
-            name = (one.field or "").partition(".")[0]
-            hint = f" ({one.hint})" if one.hint else ""
-            problems.setdefault(name, f"{one.message}{hint}")
+        for problem in problems_of(error.errors(), RunQuery.choices):
+            name = (problem.field or "").partition(".")[0]
+            hint = f" ({problem.hint})" if problem.hint else ""
+            problems.setdefault(name, f"{problem.message}{hint}")
         valid = {name: value for name, value in raw.items() if name not in problems}
         return Asked(values, RunQuery.model_validate(valid), problems)
 

@@ -140,26 +140,26 @@ def joined(parts: Sequence[Columns]) -> Columns:
     Args:
         parts: In order; a part may begin with the last reading of the part before it.
     """
-    kept: list[Columns] = []
+    cut_parts: list[Columns] = []
     last_seq = -1
     for part in parts:
         first = int(np.searchsorted(part.seq, last_seq, side="right"))
         if first < len(part):
-            kept.append(part[first:] if first else part)
+            cut_parts.append(part[first:] if first else part)
             last_seq = int(part.seq[-1])
-    if len(kept) <= 1:
-        return kept[0] if kept else Columns.empty()
+    if len(cut_parts) <= 1:
+        return cut_parts[0] if cut_parts else Columns.empty()
     places: dict[str, int] = {}
     index = []
-    for part in kept:
+    for part in cut_parts:
         own = [places.setdefault(text, len(places)) for text in part.flag_sets]
         index.append(np.array(own, dtype=np.uint32)[part.flag_index])
     floats = tuple(
         FloatColumn(
-            np.concatenate([part.floats[place].values for part in kept]),
-            np.concatenate([part.floats[place].known for part in kept]),
+            np.concatenate([part.floats[place].values for part in cut_parts]),
+            np.concatenate([part.floats[place].known for part in cut_parts]),
         )
         for place in range(len(FLOATS))
     )
-    seq = np.concatenate([part.seq for part in kept])
+    seq = np.concatenate([part.seq for part in cut_parts])
     return Columns(seq, floats, tuple(places), np.concatenate(index))

@@ -155,8 +155,8 @@ def _check(ctx: typer.Context, file: Path, json: bool, data_roots: list[Path]) -
         result = load("workers.training.preparation", "reported")(spec.recipe, data_roots)
         if isinstance(result, str):
             raise CliError(result, EXIT_USAGE)
-        lines += [f"Checked: {what}" for what in result.checked]
-        lines += [f"Not checked: {what}" for what in result.skipped]
+        lines += [f"Checked: {check}" for check in result.checked]
+        lines += [f"Not checked: {check}" for check in result.skipped]
     else:
         lines.append("Checked: the job file alone; --data-root FOLDER also checks its files.")
     answer(ctx, json, spec.model_dump(mode="json"), lambda _: "\n".join(lines))

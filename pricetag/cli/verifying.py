@@ -68,8 +68,8 @@ def _hashable(name: str, tag: dict[str, Any]) -> dict[str, Any]:
 def by_itself(tag: Mapping[str, Any]) -> dict[str, Any]:
     """Checks a price tag by its own text: whether it is intact, never whether it is true."""
     unknown = [
-        _step(step, "not-checked", f"{what} needs the server (omit --offline)")
-        for step, what in NEEDS_SERVER.items()
+        _step(step, "not-checked", f"{need} needs the server (omit --offline)")
+        for step, need in NEEDS_SERVER.items()
     ]
     return _report(tag, [_own_hash(tag), *unknown], is_file=True)
 
@@ -129,7 +129,7 @@ def _own_hash(tag: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _as_issued(tag: Mapping[str, Any], issued: Mapping[str, Any]) -> dict[str, Any]:
-    mine, theirs = ({k: v for k, v in one.items() if k != HASH} for one in (tag, issued))
+    mine, theirs = ({k: v for k, v in document.items() if k != HASH} for document in (tag, issued))
     version = f"version {issued.get('version')}"
     sides = ("the file", f"{version} on the server")
     difference = first_difference(mine, theirs, sides=sides)

@@ -55,7 +55,7 @@ def read_on(
         A reading by component; a component is missing if it has no counter, or if its counter
         cannot be read or does not continue the last reading.
     """
-    counted = {id_: one for id_, one in last.items() if one.counter_j is not None}
+    counted = {id_: reading for id_, reading in last.items() if reading.counter_j is not None}
     shown = _gpu_counters_j([id_ for id_ in counted if id_.startswith(GPU)])
     wraps_at_j: dict[str, float | None] = dict.fromkeys(shown)
     for zone_id, (counter_j, range_j) in _rapl_counters_j(root).items():

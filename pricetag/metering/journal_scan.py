@@ -53,14 +53,14 @@ def scan_lines(descriptor: int) -> Index:
 
 def _lines(descriptor: int) -> Iterator[bytes]:
     """Lines with their newline; the last may have none."""
-    rest, position = b"", 0
+    incomplete, position = b"", 0
     while chunk := os.pread(descriptor, _CHUNK_BYTES, position):
         position += len(chunk)
-        *whole, rest = (rest + chunk).split(b"\n")
-        for line in whole:
+        *complete, incomplete = (incomplete + chunk).split(b"\n")
+        for line in complete:
             yield line + b"\n"
-    if rest:
-        yield rest
+    if incomplete:
+        yield incomplete
 
 
 def _is_whole(line: bytes, seq: int) -> bool:

@@ -139,7 +139,7 @@ class MeteredSource:
 
     def _report(self, error: Exception) -> None:
         self._failed = True
-        what = f"{type(error).__name__}: {error}"
-        if what not in self._reported:
-            self._reported.add(what)
-            logger.error("%s failed: %s", type(self._source).__name__, what, exc_info=error)
+        failure = f"{type(error).__name__}: {error}"
+        if failure not in self._reported:
+            self._reported.add(failure)
+            logger.error("%s failed: %s", type(self._source).__name__, failure, exc_info=error)

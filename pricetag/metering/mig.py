@@ -28,7 +28,10 @@ def slices_of(parent: str) -> list[Slice]:
         pieces = [_slice(parent, handle, index, count) for index in range(count)]
     valid = [piece for piece in pieces if piece is not None]
     instances = Counter(piece.instance for piece, _ in valid)
-    return [_reserved(piece, whole, instances[piece.instance] == 1) for piece, whole in valid]
+    return [
+        _reserved(piece, instance_slices, instances[piece.instance] == 1)
+        for piece, instance_slices in valid
+    ]
 
 
 def usable_devices(devices: Sequence[Device]) -> list[Device]:
@@ -78,24 +81,27 @@ def _slice(parent: str, handle: Any, index: int, count: int) -> tuple[Slice, int
     except (pynvml.NVMLError_NotFound, pynvml.NVMLError_InvalidArgument):
         return None  # an empty slot
     attributes = pynvml.nvmlDeviceGetAttributes(piece)
-    whole, own = int(attributes.gpuInstanceSliceCount), int(attributes.computeInstanceSliceCount)
+    instance_slices, own = (
+        int(attributes.gpuInstanceSliceCount),
+        int(attributes.computeInstanceSliceCount),
+    )
     memory_bytes = int(attributes.memorySizeMB) << 20
     mig_slice = Slice(
         uuid=pynvml.nvmlDeviceGetUUID(piece),
         parent=parent,
-        profile=_profile(pynvml.nvmlDeviceGetName(piece), whole, memory_bytes),
+        profile=_profile(pynvml.nvmlDeviceGetName(piece), instance_slices, memory_bytes),
         instance=int(pynvml.nvmlDeviceGetGpuInstanceId(piece)),
-        slices=own or whole,
+        slices=own or instance_slices,
         of=count,
         is_whole_instance=False,
         memory_bytes=memory_bytes or None,
     )
-    return mig_slice, whole
+    return mig_slice, instance_slices
 
 
-def _reserved(piece: Slice, whole: int, is_alone: bool) -> Slice:
+def _reserved(piece: Slice, instance_slices: int, is_alone: bool) -> Slice:
     """A slice alone in its GPU instance reserves the whole instance."""
-    return replace(piece, slices=whole, is_whole_instance=True) if is_alone else piece
+    return replace(piece, slices=instance_slices, is_whole_instance=True) if is_alone else piece
 
 
 def _profile(name: str, slices: int, memory_bytes: int) -> str:
@@ -104,11 +110,11 @@ def _profile(name: str, slices: int, memory_bytes: int) -> str:
     return profile if mark else f"{slices}g.{memory_bytes / 2**30:.0f}gb"
 
 
-def _as_device(whole: Device, piece: Slice) -> Device:
+def _as_device(device: Device, piece: Slice) -> Device:
     return replace(
-        whole,
+        device,
         uuid=piece.uuid,
-        name=divided_name(whole.name, [piece]),
+        name=divided_name(device.name, [piece]),
         memory_bytes=piece.memory_bytes,
         mig=(),
         slice=piece,

@@ -69,7 +69,7 @@ class UnavailableSource:
 
     def read(self, now_s: float) -> list[Reading]:
         """One silent reading per component."""
-        return [Reading.silent(one.id, now_s, UNAVAILABLE) for one in self._components]
+        return [Reading.silent(component.id, now_s, UNAVAILABLE) for component in self._components]
 
     def close(self) -> None:
         """Nothing to close."""

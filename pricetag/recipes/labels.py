@@ -75,10 +75,10 @@ def find_class(name: str, names: Sequence[str]) -> int | None:
     return alike[0] if len(alike) == 1 else None
 
 
-def same_classes(one: Sequence[str], other: Sequence[str]) -> bool:
+def same_classes(first: Sequence[str], second: Sequence[str]) -> bool:
     """Whether two lists contain the same classes, in any order and case."""
-    numbers = {find_class(name, other) for name in one}
-    return len(one) == len(other) == len(numbers) and None not in numbers
+    numbers = {find_class(name, second) for name in first}
+    return len(first) == len(second) == len(numbers) and None not in numbers
 
 
 def _by_number_or_name(name: str) -> tuple[int, int, str]:
@@ -90,13 +90,15 @@ def _by_number_or_name(name: str) -> tuple[int, int, str]:
 
 def _is_reversed(first: str, second: str) -> bool:
     """Whether the first of two classes is the positive one."""
-    one, other = _plain(first), _plain(second)
+    first_label, second_label = _plain(first), _plain(second)
     for negative, positive in PUBLISHED_PAIRS:
-        if {one, other} == {negative, positive}:
-            return one == positive
-    if one in _NEGATIVE or other in _POSITIVE:
+        if {first_label, second_label} == {negative, positive}:
+            return first_label == positive
+    if first_label in _NEGATIVE or second_label in _POSITIVE:
         return False
-    return other in _NEGATIVE or one in _POSITIVE or _negates(other, one)
+    return (
+        second_label in _NEGATIVE or first_label in _POSITIVE or _negates(second_label, first_label)
+    )
 
 
 def _folded(name: str) -> str:

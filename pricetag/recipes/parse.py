@@ -225,7 +225,7 @@ def _class_within(model: type[BaseModel], path: list[str]) -> type[BaseModel] | 
     for option in path:
         annotation = model.model_fields[option].annotation
         parts = (annotation, *get_args(annotation))
-        inner = [one for one in parts if isinstance(one, type) and issubclass(one, BaseModel)]
+        inner = [part for part in parts if isinstance(part, type) and issubclass(part, BaseModel)]
         if not inner:
             return None
         model = inner[0]
@@ -236,8 +236,8 @@ def _near(word: str, valid_words: Iterable[str], *, show_all: bool = True) -> st
     names = list(valid_words)
     close = difflib.get_close_matches(word, names, n=1)
     meant = f"did you mean '{close[0]}'?" if close else ""
-    rest = f"known: {', '.join(names)}" if show_all and names else ""
-    return " ".join(part for part in (meant, rest) if part) or None
+    listing = f"known: {', '.join(names)}" if show_all and names else ""
+    return " ".join(part for part in (meant, listing) if part) or None
 
 
 def _distinct(errors: Iterable[FieldError]) -> list[FieldError]:

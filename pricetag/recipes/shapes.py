@@ -73,14 +73,14 @@ FORMATS_WITH_STATES = ALL_FORMATS - {"deq", "reformer", "sliced", "exits"}
 
 
 def require_format(
-    shape: Shape, allowed: Iterable[str], what: str, code: str, option: str = "kind"
+    shape: Shape, allowed: Iterable[str], advice: str, code: str, option: str = "kind"
 ) -> None:
     """Reject a model of a format that a stage cannot work on.
 
     Args:
         shape: The model.
         allowed: Formats that the model may have; ``plain`` is always allowed.
-        what: What to do instead, or why.
+        advice: What to do instead, or why.
         code: Code of the job's error if only the worker can see the model.
         option: Option that the error names.
 
@@ -90,7 +90,7 @@ def require_format(
     blocking = sorted(shape.formats - set(allowed))
     if blocking:
         names = ", ".join(blocking).replace("_", " ")
-        raise MisfitError(option, f"the model of this stage is {names}: {what}", code)
+        raise MisfitError(option, f"the model of this stage is {names}: {advice}", code)
 
 
 def require_whole_layers(shape: Shape) -> None:

@@ -122,6 +122,9 @@ def crossings(curves: Sequence[Method]) -> list[Crossing]:
     """Where the curves of two methods cross, within what both have spent."""
     places = []
     drawn = [(method.name, method.curve) for method in curves if method.curve]
-    for (first, one), (second, other) in itertools.combinations(drawn, 2):
-        places += [Crossing(first, second, at) for at in expected_validation.crossings(one, other)]
+    for (first, first_curve), (second, second_curve) in itertools.combinations(drawn, 2):
+        places += [
+            Crossing(first, second, at)
+            for at in expected_validation.crossings(first_curve, second_curve)
+        ]
     return sorted(places, key=lambda crossing: crossing.cost)

@@ -108,11 +108,11 @@ def scaled(figure: Shown, factor: float, unit: str, source: str | None = None) -
     )
 
 
-def share_of(part: Shown, whole: Shown) -> Figure | None:
+def share_of(part: Shown, total: Shown) -> Figure | None:
     """A part of a whole, without interval; None where one of them is unknown or the whole is 0."""
-    if part.value is None or not whole.value:
+    if part.value is None or not total.value:
         return None
-    return Figure(part.value / whole.value, None, None, "1", part.source)
+    return Figure(part.value / total.value, None, None, "1", part.source)
 
 
 def figure_of(wire: Mapping[str, Any] | None) -> Figure:

@@ -281,9 +281,9 @@ def duration_text(duration_s: float | None) -> str:
     """A length of time for a clock: ``42 s``, ``3:07``, ``1:02:45``."""
     if duration_s is None:
         return "n/a"
-    whole = round(duration_s)
-    if whole < 60:
-        return f"{whole} s"
-    hours, rest = divmod(whole, 3600)
-    minutes, seconds = divmod(rest, 60)
+    total_s = round(duration_s)
+    if total_s < 60:
+        return f"{total_s} s"
+    hours, remaining_s = divmod(total_s, 3600)
+    minutes, seconds = divmod(remaining_s, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -54,6 +54,6 @@ def letter(index: int) -> str:
     letters = ""
     index += 1
     while index:
-        index, rest = divmod(index - 1, 26)
-        letters = chr(ord("a") + rest) + letters
+        index, place = divmod(index - 1, 26)
+        letters = chr(ord("a") + place) + letters
     return letters

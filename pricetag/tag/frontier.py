@@ -237,11 +237,11 @@ def _variant_row(
     each = measured.inference_kwh(variant)
     paid = measured.break_even_inferences(document, base, own)
     if not follows:
-        making = Figure.unknown("it was not made out of the baseline", "kWh")
+        making = Figure.unknown("it was not made from the baseline", "kWh")
     elif variant is base:
         making = Figure.exact(0.0, "kWh", each.source)
-    scores = [None if score is None else one.scores.get(score) for one in (base, variant)]
-    before, after = (None if one is None else one.value for one in scores)
+    scores = [None if score is None else model.scores.get(score) for model in (base, variant)]
+    before, after = (None if score is None else score.value for score in scores)
     size = variant.metric(measured.SIZE)
     total = None if inferences is None else _for_inferences(making, each, inferences)
     return {

@@ -40,10 +40,10 @@ def pooled(figures: Sequence[Shown], unit: str) -> Pooled:
     """
     values = [figure.value for figure in figures if figure.value is not None]
     missing = len(figures) - len(values)
-    whole = total(figures, unit)
-    if whole.value is None:
-        return Pooled(len(values), missing, whole, None)
-    mean = scaled(whole, 1 / len(values), whole.unit)
+    total_figure = total(figures, unit)
+    if total_figure.value is None:
+        return Pooled(len(values), missing, total_figure, None)
+    mean = scaled(total_figure, 1 / len(values), total_figure.unit)
     reason = f"{missing} of {len(figures)} runs are unknown and not included" if missing else None
     mean = Figure(mean.value, mean.low, mean.high, mean.unit, mean.source, reason)
     return Pooled(len(values), missing, mean, stdev(values) if len(values) > 1 else None)

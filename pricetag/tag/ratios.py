@@ -113,12 +113,12 @@ def _side(tags: Sequence[TagView], metric: Metric) -> dict[str, Any]:
     figures = [Figure.of(figure_of(tag, metric)) for tag in tags]
     units = {figure.unit for figure in figures}
     unit = units.pop() if len(units) == 1 else None
-    whole, std = _mean(tags, figures, unit)
+    mean_figure, std = _mean(tags, figures, unit)
     return {
         "runs": runs,
         "count": len(tags),
-        "mean": whole.value,
-        "mean_figure": whole.as_dict(),
+        "mean": mean_figure.value,
+        "mean_figure": mean_figure.as_dict(),
         "std": std,
         "unit": unit,
     }
@@ -178,10 +178,10 @@ def _not_shared(tags: Sequence[TagView], metric: Metric) -> list[str]:
 
 
 def _differing(
-    tags: Sequence[TagView], what: str, described: Callable[[TagView], str]
+    tags: Sequence[TagView], noun: str, described: Callable[[TagView], str]
 ) -> list[str]:
     seen = list(dict.fromkeys(described(tag) for tag in tags))
-    return [f"the {what} differ: {'; '.join(seen)}"] if len(seen) > 1 else []
+    return [f"the {noun} differ: {'; '.join(seen)}"] if len(seen) > 1 else []
 
 
 def _meters(tag: TagView) -> str:

@@ -169,10 +169,10 @@ def remarks(tag: TagView) -> list[str]:
     metered = "n/a" if coverage is None else short_percent(coverage)
     lines = [f"Metered: {metered} of the run time", *models(tag, ("ram",)), *_second_opinion(tag)]
     causes = [
-        f"{one.label if one.label != 'Cost' else 'cost'}: {one.shares[0].term} "
-        f"({percent(one.shares[0].share_of_variance)})"
-        for one in error_causes(tag)
-        if one.label in IN_SHORT
+        f"{cause.label if cause.label != 'Cost' else 'cost'}: {cause.shares[0].term} "
+        f"({percent(cause.shares[0].share_of_variance)})"
+        for cause in error_causes(tag)
+        if cause.label in IN_SHORT
     ]
     if causes:
         lines.append("Largest error: " + "; ".join(causes))

@@ -63,7 +63,7 @@ async def test_another_baseline_reverses_the_ledger(api: Api) -> None:
     first, second = await ledger(api, baseline="after quantize")
     assert (first["is_baseline"], second["is_baseline"]) == (False, True)
     assert first["making_kwh"]["value"] is None
-    assert first["making_kwh"]["reason"] == "it was not made out of the baseline"
+    assert first["making_kwh"]["reason"] == "it was not made from the baseline"
     assert second["making_kwh"]["value"] == 0.0
     assert first["score_change"] == pytest.approx(0.003)
     assert first["break_even_inferences"]["value"] is None

@@ -70,9 +70,11 @@ class ChargedSoFar:
         """The charge up to the last reading."""
         components = self._components
         return Figures(
-            power_w=_sum(one.power_w for one in components.values()),
-            energy_j=_sum(one.energy_j for one in components.values()),
-            unknown={id_: one.unknown for id_, one in components.items() if one.unknown},
+            power_w=_sum(component.power_w for component in components.values()),
+            energy_j=_sum(component.energy_j for component in components.values()),
+            unknown={
+                id_: component.unknown for id_, component in components.items() if component.unknown
+            },
         )
 
 

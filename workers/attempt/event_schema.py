@@ -267,7 +267,7 @@ def _depth(value: object) -> int:
 def _explain(error: ValidationError) -> str:
     details = error.errors(include_url=False, include_input=False, include_context=False)
     parts = (
-        f"{'.'.join(str(part) for part in one['loc'][1:]) or 'type'}: {one['msg']}"
-        for one in details
+        f"{'.'.join(str(part) for part in detail['loc'][1:]) or 'type'}: {detail['msg']}"
+        for detail in details
     )
     return "; ".join(parts)[:500]

@@ -207,18 +207,18 @@ async def _lines(reader: asyncio.StreamReader) -> AsyncIterator[bytes | int]:
 
     At most one line and one chunk are in memory.
     """
-    rest, skipped = b"", 0
+    incomplete, skipped = b"", 0
     while chunk := await reader.read(CHUNK_BYTES):
-        *whole, rest = (rest + chunk).split(b"\n")
-        for line in whole:
+        *complete, incomplete = (incomplete + chunk).split(b"\n")
+        for line in complete:
             length, skipped = skipped + len(line), 0
             yield length if length >= MAX_LINE_BYTES else line
-        if skipped or len(rest) >= MAX_LINE_BYTES:
-            skipped, rest = skipped + len(rest), b""
+        if skipped or len(incomplete) >= MAX_LINE_BYTES:
+            skipped, incomplete = skipped + len(incomplete), b""
     if skipped:
-        yield skipped + len(rest)
-    elif rest.endswith(b"}"):  # otherwise the line is incomplete
-        yield rest
+        yield skipped + len(incomplete)
+    elif incomplete.endswith(b"}"):  # otherwise the line is incomplete
+        yield incomplete
 
 
 def _peer_pid(writer: asyncio.StreamWriter) -> int | None:

@@ -63,7 +63,10 @@ class Trace:
             trace.last_at = record.get("at")
             if record["type"] == "start":
                 trace.clock = record.get("clock")
-                listed = (Component.from_dict(one) for one in record.get("components", ()))
+                listed = (
+                    Component.from_dict(listed_component)
+                    for listed_component in record.get("components", ())
+                )
                 trace.components = {component.id: component for component in listed}
             elif record["type"] == "reading":
                 trace._add(record)

@@ -129,7 +129,7 @@ def end_if_open(journal: Journal, root: Path, *, saw_end: bool, keep: bool = Fal
         return
     last = last_moment(trace, root, saw_end=saw_end, is_incomplete=journal.is_incomplete)
     at = datetime.now(UTC).isoformat()
-    readings = [{"type": "reading", "at": at, **one.as_record()} for one in last.readings]
+    readings = [{"type": "reading", "at": at, **reading.as_record()} for reading in last.readings]
     end = {
         "type": "end",
         "t_s": last.end_s,

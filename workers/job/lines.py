@@ -29,11 +29,11 @@ class LineCutter:
 
     def take(self, piece: bytes) -> list[str]:
         """The lines that ``piece`` completes; an empty piece ends the stream."""
-        *whole, self._rest = (self._rest + piece).split(b"\n")
+        *complete, self._rest = (self._rest + piece).split(b"\n")
         if not piece and self._rest:
-            whole, self._rest = [*whole, self._rest], b""
+            complete, self._rest = [*complete, self._rest], b""
         lines: list[bytes] = []
-        for line in whole:
+        for line in complete:
             state = _last_state(line)
             # The last state of a bar may have been output already, while it was running.
             if not (b"\r" in line and state == self._shown):

@@ -72,10 +72,10 @@ def apply_embedding_factors(model: PreTrainedModel, size: int) -> float:
     """
     weight = word_embedding(model)[1].weight.detach()
     first, second = factors(weight.cpu().float(), size)
-    made = put_factors(model, size)
+    embedding = put_factors(model, size)
     with torch.no_grad():
-        made.table.weight.copy_(second)
-        made.project.weight.copy_(first.T)
+        embedding.table.weight.copy_(second)
+        embedding.project.weight.copy_(first.T)
     return float((second @ first).double().square().sum() / weight.double().square().sum())
 
 

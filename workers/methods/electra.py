@@ -108,8 +108,8 @@ def detection_losses(
         logits, replaced.to(logits.dtype), reduction="none"
     )
     losses = losses * weights
-    whole = losses.sum() / (weights.sum() + EPSILON)
-    return whole, losses.sum(-1) / (weights.sum(-1) + EPSILON)
+    mean_loss = losses.sum() / (weights.sum() + EPSILON)
+    return mean_loss, losses.sum(-1) / (weights.sum(-1) + EPSILON)
 
 
 class DetectionHead(nn.Module):
@@ -199,8 +199,8 @@ class Electra(Plugin):
         uniforms = torch.rand(len(originals), generator=place.generator("electra"))
         samples = masked.clone()
         samples[is_target] = sample(logits, uniforms.to(logits.device))
-        whole = torch.where(is_target, targets, masked)
-        corrupted, replaced = replace_tokens(whole, is_target, samples)
+        filled = torch.where(is_target, targets, masked)
+        corrupted, replaced = replace_tokens(filled, is_target, samples)
         return {**batch, "input_ids": corrupted, "replaced": replaced}
 
     def extra_flops(self, rows: int, width: int) -> float:

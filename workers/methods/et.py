@@ -29,8 +29,8 @@ def block_masks(matrices: Mapping[str, Matrix], ratio: float) -> Masks:
     Source: Chen et al. 2021, section 4; the authors' code, weight_pruning.
     """
 
-    def magnitudes(made: Mapping[str, Matrix]) -> dict[str, torch.Tensor]:
-        return {name: matrix.weight.detach().abs() for name, matrix in made.items()}
+    def magnitudes(matrices: Mapping[str, Matrix]) -> dict[str, torch.Tensor]:
+        return {name: matrix.weight.detach().abs() for name, matrix in matrices.items()}
 
     return choose(matrices, magnitudes, ratio, "per_matrix", "16x16", percentile_count)
 

@@ -43,9 +43,9 @@ def shrink(content: Sequence[torch.Tensor], threshold: float, axes: int = 1) -> 
     Source: the authors' ``prox_step``.
     """
     norms = group_norms(content, axes)
-    rest = torch.where(norms < threshold, 0.0, 1 - threshold / norms)
-    rest = rest.nan_to_num(0.0)  # a group of zeros, with a threshold of 0
-    return [tensor * rest[(...,) + (None,) * (tensor.dim() - rest.dim())] for tensor in content]
+    scale = torch.where(norms < threshold, 0.0, 1 - threshold / norms)
+    scale = scale.nan_to_num(0.0)  # a group of zeros, with a threshold of 0
+    return [tensor * scale[(...,) + (None,) * (tensor.dim() - scale.dim())] for tensor in content]
 
 
 def surviving(norms: torch.Tensor, threshold: float, *, chained: bool = False) -> torch.Tensor:

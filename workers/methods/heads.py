@@ -85,7 +85,7 @@ def head_importance(
         ]
         sums = [a + b for a, b in zip(sums, parts, strict=True)] if sums else parts
         examples += len(of_batch[0])
-    return [one / examples for one in sums]
+    return [layer_sum / examples for layer_sum in sums]
 
 
 def normalized(importance: Importance) -> Importance:
@@ -93,7 +93,7 @@ def normalized(importance: Importance) -> Importance:
 
     Source: Michel et al. 2019, section 4.1.
     """
-    return [one / (one.norm() + 1e-20) for one in importance]
+    return [layer / (layer.norm() + 1e-20) for layer in importance]
 
 
 def importance_of(

@@ -81,12 +81,12 @@ class LayerDrop(Plugin):
         return -TRAINING_PER_FORWARD * rows * skipped * self._layer_flops(width, density)
 
     def _skipping(self, number: int, layer: nn.Module) -> Callable[..., Any]:
-        whole = layer.forward
+        original_forward = layer.forward
 
         def forward(*args: Any, **inputs: Any) -> Any:
             if layer.training and number not in self._kept:
                 return args[0] if args else inputs["hidden_states"]
-            output = whole(*args, **inputs)
+            output = original_forward(*args, **inputs)
             if not isinstance(output, torch.Tensor):
                 raise JobError(
                     "layers-not-removable",

@@ -146,8 +146,8 @@ def subnetwork(ticket: Masks, select: Select, seed: int) -> Masks:
     ]
     if select == "bad":  # every pruned weight before any kept one
         drawn = [draws + ~ticket[name] for name, draws in zip(names, drawn, strict=True)]
-    kept = sum(int(torch.count_nonzero(mask)) for mask in ticket.values())
-    return dict(zip(names, keep_best(drawn, kept), strict=True))
+    kept_count = sum(int(torch.count_nonzero(mask)) for mask in ticket.values())
+    return dict(zip(names, keep_best(drawn, kept_count), strict=True))
 
 
 def plan(model: PreTrainedModel, params: PruneLotteryTicket) -> Tickets:

@@ -141,8 +141,8 @@ class IdleEnd(Plugin):
 
     def extra_flops(self, rows: int, width: int) -> float:
         """The backward pass that is not computed: 2 forward passes of the rest of the layer."""
-        rest = 2.0 * width * self._matrices + 4.0 * width**2 * self._attention
-        return -2.0 * rows * rest
+        saved_forward = 2.0 * width * self._matrices + 4.0 * width**2 * self._attention
+        return -2.0 * rows * saved_forward
 
 
 def relations(params: DistillMinilm, teacher: Teacher) -> list[Relation]:

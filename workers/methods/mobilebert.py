@@ -311,5 +311,5 @@ def phases(
         Phase(f"layer {layer}", alone, share, [LayerTransfer(teacher, layer, weights, profiles)])
         for layer in range(layers)
     ]
-    whole = Horizon(params.effective_epochs, params.max_steps)
-    return [*transfer, Phase("words", params, whole, last)]
+    horizon = Horizon(params.effective_epochs, params.max_steps)
+    return [*transfer, Phase("words", params, horizon, last)]

@@ -360,8 +360,8 @@ def _by_gates(
     )
     penalty = GatePenalty(gates, params.penalties)
 
-    def train(one: Round) -> Outcome:
-        return stage.train(one, params.epochs_of_gates, [penalty], [gates])
+    def train(round_: Round) -> Outcome:
+        return stage.train(round_, params.epochs_of_gates, [penalty], [gates])
 
     def choice() -> Choice:
         learned = {part: [of.tolist() for of in each] for part, each in gates.log_alpha.items()}

@@ -65,7 +65,9 @@ def top_eigenvalue(
         image = product(vector)
         former = eigenvalue
         eigenvalue = float(
-            torch.stack([(one * v).sum() for one, v in zip(image, vector, strict=True)]).sum()
+            torch.stack(
+                [(gradient * v).sum() for gradient, v in zip(image, vector, strict=True)]
+            ).sum()
         )
         if former is not None and abs(eigenvalue - former) < tolerance * (abs(former) + EPSILON):
             break

@@ -74,7 +74,7 @@ class Probabilities(Imitation):
     def states(self, outputs: ForwardPass | TeacherOutputs) -> Sequence[torch.Tensor]:
         """See ``Imitation.states``."""
         shown = [layer.probabilities for layer in outputs.attention]
-        return [one.float() for one in shown if one is not None]
+        return [state.float() for state in shown if state is not None]
 
     def loss(
         self, student: Sequence[torch.Tensor], teacher: Sequence[torch.Tensor]

@@ -180,7 +180,7 @@ class AttentionScores(LossTerm):
         assert self.teacher is not None
         recorded = self.teacher.outputs(forward).attention
         theirs = [_scores(recorded[layer - 1].scores) for layer in self._layers]
-        own = [_scores(one.scores) for one in forward.attention[: len(theirs)]]
+        own = [_scores(attention.scores) for attention in forward.attention[: len(theirs)]]
         return attention_loss(own, theirs)
 
 

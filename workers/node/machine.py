@@ -203,8 +203,8 @@ def _read_live(path: Path) -> _Entry | None:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 entry = json.load(file)
-                held = {name: (part, names) for name, (part, names) in entry.pop("held").items()}
-                return _Entry(held=held, **entry)
+                parts = {name: (part, names) for name, (part, names) in entry.pop("held").items()}
+                return _Entry(held=parts, **entry)
             path.unlink(missing_ok=True)
     except FileNotFoundError:
         return None

@@ -88,8 +88,8 @@ def augmented_data(
     copies = decided(context, "augmentation", lambda: _copies(context, sides, how, tally))
     context.reporter.log(f"{len(examples)} examples, and {how.copies} copies of each")
     limit = loaded.token_limit(max_length)
-    whole = augmented(examples, copies, f"train with the copies of {context.field}")
-    return task_of(context).tokens(context, whole, loaded, limit)
+    augmented_examples = augmented(examples, copies, f"train with the copies of {context.field}")
+    return task_of(context).tokens(context, augmented_examples, loaded, limit)
 
 
 def _copies(

@@ -64,16 +64,22 @@ def operations_of_a_layer(context: StageContext, loaded: Loaded) -> Callable[[in
     shorter.num_hidden_layers -= 1
     if getattr(shorter, "layer_types", None):
         shorter.layer_types = shorter.layer_types[:-1]
-    whole, rest = model_profile(context, loaded), count_operations(context, shorter)
-    square, linear = whole.square - rest.square, whole.linear - rest.linear
+    full_profile, shorter_profile = (
+        model_profile(context, loaded),
+        count_operations(context, shorter),
+    )
+    square, linear = (
+        full_profile.square - shorter_profile.square,
+        full_profile.linear - shorter_profile.linear,
+    )
     return lambda length, density: square * length**2 + density * linear * length
 
 
-def with_layers(context: StageContext, loaded: Loaded, kept: Student, seed: int) -> Loaded:
+def with_layers(context: StageContext, loaded: Loaded, student: Student, seed: int) -> Loaded:
     """A model with some of the layers, and everything else.
 
     Raises:
         JobError: ``bad-student`` if there are no such layers.
     """
-    shorter_model = student_of(loaded.model, kept, seed, f"{context.field}.keep")
+    shorter_model = student_of(loaded.model, student, seed, f"{context.field}.keep")
     return replace(loaded, model=shorter_model)

@@ -68,10 +68,10 @@ def train_in_phases(
     zeros = sparsity.decide(context, loaded, params.keep_sparsity)
     tally = tally or new_tally(context, loaded)
 
-    def one_phase(one: Round) -> Result:
-        phase = phases[one.number]
+    def one_phase(round_: Round) -> Result:
+        phase = phases[round_.number]
         if len(phases) > 1:
-            context.reporter.log(f"phase {one.number + 1} of {len(phases)}: {phase.name}")
+            context.reporter.log(f"phase {round_.number + 1} of {len(phases)}: {phase.name}")
         if phase.begin is not None:
             phase.begin()
         return fit(
@@ -82,7 +82,7 @@ def train_in_phases(
             horizon=phase.horizon,
             losses=phase.losses,
             plugins=[*phase.plugins, *zeros.plugins],
-            folder=one.folder,
+            folder=round_.folder,
             tally=tally,
         ).as_json()
 

@@ -65,8 +65,10 @@ class Predictions:
         exits: Sequence[FlopProfile],
         of: Callable[[FlopProfile, int], float],
     ) -> float:
-        whole = sum(rows * of(profile, width) for rows, width in self.batches)
-        return whole + sum(rows * of(exits[number], width) for rows, width, number in self.left)
+        full_flops = sum(rows * of(profile, width) for rows, width in self.batches)
+        return full_flops + sum(
+            rows * of(exits[number], width) for rows, width, number in self.left
+        )
 
 
 def predict(

@@ -65,16 +65,16 @@ def run_rounds(
     for number in range(count):
         if results and enough(results):
             break
-        one = Round(number, context.folder / "checkpoints" / f"round-{number:02d}")
-        result = _finished(one.folder)
+        round_ = Round(number, context.folder / "checkpoints" / f"round-{number:02d}")
+        result = _finished(round_.folder)
         if result is None:
             # A round starts from the weights of the previous one.
-            result = carry_out(one)
+            result = carry_out(round_)
             if number + 1 < count:  # after the last one the stage saves its model
-                _keep(model, one.folder, result)
+                _keep(model, round_.folder, result)
         else:
             change_again(result)
-            model.load_state_dict(load_file(one.folder / MODEL), strict=False)
+            model.load_state_dict(load_file(round_.folder / MODEL), strict=False)
             context.reporter.log(f"round {number + 1}: finished in an earlier attempt")
         results.append(result)
     return results

@@ -148,8 +148,8 @@ class Teacher:
             precision.autocast(self._precision, device.type),
             self._recorder.recording(),
         ):
-            whole = self.model if self._with_head else self.model.base_model
-            outputs = whole(**forward.inputs)
+            model = self.model if self._with_head else self.model.base_model
+            outputs = model(**forward.inputs)
         self._rows_computed = len(forward.inputs["input_ids"])
         recorder = self._recorder
         return TeacherOutputs(outputs, recorder.hidden_states, recorder.attention)

@@ -102,13 +102,15 @@ def _versions(tags: Sequence[TagView]) -> str:
         if len(tags) > 1:
             which = "the newest version of each run's price tag"
         return f"The figures are those of {which}."
-    rest = "" if len(older) == len(tags) else ", and of the newest version of every other run's"
+    others_text = (
+        "" if len(older) == len(tags) else ", and of the newest version of every other run's"
+    )
     named = "; ".join(
         f"version {tag.document.version} of {tag.newest} of the price tag of {tag.document.name}"
         for tag in older[:MOST_NAMED]
     )
     more = f" and {len(older) - MOST_NAMED} more (see Provenance)" * (len(older) > MOST_NAMED)
-    return f"The figures are those of {named}{more}{rest}."
+    return f"The figures are those of {named}{more}{others_text}."
 
 
 def _is_older(tag: TagView) -> bool:

@@ -73,8 +73,8 @@ def _lines(tag: TagView) -> list[tuple[str, Part, bool]]:
             name = NESTED * part.depth + part.name if part.energy else "outside the stages"
             lines.append((prefix + name, part, False))
         if several:
-            whole = attempt_part(attempt)
-            lines.append((whole.name, whole, True))
+            attempt_line = attempt_part(attempt)
+            lines.append((attempt_line.name, attempt_line, True))
     return lines
 
 

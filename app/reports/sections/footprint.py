@@ -44,7 +44,7 @@ def section(tags: Sequence[TagView], profile: Profile) -> Section | None:
 
     If the profile has its own carbon intensity, sums with that of the price tag are dropped.
     """
-    beside = [one for one in BESIDE if profile == "site" or one is not IN_ALL]
+    beside = [quantity for quantity in BESIDE if profile == "site" or quantity is not IN_ALL]
     tables = [
         *_figures("footprint", "Other emissions, and water", tags, beside),
         *_split(tags),

@@ -96,11 +96,14 @@ def _shown(tasks: Sequence[GlueTask]) -> str:
     """What the columns show: ``CoLA: MCC; MRPC, QQP: F1 / accuracy; ...``."""
     titles: dict[str, list[str]] = {}
     for task in tasks:
-        what = " / ".join(METRICS[metric] for metric in task.metrics)
+        metrics_text = " / ".join(METRICS[metric] for metric in task.metrics)
         if len(task.score_splits) > 1:
-            what += " on matched / mismatched texts"
-        titles.setdefault(what, []).append(task.title)
-    return "; ".join(f"{', '.join(names)}: {what}" for what, names in titles.items()) + "."
+            metrics_text += " on matched / mismatched texts"
+        titles.setdefault(metrics_text, []).append(task.title)
+    return (
+        "; ".join(f"{', '.join(names)}: {metrics_text}" for metrics_text, names in titles.items())
+        + "."
+    )
 
 
 def _score(score: TaskScore | None, task: GlueTask, notes: Notes) -> str:

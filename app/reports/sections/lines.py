@@ -139,17 +139,17 @@ def _add_variant(line: dict[str, Any], tag: TagView, first: Variant, variant: Va
 
 
 def _figures(tag: TagView, energy: EnergyTag, flops: FlopsTag, profile: Profile) -> dict[str, Any]:
-    whole = strubell_row(tag, profile)
+    row = strubell_row(tag, profile)
     emitted = emissions(energy, profile)
     line: dict[str, Any] = dict.fromkeys(COLUMNS)
     line |= {
-        "run_id": whole.run_id,
-        "run": whole.model,
-        "run_status": whole.status,
-        "hardware": whole.hardware,
+        "run_id": row.run_id,
+        "run": row.model,
+        "run_status": row.status,
+        "hardware": row.hardware,
         "device_count": tag.document.device_count,
         "it_energy_source": emitted.it_energy_kwh.source,
-        "pue": whole.pue.value,
+        "pue": row.pue.value,
         "flags": " ".join(energy.flags),
     }
     figures: dict[str, Shown] = {

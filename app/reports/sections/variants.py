@@ -75,7 +75,7 @@ def _speeds(lines: Sequence[Line]) -> list[Table]:
         for note, names in notes.items()
     ]
     tables = _figures("variants-use", "Speed of every variant", lines, SPEEDS)
-    return [{**made, "notes": [*made["notes"], *shown]} for made in tables]
+    return [{**speed_table, "notes": [*speed_table["notes"], *shown]} for speed_table in tables]
 
 
 def _lines(tags: Sequence[TagView]) -> list[Line]:
@@ -201,13 +201,13 @@ def _energy(lines: Sequence[Line]) -> list[Table]:
     rows = [
         row(
             line.label,
-            notes.figure(one, size)
-            + ("" if one.value is None else _against(line, one.value, base.value)),
-            notes.interval(one, size),
+            notes.figure(figure, size)
+            + ("" if figure.value is None else _against(line, figure.value, base.value)),
+            notes.interval(figure, size),
             "" if line.variant is line.first else notes.figure(making, made_size),
             *_break_even(line, notes),
         )
-        for line, one, base, making in zip(lines, used, first, making_energy, strict=True)
+        for line, figure, base, making in zip(lines, used, first, making_energy, strict=True)
     ]
     columns = [
         column("Variant", weight=1.8),

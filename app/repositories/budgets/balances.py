@@ -208,7 +208,7 @@ def _amounts(edges: str) -> TextClause:
 def _budget_values(
     asked: Sequence[tuple[Budget, Span]], pieces: Sequence[Pieces]
 ) -> dict[str, Any]:
-    whole = [each.whole or NO_DAYS for each in pieces]
+    day_ranges = [each.whole or NO_DAYS for each in pieces]
     return {
         "n": list(range(len(asked))),
         "scope": [budget.scope for budget, _ in asked],
@@ -217,8 +217,8 @@ def _budget_values(
         "currency": [budget.currency for budget, _ in asked],
         "start": [span.start for _, span in asked],
         "stop": [span.end for _, span in asked],
-        "first_day": [_first(days) for days in whole],
-        "end_day": [_end(days) for days in whole],
+        "first_day": [_first(days) for days in day_ranges],
+        "end_day": [_end(days) for days in day_ranges],
     }
 
 

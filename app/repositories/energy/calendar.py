@@ -70,10 +70,10 @@ def cover(
         return cover(start, stop, finer, sign)
     edges: list[Segment] = []
     if start < first:
-        whole = floor(start, level)
-        segments, is_whole = _edge((start, first), (whole, start), finer, sign)
+        aligned = floor(start, level)
+        segments, is_whole = _edge((start, first), (aligned, start), finer, sign)
         edges += segments
-        first = whole if is_whole else first
+        first = aligned if is_whole else first
     if last < stop:
         end = after(last, level)
         segments, is_whole = _edge((last, stop), (stop, end), finer, sign)

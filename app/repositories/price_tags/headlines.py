@@ -39,7 +39,10 @@ async def headlines(
         place = tuple_(PriceTag.run_id, PriceTag.version)
         rows = (await session.execute(query.where(place.in_(missing)))).all()
         read = await asyncio.to_thread(lambda: [_headline(row.stored) for row in rows])
-        by_key |= {(row.run_id, row.version): one for row, one in zip(rows, read, strict=True)}
+        by_key |= {
+            (row.run_id, row.version): headline_read
+            for row, headline_read in zip(rows, read, strict=True)
+        }
     return by_key
 
 

@@ -83,7 +83,7 @@ async def decoded(stored: Sequence[bytes]) -> list[dict[str, Any]]:
 
     For one that is damaged there is an object with the member `DAMAGED` alone.
     """
-    return await asyncio.to_thread(lambda: [_decoded(one) for one in stored])
+    return await asyncio.to_thread(lambda: [_decoded(document) for document in stored])
 
 
 def _decoded(stored: bytes) -> dict[str, Any]:

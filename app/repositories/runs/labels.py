@@ -63,8 +63,8 @@ async def page(
         ids += tagged.scalars()
     key = Run.name.label("key")
     query: Any = select(Run.id, key).where(Run.id.in_(set(ids)))
-    made: Select[Any] = query.order_by(*order.by(key, Run.id.expression)).limit(limit)
-    return made
+    statement: Select[Any] = query.order_by(*order.by(key, Run.id.expression)).limit(limit)
+    return statement
 
 
 def _any_new_name(words: Sequence[str]) -> Select[tuple[bool]]:

@@ -104,12 +104,12 @@ class Span:
     @classmethod
     def ahead(cls, selection: Selection, order: Order, after: Position | None) -> list[Span]:
         """What follows a position, in one part or two: runs without a key go together."""
-        whole = cls._of(selection, order)
+        keys = cls._of(selection, order)
         keeps_key_order = order.descending == order.unfinished_first
-        is_one = order.column != "finished_at" or keeps_key_order or whole.high is not None
+        is_one = order.column != "finished_at" or keeps_key_order or keys.high is not None
         if is_one and not order.is_by_figure:
-            return [whole.past(order, after)]
-        finished, unfinished = replace(whole, high=UNFINISHED), replace(whole, low=UNFINISHED)
+            return [keys.past(order, after)]
+        finished, unfinished = replace(keys, high=UNFINISHED), replace(keys, low=UNFINISHED)
         spans = [unfinished, finished] if order.unfinished_first else [finished, unfinished]
         if after is None:
             return spans

@@ -132,27 +132,27 @@ class Selection:
             looked_up: Words that the index of words looks up before the texts are compared. The
                 grams of a text take twenty times the time of a comparison.
         """
-        made = [
+        clauses = [
             getattr(runs, name).in_(list(values))
             for name, values in self.values.items()
             if name not in without
         ]
         if self.hidden:
-            made.append(runs.project_id.not_in(list(self.hidden)))
+            clauses.append(runs.project_id.not_in(list(self.hidden)))
         if self.wanted.tags:
-            made.append(runs.tags.contains(list(self.wanted.tags)))
+            clauses.append(runs.tags.contains(list(self.wanted.tags)))
         if self.wanted.kind is not None and "kind" not in self.values:
             kinds = cast(kinds_within(self.wanted.kind), ARRAY(Text))
-            made.append(stage_kinds(runs.kind).overlap(kinds))
+            clauses.append(stage_kinds(runs.kind).overlap(kinds))
         if self.wanted.search is not None:
             grams = search_grams(runs.name, runs.tags)
-            made += [grams.bool_op("@@")(gram_query(word)) for word in looked_up]
-            made += [contains(runs, word) for word in self.searched]
+            clauses += [grams.bool_op("@@")(gram_query(word)) for word in looked_up]
+            clauses += [contains(runs, word) for word in self.searched]
         if "created_at" not in without:
-            made += _between(runs.created_at, *self.bounds("created_at"))
+            clauses += _between(runs.created_at, *self.bounds("created_at"))
         if "finished_at" not in without:
-            made += self._finished_between(runs)
-        return made
+            clauses += self._finished_between(runs)
+        return clauses
 
     def _finished_between(self, runs: Any) -> list[ColumnElement[bool]]:
         after, before = self.bounds("finished_at")
@@ -179,12 +179,12 @@ def contains(runs: Any, word: str) -> ColumnElement[bool]:
 def _between(
     column: ColumnElement[Any], after: datetime | None, before: Any
 ) -> list[ColumnElement[bool]]:
-    made = []
+    clauses = []
     if after is not None:
-        made.append(column > after)
+        clauses.append(column > after)
     if before is not None:
-        made.append(column < before)
-    return made
+        clauses.append(column < before)
+    return clauses
 
 
 async def resolve(session: AsyncSession, viewer: Viewer, wanted: RunFilter) -> Selection:
@@ -228,4 +228,6 @@ async def _projects(
 ) -> tuple[list[uuid.UUID], list[uuid.UUID]]:
     """The projects that the viewer sees, and those that they do not see."""
     rows = (await session.execute(select(Project.id, sees_project(viewer)))).all()
-    return [one for one, sees in rows if sees], [one for one, sees in rows if not sees]
+    return [project_id for project_id, sees in rows if sees], [
+        project_id for project_id, sees in rows if not sees
+    ]

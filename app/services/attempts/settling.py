@@ -40,15 +40,15 @@ def settle(
         opened_at: Zero of that clock, with a time zone.
     """
     ledger = EnergyLedger.of(Component.from_dict(component), columns.readings())
-    whole = ledger.window(0.0, end_s)
+    attempt_energy = ledger.window(0.0, end_s)
     by_hour_j = energy_by_hour_j(ledger, opened_at, 0.0, end_s)
     measurements = [
-        StageEnergy(WHOLE_ATTEMPT, whole, by_hour_j),
+        StageEnergy(WHOLE_ATTEMPT, attempt_energy, by_hour_j),
         *stage_energies(ledger, stages, opened_at),
     ]
     hours = [
         (span.hour, ledger.window(span.start_s, span.end_s))
-        for span in metered_hours(ledger, opened_at, whole.start_s, whole.end_s)
+        for span in metered_hours(ledger, opened_at, attempt_energy.start_s, attempt_energy.end_s)
     ]
     charged = [(hour, window.energy_j, window) for hour, window in hours if window.energy_j]
     return Settled(measurements, charged)

@@ -192,21 +192,21 @@ async def of_running(
 
 
 def _uses(
-    group: Sequence[Any], factors_now: Factors, now: datetime, kept: dict[UUID, KeptUse]
+    group: Sequence[Any], factors_now: Factors, now: datetime, use_by_attempt: dict[UUID, KeptUse]
 ) -> Iterator[tuple[UUID, LiveUse]]:
     """Usage of attempts with the same factors; of those with new readings it is computed."""
     by_hour: dict[datetime, LiveRates] = {}
     for row in group:
-        before = kept.get(row.attempt_id)
+        before = use_by_attempt.get(row.attempt_id)
         metered = (row.live, row.components, row.devices, row.started_at)
         if before is None or before.factors is not factors_now or before.metered != metered:
             hour = row.started_at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
             if hour not in by_hour:
                 by_hour[hour] = live_rates(factors_now, hour, now)
             before = KeptUse(factors_now, metered, _use(row, factors_now, by_hour[hour]))
-            if len(kept) > MOST_KEPT:
-                kept.clear()
-            kept[row.attempt_id] = before
+            if len(use_by_attempt) > MOST_KEPT:
+                use_by_attempt.clear()
+            use_by_attempt[row.attempt_id] = before
         yield row.attempt_id, before.use
 
 

@@ -90,7 +90,7 @@ def _cost(attempt: Mapping[str, Any], tag: Mapping[str, Any]) -> Mapping[str, An
         return dict(own)
     paid = (tag.get("cost") or {}).get("electricity") or {}
     used = (attempt.get("facility_energy_kwh") or {}).get("value")
-    whole = (tag.get("facility_energy_kwh") or {}).get("value")
-    if paid.get("value") is None or used is None or not whole:
+    facility_kwh = (tag.get("facility_energy_kwh") or {}).get("value")
+    if paid.get("value") is None or used is None or not facility_kwh:
         return None
-    return {"value": paid["value"] * used / whole, "source": paid["source"]}
+    return {"value": paid["value"] * used / facility_kwh, "source": paid["source"]}

@@ -60,7 +60,9 @@ async def wrong_sums(session: Session, part: Part) -> int:
     if part.month is None:
         wrong = len(await upkeep.wrong_reserves(session))
         tables = upkeep.WITHOUT_DAYS
-        return wrong + sum([len(await upkeep.differences(session, one)) for one in tables])
+        return wrong + sum(
+            [len(await upkeep.differences(session, sums_table)) for sums_table in tables]
+        )
     end = month_after(part.month)
     return sum([len(await upkeep.differences(session, table, part.month, end)) for table in BY_DAY])
 
@@ -89,7 +91,7 @@ async def _mend_reserves(database: Database) -> int:
             await upkeep.mend_reserves(session, some)
     async with database.session_scope() as session:
         tables = upkeep.WITHOUT_DAYS
-        return len(wrong) + sum([await upkeep.mend(session, one) for one in tables])
+        return len(wrong) + sum([await upkeep.mend(session, table) for table in tables])
 
 
 async def wrong_budget(session: Session, budget: Budget, now: datetime) -> str | None:

@@ -106,13 +106,13 @@ async def read(
         start_hour=at_hour,
         later=[
             LaterStart(
-                delay_h=one.delay_h,
-                saving_ratio=one.mean,
-                low=one.low,
-                high=one.high,
-                starts=one.starts,
+                delay_h=later_start.delay_h,
+                saving_ratio=later_start.mean,
+                low=later_start.low,
+                high=later_start.high,
+                starts=later_start.starts,
             )
-            for one in later(
+            for later_start in later(
                 intensities, duration_h=duration_h, start_hour=at_hour, delays_h=DELAYS_H
             )
         ],

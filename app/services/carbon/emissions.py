@@ -172,7 +172,8 @@ def _sums(parts: Sequence[EmissionFigures]) -> dict[str, Any]:
         unit = "kWh" if name.endswith("kwh") else "kg"
         each: list[Quantity] = [getattr(part, name) for part in parts]
         figures = [
-            Figure(one.value, one.low, one.high, unit, one.source, one.reason) for one in each
+            Figure(total.value, total.low, total.high, unit, total.source, total.reason)
+            for total in each
         ]
         sums[name] = Quantity(**quantity(added(figures, unit)))
     return sums

@@ -125,7 +125,7 @@ async def _account(
         "by": by,
         "node": hours.node,
         "total": _figures(total),
-        "items": [_item(about, one) for about, one in zip(abouts, figures, strict=True)],
+        "items": [_item(about, figure) for about, figure in zip(abouts, figures, strict=True)],
         "before": None,
         "change": None,
         "failed": None,

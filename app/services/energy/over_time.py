@@ -87,11 +87,11 @@ async def over_time(
             totals[row.start].append(Entry._make(row[5:-1]))
     starts = sorted(totals)
     if by == "use":
-        whole = accounts([totals[at] for at in starts], intervals=intervals)
-        groups, parts = _by_use(whole)
+        buckets = accounts([totals[at] for at in starts], intervals=intervals)
+        groups, parts = _by_use(buckets)
     else:
         table = await _table(session, principal, by, grain_used, hours, totals)
-        whole, groups, parts = _by_group(table, totals, starts)
+        buckets, groups, parts = _by_group(table, totals, starts)
     return EnergyOverTime(
         start=span.start,
         stop=span.stop,
@@ -100,8 +100,10 @@ async def over_time(
         node=node,
         groups=groups,
         buckets=[
-            EnergyBucket(start=at, total_kwh=_read(one.total_kwh), parts_kwh=of, flags=one.flags)
-            for at, one, of in zip(starts, whole, parts, strict=True)
+            EnergyBucket(
+                start=at, total_kwh=_read(bucket.total_kwh), parts_kwh=of, flags=bucket.flags
+            )
+            for at, bucket, of in zip(starts, buckets, parts, strict=True)
         ],
     )
 
@@ -149,14 +151,15 @@ def _require_short(span: Hours, by: TimeBy, grain: Grain) -> None:
         )
 
 
-def _by_use(whole: Sequence[Account]) -> tuple[list[EnergyGroup], list[list[Quantity]]]:
+def _by_use(account_list: Sequence[Account]) -> tuple[list[EnergyGroup], list[list[Quantity]]]:
     used = [
         name
         for name in USES
-        if any(getattr(one, name).value != 0.0 for one in whole) or name == "charged_kwh"
+        if any(getattr(account, name).value != 0.0 for account in account_list)
+        or name == "charged_kwh"
     ]
     groups = [EnergyGroup(name=USES[name], kind="use") for name in used]
-    return groups, [[_read(getattr(one, name)) for name in used] for one in whole]
+    return groups, [[_read(getattr(account, name)) for name in used] for account in account_list]
 
 
 async def _table(
@@ -176,11 +179,14 @@ async def _table(
             kinds[name] = by if row.visible and row.owner else "others"
             cells[name][row.start].append(total_entry(row))
         merged = _few(cells, kinds)
-        rest = {
-            at: [only_total(one, one.total_j - one.charged_j - one.running_j) for one in entries]
+        unallocated = {
+            at: [
+                only_total(entry, entry.total_j - entry.charged_j - entry.running_j)
+                for entry in entries
+            ]
             for at, entries in totals.items()
         }
-        merged.cells[NOT_CHARGED] = rest
+        merged.cells[NOT_CHARGED] = unallocated
         return _Table(merged.cells, {**merged.kinds, NOT_CHARGED: "not-charged"})
     if by == "node" or by == "component" or by == "site":
         most = await rows.largest(session, by, hours, MOST_GROUPS + 2)
@@ -243,14 +249,17 @@ def _by_group(
         if table.cells[name].get(at)
     ]
     figures = accounts([*(totals[at] for at in starts), *wanted], intervals=intervals)
-    whole, rest = figures[: len(starts)], iter(figures[len(starts) :])
+    buckets, group_figures = figures[: len(starts)], iter(figures[len(starts) :])
     nothing = Quantity(value=0.0, low=0.0, high=0.0, unit="kWh", source=None, reason=None)
     parts = [
-        [_read(next(rest).total_kwh) if table.cells[name].get(at) else nothing for name in names]
+        [
+            _read(next(group_figures).total_kwh) if table.cells[name].get(at) else nothing
+            for name in names
+        ]
         for at in starts
     ]
     groups = [EnergyGroup(name=name, kind=table.kinds[name]) for name in names]
-    return whole, groups, parts
+    return buckets, groups, parts
 
 
 def _read(figure: Any) -> Quantity:

@@ -97,8 +97,8 @@ async def metrics(
         "pricetag_power_watts",
         "Latest power of a device in W, for display only; billing uses cumulative readings.",
         [
-            ({"node": one.node, "component": one.component, "name": one.name}, one.power_w)
-            for one in powers
+            ({"node": power.node, "component": power.component, "name": power.name}, power.power_w)
+            for power in powers
         ],
     )
     energy = await _month(session, by)

@@ -180,18 +180,18 @@ async def read_news(
     queued = [run_id for run_id in run_ids if status.get(run_id) == "queued"]
     for run in await executions.runs(session, queued):
         reason = await waiting.of_run(session, run)
-        for key, one in news.items():
+        for key, item in news.items():
             if key[0] == run.id:
-                one.reason = reason
+                item.reason = reason
     return news
 
 
 def _latest_progress(news: Mapping[tuple[UUID, int], News]) -> dict[tuple[UUID, int], EventRead]:
     """The latest progress event of each running run, for each reader."""
     progress_events: dict[tuple[UUID, int], EventRead] = {}
-    for key, one in news.items():
-        if one.status == "running":
-            for event in one.events:
+    for key, item in news.items():
+        if item.status == "running":
+            for event in item.events:
                 if event.kind == "progress":
                     progress_events[key] = event
     return progress_events
@@ -207,9 +207,9 @@ async def _project(
     reported = [run for run in runs if run.progress is not None]
     projected = await projection.of_runs(session, reported)
     for event in latest:
-        one = projected.get(event.run_id)
-        if one is not None:
-            event.payload["projection"] = one.model_dump(mode="json")
+        run_projection = projected.get(event.run_id)
+        if run_projection is not None:
+            event.payload["projection"] = run_projection.model_dump(mode="json")
 
 
 async def read_access(

@@ -255,9 +255,9 @@ async def _parts(session: Session, state: BudgetState, by: Principal) -> list[Bu
         key=lambda part: (-part[1], part[0] or ""),
     )
     if len(parts) > MOST_PARTS:
-        rest = parts[MOST_PARTS - 1 :]
-        amount = sum((part[1] for part in rest), start=ZERO)
-        sources = set[str]().union(*(part[2] for part in rest))
+        small_parts = parts[MOST_PARTS - 1 :]
+        amount = sum((part[1] for part in small_parts), start=ZERO)
+        sources = set[str]().union(*(part[2] for part in small_parts))
         parts = [*parts[: MOST_PARTS - 1], (OTHER_PARTS, amount, sources)]
     total = float(state.standing.spent)
     return [

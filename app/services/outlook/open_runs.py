@@ -154,10 +154,12 @@ class OpenRuns:
         if run.used_ratio is not None:
             before = total.value * run.used_ratio
         else:
-            ended = (amount_of(budget, one) for one in self.ended.get(run.run_id, ()))
+            ended = (
+                amount_of(budget, attempt_use) for attempt_use in self.ended.get(run.run_id, ())
+            )
             before = float(sum((amount or ZERO for amount in ended), start=Decimal(0)))
-        rest = Span3(*(max(end - before, 0.0) for end in (total.value, total.low, total.high)))
-        return OpenUse(rest, run.start_s, run.rest_s)
+        remaining = Span3(*(max(end - before, 0.0) for end in (total.value, total.low, total.high)))
+        return OpenUse(remaining, run.start_s, run.rest_s)
 
 
 async def read(session: Session, unposted: Unposted | None = None) -> OpenRuns:

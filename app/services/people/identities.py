@@ -26,8 +26,8 @@ PROXY = "proxy"
 
 def role_of(groups: Sequence[str], roles: Mapping[str, Role], default: Role | None) -> Role | None:
     """The highest role of somebody's groups; the default role if none has one."""
-    held = [roles[group] for group in groups if group in roles]
-    return max(held, key=RANK.__getitem__, default=default)
+    granted = [roles[group] for group in groups if group in roles]
+    return max(granted, key=RANK.__getitem__, default=default)
 
 
 async def user_for(session: Session, identity: Identity, settings: Settings) -> User:

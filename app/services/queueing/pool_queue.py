@@ -152,12 +152,14 @@ async def look(
         by_pool[row.pool].append(row)
     if unposted is not None:
         by_pool[unposted.pool] = unposted.among(by_pool[unposted.pool])
-    held: dict[str, list[tuple[Run, Attempt]]] = defaultdict(list)
+    running_by_pool: dict[str, list[tuple[Run, Attempt]]] = defaultdict(list)
     for run, attempt in running:
-        held[run.pool].append((run, attempt))
-    names = {*by_pool, *held, *(worker.pool for worker in live)}
+        running_by_pool[run.pool].append((run, attempt))
+    names = {*by_pool, *running_by_pool, *(worker.pool for worker in live)}
     pools = [
-        await _pool(name, now, by_pool[name], held[name], live, left_s, spent, ended.get(name, 0))
+        await _pool(
+            name, now, by_pool[name], running_by_pool[name], live, left_s, spent, ended.get(name, 0)
+        )
         for name in sorted(names)
         if pool is None or name == pool
     ]

@@ -80,7 +80,7 @@ async def expected(
         now: Present time.
     """
     numbers = {worker.identity: number for number, worker in enumerate(workers)}
-    held = [
+    running_jobs = [
         Held(numbers[attempt.worker], run.gpus, left[run.id])
         for run, attempt in running
         if attempt.worker in numbers
@@ -96,5 +96,5 @@ async def expected(
     ]
     places = [Place(each.gpus, each.cpu_slots, each.allows_commands) for each in workers]
     # In a thread: seconds of arithmetic for a long queue must not hold up other requests.
-    starts_s = await asyncio.to_thread(expected_starts, places, held, jobs)
+    starts_s = await asyncio.to_thread(expected_starts, places, running_jobs, jobs)
     return {row.id: start_s for row, start_s in zip(rows, starts_s, strict=True)}

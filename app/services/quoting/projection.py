@@ -120,9 +120,9 @@ def projected(
     quoted_steps = list(content["steps"]) if content else []
     planned = steps(recipe, gpus)
     kinds = [step.kind for step in planned]
-    whole = [step.reports_whole for step in planned]
-    duration_s, _ = _ended(TIME, progress, quoted_steps, kinds, whole, before[0])
-    energy, ratio = _ended(ENERGY, progress, quoted_steps, kinds, whole, before[1])
+    reports_whole = [step.reports_whole for step in planned]
+    duration_s, _ = _ended(TIME, progress, quoted_steps, kinds, reports_whole, before[0])
+    energy, ratio = _ended(ENERGY, progress, quoted_steps, kinds, reports_whole, before[1])
     return _read(progress, ratio, duration_s, energy, content)
 
 
@@ -131,7 +131,7 @@ def _ended(
     progress: Mapping[str, Any],
     quoted_steps: Sequence[Mapping[str, Any]],
     kinds: Sequence[str],
-    whole: Sequence[bool],
+    reports_whole: Sequence[bool],
     before: float | None,
 ) -> tuple[Range | str, float | None]:
     now = progress.get(resource.progress)
@@ -147,7 +147,7 @@ def _ended(
         step=number,
         kinds=kinds,
         in_step=0.0 if began is None else max(now - began, 0.0),
-        counted=_counted(resource, progress, now, number, whole),
+        counted=_counted(resource, progress, now, number, reports_whole),
         expected=[_forecast(each[resource.quote]) for each in quoted_steps],
     )
     ratio = progress_ratio(standing)
@@ -164,11 +164,11 @@ def _counted(
     progress: Mapping[str, Any],
     now: float,
     number: int | None,
-    whole: Sequence[bool],
+    reports_whole: Sequence[bool],
 ) -> Counted | None:
     """Progress of the present step; None if its reports do not cover the whole step."""
     mark = progress.get("counted")
-    if mark is None or number is None or not whole[number] or mark["key"] != str(number):
+    if mark is None or number is None or not reports_whole[number] or mark["key"] != str(number):
         return None
     since = mark[resource.progress]
     if since is None or not mark["total"] > 0:

@@ -54,10 +54,10 @@ async def chosen(
     present = {row.run.id for row in rows}
     errors = [
         FieldProblem(
-            field="run", message=f"run {one} not found: it does not exist or is hidden from you"
+            field="run", message=f"run {run_id} not found: it does not exist or is hidden from you"
         )
-        for one in wanted
-        if one not in present
+        for run_id in wanted
+        if run_id not in present
     ]
     if errors or not wanted:
         raise NothingChosenError(errors or [FieldProblem(field="run", message="choose runs first")])

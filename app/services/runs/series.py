@@ -115,9 +115,9 @@ async def _require_metrics(session: Session, run_id: uuid.UUID, **equal: str) ->
     for column, wanted in equal.items():
         values = await series.values_of_metrics(session, run_id, column)
         if wanted not in values:
-            what = "metric" if column == "name" else "metric of the split"
+            noun = "metric" if column == "name" else "metric of the split"
             listed = "; it has " + ", ".join(f"'{value}'" for value in values) if values else ""
-            raise MetricNotFoundError(f"The run has no {what} '{wanted}'{listed}.", field=column)
+            raise MetricNotFoundError(f"The run has no {noun} '{wanted}'{listed}.", field=column)
 
 
 async def logs(

@@ -154,7 +154,7 @@ def _price(
         )
         for component, columns in zip(components, readings, strict=True)
     )
-    whole = attempt_input(attempt, measurements, ())
+    full_attempt = attempt_input(attempt, measurements, ())
     is_last = end_s >= (attempt.duration_s or 0.0)
     inputs = PriceTagInputs(
         run_id=str(tag.run_id),
@@ -162,10 +162,10 @@ def _price(
         version=tag.version,
         attempts=(
             replace(
-                whole,
+                full_attempt,
                 duration_s=end_s - from_s,
                 second_opinion=None,
-                unread_j=whole.unread_j if is_last else {},
+                unread_j=full_attempt.unread_j if is_last else {},
             ),
         ),
         factors=Factors(NO_FACTOR, None, calibrations=provenance.factors.calibrations),

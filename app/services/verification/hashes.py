@@ -120,13 +120,13 @@ def _document(text: str) -> dict[str, Any] | None:
     try:
         parsed = parse_json(text)
         candidates = [parsed, parsed.get("price_tag")] if isinstance(parsed, dict) else []
-        for one in candidates:
-            if not isinstance(one, dict):
+        for candidate in candidates:
+            if not isinstance(candidate, dict):
                 continue
-            schema = str(one.get("schema"))
+            schema = str(candidate.get("schema"))
             if schema == SCHEMA or schema.startswith(REPORT_SCHEMA):
-                content_sha256(one)  # numbers beyond doubles were never issued
-                return one
+                content_sha256(candidate)  # numbers beyond doubles were never issued
+                return candidate
     except (StrictJsonError, ValueError, OverflowError, RecursionError):
         return None
     return None
@@ -187,7 +187,7 @@ async def _issued(
 
 
 async def _of_text(session: Session, principal: Principal, text: str) -> DocumentVerification:
-    listed = list(dict.fromkeys(one.lower() for one in _HASHES.findall(text)))
+    listed = list(dict.fromkeys(sha256.lower() for sha256 in _HASHES.findall(text)))
     items, unknown = await _known(session, principal, listed[:MOST])
     return _result("text", None, [], items, unknown, listed[MOST:])
 

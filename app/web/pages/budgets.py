@@ -93,10 +93,10 @@ async def create_budget(
         return _again(request, fields, faults, errors, None)
     try:
         async with session.begin_nested():
-            made = await admin.create(session, caller, wanted)
+            budget = await admin.create(session, caller, wanted)
     except PricetagError as error:  # another one had the same name meanwhile
         return _again(request, fields, [], [error], None)
-    return RedirectResponse(rel(request, "show_budget", budget_id=made.id), 303)
+    return RedirectResponse(rel(request, "show_budget", budget_id=budget.id), 303)
 
 
 @router.get("/budgets/{budget_id}", dependencies=[SEE_BUDGET], openapi_extra=OF_BUDGETS)

@@ -134,8 +134,8 @@ def ask_for_groups(request: Request, groups: Sequence[str]) -> Response:
         request: The request.
         groups: IDs of the runs of each, with commas.
     """
-    kept = list(groups[: len(LETTERS)])
-    lettered = dict(zip(LETTERS, kept, strict=False))
+    offered = list(groups[: len(LETTERS)])
+    lettered = dict(zip(LETTERS, offered, strict=False))
     if len(groups) <= len(LETTERS):
         return RedirectResponse(rel(request, "show_compare", lettered), 303)
     lettered[LETTERS[-1]] = ",".join(groups[len(LETTERS) - 1 :])

@@ -50,7 +50,9 @@ async def use_selection(
 ) -> Response:
     """Leads to the comparison of runs or of groups of runs, or to a table of the runs."""
     if to_ == "compare":
-        return ask_for_groups(request, group or [str(one) for one in dict.fromkeys(run or ())])
+        return ask_for_groups(
+            request, group or [str(run_id) for run_id in dict.fromkeys(run or ())]
+        )
     items = await exporting.chosen(session, caller, run or [])
     content = exporting.as_table(items, to_)
     return Response(content, media_type=exporting.MEDIA_TYPES[to_])

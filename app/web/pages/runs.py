@@ -49,8 +49,8 @@ async def show_runs(request: Request, session: CurrentSession, caller: Caller) -
     query = asked.query
     if query.column or query.move:
         columns = ",".join(run_columns.chosen(query.column, query.move))
-        kept = run_filters.filters(asked.values).query(columns=columns)
-        return RedirectResponse(rel(request, "show_runs", kept) + "#columns", 303)
+        parameters = run_filters.filters(asked.values).query(columns=columns)
+        return RedirectResponse(rel(request, "show_runs", parameters) + "#columns", 303)
     problems, status, shown = dict(asked.problems), 422 if asked.problems else 200, {}
     if not problems:
         try:

@@ -81,9 +81,9 @@ def create_body(fields: Mapping[str, str]) -> dict[str, Any]:
     body: dict[str, Any] = {name: fields[name] for name in named if fields.get(name)}
     body |= {name: fields[name] for name in ("period", "time_zone") if fields.get(name)}
     of_scope = {"lab": (), "project": ("project",), "user": ("user",)}
-    kept = of_scope.get(str(body.get("scope")), ("project", "experiment"))
+    scope_fields = of_scope.get(str(body.get("scope")), ("project", "experiment"))
     for name in ("project", "experiment", "user"):
-        if name not in kept:
+        if name not in scope_fields:
             body.pop(name, None)
     if body.get("metric") != "cost":
         body.pop("currency", None)

@@ -68,7 +68,7 @@ def carbon(read: CarbonHoursRead) -> CarbonView:
         load=_load(read),
         gaps=[(gap.first, counted(gap.hours, "hour")) for gap in read.gaps[:50]],
         sources=[(source, counted(source.hours, "hour")) for source in read.sources],
-        later=[_later(one) for one in read.later if one.saving_ratio is not None],
+        later=[_later(start) for start in read.later if start.saving_ratio is not None],
         best=_best(read),
     )
 
@@ -106,16 +106,16 @@ def _load(read: CarbonHoursRead) -> Chart | None:
     )
 
 
-def _later(one: LaterStart) -> LaterRow:
-    percent = scaled(Figure(one.saving_ratio, one.low, one.high, "1", "estimated"), 100, "%")
-    return LaterRow(counted(one.delay_h, "hour"), figure(percent), f"{one.starts:,}")
+def _later(start: LaterStart) -> LaterRow:
+    percent = scaled(Figure(start.saving_ratio, start.low, start.high, "1", "estimated"), 100, "%")
+    return LaterRow(counted(start.delay_h, "hour"), figure(percent), f"{start.starts:,}")
 
 
 def _best(read: CarbonHoursRead) -> str:
-    known = [one for one in read.later if one.saving_ratio is not None]
+    known = [start for start in read.later if start.saving_ratio is not None]
     if not known:
         return "Too few hours are recorded to compute the savings of a later start."
-    best = max(known, key=lambda one: one.saving_ratio or 0.0)
+    best = max(known, key=lambda start: start.saving_ratio or 0.0)
     if (best.saving_ratio or 0.0) <= 0:
         return f"On these days, no delay from {read.start_hour}:00 UTC would have saved emissions."
     return (

@@ -129,7 +129,8 @@ def compare_view(
     shown = [
         metric
         for metric in METRICS
-        if not only_differing or any(_differs(one["ratio"]) for one in compared[metric].values())
+        if not only_differing
+        or any(_differs(comparison["ratio"]) for comparison in compared[metric].values())
     ]
     return CompareView(
         groups=groups,
@@ -166,7 +167,7 @@ def _differs(ratio: Mapping[str, Any]) -> bool:
 
 
 def _groups(compared: Mapping[str, Compared], reference: str) -> list[Group]:
-    sides = {letter: one["a"] for letter, one in compared.items()}
+    sides = {letter: comparison["a"] for letter, comparison in compared.items()}
     sides[reference] = next(iter(compared.values()))["b"]
     return [
         Group(letter, _name(letter, sides[letter]), _runs(sides[letter]), letter == reference)
@@ -180,14 +181,14 @@ def _runs(side: Mapping[str, Any]) -> list[RunOfGroup]:
 
 def _name(letter: str, side: Mapping[str, Any]) -> str:
     names = list(dict.fromkeys(run["name"] for run in side["runs"]))
-    what = names[0] if len(names) == 1 else counted(len(side["runs"]), "run")
-    return f"{letter.upper()}: {what}"
+    label = names[0] if len(names) == 1 else counted(len(side["runs"]), "run")
+    return f"{letter.upper()}: {label}"
 
 
 def _row(metric: Metric, compared: Mapping[str, Compared], groups: Sequence[Group]) -> RatioRow:
-    one = next(iter(compared.values()))
+    comparison = next(iter(compared.values()))
     sides = {letter: each["a"] for letter, each in compared.items()}
-    sides |= {group.letter: one["b"] for group in groups if group.is_reference}
+    sides |= {group.letter: comparison["b"] for group in groups if group.is_reference}
     units = {side["unit"] for side in sides.values()}
     unit = None
     if len(units) == 1 and None not in units:
@@ -227,17 +228,20 @@ def _scores(compared: Mapping[str, Compared], groups: Sequence[Group]) -> list[R
     """Scores that each group and the reference have, with the mean over seeds."""
     names = {
         (item["metric"], item["split"]): None
-        for one in compared.values()
-        for item in one["quality"]
+        for comparison in compared.values()
+        for item in comparison["quality"]
     }
     rows = []
     for metric, split in names:
         cells = []
         for group in groups:
-            one = next(iter(compared.values())) if group.is_reference else compared[group.letter]
+            comparison = (
+                next(iter(compared.values())) if group.is_reference else compared[group.letter]
+            )
             side = "b" if group.is_reference else "a"
             item = next(
-                (i for i in one["quality"] if (i["metric"], i["split"]) == (metric, split)), None
+                (i for i in comparison["quality"] if (i["metric"], i["split"]) == (metric, split)),
+                None,
             )
             scores = None if item is None else item[side]
             cells.append(RatioCell(_seeds(scores), _of_seeds(scores), None))
@@ -310,4 +314,6 @@ def _chart(
 
 def summary(compared: Mapping[Metric, Mapping[str, Compared]]) -> str:
     """The verdicts on the energy, in a sentence."""
-    return "; ".join(one["verdict"] for one in compared["it_energy_kwh"].values()) + "."
+    return (
+        "; ".join(comparison["verdict"] for comparison in compared["it_energy_kwh"].values()) + "."
+    )

@@ -162,11 +162,11 @@ def _energy(variant: VariantRead, inferences: float) -> float:
 
 def _labels(variants: Sequence[VariantRead]) -> list[str]:
     """Labels of variants, each once."""
-    made: list[str] = []
+    labels: list[str] = []
     for variant in variants:
         label = variant.label
-        made.append(label if label not in made else f"{label} ({variant.stage})")
-    return made
+        labels.append(label if label not in labels else f"{label} ({variant.stage})")
+    return labels
 
 
 def _line(variant: VariantRead, label: str, size: float) -> Line:

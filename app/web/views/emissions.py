@@ -53,11 +53,11 @@ def emissions(read: EmissionsRead) -> EmissionsView:
     figures: list[EmissionFigures] = [read.total]
     for site in read.items:
         figures += [site, *site.months]
-    energy = column_unit((one.facility_energy_kwh.value for one in figures), "kWh")
-    masses = [one.co2e_location_kg.value for one in figures]
-    mass = column_unit([*masses, *(one.co2e_market_kg.value for one in figures)], "kg")
+    energy = column_unit((period.facility_energy_kwh.value for period in figures), "kWh")
+    masses = [period.co2e_location_kg.value for period in figures]
+    mass = column_unit([*masses, *(period.co2e_market_kg.value for period in figures)], "kg")
 
-    def row(name: str, one: EmissionFigures, **more: Any) -> EmissionRow:
+    def row(name: str, period: EmissionFigures, **more: Any) -> EmissionRow:
         nothing = unknown(OF_MONTHS)
         about: dict[str, Any] = {
             "is_site": True,
@@ -69,9 +69,9 @@ def emissions(read: EmissionsRead) -> EmissionsView:
         }
         return EmissionRow(
             name=name,
-            energy=figure(one.facility_energy_kwh.model_dump(), shown=energy),
-            location=figure(one.co2e_location_kg.model_dump(), shown=mass),
-            market=figure(one.co2e_market_kg.model_dump(), shown=mass),
+            energy=figure(period.facility_energy_kwh.model_dump(), shown=energy),
+            location=figure(period.co2e_location_kg.model_dump(), shown=mass),
+            market=figure(period.co2e_market_kg.model_dump(), shown=mass),
             **(about | more),
         )
 

@@ -102,20 +102,20 @@ class AccountView:
 
 
 def change(
-    one: Mapping[str, Any] | None, unit: str = "kWh", shown: Unit | None = None
+    difference: Mapping[str, Any] | None, unit: str = "kWh", shown: Unit | None = None
 ) -> ChangeView:
     """A change in words: with its sign and interval, or that none could be shown.
 
     Args:
-        one: The change.
+        difference: The change.
         unit: Its stored unit.
         shown: The unit of the figures beside it, which is used where the change is legible in it.
     """
-    if one is None or one["difference_kwh"] is None:
+    if difference is None or difference["difference_kwh"] is None:
         return ChangeView(NO_BEFORE)
-    if not one["is_larger_than_error"]:
+    if not difference["is_larger_than_error"]:
         return ChangeView(NO_DIFFERENCE)
-    value, low, high = (one[name] for name in ("difference_kwh", "low", "high"))
+    value, low, high = (difference[name] for name in ("difference_kwh", "low", "high"))
     name, size = shown if shown and is_legible([value], shown) else column_unit([value], unit)
     text, least, most = (_signed(end / size) for end in (value, low, high))
     return ChangeView(f"{text} {name}", f"{least} to {most}", f"{value!r} {unit}")
@@ -143,7 +143,7 @@ def account(read: Mapping[str, Any], now: datetime) -> AccountView:
     unit, column, of_lost = shared_units(
         (total[name]["value"] for name in names),
         (item[name]["value"] for item in items for name in shown),
-        (one["it_energy_kwh"] for one in [failed, *failed["items"]]),
+        (work["it_energy_kwh"] for work in [failed, *failed["items"]]),
         unit="kWh",
     )
     tiles = [
@@ -154,7 +154,7 @@ def account(read: Mapping[str, Any], now: datetime) -> AccountView:
         )
         for name in names
     ]
-    whole = total["total_kwh"]["value"]
+    total_kwh = total["total_kwh"]["value"]
     lost_by = {item["name"]: item for item in failed["items"]}
     return AccountView(
         tiles=tiles,
@@ -162,7 +162,7 @@ def account(read: Mapping[str, Any], now: datetime) -> AccountView:
         columns=[(name, TOTALS[name]) for name in shown],
         unit=column[0],
         items=[
-            _item(by, item, shown, column, whole, lost_by.get(item.get(by)), of_lost, is_now)
+            _item(by, item, shown, column, total_kwh, lost_by.get(item.get(by)), of_lost, is_now)
             for item in sorted(items, key=_size)
         ],
         failed=lost(failed, of_lost),
@@ -194,13 +194,13 @@ def _item(
     item: Mapping[str, Any],
     names: Sequence[str],
     unit: Unit,
-    whole: float | None,
+    total_kwh: float | None,
     failed: Mapping[str, Any] | None,
     of_failed: Unit,
     is_now: bool,
 ) -> ItemRow:
     value = item["total_kwh"]["value"]
-    ratio = value / whole if value and whole else 0.0
+    ratio = value / total_kwh if value and total_kwh else 0.0
     return ItemRow(
         name=_name(by, item),
         about=str(item.get("name") or ""),
@@ -317,8 +317,8 @@ def _summary(read: EnergyOverTime, labels: Sequence[str], unit: Unit) -> str:
         (sum(bucket.parts_kwh[number].value or 0.0 for bucket in read.buckets), group.name)
         for number, group in enumerate(read.groups)
     ]
-    whole = sum(value for value, _ in totals)
-    if sums and whole > 0:
+    sum_kwh = sum(value for value, _ in totals)
+    if sums and sum_kwh > 0:
         largest = max(sums)
-        text += f"; {largest[1]}: {ratio_text(largest[0] / whole)} of all"
+        text += f"; {largest[1]}: {ratio_text(largest[0] / sum_kwh)} of all"
     return f"{text}."

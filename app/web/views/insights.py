@@ -53,14 +53,14 @@ class Query:
 
     def but(self, **changes: str | Sequence[str] | None) -> dict[str, list[str]]:
         """The parameters of the page in another state; None removes one."""
-        kept: dict[str, list[str]] = {}
+        parameters: dict[str, list[str]] = {}
         for name, value in self.values:
-            kept.setdefault(name, []).append(value)
+            parameters.setdefault(name, []).append(value)
         for name, change in changes.items():
-            kept.pop(name, None)
+            parameters.pop(name, None)
             if change is not None:
-                kept[name] = [change] if isinstance(change, str) else list(change)
-        return kept
+                parameters[name] = [change] if isinstance(change, str) else list(change)
+        return parameters
 
 
 def query(pairs: Iterable[tuple[str, str]]) -> Query:

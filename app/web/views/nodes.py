@@ -250,9 +250,9 @@ def _hour(number: int, at: datetime, by_hour: Mapping[datetime | None, EnergyIte
     when = f"{at:%Y-%m-%d %H:%M} UTC"
     if item is None or item.total_kwh.value is None:
         return Hour(number, "unmetered", 0.0, f"{when}: not metered")
-    whole = item.total_kwh.value
+    total_kwh = item.total_kwh.value
     charged = (item.charged_kwh.value or 0.0) + (item.running_kwh.value or 0.0)
-    ratio = min(1.0, max(0.0, charged / whole)) if whole else 0.0
+    ratio = min(1.0, max(0.0, charged / total_kwh)) if total_kwh else 0.0
     state_ = "used" if charged > 0 else "idle"
     return Hour(number, state_, round(HEIGHT * ratio, 2), f"{when}: {percent(ratio)} used by runs")
 
@@ -260,14 +260,14 @@ def _hour(number: int, at: datetime, by_hour: Mapping[datetime | None, EnergyIte
 def _days(
     account: EnergyAccount, by_hour: Mapping[datetime | None, EnergyItem], unit: Unit
 ) -> list[DayRow]:
-    made = []
+    days = []
     day = account.start.replace(hour=0)
     while day < account.stop:
         begin, end = max(day, account.start), min(day + 24 * HOUR, account.stop)
         count = round((end - begin) / HOUR)
         items = [by_hour.get(begin + n * HOUR) for n in range(count)]
         metered = [item for item in items if item and item.total_kwh.value is not None]
-        made.append(
+        days.append(
             DayRow(
                 f"{day:%Y-%m-%d}",
                 _sum(metered, "total", unit),
@@ -277,7 +277,7 @@ def _days(
             )
         )
         day += 24 * HOUR
-    return made
+    return days
 
 
 def _sum(items: Sequence[EnergyItem], name: str, unit: Unit) -> FigureView:
@@ -300,15 +300,15 @@ def as_csv(account: EnergyAccount) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
     for item in account.items:
-        whole = item.total_kwh
+        energy = item.total_kwh
         writer.writerow(
             [
                 item.hour.isoformat() if item.hour else "",
-                *(_cell(value) for value in (whole.value, whole.low, whole.high)),
+                *(_cell(value) for value in (energy.value, energy.low, energy.high)),
                 _cell(item.charged_kwh.value),
                 _cell(item.unallocated_kwh.value),
-                whole.source or "",
-                whole.reason or "",
+                energy.source or "",
+                energy.reason or "",
             ]
         )
     return out.getvalue()

@@ -33,14 +33,14 @@ class Question:
 
 def cancel_run(name: str, *, is_running: bool, action: str, back: str) -> Question:
     """The question before a run is canceled."""
-    what = (
+    consequence = (
         "It is asked to stop. Its use so far stays on its price tag, and its work since its last"
         " checkpoint is lost."
         if is_running
         else "It leaves the queue and loses its place in it."
     )
     return Question(
-        "Cancel this run?", name, [what], action, "Cancel the run", back, "Keep the run"
+        "Cancel this run?", name, [consequence], action, "Cancel the run", back, "Keep the run"
     )
 
 

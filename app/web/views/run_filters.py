@@ -124,14 +124,14 @@ class Filters:
     def query(self, **changes: str | int | datetime | None) -> dict[str, list[str]]:
         """The parameters of a link to this list, changed."""
         values = self.values if self.view is None else [("view", self.view)]
-        kept: dict[str, list[str]] = {}
+        parameters: dict[str, list[str]] = {}
         for name, value in values:
-            kept.setdefault(name, []).append(value)
+            parameters.setdefault(name, []).append(value)
         for name, change in changes.items():
-            kept.pop(name, None)
+            parameters.pop(name, None)
             if change is not None:
-                kept[name] = [str(change)]
-        return kept
+                parameters[name] = [str(change)]
+        return parameters
 
     def hidden(self, *without: str) -> list[tuple[str, str]]:
         """Hidden fields of a form that keep the rest of the address."""

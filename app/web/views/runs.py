@@ -107,7 +107,7 @@ def _column_unit(name: str, runs: Sequence[RunSummary]) -> Unit | None:
     if not unit:
         return None
     figures = [getattr(run.price_tag.figures, name) for run in runs if run.price_tag]
-    return column_unit([one.value for one in figures], unit)
+    return column_unit([item.value for item in figures], unit)
 
 
 def _unit_text(name: str, unit: Unit | None) -> str:
@@ -178,8 +178,8 @@ def _opinion(tag: Headline) -> FigureView:
         return unknown(ratio.reason)
     has_interval = ratio.low is not None and ratio.high is not None and ratio.low != ratio.high
     ends = f"{difference(ratio.low)} to {difference(ratio.high)}" if has_interval else ""  # type: ignore[arg-type]
-    what = "of whole devices" if opinion.compared_with == "gross" else "charged"
-    exact = f"{opinion.tool}: {ratio.value!r} of our energy {what}"
+    basis = "of whole devices" if opinion.compared_with == "gross" else "charged"
+    exact = f"{opinion.tool}: {ratio.value!r} of our energy {basis}"
     return FigureView(ratio.value, difference(ratio.value), "", ends, ratio.source, exact)
 
 
@@ -197,10 +197,10 @@ class RunRow:
 
 def rows(runs: Sequence[RunSummary]) -> Sequence[RunRow]:
     """The rows of a short table; each column has one unit."""
-    made = table(runs, ("duration_s", "it_energy_kwh", "co2e_kg"))
-    _, energy, co2e = made.heads
+    page = table(runs, ("duration_s", "it_energy_kwh", "co2e_kg"))
+    _, energy, co2e = page.heads
     units = energy.unit, co2e.unit.removesuffix(co2e.column.tail)
-    return [RunRow(row.run, *_figures(row), *units) for row in made.rows]
+    return [RunRow(row.run, *_figures(row), *units) for row in page.rows]
 
 
 def _figures(row: Row) -> tuple[FigureView, FigureView, FigureView]:

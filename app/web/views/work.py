@@ -91,7 +91,7 @@ def work(read: WorkRead, projects: frozenset[str]) -> WorkView:
         note=note,
         energy=figure(read.energy_kwh.model_dump(), shown=energy, provisional=read.provisional),
         change=change(read.change.model_dump(), shown=energy),
-        sums=[(title, _sum(one, facility)) for title, one in sums],
+        sums=[(title, _sum(item, facility)) for title, item in sums],
         failed=lost(read.failed.model_dump(), failed),
         failed_text=f"{lost_share(read.failed.model_dump())} of all ended attempts",
         ended=counted(read.attempts, "ended attempt"),
@@ -101,12 +101,12 @@ def work(read: WorkRead, projects: frozenset[str]) -> WorkView:
     )
 
 
-def _sum(one: WorkSum, of_energy: Unit) -> FigureView:
-    shape = Figure(one.value, None, None, one.unit, one.source, one.reason)
-    grows = one.value is not None and bool(one.running)
-    if one.unit.isupper():
+def _sum(item: WorkSum, of_energy: Unit) -> FigureView:
+    shape = Figure(item.value, None, None, item.unit, item.source, item.reason)
+    grows = item.value is not None and bool(item.running)
+    if item.unit.isupper():
         return money(shape, provisional=grows)
-    return figure(shape, shown=of_energy if one.unit == "kWh" else None, provisional=grows)
+    return figure(shape, shown=of_energy if item.unit == "kWh" else None, provisional=grows)
 
 
 def _summary(read: WorkRead, labels: Sequence[str]) -> str:

@@ -130,7 +130,7 @@ def _remarked(quantity: Quantity, reason: str) -> Quantity:
     )
 
 
-def sum_of_two(one: Quantity, other: Quantity) -> Quantity:
+def sum_of_two(first: Quantity, second: Quantity) -> Quantity:
     """The sum of two known quantities whose errors are independent.
 
     The sides of the two intervals are added in quadrature, to first order.
@@ -138,7 +138,7 @@ def sum_of_two(one: Quantity, other: Quantity) -> Quantity:
     Source:
         JCGM 100:2008 (GUM), 5.1.2, applied to either side of an asymmetric interval.
     """
-    pairs = [(q.value, q.low, q.high, q.source) for q in (one, other)]
+    pairs = [(q.value, q.low, q.high, q.source) for q in (first, second)]
     below = above = value = 0.0
     sources = []
     for middle, low, high, source in pairs:
@@ -147,4 +147,4 @@ def sum_of_two(one: Quantity, other: Quantity) -> Quantity:
         value += middle
         below, above = math.hypot(below, middle - low), math.hypot(above, high - middle)
         sources.append(source)
-    return Quantity(value, max(value - below, 0.0), value + above, one.unit, weakest(*sources))
+    return Quantity(value, max(value - below, 0.0), value + above, first.unit, weakest(*sources))

@@ -131,8 +131,8 @@ def _still_open(
         minute=0, second=0, microsecond=0
     )
     return {
-        key: LiveHour(one.settled_j, one.settled_s, one.settled_j, one.settled_s)
-        for key, one in hours.items()
+        key: LiveHour(hour.settled_j, hour.settled_s, hour.settled_j, hour.settled_s)
+        for key, hour in hours.items()
         if key >= first.isoformat()
     }
 

@@ -129,10 +129,10 @@ def accounts(
     """
     columns = [_columns(entries) for entries in groups]
     figures = [figure for of_group in columns for figure in _figures(of_group)]
-    sums = [one for one in figures if isinstance(one, _Sum)]
-    ends = iter(intervals([(one.errors, one.sizes) for one in sums], seed))
+    sums = [entry for entry in figures if isinstance(entry, _Sum)]
+    ends = iter(intervals([(entry.errors, entry.sizes) for entry in sums], seed))
     quantities = iter(
-        [one.quantity(next(ends)) if isinstance(one, _Sum) else one for one in figures]
+        [entry.quantity(next(ends)) if isinstance(entry, _Sum) else entry for entry in figures]
     )
     return [_account(of_group, [next(quantities) for _ in range(5)]) for of_group in columns]
 
@@ -243,7 +243,7 @@ def _sum(
     parts_kwh = [joules_to_kwh(energy_j) for energy_j in energies_j]
     value = sum(parts_kwh)
     sizes = [-part for part in parts_kwh] if value < 0 else parts_kwh
-    used = tuple([one for one, part in zip(methods, parts_kwh, strict=True) if part != 0])
+    used = tuple([method for method, part in zip(methods, parts_kwh, strict=True) if part != 0])
     return _Sum(value, errors, sizes, _weakest(used), remark)
 
 

@@ -91,7 +91,7 @@ def _counted_elsewhere(meters: Sequence[Metered], tolerance_s: float) -> list[li
             continue
         own = meter.charged_part
         others = counted[meter.host, meter.component_id]
-        elsewhere[index] = [one for one in others if _overlap_s(one, own) > tolerance_s]
+        elsewhere[index] = [charge for charge in others if _overlap_s(charge, own) > tolerance_s]
         others.append(own)
     return elsewhere
 
@@ -114,15 +114,17 @@ def _overlap_s(first: ChargedPart, second: ChargedPart) -> float:
 
 def _excess_ratio(own: ChargedPart, others: Sequence[ChargedPart]) -> float:
     """The share of a charge that exceeds the part of the device not charged by others."""
-    overlapping = [one for one in others if _overlap_s(one, own) > 0]
+    overlapping = [charge for charge in others if _overlap_s(charge, own) > 0]
     if not overlapping or own.ratio <= 0:
         return 0.0
-    inside = (edge for one in overlapping for edge in (one.start_s, one.end_s))
+    inside = (edge for charge in overlapping for edge in (charge.start_s, charge.end_s))
     edges = sorted({own.start_s, own.end_s, *(e for e in inside if own.start_s < e < own.end_s)})
     excess_s = 0.0
     for start_s, end_s in pairwise(edges):
         middle_s = (start_s + end_s) / 2
-        charged_ratio = sum(one.ratio for one in overlapping if one.start_s <= middle_s < one.end_s)
+        charged_ratio = sum(
+            charge.ratio for charge in overlapping if charge.start_s <= middle_s < charge.end_s
+        )
         free_ratio = max(1.0 - min(charged_ratio, 1.0), 0.0)
         excess_s += (end_s - start_s) * max(own.ratio - free_ratio, 0.0) / own.ratio
     return min(excess_s / (own.end_s - own.start_s), 1.0)

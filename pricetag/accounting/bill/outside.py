@@ -25,13 +25,13 @@ def outside_stages(biller: Biller, attempts: Sequence[tuple[AttemptInput, Span]]
     for attempt, span in attempts:
         stages = roots(attempt.stages)
         for charge in span.charges:
-            rest = _rest(charge, stages)
-            if rest is not None and attempt.duration_s in [stage.end_s for stage in stages]:
-                rest = replace(rest, after_last_j=0.0)  # its stage's
-            if rest is None:
+            outside = _rest(charge, stages)
+            if outside is not None and attempt.duration_s in [stage.end_s for stage in stages]:
+                outside = replace(outside, after_last_j=0.0)  # its stage's
+            if outside is None:
                 where = f"attempt {attempt.number}, {charge.component.id}"
                 return Quantity.unknown("kWh", f"{where}: the stages exceed the attempt")
-            rests.append(rest)
+            rests.append(outside)
     return biller.it_kwh(rests)
 
 

@@ -119,8 +119,8 @@ class Fan:
 
         None where a curve does not reach it in time.
         """
-        rest = limit - self.used
-        times = (rise.reached(rest) for rise in (self.value, self.high, self.low))
+        remaining = limit - self.used
+        times = (rise.reached(remaining) for rise in (self.value, self.high, self.low))
         return tuple(t_s if t_s is not None and t_s <= until_s else None for t_s in times)
 
 

@@ -50,21 +50,21 @@ def pieces_of(span: Span) -> Pieces:
         edges.append(Span(span.start, midnight(first)))
     if end is not None and span.end != midnight(end):
         edges.append(Span(midnight(end), span.end))
-    whole = Days(first, end)
-    months, days = _months_and_days(whole)
-    return Pieces(whole, months, days, tuple(edges))
+    days_within = Days(first, end)
+    months, days = _months_and_days(days_within)
+    return Pieces(days_within, months, days, tuple(edges))
 
 
-def _months_and_days(whole: Days) -> tuple[Days | None, tuple[Days, ...]]:
-    first = None if whole.first is None else _first_whole_month(whole.first)
-    end = None if whole.end is None else whole.end.replace(day=1)
+def _months_and_days(span: Days) -> tuple[Days | None, tuple[Days, ...]]:
+    first = None if span.first is None else _first_whole_month(span.first)
+    end = None if span.end is None else span.end.replace(day=1)
     if first is not None and end is not None and first >= end:
-        return None, (whole,)
+        return None, (span,)
     days = []
-    if first != whole.first:
-        days.append(Days(whole.first, first))
-    if end != whole.end:
-        days.append(Days(end, whole.end))
+    if first != span.first:
+        days.append(Days(span.first, first))
+    if end != span.end:
+        days.append(Days(end, span.end))
     return Days(first, end), tuple(days)
 
 

@@ -82,7 +82,7 @@ def _whole_as_integers(value: Any) -> Any:
 
 
 def first_difference(
-    one: Any, other: Any, path: str = "", sides: tuple[str, str] | None = None
+    first_value: Any, second_value: Any, path: str = "", sides: tuple[str, str] | None = None
 ) -> str | None:
     """Path of the first difference of two JSON documents, with both values; None if equal.
 
@@ -90,38 +90,38 @@ def first_difference(
     as ``("the file", "the server")``.
     """
     first, second = sides or ("the first", "the second")
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        for key in sorted(one.keys() | other.keys()):
+    if isinstance(first_value, Mapping) and isinstance(second_value, Mapping):
+        for key in sorted(first_value.keys() | second_value.keys()):
             here = f"{path}.{key}" if path else str(key)
-            if key not in one or key not in other:
-                return f"{here}: only in {second if key not in one else first}"
-            difference = first_difference(one[key], other[key], here, sides)
+            if key not in first_value or key not in second_value:
+                return f"{here}: only in {second if key not in first_value else first}"
+            difference = first_difference(first_value[key], second_value[key], here, sides)
             if difference is not None:
                 return difference
         return None
-    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        for index, (mine, theirs) in enumerate(zip(one, other, strict=False)):
+    if isinstance(first_value, list | tuple) and isinstance(second_value, list | tuple):
+        for index, (mine, theirs) in enumerate(zip(first_value, second_value, strict=False)):
             difference = first_difference(mine, theirs, f"{path}[{index}]", sides)
             if difference is not None:
                 return difference
-        if len(one) == len(other):
+        if len(first_value) == len(second_value):
             return None
-        return f"{path}: {_beside(str(len(one)), f'{len(other)} entries', sides)}"
-    if _same(one, other):
+        return f"{path}: {_beside(str(len(first_value)), f'{len(second_value)} entries', sides)}"
+    if _same(first_value, second_value):
         return None
-    return f"{path}: {_beside(repr(one), repr(other), sides)}"
+    return f"{path}: {_beside(repr(first_value), repr(second_value), sides)}"
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(first: Any, second: Any) -> bool:
     numbers = [
-        isinstance(value, int | float) and not isinstance(value, bool) for value in (one, other)
+        isinstance(value, int | float) and not isinstance(value, bool) for value in (first, second)
     ]
     if all(numbers):
-        return float(one) == float(other)
-    return type(one) is type(other) and bool(one == other)
+        return float(first) == float(second)
+    return type(first) is type(second) and bool(first == second)
 
 
-def _beside(one: str, other: str, sides: tuple[str, str] | None) -> str:
+def _beside(first: str, second: str, sides: tuple[str, str] | None) -> str:
     if sides is None:
-        return f"{one} and {other}"
-    return f"{one} in {sides[0]}, {other} in {sides[1]}"
+        return f"{first} and {second}"
+    return f"{first} in {sides[0]}, {second} in {sides[1]}"

@@ -70,8 +70,10 @@ def explain(
         The causes, each with its contribution in kWh (theirs minus ours).
     """
     is_whole = total.gross.value is not None
-    both = [(part, whole) for part in parts if (whole := _both(part, is_whole)) is not None]
-    whole_kwh = sum(whole for _, whole in both)
+    both = [
+        (part, device_kwh) for part in parts if (device_kwh := _both(part, is_whole)) is not None
+    ]
+    whole_kwh = sum(device_kwh for _, device_kwh in both)
     theirs_kwh = sum(part.theirs.value or 0.0 for part, _ in both)
     causes = [*_sharing(total), *_duration(looked, total, whole_kwh if both else None)]
     seen_kwh = whole_kwh * looked.ratio
@@ -120,10 +122,10 @@ def _remainder(total: Part, causes: Sequence[Explanation]) -> Iterator[Explanati
     ours, theirs = total.ours.value, total.theirs.value
     if ours is None or theirs is None or (not causes and _alike(ours, theirs)):
         return
-    rest = theirs - ours - sum(item.difference_kwh or 0.0 for item in causes)
-    if abs(rest) > ROUNDING_RATIO * max(abs(ours), abs(theirs)):
+    remainder_kwh = theirs - ours - sum(item.difference_kwh or 0.0 for item in causes)
+    if abs(remainder_kwh) > ROUNDING_RATIO * max(abs(ours), abs(theirs)):
         text = "what is left: differences of less than 1% each"
-        yield _item(total, rest, "remainder", text)
+        yield _item(total, remainder_kwh, "remainder", text)
 
 
 def _model(part: Part) -> tuple[str, str]:
@@ -171,5 +173,5 @@ def _item(part: Part, difference_kwh: float | None, cause: str, text: str) -> Ex
     return Explanation(part.kind, difference_kwh, cause, text)
 
 
-def _alike(one: float, other: float) -> bool:
-    return abs(one - other) <= ALIKE_RATIO * max(abs(one), abs(other))
+def _alike(first: float, second: float) -> bool:
+    return abs(first - second) <= ALIKE_RATIO * max(abs(first), abs(second))

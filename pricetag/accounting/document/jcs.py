@@ -74,10 +74,10 @@ def number_text(number: float) -> str:
 def _digits(text: str) -> tuple[str, int]:
     """The significant digits, and the number of digits before the decimal point."""
     mantissa, _, exponent = text.partition("e")
-    whole, _, fraction = mantissa.partition(".")
-    digits = (whole + fraction).lstrip("0")
-    leading = len(whole + fraction) - len(digits)
-    return digits.rstrip("0"), len(whole) - leading + int(exponent or 0)
+    integer, _, fraction = mantissa.partition(".")
+    digits = (integer + fraction).lstrip("0")
+    leading = len(integer + fraction) - len(digits)
+    return digits.rstrip("0"), len(integer) - leading + int(exponent or 0)
 
 
 def _utf16(key: str) -> bytes:

@@ -53,7 +53,7 @@ def nodes(attempts: Sequence[AttemptInput]) -> tuple[str, ...]:
 def input_files(attempts: Sequence[AttemptInput]) -> tuple[InputFile, ...]:
     """Files that the attempts read; one that changed between attempts is listed twice."""
     environments = _environments(attempts)
-    return tuple(dict.fromkeys(file for one in environments for file in one.inputs))
+    return tuple(dict.fromkeys(file for environment in environments for file in environment.inputs))
 
 
 def hours_used(attempts: Sequence[AttemptInput]) -> set[str]:

@@ -133,11 +133,11 @@ def _times(figure: float | None, ratio: float) -> float | None:
 
 
 def _whole(
-    whole: float | None, parts: Sequence[float | None], ratios: Sequence[float]
+    total: float | None, parts: Sequence[float | None], ratios: Sequence[float]
 ) -> float | None:
-    if whole is None:
+    if total is None:
         return None
-    grown = whole
+    grown = total
     for part, ratio in zip(parts, ratios, strict=True):
         if ratio == 1.0:
             continue

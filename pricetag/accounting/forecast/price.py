@@ -192,14 +192,14 @@ def _cost(duration_s: Range | str, facility_kwh: Range | str, rates: Rates) -> Q
     unit = rates.currency or "money"
     if rates.basis is None:
         return Quantity.unknown(unit, rates.cost_reason or "no price is known")
-    whole = Range(0.0, 0.0, 0.0)
+    total = Range(0.0, 0.0, 0.0)
     for rate, figure in ((rates.per_kwh, facility_kwh), (rates.per_s, duration_s)):
         if rate is None:
             continue
         if isinstance(figure, str):
             return Quantity.unknown(unit, figure)
-        whole = whole.plus(rate.of(figure))
-    return _quantity(whole, unit, rates.basis)
+        total = total.plus(rate.of(figure))
+    return _quantity(total, unit, rates.basis)
 
 
 def _quantity(figure: Range | str, unit: str, remark: str | None = None) -> Quantity:

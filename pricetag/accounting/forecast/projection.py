@@ -129,15 +129,15 @@ def project(standing: Standing) -> Range:
         raise NoProjection("no step of the job has begun")
     if done is not None and done < LEAST_PROGRESS_RATIO:
         raise NoProjection(f"{done:.1%} is done; a projection is made from 5% on")
-    whole = Range(standing.used, standing.used, standing.used).plus(_rest_of_step(standing))
+    total = Range(standing.used, standing.used, standing.used).plus(_rest_of_step(standing))
     for place in range(standing.step + 1, len(standing.kinds)):
         forecast = _expected(standing, place)
         if forecast is None:
             raise NoProjection(
                 f"{_named(standing, place)} is to come, and no similar run has used it"
             )
-        whole = whole.plus(Range.of(forecast))
-    return whole
+        total = total.plus(Range.of(forecast))
+    return total
 
 
 def _rest_of_step(standing: Standing) -> Range:

@@ -66,13 +66,13 @@ class Waiting:
 
 
 def expected_starts(
-    places: Sequence[Place], held: Sequence[Held], waiting: Sequence[Waiting]
+    places: Sequence[Place], running_jobs: Sequence[Held], waiting: Sequence[Waiting]
 ) -> list[Range | None]:
     """Time until each waiting job starts, in s, with its range; None if unknown.
 
     Args:
         places: The live workers of the pool.
-        held: The running jobs.
+        running_jobs: The running jobs.
         waiting: The waiting jobs, in the order of the queue.
 
     Returns:
@@ -80,7 +80,8 @@ def expected_starts(
         unknown, where a start depends on a job without an expected end: then None.
     """
     passes = [
-        _starts(places, held, waiting, duration_of) for duration_of in (_expected, _least, _most)
+        _starts(places, running_jobs, waiting, duration_of)
+        for duration_of in (_expected, _least, _most)
     ]
     ranges: list[Range | None] = []
     for expected_s, early_s, late_s in zip(*passes, strict=True):
@@ -131,14 +132,14 @@ class _Free:
 
 def _starts(
     places: Sequence[Place],
-    held: Sequence[Held],
+    running_jobs: Sequence[Held],
     waiting: Sequence[Waiting],
     duration_of: Duration,
 ) -> list[float]:
     """The time at which each waiting job starts; infinite if it never does."""
     free = _Free(places)
     ends: list[tuple[float, int, int]] = []
-    for running in held:
+    for running in running_jobs:
         free.take(running.place, running.gpus)
         ends.append((duration_of(running.left_s), running.place, running.gpus))
     heapq.heapify(ends)

@@ -86,12 +86,12 @@ def error_budget(value: float | None, terms: Iterable[ErrorTerm]) -> list[dict[s
     # A single price, unlike a range, has no error at all.
     erring = [term for term in terms if term.std > 0]
     ordered = sorted(erring, key=lambda term: (-term.std, term.term))
-    whole = math.hypot(*(term.std for term in ordered))
+    total_std = math.hypot(*(term.std for term in ordered))
     return [
         {
             "term": term.term,
             "relative_std_ratio": term.std / value,
-            "share_of_variance": (term.std / whole) ** 2,
+            "share_of_variance": (term.std / total_std) ** 2,
         }
         for term in ordered
     ]

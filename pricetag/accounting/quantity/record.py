@@ -127,8 +127,8 @@ def _members(record: type[Any]) -> tuple[Member, ...]:
 def _member(name: str, hint: Any) -> Member:
     notes: tuple[Any, ...] = ()
     if get_origin(hint) is Annotated:
-        hint, *rest = get_args(hint)
-        notes = tuple(rest)
+        hint, *metadata = get_args(hint)
+        notes = tuple(metadata)
     return Member(
         name,
         hint,

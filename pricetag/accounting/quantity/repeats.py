@@ -64,9 +64,13 @@ def repeat_ratio(first: Sequence[float], second: Sequence[float]) -> RepeatRatio
     if min(len(first), len(second)) < FEWEST:
         reason = f"a spread needs at least {FEWEST} repeats on each side"
         return RepeatRatio(value, None, None, None, reason)
-    one, other = (variance(group) / len(group) / mean(group) ** 2 for group in (first, second))
-    if one + other == 0:
+    first_error, second_error = (
+        variance(group) / len(group) / mean(group) ** 2 for group in (first, second)
+    )
+    if first_error + second_error == 0:
         return RepeatRatio(value, value, value, None, "all repeats have the same figure")
-    freedom = (one + other) ** 2 / (one**2 / (len(first) - 1) + other**2 / (len(second) - 1))
-    half = t_quantile(0.975, freedom) * math.sqrt(one + other)
+    freedom = (first_error + second_error) ** 2 / (
+        first_error**2 / (len(first) - 1) + second_error**2 / (len(second) - 1)
+    )
+    half = t_quantile(0.975, freedom) * math.sqrt(first_error + second_error)
     return RepeatRatio(value, value * math.exp(-half), value * math.exp(half), freedom)

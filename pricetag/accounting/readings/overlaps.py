@@ -155,9 +155,9 @@ def share_overlaps(
 
 
 def _together(ledger: EnergyLedger, parts: Sequence[tuple[float, WindowEnergy]]) -> SharedEnergy:
-    whole = ledger.window(parts[0][1].start_s, parts[-1][1].end_s)
+    window = ledger.window(parts[0][1].start_s, parts[-1][1].end_s)
     charged = tuple((part.start_s, ratio * (part.energy_j or 0.0)) for ratio, part in parts)
-    return SharedEnergy(_sum(whole, parts), charged)
+    return SharedEnergy(_sum(window, parts), charged)
 
 
 def _stretch(
@@ -182,12 +182,12 @@ def _stretch(
     return Stretch(start_s, end_s, parts)
 
 
-def _sum(whole: WindowEnergy, parts: Sequence[tuple[float, WindowEnergy]]) -> WindowEnergy:
+def _sum(span: WindowEnergy, parts: Sequence[tuple[float, WindowEnergy]]) -> WindowEnergy:
     """The sum of a stage's parts, with all other fields of the whole window."""
-    flags = tuple(sorted({*whole.flags, OVERLAPPING}))
-    if whole.energy_j is None:
-        return replace(whole, flags=flags)
-    by_source: dict[Source, float] = dict.fromkeys(whole.energy_by_source_j, 0.0)
+    flags = tuple(sorted({*span.flags, OVERLAPPING}))
+    if span.energy_j is None:
+        return replace(span, flags=flags)
+    by_source: dict[Source, float] = dict.fromkeys(span.energy_by_source_j, 0.0)
     baseline_j = 0.0
     for ratio, window in parts:
         for source, energy_j in window.energy_by_source_j.items():
@@ -195,9 +195,9 @@ def _sum(whole: WindowEnergy, parts: Sequence[tuple[float, WindowEnergy]]) -> Wi
         baseline_j += ratio * (window.baseline_j or 0.0)
     energy_j = sum(by_source.values())
     return replace(
-        whole,
+        span,
         energy_j=energy_j,
         energy_by_source_j=by_source,
-        baseline_j=None if whole.baseline_j is None else min(baseline_j, energy_j),
+        baseline_j=None if span.baseline_j is None else min(baseline_j, energy_j),
         flags=flags,
     )

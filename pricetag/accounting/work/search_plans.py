@@ -107,11 +107,11 @@ def stop_worst_seeds(curves: Sequence[Sequence[float]], stopped: int, after: int
     Source: Dodge et al. 2020, Fine-Tuning Pretrained Language Models: Weight Initializations, Data
     Orders, and Early Stopping, section 5, arXiv:2002.06305.
     """
-    whole = min(map(len, curves), default=0)
+    shortest = min(map(len, curves), default=0)
     if not 0 <= stopped <= len(curves):
         raise InvalidFactor("stopped", stopped, f"0 to {len(curves)}, the number of seeds")
-    if not 1 <= after <= whole:
-        raise InvalidFactor("after", after, f"1 to {whole}, the number of evaluations")
+    if not 1 <= after <= shortest:
+        raise InvalidFactor("after", after, f"1 to {shortest}, the number of evaluations")
     ranked = sorted(range(len(curves)), key=lambda seed: max(curves[seed][:after]))
     worst, best = ranked[:stopped], ranked[stopped:]
     scores = [max(curves[seed][:after]) for seed in worst] + [max(curves[seed]) for seed in best]
@@ -145,6 +145,6 @@ def seed_plans(full_runs: int, seeds: int, evaluations: int) -> Iterator[SeedPla
     yield SeedPlan(full_runs, 0, evaluations)
     for start in range(full_runs + 1, seeds + 1):
         for after in range(1, evaluations):
-            saved, rest = (start - full_runs) * evaluations, evaluations - after
-            if saved % rest == 0 and saved // rest <= start:
-                yield SeedPlan(start, saved // rest, after)
+            saved, skipped = (start - full_runs) * evaluations, evaluations - after
+            if saved % skipped == 0 and saved // skipped <= start:
+                yield SeedPlan(start, saved // skipped, after)

@@ -72,8 +72,8 @@ def _further(account: Mapping[str, Any]) -> Iterator[str]:
     if (change := account.get("change")) is not None:
         before = account["before"]
         yield f"Against {_hour(before['from'])} to {_hour(before['to'])} UTC:"
-        for name, one in change.items():
-            yield f"  {COLUMNS[name]}: {_change(one)}"
+        for name, difference in change.items():
+            yield f"  {COLUMNS[name]}: {_change(difference)}"
     if (failed := account.get("failed")) is not None:
         yield from _failed(failed)
 
@@ -81,11 +81,11 @@ def _further(account: Mapping[str, Any]) -> Iterator[str]:
 def _failed(failed: Mapping[str, Any]) -> Iterator[str]:
     """Failed work: all figures in one unit, so that they can be compared."""
     every = [failed, *failed["items"]]
-    unit = column_unit((one["it_energy_kwh"] for one in every), "kWh")
+    unit = column_unit((group["it_energy_kwh"] for group in every), "kWh")
 
-    def text(one: Mapping[str, Any], between: str) -> str:
-        share = "n/a" if one["share_ratio"] is None else ratio_text(one["share_ratio"])
-        return f"{column_number(one['it_energy_kwh'] / unit[1])} {unit[0]}{between}{share}"
+    def text(group: Mapping[str, Any], between: str) -> str:
+        share = "n/a" if group["share_ratio"] is None else ratio_text(group["share_ratio"])
+        return f"{column_number(group['it_energy_kwh'] / unit[1])} {unit[0]}{between}{share}"
 
     attempts = counted(failed["attempts"], "attempt")
     yield f"Failed work: {text(failed, f' of {attempts}, ')} of all ended ones"

@@ -61,10 +61,10 @@ def verification_lines(report: Mapping[str, Any]) -> Iterator[str]:
         about = "identical to the file" if same else "different from the file"
         yield f"Version {report['version']} as the server stores it, {about}:"
     yield from map(_step_line, stored)
-    whole = f"the file, as {name}" if report["is_file"] else name
+    subject = f"the file, as {name}" if report["is_file"] else name
     end = f": {report['first_difference']}" if report["first_difference"] else ""
     offline = report["is_file"] and not stored and report["outcome"] == "not-fully-checked"
-    yield f"{whole}: {OFFLINE if offline else OUTCOMES[report['outcome']]}{end}"
+    yield f"{subject}: {OFFLINE if offline else OUTCOMES[report['outcome']]}{end}"
 
 
 def _step_line(step: Mapping[str, Any]) -> str:
@@ -99,8 +99,8 @@ def _mean_texts(group: Mapping[str, Any], unit: str, shown: Unit) -> tuple[str, 
     of_own = shown if own == unit else None
     if group["mean"] is None:
         return "n/a", "", ""
-    whole, std = group.get("mean_figure") or {}, group.get("std")
-    ends = [float(whole[end]) for end in ("low", "high") if whole.get(end) is not None]
+    mean, std = group.get("mean_figure") or {}, group.get("std")
+    ends = [float(mean[end]) for end in ("low", "high") if mean.get(end) is not None]
     interval = " to ".join(with_unit(end, own, of_own) for end in ends) if len(ends) == 2 else ""
     spread = "" if std is None else with_unit(std, own, of_own)
     return with_unit(group["mean"], own, of_own), interval, spread

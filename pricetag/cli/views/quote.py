@@ -88,8 +88,8 @@ def _basis(quote: Mapping[str, Any]) -> Iterator[str]:
         yield f"scaled by {number(float(ratio))}, the ratio of the planned work to theirs"
     if quote["runs"]:
         shown = ", ".join(str(run)[:8] for run in quote["runs"][:5])
-        rest = quote["run_count"] - min(len(quote["runs"]), 5)
-        yield f"runs {shown}" + (f" and {rest} more" if rest else "")
+        unnamed = quote["run_count"] - min(len(quote["runs"]), 5)
+        yield f"runs {shown}" + (f" and {unnamed} more" if unnamed else "")
     yield from quote["notes"]
 
 

@@ -198,11 +198,11 @@ def _add_attempt(
         current.variant = measured.get(stage.key, current.variant)
 
 
-def _add_scores(made: Made, figures: Sequence[QualityTag]) -> None:
-    task = made.run.task
+def _add_scores(model: Made, figures: Sequence[QualityTag]) -> None:
+    task = model.run.task
     for item in figures:
         if task and item.metric in task.metrics and item.split in task.score_splits:
-            made.scores[(str(item.split), item.metric)] = item
+            model.scores[(str(item.split), item.metric)] = item
 
 
 def _method(step: Planned) -> Method:

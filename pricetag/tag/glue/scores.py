@@ -99,8 +99,8 @@ def average(tasks: Mapping[str, TaskScore], names: Sequence[str] = WITHOUT_WNLI)
     missing = [GLUE[name].title for name in names if name not in tasks]
     undefined = [GLUE[n].title for n in names if n in tasks and tasks[n].score.value is None]
     reasons = [
-        f"{what} {', '.join(titles)}"
-        for what, titles in (("no score on", missing), ("score undefined on", undefined))
+        f"{problem} {', '.join(titles)}"
+        for problem, titles in (("no score on", missing), ("score undefined on", undefined))
         if titles
     ]
     if reasons:

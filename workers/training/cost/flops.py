@@ -55,8 +55,10 @@ class FlopProfile:
     def forward(self, length: int, density: float = 1.0) -> float:
         """Operations for one example; ``density`` is the encoder's share of non-zero weights."""
         per_token = density * self.linear + self.head
-        whole = self.square * length**2 + per_token * length + self.fixed
-        return whole + self.per_chunk * -(-length // self.chunk) if self.per_chunk else whole
+        operations = self.square * length**2 + per_token * length + self.fixed
+        return (
+            operations + self.per_chunk * -(-length // self.chunk) if self.per_chunk else operations
+        )
 
     def with_classes(self, classes: int, hidden: int) -> FlopProfile:
         """The same encoder with another head, whose last layer is ``[hidden, classes]``."""
@@ -111,15 +113,15 @@ class CountMismatchError(ValueError):
     """A count differs from its closed form."""
 
 
-def unknown(what: str) -> FlopProfile:
+def unknown(reason: str) -> FlopProfile:
     """The profile of a model whose operations cannot be counted.
 
     Its figures are NaN, and so is every sum of them; reporters report NaN as unknown.
 
     Args:
-        what: The uncounted part, and the reason.
+        reason: The uncounted part, and the reason.
     """
-    return FlopProfile(math.nan, math.nan, math.nan, "not counted", (what,))
+    return FlopProfile(math.nan, math.nan, math.nan, "not counted", (reason,))
 
 
 def _counted(plain: PreTrainedConfig, device: str, head: Head) -> FlopProfile:

@@ -33,13 +33,13 @@ class Use:
         """A forward pass that returns when the device has finished."""
         return benchmark.inference_call(self.loaded, batch_size, self.length, self.device)
 
-    def profile(self, whole: ModelProfile) -> ModelProfile:
+    def profile(self, full_profile: ModelProfile) -> ModelProfile:
         """The model's profile with the mean operations of the last call's examples.
 
         Args:
-            whole: The profile of the whole model.
+            full_profile: The profile of the whole model.
         """
-        return whole
+        return full_profile
 
     def shares(self) -> dict[int, float]:
         """Share of the last call's examples that left after each layer; empty without exits."""
@@ -97,10 +97,14 @@ class UseOnTexts(Use):
 
         return call
 
-    def profile(self, whole: ModelProfile) -> ModelProfile:
+    def profile(self, full_profile: ModelProfile) -> ModelProfile:
         """See ``Use.profile``: each exit's operations, by its share of the examples."""
         shares = self._shares()
-        return replace(whole, flops=mean_of(whole.exits, shares)) if shares else whole
+        return (
+            replace(full_profile, flops=mean_of(full_profile.exits, shares))
+            if shares
+            else full_profile
+        )
 
     def shares(self) -> dict[int, float]:
         """See ``Use.shares``."""

@@ -91,7 +91,10 @@ def augmented(
     number = len(copies[0][0]) if copies[0] else 0
 
     def with_copies(originals: Sequence[Any], of_each: Sequence[Sequence[Any]]) -> list[Any]:
-        return [*originals, *(one[place] for place in range(number) for one in of_each)]
+        return [
+            *originals,
+            *(example_copies[place] for place in range(number) for example_copies in of_each),
+        ]
 
     labels: list[Any] = list(examples.labels) * (number + 1)
     return replace(

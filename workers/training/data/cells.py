@@ -60,8 +60,8 @@ class Cells:
             scores.append(score)
         return scores
 
-    def bad(self, column: str, index: int, what: str) -> JobError:
+    def bad(self, column: str, index: int, problem: str) -> JobError:
         """The error for a cell that cannot be used."""
         cell = self.table.columns[column][index]
-        message = f"{self.table.where(index)}, column '{column}': {cell!r:.60} {what}"
+        message = f"{self.table.where(index)}, column '{column}': {cell!r:.60} {problem}"
         return JobError("bad-cell", message, self.field)

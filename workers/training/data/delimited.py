@@ -93,8 +93,8 @@ def _collect(
                 broken.append(line)
                 continue
             fields = counted(len(row), "field")
-            what = f"has {fields} in line {line}, but {there} {verb} {len(header)}"
-            raise unreadable(path, what, field)
+            problem = f"has {fields} in line {line}, but {there} {verb} {len(header)}"
+            raise unreadable(path, problem, field)
         lines.append(line)
         for name, place in zip(names, places, strict=True):
             columns[name].append(row[place])
@@ -152,23 +152,23 @@ def read_labeled_lines(path: Path, names: Sequence[str], field: str, reading: Re
     sub_labels: set[str] = set()
     newline = line_end(path, reading.encoding, field)
     with open_text(path, reading.encoding, newline, field) as handle:
-        for line, whole in enumerate(handle, start=1):
-            if not whole.strip():
+        for line, content in enumerate(handle, start=1):
+            if not content.strip():
                 continue
-            label, mark, text = whole.strip().partition(separator)
+            label, mark, text = content.strip().partition(separator)
             if separator == ":" and mark:
                 sub, _, text = text.partition(" ")
                 sub_labels.add(sub)
                 if not _SUB_LABEL.fullmatch(sub) or len(sub_labels) > MAX_SUB_LABELS:
-                    what = (
+                    problem = (
                         f"has {sub!r:.60} right after the colon in line {line}, which is not a "
                         "sub-label; put a space after the colon where the text begins there"
                     )
-                    raise unreadable(path, what, field)
+                    raise unreadable(path, problem, field)
             if not mark or not label.strip() or not text.strip():
                 missing = "text after its label" if mark and label.strip() else "label"
-                what = f"has no {missing} in line {line}: label_separator is {separator!r}"
-                raise unreadable(path, what, field)
+                problem = f"has no {missing} in line {line}: label_separator is {separator!r}"
+                raise unreadable(path, problem, field)
             labels.append(label.strip())
             texts.append(text.strip())
             lines.append(line)

@@ -177,9 +177,9 @@ def _columns_guess(rows: Sequence[Sequence[str]], width: int, roles: Roles) -> s
     by_length = sorted(range(width), key=lambda place: -sum(map(len, cells[place])))
     places = by_length[: len(roles.texts)]
     guess = dict(zip(sorted(places), roles.texts, strict=False))
-    rest = [place for place in range(width) if place not in guess]
-    if rest:
-        guess[min(rest, key=lambda place: _unlike_label(cells[place]))] = roles.label
+    unassigned = [place for place in range(width) if place not in guess]
+    if unassigned:
+        guess[min(unassigned, key=lambda place: _unlike_label(cells[place]))] = roles.label
     columns = [guess.get(place, f"column_{place + 1}") for place in range(width)]
     written = [name if _PLAIN_NAME.fullmatch(name) else json.dumps(name) for name in columns]
     return f"columns: [{', '.join(written)}] (names in the order of the cells)"

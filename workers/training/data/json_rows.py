@@ -100,22 +100,22 @@ def _of_json(
     if text.lstrip().startswith("["):
         return "row", enumerate(_parsed(text, path, field), start=1)
     if not _is_json(text.strip().partition("\n")[0]) and _is_json(text):
-        whole = json.loads(text)
-        if isinstance(whole, dict) and (hint := _records_hint(whole)):
-            what = f"is one JSON object over several lines, not a list of rows{hint}"
-            raise unreadable(path, what, field)
-        return "row", [(1, whole)]
+        document = json.loads(text)
+        if isinstance(document, dict) and (hint := _records_hint(document)):
+            problem = f"is one JSON object over several lines, not a list of rows{hint}"
+            raise unreadable(path, problem, field)
+        return "row", [(1, document)]
     return "line", _line_rows(text.split("\n"), path, field)
 
 
-def _rows_under(whole: Any, records: str, path: Path, field: str) -> list[Any]:
-    value = nested(whole, records)
+def _rows_under(document: Any, records: str, path: Path, field: str) -> list[Any]:
+    value = nested(document, records)
     if isinstance(value, list):
         return value
-    there = listed(_names(whole)) if isinstance(whole, dict) else "a list: remove records"
-    what = f"has no list of rows under '{records}' (data.records); it has: {there}"
-    hint = _records_hint(whole) if isinstance(whole, dict) else ""
-    raise unreadable(path, what + hint, field)
+    there = listed(_names(document)) if isinstance(document, dict) else "a list: remove records"
+    problem = f"has no list of rows under '{records}' (data.records); it has: {there}"
+    hint = _records_hint(document) if isinstance(document, dict) else ""
+    raise unreadable(path, problem + hint, field)
 
 
 def _is_json(text: str) -> bool:
@@ -130,8 +130,8 @@ def _parsed(text: str, path: Path, field: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        what = f"is not valid JSON that can be read: {str(error)[:200]}"
-        raise unreadable(path, what, field) from error
+        problem = f"is not valid JSON that can be read: {str(error)[:200]}"
+        raise unreadable(path, problem, field) from error
 
 
 def _line_rows(lines: Iterable[str], path: Path, field: str) -> Iterator[tuple[int, Any]]:
@@ -140,8 +140,8 @@ def _line_rows(lines: Iterable[str], path: Path, field: str) -> Iterator[tuple[i
             try:
                 yield line, json.loads(text)
             except json.JSONDecodeError as error:
-                what = f"is not valid JSON in line {line}, column {error.colno}: {error.msg}"
-                raise unreadable(path, what, field) from error
+                problem = f"is not valid JSON in line {line}, column {error.colno}: {error.msg}"
+                raise unreadable(path, problem, field) from error
             except (ValueError, RecursionError) as error:  # thousands of digits, or of levels
                 message = f"line {line}: cannot be read as JSON: {str(error)[:200]}"
                 raise JobError("bad-cell", message, field) from error

@@ -30,11 +30,12 @@ def label_names(train: Examples) -> list[str]:
         return list(train.class_names)
     alike = alike_names(present)
     if alike is not None:
-        one, other = alike
+        first_name, second_name = alike
         raise JobError(
             "labels-alike",
-            f"the training data has the labels {one!r:.60} and {other!r:.60}, which look like one "
-            "class: use one spelling, or list all classes in data.labels to keep them apart",
+            f"the training data has the labels {first_name!r:.60} and {second_name!r:.60}, "
+            "which look like one class: use one spelling, or list all classes in data.labels to "
+            "keep them apart",
             "recipe.data.labels",
         )
     return class_order(present)

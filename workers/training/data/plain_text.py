@@ -27,8 +27,8 @@ def read_lines(path: Path, column: str, encoding: str, field: str) -> Table:
     try:
         content = path.read_bytes()
     except OSError as error:
-        what = f"{path.name} cannot be read ({error.strerror or error})"
-        raise JobError("unreadable-data", what, field) from error
+        problem = f"{path.name} cannot be read ({error.strerror or error})"
+        raise JobError("unreadable-data", problem, field) from error
     try:
         text = content.decode("utf-8-sig" if encoding == "utf-8" else encoding)
     except UnicodeError as error:
@@ -74,8 +74,8 @@ def packed(
 def wrapping(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
     """The special tokens that a tokenizer puts before and after a text."""
     plain = tokenizer("a", add_special_tokens=False)["input_ids"]
-    whole = tokenizer("a")["input_ids"]
-    for start in range(len(whole) - len(plain) + 1):
-        if whole[start : start + len(plain)] == plain:
-            return whole[:start], whole[start + len(plain) :]
+    wrapped = tokenizer("a")["input_ids"]
+    for start in range(len(wrapped) - len(plain) + 1):
+        if wrapped[start : start + len(plain)] == plain:
+            return wrapped[:start], wrapped[start + len(plain) :]
     return [], []

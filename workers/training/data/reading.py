@@ -66,9 +66,9 @@ class Reading:
 PLAIN = Reading()
 
 
-def unreadable(path: Path, what: str, field: str) -> JobError:
+def unreadable(path: Path, problem: str, field: str) -> JobError:
     """The error of a file that cannot be read: ``t.csv is cut off``."""
-    return JobError("unreadable-data", f"{path.name} {what}", field)
+    return JobError("unreadable-data", f"{path.name} {problem}", field)
 
 
 def require_columns(names: Sequence[str], present: Iterable[str], source: str, field: str) -> None:

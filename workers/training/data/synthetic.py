@@ -85,13 +85,13 @@ def write(
     """Write ``train.tsv``, ``dev.tsv`` and ``test.tsv``, with no sentence in two of them."""
     folder.mkdir(parents=True, exist_ok=True)
     sizes = {"train": train, "dev": dev, "test": test}
-    rest: Iterator[Instance] = iter(generate(sum(sizes.values()), seed, hard_share))
+    instances: Iterator[Instance] = iter(generate(sum(sizes.values()), seed, hard_share))
     files = {}
     for split, size in sizes.items():
         files[split] = folder / f"{split}.tsv"
         lines = ["\t".join(COLUMNS)]
         for _ in range(size):
-            instance = next(rest)
+            instance = next(instances)
             lines.append(f"{instance.sentence}\t{instance.label}\t{instance.difficulty}")
         files[split].write_text("\n".join(lines) + "\n", encoding="utf-8")
     return files

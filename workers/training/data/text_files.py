@@ -54,11 +54,11 @@ def open_text(
     except UnicodeError as error:
         raise unreadable(path, _undecodable(path, encoding, str(error)), field) from error
     except EOFError as error:
-        what = "is cut off: its gzip data have no end; copy or download it again"
-        raise unreadable(path, what, field) from error
+        problem = "is cut off: its gzip data have no end; copy or download it again"
+        raise unreadable(path, problem, field) from error
     except gzip.BadGzipFile as error:
-        what = f"ends in .gz and is not a valid gzip file ({error})"
-        raise unreadable(path, what, field) from error
+        problem = f"ends in .gz and is not a valid gzip file ({error})"
+        raise unreadable(path, problem, field) from error
     except zlib.error as error:
         raise unreadable(path, f"has damaged gzip data ({error})", field) from error
     except OSError as error:
@@ -84,27 +84,27 @@ def _open_bytes(path: Path) -> BinaryIO:
 
 def _check_head(path: Path, head: bytes, encoding: str, field: str) -> None:
     """Reject a file that can be decoded without an error but has another encoding."""
-    for start, what in _PACKED:
+    for start, problem in _PACKED:
         if head.startswith(start):
-            raise unreadable(path, what, field)
+            raise unreadable(path, problem, field)
     for mark, name, fitting in _MARKS:
         if head.startswith(mark):
             if encoding in fitting:
                 return
             how = "remove encoding" if name == "utf-8" else f"add encoding: {name}"
-            what = f"begins with the byte order mark of {name} and is read as {encoding}; {how}"
-            raise unreadable(path, what, field)
+            problem = f"begins with the byte order mark of {name} and is read as {encoding}; {how}"
+            raise unreadable(path, problem, field)
     wide = _wide_encoding(head)
     if wide is not None and encoding not in ("utf-16-le", "utf-16-be"):
         at = head.index(0)
-        what = f"has NUL bytes (first: byte {at}) as UTF-16 text has; add encoding: {wide}"
-        raise unreadable(path, what, field)
+        problem = f"has NUL bytes (first: byte {at}) as UTF-16 text has; add encoding: {wide}"
+        raise unreadable(path, problem, field)
     if encoding.startswith("utf-16") and head and encoding != wide:
-        what = f"is not {encoding} text: it has no byte order mark and no NUL bytes"
+        problem = f"is not {encoding} text: it has no byte order mark and no NUL bytes"
         if wide is not None:
-            what = f"has its bytes in the other order than {encoding}"
+            problem = f"has its bytes in the other order than {encoding}"
         how = f"use encoding: {wide}" if wide else "remove data.encoding or state another"
-        raise unreadable(path, f"{what}; {how}", field)
+        raise unreadable(path, f"{problem}; {how}", field)
 
 
 def _wide_encoding(head: bytes) -> str | None:
@@ -132,22 +132,22 @@ def _undecodable(path: Path, encoding: str, reason: str) -> str:
                 line = (ends + before.count("\n") or returns + before.count("\r")) + 1
                 file = "unpacked file" if path.suffix.lower() == ".gz" else "file"
                 where = f"line {line}, byte {offset - pending + error.start} of the {file}"
-                what = f"is not {encoding.upper()} text in {where} ({error.reason}); "
-                return what + _other_encoding(encoding, error.object[error.start :])
+                problem = f"is not {encoding.upper()} text in {where} ({error.reason}); "
+                return problem + _other_encoding(encoding, error.object[error.start :])
             if not block:
                 return f"is not {encoding.upper()} text ({reason}); check data.encoding"
             ends, returns = ends + text.count("\n"), returns + text.count("\r")
             offset += len(block)
 
 
-def _other_encoding(encoding: str, rest: bytes) -> str:
+def _other_encoding(encoding: str, undecoded: bytes) -> str:
     """The encoding that a message suggests for bytes that cannot be decoded."""
     if encoding != "utf-8":
         return "check data.encoding"
-    if not any(0x80 <= byte <= 0x9F for byte in rest):
+    if not any(0x80 <= byte <= 0x9F for byte in undecoded):
         return "if it is Western European text, add encoding: latin-1"
     try:
-        rest.decode("cp1252")
+        undecoded.decode("cp1252")
     except UnicodeDecodeError:
         return "state its encoding in data.encoding"
     return "if it is Western European text from Windows, add encoding: cp1252"

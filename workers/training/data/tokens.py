@@ -208,7 +208,9 @@ class EpochSampler(Sampler[int]):
             part = sorted(order[start : start + mega], key=self.lengths.__getitem__)
             units += [part[i : i + self.unit] for i in range(0, len(part), self.unit)]
         # A short unit must be last: the loader cuts batches by count.
-        whole = [unit for unit in units if len(unit) == self.unit]
+        full_units = [unit for unit in units if len(unit) == self.unit]
         short = [unit for unit in units if len(unit) < self.unit]
-        mixed = [whole[i] for i in torch.randperm(len(whole), generator=generator).tolist()]
+        mixed = [
+            full_units[i] for i in torch.randperm(len(full_units), generator=generator).tolist()
+        ]
         return iter([index for unit in mixed + short for index in unit])

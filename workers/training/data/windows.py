@@ -93,9 +93,9 @@ def cut(
     groups: dict[int, list[int]] = defaultdict(list)
     for number, offsets in enumerate(question_tokens):
         first_part = offsets[: room // 2]
-        whole = len(first_part) == len(offsets)
+        is_complete = len(first_part) == len(offsets)
         text = questions.texts[number]
-        texts.append(text if whole else text[: first_part[-1][1] if first_part else 0])
+        texts.append(text if is_complete else text[: first_part[-1][1] if first_part else 0])
         groups[min(stride, (room - len(first_part)) // 2)].append(number)
     windows: list[Window] = []
     for shared, numbers in groups.items():

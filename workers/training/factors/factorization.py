@@ -92,9 +92,10 @@ def saving(context: StageContext, wanted: Mapping[str, int], shapes: Shapes) -> 
             "every matrix needs a rank at which its factors save no weights; keep less of them",
             context.field,
         )
-    if whole := len(wanted) - len(ranks):
+    if unfactorized := len(wanted) - len(ranks):
         context.reporter.log(
-            f"{whole} of {len(wanted)} matrices stay whole: their factors would save no weights"
+            f"{unfactorized} of {len(wanted)} matrices stay whole: their factors would save no "
+            "weights"
         )
     return ranks
 

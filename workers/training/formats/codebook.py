@@ -56,8 +56,8 @@ class CodebookWeights(nn.Module):
             mask = unpack(packed, 1, self.mask.numel()).bool().reshape(shape)
             labels = torch.zeros(shape, dtype=torch.uint8)
             labels[mask] = unpack(state_dict[f"{prefix}labels"], self.bits, int(mask.sum()))
-            whole = {f"{prefix}mask": mask, f"{prefix}labels": labels}
-            state_dict = {**state_dict, **whole}
+            tensors = {f"{prefix}mask": mask, f"{prefix}labels": labels}
+            state_dict = {**state_dict, **tensors}
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 

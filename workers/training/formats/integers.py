@@ -63,8 +63,8 @@ class IntegerWeights(nn.Module):
         packed = state_dict.get(f"{prefix}weight")
         if packed is not None and packed.dim() == 1:
             values = unpack(packed, self.bits, self.weight.numel()).to(torch.int8)
-            whole = (values - largest_integer(self.bits)).reshape(self.weight.shape)
-            state_dict = {**state_dict, f"{prefix}weight": whole}
+            integers = (values - largest_integer(self.bits)).reshape(self.weight.shape)
+            state_dict = {**state_dict, f"{prefix}weight": integers}
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 

@@ -18,12 +18,12 @@ def without_head(model: PreTrainedModel) -> Iterator[None]:
     Head and pooler are frozen: they get no gradient. A language model's head is a quarter of
     BERT-base's operations.
     """
-    whole = type(model).forward
+    original_forward = type(model).forward
 
     def forward(self: PreTrainedModel, *args: Any, **inputs: Any) -> Any:
         if self.training:
             return self.base_model(*args, **inputs)
-        return whole(self, *args, **inputs)
+        return original_forward(self, *args, **inputs)
 
     idle = [parameter for parameter in _outside_encoder(model) if parameter.requires_grad]
     for parameter in idle:

@@ -107,9 +107,9 @@ def _renumbered(teacher: PreTrainedModel, student: Student) -> dict[str, torch.T
         if prefix is None or not name.startswith(prefix):
             renamed[name] = tensor
             continue
-        number, _, rest = name.removeprefix(prefix).partition(".")
+        number, _, suffix = name.removeprefix(prefix).partition(".")
         if number in numbers:
-            renamed[f"{prefix}{numbers[number]}.{rest}"] = tensor
+            renamed[f"{prefix}{numbers[number]}.{suffix}"] = tensor
     return renamed
 
 

@@ -108,4 +108,4 @@ def _pairs(model: PreTrainedModel) -> list[tuple[str, str]]:
     names = dict(model.named_parameters(remove_duplicate=False))
     mapping: Any = getattr(model, "_tied_weights_keys", None)
     listed = mapping.items() if isinstance(mapping, dict) else ()
-    return [(one, other) for one, other in listed if one in names and other in names]
+    return [(first, second) for first, second in listed if first in names and second in names]

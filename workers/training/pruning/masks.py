@@ -179,8 +179,8 @@ def entry_masks(
     for names in groups:
         members = [scores[name] for name in names]
         count = sum(member.numel() for member in members)
-        kept = count - pruned(count, sparsity)
-        masks |= zip(names, keep_best(members, kept), strict=True)
+        kept_count = count - pruned(count, sparsity)
+        masks |= zip(names, keep_best(members, kept_count), strict=True)
     return masks
 
 
@@ -214,8 +214,8 @@ def block_norms(score: torch.Tensor, size: int = BLOCK) -> torch.Tensor:
     section 4, doi:10.1145/3458817.3476138.
     """
     rows, columns = score.shape
-    whole = functional.pad(score, (0, -columns % size, 0, -rows % size))
-    blocks = whole.reshape(whole.shape[0] // size, size, whole.shape[1] // size, size)
+    padded = functional.pad(score, (0, -columns % size, 0, -rows % size))
+    blocks = padded.reshape(padded.shape[0] // size, size, padded.shape[1] // size, size)
     # Its gradient at 0 is 0.
     norms: torch.Tensor = torch.linalg.vector_norm(blocks, dim=(1, 3))
     return norms
@@ -258,10 +258,10 @@ def masks_of(
     if structure == "unstructured":
         return entry_masks(scores, sparsity, scope, pruned)
     norms = {name: block_norms(score) for name, score in scores.items()}
-    kept = entry_masks(norms, sparsity, scope, pruned)
+    block_masks = entry_masks(norms, sparsity, scope, pruned)
     return {
         name: spread_blocks(mask, (scores[name].shape[0], scores[name].shape[1]))
-        for name, mask in kept.items()
+        for name, mask in block_masks.items()
     }
 
 
@@ -302,8 +302,8 @@ def apply_masks(matrices: Mapping[str, Matrix], masks: Mapping[str, torch.Tensor
 def kept_share(masks: Sequence[torch.Tensor]) -> float:
     """Share of the entries that the masks keep; 1 without masks."""
     entries = sum(mask.numel() for mask in masks)
-    kept = sum(count_kept(mask) for mask in masks)
-    return kept / entries if entries else 1.0
+    kept_count = sum(count_kept(mask) for mask in masks)
+    return kept_count / entries if entries else 1.0
 
 
 def percentile_count(count: int, ratio: float) -> int:

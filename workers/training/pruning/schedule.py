@@ -32,8 +32,8 @@ def cubic(step: float, begin: float, end: float, initial: float, final: float) -
         return final
     if step <= begin:
         return initial
-    rest = 1 - (step - begin) / (end - begin)
-    return final + (initial - final) * rest**3
+    remaining = 1 - (step - begin) / (end - begin)
+    return final + (initial - final) * remaining**3
 
 
 @dataclass(frozen=True)

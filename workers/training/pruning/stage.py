@@ -86,18 +86,18 @@ class Pruner:
         apply_masks(matrices, masks)
         return KeepZeros(with_pruned_others)
 
-    def round(self, sparsities: list[float], one: Round) -> Result:
+    def round(self, sparsities: list[float], round_: Round) -> Result:
         """One round: prune, train if requested, and measure the figures that the limits need."""
-        sparsity = sparsities[one.number]
-        masker = self.begin(sparsity, one.folder.name)
+        sparsity = sparsities[round_.number]
+        masker = self.begin(sparsity, round_.folder.name)
         self.context.reporter.log(
-            f"round {one.number + 1} of {len(sparsities)}: {sparsity:.1%} pruned"
+            f"round {round_.number + 1} of {len(sparsities)}: {sparsity:.1%} pruned"
         )
         result: Result = {}
         if self.params.recovery_epochs > 0:
-            result = self._recover(masker, one.folder).as_json()
+            result = self._recover(masker, round_.folder).as_json()
         if self.params.max_drop is not None:
-            result["quality"] = asdict(self.quality(one.folder.name))
+            result["quality"] = asdict(self.quality(round_.folder.name))
         if self.params.target_bytes is not None:
             size = full_profile(self.context, self.loaded).weights.packed_bytes
             result["packed_bytes"] = size
@@ -230,14 +230,16 @@ def _keep_the_good(
 
 
 def _report(
-    context: StageContext, loaded: Loaded, limits: Limits, results: list[Result], kept: int
+    context: StageContext, loaded: Loaded, limits: Limits, results: list[Result], kept_rounds: int
 ) -> dict[str, Any]:
     sparsity = full_profile(context, loaded).sparsity
     context.reporter.metric("encoder_sparsity", sparsity)
     facts: dict[str, Any] = {"encoder_sparsity": sparsity}
     if limits == Limits():
         return facts
-    context.reporter.metric("pruning_rounds", kept)
+    context.reporter.metric("pruning_rounds", kept_rounds)
     reason = limits.reason(results[-1]) or "all rounds are done"
-    context.reporter.log(f"pruning ended after {len(results)} rounds: {reason}; {kept} are kept")
-    return {**facts, "pruning_rounds": kept, "pruning_ended": reason}
+    context.reporter.log(
+        f"pruning ended after {len(results)} rounds: {reason}; {kept_rounds} are kept"
+    )
+    return {**facts, "pruning_rounds": kept_rounds, "pruning_ended": reason}

@@ -64,9 +64,9 @@ def train_ticket(
     early = context.folder / "rewind.safetensors"
     tally = new_tally(context, loaded)
 
-    def one_round(one: Round) -> Result:
+    def one_round(round_: Round) -> Result:
         plugins: list[Plugin] = [KeepZeros(tickets.select)]
-        if one.number == 0 and tickets.rounds > 0 and tickets.rewind_at is not None:
+        if round_.number == 0 and tickets.rounds > 0 and tickets.rewind_at is not None:
             plugins.append(Snapshot(early, tickets.rewind_at))
         outcome = fit(
             context,
@@ -75,11 +75,11 @@ def train_ticket(
             params,
             horizon=Horizon(params.effective_epochs, params.max_steps),
             plugins=plugins,
-            folder=one.folder,
+            folder=round_.folder,
             tally=tally,
         )
-        if one.number < tickets.rounds:
-            _prune_and_rewind(context, loaded, tickets, one.number, early)
+        if round_.number < tickets.rounds:
+            _prune_and_rewind(context, loaded, tickets, round_.number, early)
         return outcome.as_json()
 
     results = run_rounds(context, loaded.model, tickets.rounds + 1, one_round)

@@ -82,7 +82,7 @@ def hessian_product(loss: torch.Tensor, weights: Sequence[torch.Tensor]) -> Prod
     """
     gradients = torch.autograd.grad(loss, weights, create_graph=True)
     # A gradient that no weight changes has no graph, and no part in H.
-    varying = [number for number, one in enumerate(gradients) if one.requires_grad]
+    varying = [number for number, gradient in enumerate(gradients) if gradient.requires_grad]
 
     def product(vector: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
         if not varying:

@@ -64,8 +64,8 @@ def budget_of(context: StageContext, loaded: Loaded, share: float, length: int) 
     now = model_profile(context, loaded).forward(length)
     if math.isnan(now):
         raise JobError("bad-model", "the model's operations cannot be counted", context.field)
-    rest = now - plain.cost(sizes)
-    budget = Budget(share * now, length, plain.hidden, plain.head_width, rest)
+    fixed_cost = now - plain.cost(sizes)
+    budget = Budget(share * now, length, plain.hidden, plain.head_width, fixed_cost)
     least = budget.cost([(1, 1)] * len(sizes))
     if least > budget.limit:
         raise JobError(

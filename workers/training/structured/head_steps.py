@@ -64,7 +64,7 @@ def remove_in_steps(
         change_again=steps.cut_again,
     )
     steps.tally.report()
-    trained = [Outcome(**one["outcome"]) for one in results if one["outcome"] is not None]
+    trained = [Outcome(**result["outcome"]) for result in results if result["outcome"] is not None]
     if trained:
         report_training(context, trained)
     alive: Numbers = results[-1]["alive"]
@@ -102,19 +102,21 @@ class _Steps:
         self._neurons = units.neurons
         self.tally: Tally = new_tally(context, loaded)
 
-    def carry_out(self, one: Round) -> Result:
+    def carry_out(self, round_: Round) -> Result:
         """Remove a step's heads and let the model recover; undone if the score falls too low."""
         params, before = self.params, self.alive
         first = None if params.floor is None else self._first_score()
-        alive = decided(self.context, f"heads-{one.number}", lambda: self._remaining(one.number))
+        alive = decided(
+            self.context, f"heads-{round_.number}", lambda: self._remaining(round_.number)
+        )
         model_before = None if first is None else copy.deepcopy(self.loaded.model)
         self._cut(alive)
-        outcome = self._recover(one) if params.recovery_epochs else None
-        undone = first is not None and self._is_too_low(one, first)
+        outcome = self._recover(round_) if params.recovery_epochs else None
+        undone = first is not None and self._is_too_low(round_, first)
         if undone and model_before is not None:
             take_modules(self.loaded.model, model_before)
             self.alive = before
-            self.context.reporter.log(f"step {one.number + 1}: undone, below the floor")
+            self.context.reporter.log(f"step {round_.number + 1}: undone, below the floor")
         return {
             "alive": self.alive,
             "undone": undone,
@@ -130,7 +132,7 @@ class _Steps:
         cut(self.loaded.model, before, after)
         self.alive = alive
 
-    def _recover(self, one: Round) -> Outcome:
+    def _recover(self, round_: Round) -> Outcome:
         zeros = sparsity.decide(self.context, self.loaded, None)
         return fit(
             self.context,
@@ -139,7 +141,7 @@ class _Steps:
             self.params,
             horizon=Horizon(self.params.recovery_epochs),
             plugins=zeros.plugins,
-            folder=one.folder,
+            folder=round_.folder,
             tally=self.tally,
         )
 
@@ -160,7 +162,7 @@ class _Steps:
     def _importance(self) -> list[list[float]]:
         losses = batch_losses(self.context, self.loaded, self.params, self.tally)
         importance = self.choice.importance(losses)
-        return [one.tolist() for one in importance]
+        return [layer.tolist() for layer in importance]
 
     def _first_score(self) -> dict[str, Any]:
         first: dict[str, Any] = decided(self.context, "score", self._score)
@@ -186,17 +188,17 @@ class _Steps:
         name, score = next(iter(metrics.items()))
         return {"name": name, "value": score.value, "reason": score.reason}
 
-    def _is_too_low(self, one: Round, first: dict[str, Any]) -> bool:
-        now = decided(self.context, f"score-{one.number}", self._score)
+    def _is_too_low(self, round_: Round, first: dict[str, Any]) -> bool:
+        now = decided(self.context, f"score-{round_.number}", self._score)
         floor, name = self.params.floor, first["name"]
         assert floor is not None
         if now["value"] is None:
             self.context.reporter.log(
-                f"step {one.number + 1}: {name} is not defined: {now['reason']}"
+                f"step {round_.number + 1}: {name} is not defined: {now['reason']}"
             )
             return True
         self.context.reporter.log(
-            f"step {one.number + 1}: {name} {now['value']:.4f}, at first {first['value']:.4f}"
+            f"step {round_.number + 1}: {name} {now['value']:.4f}, at first {first['value']:.4f}"
         )
         if name in LOWER_IS_BETTER:
             return bool(now["value"] > first["value"] / floor)

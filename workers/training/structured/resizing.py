@@ -106,12 +106,12 @@ def resize_and_save(
     return train_in_phases(context, loaded, params, [*phases, last], facts)
 
 
-def _apply(loaded: Loaded, made: Mapping[str, Any], fresh: bool, seed: int) -> None:
+def _apply(loaded: Loaded, choice: Mapping[str, Any], fresh: bool, seed: int) -> None:
     model = loaded.model
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        cut(model, units_of(model), Units(**made["kept"]))
-        for number, (heads, neurons) in enumerate(made["sizes"] or ()):
+        cut(model, units_of(model), Units(**choice["kept"]))
+        for number, (heads, neurons) in enumerate(choice["sizes"] or ()):
             widen_layer(model, number, heads, neurons)
         if fresh:
             take_modules(model, registry.skeleton(model.config, registry.describe(model)))

@@ -67,7 +67,7 @@ class UnitStage:
 
     def train(
         self,
-        one: Round,
+        round_: Round,
         epochs: float,
         terms: Sequence[LossTerm] = (),
         plugins: Sequence[Plugin] = (),
@@ -75,7 +75,7 @@ class UnitStage:
         """Train the model; pruned weights stay zero.
 
         Args:
-            one: The round, which has the folder of the checkpoints.
+            round_: The round, which has the folder of the checkpoints.
             epochs: Length of the training.
             terms: Further terms of the loss.
             plugins: Techniques that take part.
@@ -89,7 +89,7 @@ class UnitStage:
             horizon=Horizon(epochs),
             losses=[*self.losses, *terms],
             plugins=[*plugins, *zeros.plugins],
-            folder=one.folder,
+            folder=round_.folder,
             tally=self.tally,
         )
 
@@ -109,10 +109,10 @@ class UnitStage:
             Interrupted: A stop was requested; the next attempt resumes in the same training.
         """
 
-        def one_round(one: Round) -> Result:
-            if one.number > 0:
-                return {"outcome": self.train(one, self.params.recovery_epochs).as_json()}
-            trained = None if prepare is None else prepare(one)
+        def one_round(round_: Round) -> Result:
+            if round_.number > 0:
+                return {"outcome": self.train(round_, self.params.recovery_epochs).as_json()}
+            trained = None if prepare is None else prepare(round_)
             choice = decided(self.context, "units", lambda: choose().as_json())
             self._cut(choice)
             scale_units(self.loaded.model, *(self._factors(choice, part) for part in PARTS))
@@ -128,7 +128,11 @@ class UnitStage:
         )
         if self.tally.dense > 0:
             self.tally.report()
-        outcomes = [Outcome(**one["outcome"]) for one in results if one["outcome"] is not None]
+        outcomes = [
+            Outcome(**round_result["outcome"])
+            for round_result in results
+            if round_result["outcome"] is not None
+        ]
         if outcomes:
             report_training(self.context, outcomes)
         facts = outcomes[-1].facts() if outcomes else {}

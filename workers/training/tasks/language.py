@@ -166,11 +166,11 @@ class _ChosenRows(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         (chosen,) = ctx.saved_tensors
-        whole = gradient.new_empty((ctx.rows, *gradient.shape[1:]))
+        full_gradient = gradient.new_empty((ctx.rows, *gradient.shape[1:]))
         others = torch.ones(ctx.rows, dtype=torch.bool, device=gradient.device)
         others[chosen] = False
-        whole[others] = 0
-        return whole.index_copy_(0, chosen, gradient), None
+        full_gradient[others] = 0
+        return full_gradient.index_copy_(0, chosen, gradient), None
 
 
 def chosen_rows(logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -84,14 +84,14 @@ async def add_carbon_series(
     async def enter() -> CarbonImported:
         return await carbon_series.import_file(session, read_model(CarbonImport, form), caller)
 
-    made = await submit(session, form, enter)
-    if isinstance(made, Rejected):
-        return _import(request, made.form, made.status)
-    return _to_series(request, made)
+    result = await submit(session, form, enter)
+    if isinstance(result, Rejected):
+        return _import(request, result.form, result.status)
+    return _to_series(request, result)
 
 
-def _to_series(request: Request, made: CarbonImported) -> Response:
-    return RedirectResponse(rel(request, "show_carbon_series", {"zone": made.zone}), 303)
+def _to_series(request: Request, imported: CarbonImported) -> Response:
+    return RedirectResponse(rel(request, "show_carbon_series", {"zone": imported.zone}), 303)
 
 
 @router.get("/admin/carbon/fetch", dependencies=[ADMIN], openapi_extra=IN_ADMIN)
@@ -128,7 +128,7 @@ async def add_fetched_series(
         async with resources.database.session_scope() as session:
             return await carbon_series.store(session, zone, fetched, caller, action="fetched")
 
-    made = await submit(None, form, fetch)
-    if isinstance(made, Rejected):
-        return _fetch(request, resources, made.form, made.status)
-    return _to_series(request, made)
+    result = await submit(None, form, fetch)
+    if isinstance(result, Rejected):
+        return _fetch(request, resources, result.form, result.status)
+    return _to_series(request, result)

@@ -136,9 +136,9 @@ async def add_factor(
         factor = read_model(FactorCreate, _of_factor(form), dates=DATES)
         return await entry.enter(session, site, factor, caller)
 
-    made = await submit(session, form, enter)
-    if isinstance(made, Rejected):
-        return await _new_factor(request, session, made.form, made.status)
+    result = await submit(session, form, enter)
+    if isinstance(result, Rejected):
+        return await _new_factor(request, session, result.form, result.status)
     if site is not None:
         return RedirectResponse(rel(request, "show_site", site=site), 303)
     return RedirectResponse(rel(request, "show_factors"), 303)

@@ -91,9 +91,9 @@ async def add_price(
     async def enter() -> PriceEntered:
         return await price_book.add(session, read_model(PriceCreate, form, dates=DATES), caller)
 
-    made = await submit(session, form, enter)
-    if isinstance(made, Rejected):
-        return _new_price(request, made.form, made.status)
+    result = await submit(session, form, enter)
+    if isinstance(result, Rejected):
+        return _new_price(request, result.form, result.status)
     return RedirectResponse(rel(request, "show_prices"), 303)
 
 
@@ -123,7 +123,7 @@ async def add_prices(
     async def enter() -> PricesImported:
         return await price_book.import_file(session, read_model(PriceImport, form), caller)
 
-    made = await submit(session, form, enter)
-    if isinstance(made, Rejected):
-        return _import(request, made.form, made.status)
+    result = await submit(session, form, enter)
+    if isinstance(result, Rejected):
+        return _import(request, result.form, result.status)
     return RedirectResponse(rel(request, "show_prices"), 303)

@@ -51,10 +51,10 @@ async def add_site(
     async def create() -> SiteRead:
         return await sites.create(session, read_model(SiteCreate, form), caller)
 
-    made = await submit(session, form, create)
-    if isinstance(made, Rejected):
-        return _new_site(request, made.form, made.status)
-    return RedirectResponse(rel(request, "show_site", site=made.name), 303)
+    result = await submit(session, form, create)
+    if isinstance(result, Rejected):
+        return _new_site(request, result.form, result.status)
+    return RedirectResponse(rel(request, "show_site", site=result.name), 303)
 
 
 @router.get("/admin/sites/{site}", dependencies=[ADMIN], openapi_extra=IN_ADMIN)

@@ -75,10 +75,10 @@ async def add_token(
         wanted = read_model(TokenCreate, form, dates=["expires_at"])
         return await tokens.create(session, wanted, caller)
 
-    made = await submit(session, form, create)
-    if isinstance(made, Rejected):
-        return _new_token(request, made.form, made.status)
-    return render(request, "admin/token_made.html", tab="show_tokens", token=made)
+    result = await submit(session, form, create)
+    if isinstance(result, Rejected):
+        return _new_token(request, result.form, result.status)
+    return render(request, "admin/token_made.html", tab="show_tokens", token=result)
 
 
 @router.get("/admin/tokens/{token_id}/revoke", dependencies=[TOKENS], openapi_extra=IN_ADMIN)

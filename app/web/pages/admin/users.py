@@ -77,13 +77,13 @@ async def add_user(
     async def create() -> UserRead:
         return await users.create(session, read_model(UserCreate, form), caller)
 
-    made = await submit(session, form, create)
-    if isinstance(made, Rejected):
-        return _new_user(request, made.form, made.status)
-    if made.role == "ingest":  # sees no page
-        return _to_user(request, made.id)
-    link = await sign_in_links.create_for(session, made.id, SignInLinkCreate(), caller)
-    return _link(request, resources.settings, made, link, is_new=True)
+    result = await submit(session, form, create)
+    if isinstance(result, Rejected):
+        return _new_user(request, result.form, result.status)
+    if result.role == "ingest":  # sees no page
+        return _to_user(request, result.id)
+    link = await sign_in_links.create_for(session, result.id, SignInLinkCreate(), caller)
+    return _link(request, resources.settings, result, link, is_new=True)
 
 
 def _link(

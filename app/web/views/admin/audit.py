@@ -139,7 +139,7 @@ def changes_of(entry: AuditRead, name: str) -> Sequence[Change]:
     ]
     if before is not None:
         return changed
-    return [one for one in changed if one.after not in ("", NONE, name)]
+    return [change for change in changed if change.after not in ("", NONE, name)]
 
 
 def _order(field: str) -> tuple[int, str]:

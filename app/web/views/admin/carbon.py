@@ -29,10 +29,10 @@ def rows(series: Sequence[CarbonSeriesRead]) -> Sequence[SeriesRow]:
     """The rows of some series."""
     return [
         SeriesRow(
-            series=one,
-            hours=f"{one.hours:,}",
-            error=f"{one.relative_std_ratio:.3g}",
-            citation="; ".join((one.source, one.basis, one.licence)),
+            series=item,
+            hours=f"{item.hours:,}",
+            error=f"{item.relative_std_ratio:.3g}",
+            citation="; ".join((item.source, item.basis, item.licence)),
         )
-        for one in series
+        for item in series
     ]

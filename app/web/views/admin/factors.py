@@ -77,7 +77,7 @@ class UnknownRow:
 def rows_now(site: SiteFactors) -> tuple[Sequence[FactorRow], Sequence[UnknownRow]]:
     """The factors of this hour, and those that are not known."""
     order = list(KINDS)
-    factors = sorted(site.factors, key=lambda one: (order.index(one.kind), one.subject))
+    factors = sorted(site.factors, key=lambda item: (order.index(item.kind), item.subject))
     missing = [UnknownRow(KINDS[kind], unknown(reason)) for kind, reason in site.unknown.items()]
     return [_now(factor) for factor in factors], missing
 
@@ -283,7 +283,9 @@ def _runs(effects: Sequence[RunEffect]) -> Sequence[RunRow]:
 
 def _unit(effects: Sequence[Effect]) -> Unit:
     """The unit of two columns of masses."""
-    return column_unit([end.value for one in effects for end in (one.before, one.after)], "kg")
+    return column_unit(
+        [end.value for effect in effects for end in (effect.before, effect.after)], "kg"
+    )
 
 
 def _both(effect: Effect, shown: Unit | None) -> EffectView:

@@ -66,9 +66,9 @@ def health(state: LabHealth) -> HealthView:
     return HealthView(
         health=state,
         sentence=sentences[state.state],
-        checks=[CheckRow(one, STATES[one.state], ICONS[one.state]) for one in worst_first],
+        checks=[CheckRow(item, STATES[item.state], ICONS[item.state]) for item in worst_first],
         disks=[
-            DiskRow(one, _bytes(one.free_bytes), _bytes(one.total_bytes)) for one in state.disks
+            DiskRow(item, _bytes(item.free_bytes), _bytes(item.total_bytes)) for item in state.disks
         ],
         size=_bytes(state.database.size_bytes),
         meters=sorted(state.meters, key=lambda meter: meter.reporting),
