@@ -173,7 +173,7 @@ def running_service(folder: Path, environment: Mapping[str, str]) -> Iterator[st
     log = folder / "service.log"
     command = [sys.executable, "-m", "pricetag", "serve", "--port", "0", "--with-worker", "1"]
     with log.open("wb") as out:
-        # A session of its own: only this process gets Ctrl-C, and ends the service in order.
+        # A separate session: only this process gets Ctrl-C, and ends the service in order.
         process = subprocess.Popen(
             [*command, "--gpus", "none"],
             cwd=folder,

@@ -123,7 +123,7 @@ def _write(
 
 
 def change_places(table: Rewrite) -> None:
-    """Puts the new table in the place of the old one, with what was written meanwhile."""
+    """Replaces the old table with the new one, including rows written in the meantime."""
     driver = _driver()
     op.execute(f"LOCK TABLE {table.name} IN ACCESS EXCLUSIVE MODE")
     missing = f"NOT EXISTS (SELECT FROM {table.name}_new AS new WHERE new.id = old.id)"
@@ -144,7 +144,7 @@ def change_places(table: Rewrite) -> None:
 
 
 def write_json_again(table: Rewrite) -> None:
-    """The way back: the documents as JSON in the place of the stored ones."""
+    """The downgrade: the documents as JSON instead of the stored form."""
     driver = _driver()
     op.execute(f"ALTER TABLE {table.name} ADD COLUMN json_text jsonb")
     query = f"SELECT id, {table.document} FROM {table.name}"

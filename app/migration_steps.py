@@ -15,7 +15,7 @@ _INVALID = text(
 
 @contextmanager
 def committed_at_once() -> Iterator[None]:
-    """Within it every statement is a transaction of its own.
+    """Within it every statement is its own transaction.
 
     A revision that is interrupted there runs again from its beginning, so its steps have to
     accept what is done already.

@@ -31,7 +31,7 @@ class _Worker:
         self.start()
 
     def start(self) -> None:
-        # A group of its own: only the server gets Ctrl-C, and stops the worker in order.
+        # A separate process group: only the server gets Ctrl-C, and stops the worker in order.
         self.process = subprocess.Popen(self._command, cwd=ROOT, start_new_session=True)
         self._started_s = time.monotonic()
         self._restart_at_s = None

@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.dispatch [--alone 30] [--runs 500] [--workers 10]``
 
-Server, workers and database are real processes on a folder of their own. A run is a shell
+Server, workers and database are real processes on their own folder. A run is a shell
 that writes its number and the time into a file: so it is also seen that each ran once.
 """
 

@@ -51,7 +51,7 @@ def steps(duration_s: float, edges_s: Sequence[float], dice: random.Random) -> S
 
 
 def stages(duration_s: float, edges_s: Sequence[float], dice: random.Random) -> Steps:
-    """Idle at 80 W but for the windows, each of which is a stage at a power of its own."""
+    """Idle at 80 W but for the windows, each of which is a stage at its own power."""
     powers_w = [(0.0, 80.0)]
     for start_s, end_s in zip(edges_s[::2], edges_s[1::2], strict=True):
         powers_w += [(start_s, dice.uniform(200.0, 700.0)), (end_s, 80.0)]

@@ -148,7 +148,7 @@ def _setting_default(name: str, field: FieldInfo) -> str:
 
 
 def _commands() -> Iterator[str]:
-    """Sections of all commands, those of the service in the place of their stand-ins."""
+    """Sections of all commands, those of the service instead of their stand-ins."""
     service = typer.Typer()
     service.command("worker")(worker)
     service.command("demo")(demo.demo)

@@ -86,7 +86,7 @@ def repeat(
     """Call until ``min_s`` have passed and meter it: ``pricetag.repeat(lambda: model(batch))``.
 
     Meters the accelerators that this process may see, and the host. Inside a metered run the
-    calls are a stage of their own as well, with a figure ``calls``.
+    calls are their own stage as well, with a figure ``calls``.
 
     Args:
         call: The work; called at least once.

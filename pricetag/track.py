@@ -205,7 +205,7 @@ class Stage(ContextDecorator):
         self._entered: list[tuple[EventChannel, stage_context.OpenedStage] | None] = []
 
     def _recreate_cm(self) -> Stage:
-        """As a decorator: each call of the function is a stage of its own."""
+        """As a decorator: each call of the function is its own stage."""
         self._is_used = True
         return Stage(*self._given)
 
@@ -287,12 +287,12 @@ atexit.register(_report_open_stages)
 
 
 def stage(name: str, kind: str = "stage") -> Stage:
-    """Meters the block as a stage of its own: ``with pricetag.stage("epoch 1"): ...``.
+    """Meters the block as its own stage: ``with pricetag.stage("epoch 1"): ...``.
 
     Synchronize your device before the block ends: work that is still queued on a GPU would be
     charged to the next stage.
 
-    Stages nest by thread and by asyncio task. A thread without a stage of its own is in the stage
+    Stages nest by thread and by asyncio task. A thread without its own stage is in the stage
     of the main thread. Stages of several threads or tasks may overlap: energy is then divided
     equally among concurrent stages, and the price tag flags them ``overlapping_stages``.
 

@@ -1,4 +1,4 @@
-"""Draws charts: a program of its own, which reads documents and writes pictures.
+"""Draws charts: a separate program that reads documents and writes pictures.
 
 A request is a line of JSON, `{format, document}`; the response a line of JSON, `{bytes}` followed
 by that many bytes, or `{error}`. It ends with its input. It uses nothing else of this project, so

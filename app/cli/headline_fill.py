@@ -37,7 +37,7 @@ def fill(
     """Store the figures that lists show for price tags that earlier versions issued.
 
     The server does the same in the background, more slowly while it answers requests. It can
-    keep running meanwhile. If the command is interrupted, run it again.
+    keep running while the command runs. If the command is interrupted, run it again.
     """
 
     def report(stored: int, left: int, rate: float) -> None:

@@ -31,7 +31,7 @@ SWEEP_LOCK = 0x70726963_73776570  # one sweeper at a time
 def queue_name(pool: str, gpus: int, *, programs: bool = False) -> str:
     """The queue of a pool's runs with this number of accelerators.
 
-    Runs that execute programs have a queue of their own, from which only workers that allow
+    Runs that execute programs have their own queue, from which only workers that allow
     commands take. No pool's name has a plus sign.
 
     PostgreSQL truncates the names of notification channels, which contain the queue's name, at

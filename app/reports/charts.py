@@ -13,7 +13,7 @@ from app.charts.waterfall import Step, waterfall
 from pricetag.tag.figures import column_unit, counted, percent, with_unit
 
 MOST_BARS = 10
-"""Maximum number of runs or stages with a bar of their own; the rest is one."""
+"""Maximum number of runs or stages with their own bar; the rest is one."""
 
 Stored = Mapping[str, Any]
 

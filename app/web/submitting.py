@@ -21,7 +21,7 @@ Model = TypeVar("Model", bound=BaseModel)
 Result = TypeVar("Result")
 
 RETURNED = frozenset({409, 413, 415, 422, 502})
-"""Statuses of errors that somebody can mend in the form; others have a page of their own."""
+"""Statuses of errors that somebody can mend in the form; others have their own page."""
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _NAMED = re.compile(r"^[a-z_.]+: ")

@@ -90,7 +90,7 @@ def sprite(glyphs: Mapping[str, bytes], version: str) -> bytes:
 
 
 def bundle() -> bytes:
-    """Vega as a module of its own, made again from the installed package.
+    """Vega as a separate module, rebuilt from the installed package.
 
     Raises:
         VendoringError: If another version of the package is installed.

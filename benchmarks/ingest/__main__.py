@@ -3,7 +3,7 @@
 ``python -m benchmarks.ingest [--nodes 8] [--attempts 8] [--devices 8] [--streams 200]
 [--seconds 20]``
 
-Server and database are real processes on a folder of their own. Each node is a process that
+Server and database are real processes on their own folder. Each node is a process that
 reads its devices once a second into journals and ships these as a worker does; nothing else of a
 worker runs there. Streams are read over HTTP by one more process. By default 8 nodes have 64
 devices each. CPU is the time that processes used, in percent of one core; ``others`` is what the

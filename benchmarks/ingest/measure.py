@@ -1,4 +1,4 @@
-"""Runs nodes and streams on a service of their own, in three phases, and sums up their cost."""
+"""Runs nodes and streams on their own service, in three phases, and sums up their cost."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ class History:
         project: Work,
         rng: random.Random,
     ) -> Occasion:
-        """Everything that makes a repetition a run of its own."""
+        """Everything that makes a repetition its own run."""
         machine: Machine = rng.choice(self._at[original.site])
         first = rng.randrange(len(machine.devices) - original.gpus + 1)
         start = week_start + original.hour_of_week * HOUR

@@ -242,7 +242,7 @@ class Workshop:
         await self._session.flush()
 
     async def _trace(self, journal: AttemptJournal, attempt: Attempt) -> None:
-        """A reading a second in the place of the few that the journal has."""
+        """A reading a second instead of the few that the journal has."""
         hours = self._scale.trace_hours
         components = [component["id"] for component in attempt.components]
         await traces.replace_readings(self._session, attempt.id, components, hours)
@@ -294,7 +294,7 @@ def _carry_out(
 async def cut_stencils(
     session: Session, originals: Sequence[Original]
 ) -> tuple[list[Stencil], list[Repeated]]:
-    """The rows of the originals with holes in the place of what changes."""
+    """The rows of the originals with holes instead of what changes."""
     await session.flush()
     connection = await driver_connection(session)
     ids = [original.run_id for original in originals]
@@ -357,7 +357,7 @@ async def _documents(session: Session, ids: Sequence[uuid.UUID]) -> dict[uuid.UU
 
 
 def _without_document(table: Repeated, line: str, documents: Sequence[Issued]) -> str:
-    """A row of a price tag with a name in the place of its stored document."""
+    """A row of a price tag with a name instead of its stored document."""
     cells = line.split("\t")
     sha256 = cells[table.columns.index("content_sha256")]
     number = next(n for n, one in enumerate(documents) if one.sha256 == sha256)

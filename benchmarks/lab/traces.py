@@ -56,7 +56,7 @@ def last_seq(components: Sequence[str], hours: int) -> int:
 async def replace_readings(
     session: Session, attempt_id: uuid.UUID, components: Sequence[str], hours: int
 ) -> None:
-    """Puts the trace in the place of an attempt's readings."""
+    """Replaces an attempt's readings with the trace."""
     connection = await driver_connection(session)
     await connection.execute("DELETE FROM readings WHERE attempt_id = %s", [attempt_id])
     await connection.execute(READINGS, values_of(attempt_id, components, hours))

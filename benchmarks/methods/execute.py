@@ -1,4 +1,4 @@
-"""Running the trials, one after another, over REST on a service of their own."""
+"""Running the trials, one after another, over REST on their own service."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def _round(
     number: int,
     conditions: Mapping[str, str],
 ) -> None:
-    """Time every model that has fewer than ``number`` + 1 timings, in an order of its own."""
+    """Time every model that has fewer than ``number`` + 1 timings, in its own order."""
     teacher = _opened(published, next((r for r in records if r.trial.name == TEACHER), None))
     if teacher is None:
         return

@@ -12,7 +12,7 @@ from models.documents.codec import decode, encode
 
 
 class Document(TypeDecorator[dict[str, Any]]):
-    """A JSON document; queries cannot look into it, so what they need has columns of its own."""
+    """A JSON document; queries cannot look into it, so what they need has its own columns."""
 
     impl = LargeBinary
     cache_ok = True

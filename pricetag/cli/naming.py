@@ -50,7 +50,7 @@ _WORD = re.compile(r"(?<![\w.-])[a-z]+(?:_[a-z]+)+(?![\w.])")
 def refusal(ctx: Any, error: ApiError) -> list[str]:
     """The server's error message, with every invalid field by the name that the command has.
 
-    The first line is the message; each further problem has a line of its own.
+    The first line is the message; each further problem has its own line.
 
     Args:
         ctx: Of the command.

@@ -1,7 +1,7 @@
 """Help for terminals that are too narrow for panels: nothing is cut off there.
 
 In the columns of a panel, long names and words end in "…" where the terminal is narrow. The help is
-then written as a list instead, each entry on a line of its own with its text below.
+then written as a list instead, each entry on its own line with its text below.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ class Entry:
 
     Attributes:
         has_json: Whether it takes ``--json`` itself.
-        is_group: Whether it has commands of its own.
+        is_group: Whether it has its own commands.
         hides_environment: Whether it starts again without its secrets in ``/proc``, which must
             come before its modules are loaded, or they would be loaded twice.
     """

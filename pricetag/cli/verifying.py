@@ -78,7 +78,7 @@ def with_server(client: Client, tag: Mapping[str, Any], *, is_file: bool) -> dic
     """The same, and what the server says of this version.
 
     The server's steps are about the version that it stores: of a file they say something only
-    where the file is the same as that version, which is a step of its own.
+    where the file is the same as that version, which is its own step.
 
     Args:
         client: Of the server that has the run.

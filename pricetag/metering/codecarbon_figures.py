@@ -1,4 +1,4 @@
-"""What CodeCarbon's tracker reports; a module of its own to avoid an import cycle."""
+"""Figures reported by CodeCarbon's tracker; a separate module to avoid an import cycle."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ OnPower = Callable[[Mapping[str, float | None], int], None]
 
 
 class Meter:
-    """Samples every source in a thread of its own and emits cumulative readings.
+    """Samples every source in its own thread and emits cumulative readings.
 
     After each edge, without delaying it, counters that tick are watched for their next update,
     at which a reading of only that component is emitted, flagged ``tick`` (``late_tick`` where

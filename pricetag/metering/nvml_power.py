@@ -62,7 +62,7 @@ class FieldPower:
         self._one = c_int32(1)
 
     def power_w(self, handle: Any) -> tuple[int, float]:
-        """See :class:`PowerRung`. The call and the field each have a code of their own."""
+        """See :class:`PowerRung`. The call and the field each have their own code."""
         code = call("nvmlDeviceGetFieldValues", handle, self._one, self._reference)
         if code == pynvml.NVML_SUCCESS:
             code = int(self._field.nvmlReturn)

@@ -60,7 +60,7 @@ class Tracker(Protocol):
 
 
 class SecondOpinion:
-    """Runs CodeCarbon's offline tracker beside an attempt, in a thread of its own.
+    """Runs CodeCarbon's offline tracker beside an attempt, in its own thread.
 
     Nothing it does can end, delay (beyond :data:`STOP_TIMEOUT_S`) or change the attempt; where
     it fails its figures are null with the reason.

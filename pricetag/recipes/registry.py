@@ -1,6 +1,6 @@
 """The registry of stage kinds: each file in ``pricetag.recipes.methods`` with an ``ENTRY``.
 
-A kind may have several methods (``kind: distill`` with ``method: pkd``), each an entry of its own
+A kind may have several methods (``kind: distill`` with ``method: pkd``), each its own entry
 (``distill-pkd``); the method that need not be named has the kind's own name.
 """
 

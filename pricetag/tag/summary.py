@@ -48,7 +48,7 @@ class Line:
 def summary(tag: TagView) -> list[Line]:
     """Hardware, time, energy, carbon, water, money, operations; each with unit and interval.
 
-    A reason that several figures share is in a line of its own at the end.
+    A reason that several figures share is in its own line at the end.
     """
     lines = _lines(tag)
     texts, notes = footnoted([line.text for line in lines])

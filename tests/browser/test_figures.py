@@ -29,7 +29,7 @@ NOT_FIGURES = ", ".join(
     )
 )
 SOURCE = r"\b(counter|integrated|modelled|estimated|assumed)\b"
-"""The word of a source, which a table may have in a column of its own."""
+"""The word of a source, which a table may have in its own column."""
 
 NO_INTERVAL = (
     r"each run shows its interval|(no interval here|has no interval)|error is in the interval|"

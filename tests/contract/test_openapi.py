@@ -128,7 +128,7 @@ def _fuzz(served: Served, folder: Path, ids: dict[str, str], *options: str) -> i
         *("--header", f"Authorization: Bearer {served.token}"),
         *("--max-examples", str(EXAMPLES), *options),
         *("--request-timeout", str(PATIENCE_S)),
-        # Streams do not end while a run continues, or ever, and have tests of their own.
+        # Streams do not end while a run continues, or ever, and have their own tests.
         *("--exclude-operation-id", "streamRunEvents"),
         *("--exclude-operation-id", "streamLab"),
         # Whether stages fit together is beyond what a JSON schema can say.

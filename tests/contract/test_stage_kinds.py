@@ -158,7 +158,7 @@ def test_a_model_is_published_with_its_card(lives: Path, kind: str, ranks: int) 
 )
 def test_a_killed_stage_resumes_to_the_same_model(lives: Path, kind: str, ranks: int) -> None:
     life = life_of(lives, kind, ranks)
-    # A rank that waits for one that was killed a moment earlier ends with an error of its own.
+    # A rank that waits for one that was killed a moment earlier ends with its own error.
     assert -9 in life["killed"]["codes"]
     assert not {0, None} & set(life["killed"]["codes"])
     assert life["resumed"]["codes"] == [0] * ranks

@@ -258,7 +258,7 @@ PAGES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "show_audit": ({}, {}),
     "show_health": ({}, {}),
 }
-# Whoever may call these gets another response than 2xx, for reasons of their own.
+# Whoever may call these gets another response than 2xx, for their own reasons.
 ALLOWED_BUT: dict[str, int] = {
     "fetchCarbon": 409,  # no provider is set up
     "use_token": 401,  # not a token

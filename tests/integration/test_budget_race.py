@@ -57,7 +57,7 @@ async def test_only_those_of_many_simultaneous_runs_that_fit_are_admitted(
 async def test_two_servers_admit_one_run_to_the_last_of_a_budget(
     committed_api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two servers with pools of their own; workers claim what was admitted, balances are folded."""
+    """Two servers with their own pools; workers claim what was admitted, balances are folded."""
     servers = [committed_api.database, Database(committed_api.database.url, pool_size=4)]
     made = [
         await make_budget(committed_api, name=f"b{n}", amount=1.0, period=period)

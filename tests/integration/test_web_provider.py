@@ -1,4 +1,4 @@
-"""Signing in by an identity provider, which runs as a process of its own, and by a proxy."""
+"""Signing in by an identity provider, which runs as its own process, and by a proxy."""
 
 from __future__ import annotations
 

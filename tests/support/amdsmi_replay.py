@@ -31,7 +31,7 @@ class AmdReplay(ModuleType):
     Attributes:
         users: How often it was initialized and not shut down.
         calls: How often each function was called.
-        refuses: Status codes by function name, in the place of an answer.
+        refuses: Status codes by function name, instead of an answer.
         is_old: Whether it answers as releases before ROCm 6 did.
         second_dies: UUIDs of dies that report no energy of their own.
     """

@@ -114,7 +114,7 @@ async def serving(
     Args:
         database: The database.
         settings: Settings of the server.
-        charts: Draws the charts; by default a process of its own.
+        charts: Draws the charts; by default its own process.
     """
     async with AsyncExitStack() as stack:
         app = stack.enter_context(application(database, settings))

@@ -36,7 +36,7 @@ COMPONENTS: list[dict[str, Any]] = [
 
 
 async def make_run(session: Session, *, enqueue: bool = False, **values: Any) -> Run:
-    """A queued run in a project of its own."""
+    """A queued run in its own project."""
     project = Project(name=f"project {datetime.now(UTC).timestamp()}")
     session.add(project)
     await session.flush()

@@ -51,7 +51,7 @@ class Held:
 
 @dataclass
 class GpuNode:
-    """A pool of its own on a node of pretended GPUs."""
+    """A separate pool on a node of simulated GPUs."""
 
     lab: Service
     folder: Path

@@ -135,7 +135,7 @@ async def compressed_run(session: Session, **values: Any) -> UUID:
 def _stage(
     journal: JournalMaker, key: str, index: int, start_s: float, length_s: float, kind: str
 ) -> None:
-    """A stage up to its end; one that measures has the inferences as a stage of its own."""
+    """A stage up to its end; one that measures has the inferences as its own stage."""
     begin_stage(journal, key, index, start_s, kind)
     for second in range(1, int(length_s) + 1):
         if kind == "measure" and second == 1:

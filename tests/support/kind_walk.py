@@ -123,7 +123,7 @@ def carry_out(
     *,
     counted: bool = False,
 ) -> dict[str, Any]:
-    """One attempt in processes of its own: exit codes, the events of rank 0, notes of several."""
+    """One attempt in its own processes: exit codes, the events of rank 0, notes of several."""
     root.mkdir(parents=True, exist_ok=True)
     place = root / f"events-{attempt}.json"
     notes = [root / f"notes-{attempt}-{rank}.json" for rank in range(ranks) if ranks > 1]

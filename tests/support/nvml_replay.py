@@ -57,7 +57,7 @@ class NvmlReplay:
 
     Attributes:
         calls: How often each function was called.
-        refuses: Return codes by function name, in the place of an answer.
+        refuses: Return codes by function name, instead of an answer.
         mig_slices: MIG UUIDs by the UUID of their device.
         fields_asked: Every field that was asked for, with its scope.
     """

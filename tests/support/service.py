@@ -64,7 +64,7 @@ class Service:
     def spawn(
         self, *arguments: str, log: str, environment: Mapping[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
-        """A ``pricetag`` process in a group of its own; its output goes to a log file."""
+        """A ``pricetag`` process in its own group; its output goes to a log file."""
         with (self.data_dir / f"{log}.log").open("ab") as out:
             process = subprocess.Popen(
                 [PRICETAG, *arguments],

@@ -123,7 +123,7 @@ class Site:
 
 
 async def on_database(url: str, use: Callable[[Session], Coroutine[Any, Any, Result]]) -> Result:
-    """Runs a function in one transaction, on a connection of its own."""
+    """Runs a function in one transaction, on its own connection."""
     database = Database(url, application_name="pricetag tests", pool_size=1)
     try:
         async with database.session_scope() as session:

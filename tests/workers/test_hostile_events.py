@@ -85,7 +85,7 @@ class Desk:
         self.server = EventServer(self.path, self.desk.take, self.desk.reject)
 
     async def say(self, lines: list[bytes]) -> list[dict[str, Any]]:
-        """Sends lines over a connection of their own; the replies."""
+        """Sends lines over their own connection; the replies."""
         reader, writer = await asyncio.open_unix_connection(str(self.path), limit=1 << 20)
 
         async def listen() -> list[dict[str, Any]]:

@@ -165,7 +165,7 @@ def fitted(
 
 
 class Recorder(Plugin):
-    """Freezes one parameter after each step and keeps a number of its own."""
+    """Freezes one parameter after each step and keeps its own number."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []

@@ -18,7 +18,7 @@ from workers.training.rounds import Result, Round, Snapshot, halving, rewind, ru
 
 
 class KilledError(Exception):
-    """In the place of a kill."""
+    """Raised instead of a kill."""
 
 
 def rounds(

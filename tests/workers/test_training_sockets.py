@@ -28,7 +28,7 @@ from workers.training.plugin import LossTerm, ParameterGroup, Plugin, Step, over
 
 
 class Own(Plugin):
-    """Trains the classifier ten times as fast, without decay, on a schedule of its own."""
+    """Trains the classifier ten times as fast, without decay, on its own schedule."""
 
     def __init__(self) -> None:
         self.rates: list[list[float]] = []

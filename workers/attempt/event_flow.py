@@ -55,7 +55,7 @@ class EventFlow:
         self.rejected = 0
 
     def takes(self, kind: str, size_bytes: int) -> bool:
-        """Whether an event is within the limits; quality figures have a rate of their own."""
+        """Whether an event is within the limits; quality figures have their own rate."""
         if not self._buckets[kind].take():
             self._drop(f"{kind} faster than {RATE_PER_S:g} a second")
             return False

@@ -30,7 +30,7 @@ class Exit(NamedTuple):
 
 
 class ChildProcess(Protocol):
-    """A process that leads a group of its own."""
+    """A process that leads its own group."""
 
     @property
     def pid(self) -> int: ...
@@ -63,7 +63,7 @@ class Job:
 
 
 class FreshInterpreter:
-    """Starts each child in an interpreter of its own: slow, but without inherited state.
+    """Starts each child in its own interpreter: slow, but without inherited state.
 
     A thread waits for the child, not asyncio, which would wait for the pipes as well, although
     a surviving process may hold them open forever, and would not report the CPU time.

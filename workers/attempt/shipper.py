@@ -29,7 +29,7 @@ KEPT_TEXT = 500
 Record = dict[str, Any]
 
 Ingest = Callable[[UUID, list[dict[str, Any]]], Awaitable[int]]
-"""Applies records in a transaction of its own and returns the new watermark."""
+"""Applies records in its own transaction and returns the new watermark."""
 
 
 class Shipper:

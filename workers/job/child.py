@@ -99,7 +99,7 @@ def _vanish() -> None:
 def _watch(channel: EventChannel, lease_s: float) -> None:
     """Ends the job when its supervisor is stopped or hangs, which leaves the pipe open.
 
-    It has a thread of its own, because the heartbeat blocks when nobody reads the pipe.
+    It has its own thread, because the heartbeat blocks when nobody reads the pipe.
     """
     limit_s = silence_limit_s(lease_s)
     pause = threading.Event()

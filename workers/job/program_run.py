@@ -89,7 +89,7 @@ def _folder(params: Command, context: StageContext) -> Path:
     work = context.job.work_dir
     if params.code is not None:
         return work / f"code-{context.index:02d}"
-    # Another user gets a folder of its own: this process writes into the run's.
+    # Another user gets its own folder: this process writes into the run's.
     return work if context.job.program_user is None else work / "program"
 
 

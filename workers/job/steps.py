@@ -78,7 +78,7 @@ _LATER = ("glue",)
 
 
 def splits_read(step: Step) -> list[str]:
-    """The splits that a step itself reads, without those of its evaluation, a step of its own."""
+    """The splits that a step itself reads, without those of its evaluation, its own step."""
     needs = traits_of(step.params).splits(step.params)
     return [need.split for need in needs if need.option != "evaluate"]
 

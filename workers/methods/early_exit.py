@@ -283,7 +283,7 @@ class Point:
     Attributes:
         threshold: Confidence at which an example leaves.
         accuracy: Share of the examples with the right class.
-        flops: Mean operations of an example of its own length.
+        flops: Mean operations of an example of its length.
         shares: Share of the examples that leave at each exit.
     """
 

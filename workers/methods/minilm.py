@@ -40,7 +40,7 @@ def relation_loss(
 
     Args:
         student: A and B, each ``[batch, heads, seq, student_head_dim]``.
-        teacher: A and B of the teacher, with as many heads and a head_dim of their own.
+        teacher: A and B of the teacher, with as many heads and their own head_dim.
         mask: 1 for tokens, 0 for padding ``[batch, seq]``.
 
     Source: Wang et al. 2020, equations 5 to 8; Wang et al. 2021, equations 3 and 4.

@@ -58,7 +58,7 @@ class LeaseKeeper:
 
     Args:
         running: The supervisors by attempt, kept up to date by the worker.
-        renew: Renews leases in a transaction of its own.
+        renew: Renews leases in its own transaction.
         lease_s: Duration of a lease without renewal, in s.
         grace_s: Time a job may take to stop, in s.
     """
@@ -89,7 +89,7 @@ class LeaseKeeper:
             await asyncio.sleep(INTERVAL_S)
 
     async def _keep_watch(self) -> None:
-        """Check leases in a task of its own, because a renewal may hang with the database."""
+        """Check leases in its own task, because a renewal may hang with the database."""
         while True:
             self.watch_once()
             await asyncio.sleep(INTERVAL_S)

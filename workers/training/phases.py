@@ -21,7 +21,7 @@ from workers.training.training_stage import finish
 
 @dataclass(frozen=True)
 class Phase:
-    """One part of a stage's training, with an optimizer and a schedule of its own.
+    """One part of a stage's training, with its own optimizer and schedule.
 
     ``begin`` changes the model in place before the phase, the same way in every attempt. If it
     ``changes_modules``, it is repeated before the weights of a finished phase are loaded.

@@ -116,7 +116,7 @@ async def enter_site_factor(
     openapi_extra=request_body(FactorCreate, {"PUE": FACTOR}, "The factor with its source."),
 )
 async def enter_factor(session: CurrentSession, caller: Caller, body: Body) -> FactorEntered:
-    """Enters a factor for every site without a factor of its own. Requires the role admin."""
+    """Enters a factor for every site without its own factor. Requires the role admin."""
     return await factor_entry.enter(session, None, validated(FactorCreate, body), caller)
 
 

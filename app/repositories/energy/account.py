@@ -188,7 +188,7 @@ async def sums_over_time(
         by: What the rows are about, named as in :func:`largest`.
         over: The buckets.
         hours: Which hours.
-        named: Only these have rows of their own, and the others one without a name.
+        named: Only these have their own rows, and the others one without a name.
 
     Returns:
         Rows of place, start, kind, name, method, gain_std_ratio, total_j and hours, by start.

@@ -1,7 +1,7 @@
 """SQL that folds pending hours into the roll-ups, and that compares both.
 
 Only one transaction folds at a time. It locks marks that no open transaction holds, judges their
-hours in a statement of its own (which therefore sees everything that whoever held them
+hours in its own statement (which therefore sees everything that whoever held them
 committed), adds the differences to every level and deletes the marks.
 """
 
@@ -185,7 +185,7 @@ async def take_pending(
 ) -> Sequence[Any]:
     """Marks (id, node_name, hour) of settled hours that no open transaction holds.
 
-    They are locked: whoever changes one of their hours from now on adds a mark of their own.
+    They are locked: whoever changes one of their hours from now on adds their own mark.
 
     Args:
         session: Database session.

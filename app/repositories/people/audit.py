@@ -99,7 +99,7 @@ def _along(
 ) -> Select[Any]:
     """The newest entries of a span of time, along the index of one column.
 
-    The leading column is bounded on both sides and sorted by, in the place of an equality: no
+    The leading column is bounded on both sides and sorted by, instead of an equality: no
     other index than the one that begins with it has that order.
     """
     place: list[ColumnElement[Any]] = [AuditEntry.at.expression, AuditEntry.id.expression]

@@ -75,7 +75,7 @@ async def forget_passing(session: AsyncSession, finished_before: datetime) -> in
 async def notifications(
     url: str, channel: str = CHANNEL, name: str = "pricetag events"
 ) -> AsyncGenerator[str | None]:
-    """Payloads of a channel, on a connection of its own; yields None once it listens.
+    """Payloads of a channel, on its own connection; yields None once it listens.
 
     Raises:
         psycopg.OperationalError: When the database goes away.

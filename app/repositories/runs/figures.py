@@ -97,7 +97,7 @@ def _known(order: Order, span: Span) -> Select[Any]:
 def _known_of_project(order: Order, span: Span, project_id: Any) -> Select[Any]:
     """The same of one project.
 
-    All columns are bounded on both sides and sorted by, in the place of equalities: no other index
+    All columns are bounded on both sides and sorted by, instead of equalities: no other index
     than the one that begins with the project has that order.
     """
     figure = getattr(RunFigure, order.column)

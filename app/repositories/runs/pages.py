@@ -266,7 +266,7 @@ def _along(
 ) -> Select[Any]:
     """The first runs of a part of an order, along the index of that order.
 
-    The leading column is bounded on both sides and sorted by, in the place of an equality: no
+    The leading column is bounded on both sides and sorted by, instead of an equality: no
     other index than the one that begins with it has that order.
     """
     if order.is_by_figure:

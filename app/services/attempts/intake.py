@@ -17,7 +17,7 @@ MAX_REJECTED = 1000
 """Maximum number of rejected records kept per attempt; the others are counted."""
 
 MAX_QUALITY_METRICS = 1000
-"""Quality metrics are on the price tag. They have a limit of their own, so that other metrics
+"""Quality metrics are on the price tag. They have their own limit, so that other metrics
 cannot displace the final results."""
 
 NAMES: Mapping[Kind, str] = {

@@ -70,7 +70,7 @@ async def pack_settled(session: Session, attempt: Attempt) -> None:
 
 
 async def pack_some(database: Database, after: UUID = NOBODY) -> Step | None:
-    """Packs the readings of the next attempts, in transactions of its own.
+    """Packs the readings of the next attempts, in its own transactions.
 
     Several processes may do so, while the service runs. If interrupted, nothing is lost: call
     it again.

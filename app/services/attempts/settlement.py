@@ -98,7 +98,7 @@ async def book(session: Session, attempt: Attempt) -> None:
     There is one measurement per component and stage, and one per component over the attempt.
     """
     for stage in (await measured.stages(session, attempt.id)).values():
-        if stage.end_s is None:  # a stage without an end of its own ended like the attempt
+        if stage.end_s is None:  # a stage without its own end ended like the attempt
             stage.status = attempt.status
     rows, hours = await measure(session, attempt)
     await measured.replace_measurements(session, attempt.id, rows)

@@ -21,7 +21,7 @@ async def fill_some(
     limit: int = AT_ONCE,
     make: Maker = made_here,
 ) -> Place | None:
-    """Gives price tags without a headline theirs, newest first, in a transaction of its own.
+    """Gives price tags without a headline theirs, newest first, in its own transaction.
 
     Several servers may do so while the service runs; if interrupted, begin again.
 

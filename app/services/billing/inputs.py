@@ -133,7 +133,7 @@ def _stage(
     quality: list[QualityInput],
     until_s: float | None,
 ) -> StageInput:
-    """A stage; one without an end of its own ended with its attempt, like its energy."""
+    """A stage; one without its own end ended with its attempt, like its energy."""
     return StageInput(
         key=stage.key,
         index=stage.index,

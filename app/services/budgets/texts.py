@@ -21,7 +21,7 @@ FIGURES = {"facility_energy_kwh": "energy", "co2e_kg": "emissions", "cost": "cos
 
 
 LEAST_IN_UNIT, MOST_IN_UNIT = 0.01, 10_000.0
-"""Amounts that read well in the unit of the budget's limit; others have a unit of their own."""
+"""Amounts that read well in the unit of the budget's limit; others have their own unit."""
 
 
 def figure(value: Decimal, budget: Budget) -> str:

@@ -68,7 +68,7 @@ async def wrong_sums(session: Session, part: Part) -> int:
 
 
 async def mend(database: Database, part: Part) -> int:
-    """Makes a part of the balances again, in transactions of its own; the number of wrong sums.
+    """Makes a part of the balances again, in its own transactions; the number of wrong sums.
 
     Attempts may end and runs may be posted meanwhile.
     """

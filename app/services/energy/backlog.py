@@ -63,7 +63,7 @@ class Backlog:
     ``folded`` is the number of hours of nodes that it has folded in all rounds.
 
     Args:
-        database: Engine and sessions; each piece is a transaction of its own.
+        database: Engine and sessions; each piece is its own transaction.
         report: Is called with the progress, first after one piece, then every ten seconds, and
             at the end.
         clock: Of this process, in s.

@@ -115,7 +115,7 @@ async def wrong_sums(database: Database, month: Month) -> list[str]:
 async def rebuild(database: Database, month: Month) -> None:
     """Rebuilds the roll-ups of a month from its hours, while the service runs.
 
-    It works in transactions of its own: interrupted, it leaves the account right, and can be
+    It works in its own transactions: interrupted, it leaves the account right, and can be
     run again.
     """
     async with database.session_scope() as session:

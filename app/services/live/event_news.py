@@ -108,7 +108,7 @@ class Gathered(Generic[Asked, Told]):
         return await asyncio.shield(future)
 
     async def at_once(self, asked: Asked) -> Told:
-        """The same without a pause, in a session of its own: a reader's first read, which is no
+        """The same without a pause, in its own session: a reader's first read, which is no
         more work than any other request.
 
         It continues if the reader leaves: a query that is interrupted costs its connection.

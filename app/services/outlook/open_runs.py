@@ -37,7 +37,7 @@ class OpenRun:
         start_s: Time until it starts, in s; None if unknown, 0 for a running one.
         rest_s: Time from then to its end, in s; None if unknown.
         quantities: What it is expected to use in all; None if unknown.
-        used_ratio: Share of that which it has used, of a running one.
+        used_ratio: Share of that energy which a running one has used.
     """
 
     run_id: UUID

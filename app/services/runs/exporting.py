@@ -80,7 +80,7 @@ async def stream_csv(
 ) -> AsyncIterator[bytes]:
     """All selected runs as CSV, page by page, in a bounded amount of memory.
 
-    Each page is read in a transaction of its own, so that a slow reader holds nothing. Runs that
+    Each page is read in its own transaction, so that a slow reader holds nothing. Runs that
     are posted meanwhile cause no duplicates or gaps.
 
     Args:

@@ -45,7 +45,7 @@ async def show_verify(
 async def check_document(
     request: Request, session: CurrentSession, caller: Caller, form: Upload
 ) -> Response:
-    """Checks the pasted text or the chosen file; a known hash has an address of its own."""
+    """Checks the pasted text or the chosen file; a known hash has its own address."""
     text = form.get("file", "").strip() or form.get("text", "").strip()
     if HASH.fullmatch(text):
         return RedirectResponse(rel(request, "show_hash", sha256=text.lower()), 303)

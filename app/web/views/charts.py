@@ -23,7 +23,7 @@ SCREENS: Mapping[bool, Sequence[tuple[Size, str]]] = {
         ("wide", ""),
     ),
 }
-"""Size of a picture by the width of the screen, of a chart that has a row of its own (False) or
+"""Size of a picture by the width of the screen, of a chart that has its own row (False) or
 that has half of one where two fit beside each other (True): the scale stays near 1, and so does
 the size of the text."""
 

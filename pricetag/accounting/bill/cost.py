@@ -27,7 +27,7 @@ NO_DEVICE = "no accelerator was reserved, and prices are per accelerator"
 def cost_of(biller: Biller, attempts: Sequence[AttemptInput], charges: Sequence[Charge]) -> CostTag:
     """Cost of attempts in the cloud (low to high), for owned hardware and for electricity.
 
-    The total is owned hardware with electricity if the site has a price of its own, otherwise
+    The total is owned hardware with electricity if the site has its own price, otherwise
     the cloud price, otherwise the electricity alone.
 
     Raises:

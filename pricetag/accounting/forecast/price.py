@@ -103,7 +103,7 @@ class Rates:
 def rates_of(factors: Factors, devices: int) -> Rates:
     """The rates of a run on N accelerators, with the priorities of a price tag's cost.
 
-    Owned hardware with electricity if the site has a price of its own for it; otherwise the cloud
+    Owned hardware with electricity if the site has its own price for it; otherwise the cloud
     price; otherwise the electricity alone.
     """
     carbon = _flat(factors.carbon_intensity, factors.carbon_hours)

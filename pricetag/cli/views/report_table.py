@@ -32,6 +32,6 @@ def report_table(table: Mapping[str, Any]) -> list[Any]:
 
 
 def _broken(head: str) -> str:
-    """A head whose part in brackets has a line of its own, so that its column stays narrow."""
+    """A head whose part in brackets has its own line, so that its column stays narrow."""
     name, bracket, unit = head.partition(" (")
     return f"{name}\n{bracket.strip()}{unit}" if bracket else head.replace(" per ", "\nper ")

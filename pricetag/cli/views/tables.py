@@ -96,7 +96,7 @@ class ListTable:
     """A list with one line per row, under descriptive heads.
 
     Names that are too long end in an ellipsis. Columns without any text are dropped. On a
-    terminal that is too narrow for the rest, each row is a sentence of its own, with nothing cut.
+    terminal that is too narrow for the rest, each row is its own sentence, with nothing cut.
 
     Attributes:
         heads: Heads of figures begin with ``>``, those of columns that may be cut with ``~``.

@@ -54,7 +54,7 @@ def glue_rows(
     """The rows of the table, in the order of the runs.
 
     Amount and tuning of training may differ between the tasks of a row, as in papers; where runs
-    on one task differ in them, each setting is a row of its own.
+    on one task differ in them, each setting is its own row.
 
     Args:
         runs: The runs; those without a task of GLUE are skipped.

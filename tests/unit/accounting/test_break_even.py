@@ -64,7 +64,7 @@ def test_errors_of_a_window_alone_do_not_cancel() -> None:
 
 
 def test_another_mix_of_components_lets_a_part_of_the_gains_through() -> None:
-    """Against a simulation of its own: log-normal gains of a processor and of memory."""
+    """Against an independent simulation: log-normal gains of a processor and of memory."""
 
     def host(cpu: float, ram: float) -> list[Term]:
         return [

@@ -17,7 +17,7 @@ from app.services.energy.rollups import BATCH
 
 
 class Machine:
-    """A database that folds ``rate`` hours a second, on a clock of its own."""
+    """A database that folds ``rate`` hours a second, on its own clock."""
 
     def __init__(self, left: int, rate: float, timeout_s: float = 60.0) -> None:
         self.left, self.rate, self.timeout_s, self.now_s = left, rate, timeout_s, 0.0

@@ -112,7 +112,7 @@ def test_a_waterfall_adds_up_and_its_totals_start_at_zero() -> None:
     assert (total["start"], total["end"], total["is_total"]) == (0.0, 1.5, True)
     assert (losses["start"], losses["end"]) == (1.5, 2.0)
     assert (losses["from"], losses["until"]) == (1.8, 2.2)
-    assert facility["label"] == "GPU (2)"  # each bar has a line of its own
+    assert facility["label"] == "GPU (2)"  # each bar has its own line
     links = document(chart)["datasets"]["links"]
     assert [link["at"] for link in links] == pytest.approx([1.2, 1.5, 1.5, 2.0])
     (bars, totals) = encodings(chart, "bar")

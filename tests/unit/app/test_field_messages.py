@@ -44,7 +44,7 @@ def test_every_regular_expression_of_a_request_is_described_in_words(unserved: F
     )
     used = {one for model in models for one in patterns(model.model_json_schema())}
     used |= set(patterns(unserved.openapi()["paths"]))
-    # Some are only documented so, and are checked by functions with messages of their own.
+    # Some are only documented so, and are checked by functions with their own messages.
     documented_only = {one for one in used if "train|" in one or VISIBLE in one}
     assert len(used - documented_only) >= 10
     assert used - documented_only <= set(field_messages._PATTERNS)
@@ -53,7 +53,7 @@ def test_every_regular_expression_of_a_request_is_described_in_words(unserved: F
 def schemas() -> Iterator[tuple[str, dict[str, Any], Any]]:
     """Every field of a request body with its schema and its type."""
     for model in BODIES:
-        if model.__name__ == "RunCreate":  # recipes have messages of their own
+        if model.__name__ == "RunCreate":  # recipes have their own messages
             continue
         for name, info in model.model_fields.items():
             yield f"{model.__name__}.{name}", model.model_json_schema(), info.rebuild_annotation()

@@ -131,7 +131,7 @@ def test_every_field_that_a_command_sends_is_named_by_its_option(
 
 
 def test_every_command_that_sends_fields_is_tried() -> None:
-    """A command with options of its own is in ``USES``, or needs no server or no field."""
+    """A command with its own options is in ``USES``, or needs no server or no field."""
     without_fields = {
         *(
             "quote",

@@ -177,7 +177,7 @@ def test_a_daemon_never_seen_beside_its_parent_is_identified_by_its_environment(
 
 
 def test_a_session_of_the_worker_is_not_the_jobs(proc: FakeProc) -> None:
-    """A forked job has a group of its own, and shares its session with the worker."""
+    """A forked job has its own group, and shares its session with the worker."""
     proc.put(100, parent=50, busy_s=1.0, session=50)
     proc.put(60, parent=50, busy_s=9.0, session=50)
     tree = proc.tree(100)
@@ -295,7 +295,7 @@ def started(code: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_awaited_orphaned_and_live_processes_are_counted() -> None:
-    """One child was waited for, one lives in a session of its own, its parent gone."""
+    """One child was waited for, one lives in its own session, its parent gone."""
     burn = BURN.format(0.4)
     code = f"""
 import subprocess, sys, time

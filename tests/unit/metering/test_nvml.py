@@ -1,4 +1,4 @@
-"""The NVML source on the real nvidia-ml-py, with a Python object in the place of the library."""
+"""The NVML source on the real nvidia-ml-py, with a Python object instead of the library."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def sha256(content: bytes) -> str:
 
 
 def hashed(notes: Path | None, file: Path) -> Hashed:
-    """The hash of the file in a job of its own."""
+    """The hash of the file in its own job."""
     hashes = FileHashes(notes)
     result = hashes.of(file)
     hashes.keep()

@@ -60,7 +60,7 @@ def test_an_attempt_ends_with_its_meter_unless_that_had_fallen_silent(
 
 
 def sleeper(**environment: str) -> subprocess.Popen[bytes]:
-    """A process in a session of its own."""
+    """A process in its own session."""
     code = "import time; time.sleep(60)"
     return subprocess.Popen(
         [sys.executable, "-c", code], start_new_session=True, env={**os.environ, **environment}

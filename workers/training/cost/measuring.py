@@ -27,7 +27,7 @@ Figures = dict[str, tuple[float, str | None]]
 def measure_cost(context: StageContext, loaded: Loaded, params: Measure) -> dict[str, float]:
     """Report the size and the cost of use of a model; returns the known figures.
 
-    The repeated inference is a stage of its own (``inference``) with its own energy, at
+    The repeated inference is its own stage (``inference``) with its own energy, at
     ``batch_size`` and ``sequence_length``.
 
     Raises:
@@ -121,7 +121,7 @@ def measure_thresholds(
 ) -> None:
     """Report the cost of use of a model with exits at each threshold, and its quality.
 
-    Each is a stage of its own, at batch 1 and at ``batch_size``: rows that left are not computed
+    Each is its own stage, at batch 1 and at ``batch_size``: rows that left are not computed
     for the others of their batch. The model keeps its own threshold.
 
     Raises:

@@ -71,7 +71,7 @@ def tie(model: PreTrainedModel, start: Literal["output", "input", "mean"]) -> No
 
 
 def untie(model: PreTrainedModel) -> None:
-    """Give the output of a language model a matrix of its own, a copy of the table, in place.
+    """Give the output of a language model its own matrix, a copy of the table, in place.
 
     Args:
         model: A language model with one matrix.
