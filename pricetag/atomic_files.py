@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """A file beside ``path`` to write to; it takes its place when the block ends without error.
+    """A temporary file next to ``path``, which replaces it when the block ends without an error.
 
     Readers see the old content or the new one, never a part, also after a power failure.
 
@@ -32,7 +32,7 @@ def replaced(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a text file as a whole, in UTF-8.
+    """Write a text file atomically, in UTF-8.
 
     Raises:
         OSError: If it cannot be written; what was there stays.

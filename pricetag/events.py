@@ -60,7 +60,7 @@ class EventChannel:
         path: The supervisor's socket.
         on_stop: Called once, from the reader thread, with the reason to stop.
         on_lost: Called once, from the reader thread, when the supervisor is gone.
-        ack_timeout_s: How long an edge may wait for its acknowledgement.
+        ack_timeout_s: Maximum wait for the acknowledgement of an edge, in s.
 
     Attributes:
         heard_s: Time of the supervisor's last message, on this process's monotonic clock; the
@@ -69,7 +69,7 @@ class EventChannel:
         stop_reason: Reason of its request to stop; None before that.
 
     Raises:
-        EventPipeError: If nobody listens at ``path``.
+        EventPipeError: If no process listens at ``path``.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Pydantic's messages about fields, in the words of this project."""
+"""Pydantic's messages about fields, in Pricetag's wording."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ _PATTERNS = {
     r"^[0-9a-f]{7,64}$": "must be a commit: 7 to 64 digits and letters a to f",
     r"^[0-9a-f]{64}$": "must be a SHA-256: 64 digits and letters a to f",
 }
-"""What texts must look like, in words, by the regular expression that checks them."""
+"""Descriptions of valid texts, by the regular expression that checks them."""
 MAX_SHOWN = 24
 """Digits of a number that a message repeats."""
 
@@ -92,7 +92,7 @@ _OF_OPTIONS = (
         r"\g<0> (--help shows the usage)",
     ),
 )
-"""What the parser of the command line says, and how it is said here."""
+"""Messages of the command line's parser, and their wording here."""
 
 
 def message_of(error: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Names as they are accepted, stored and shown: one line, without characters that disguise it."""
+"""Names as accepted, stored and shown: one line, without invisible or reordering characters."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ VISIBLE = (
 def hidden_in(text: str) -> str | None:
     """The first character of a name that cannot be seen, or that reorders the text around it.
 
-    Two names that look alike must be alike: control and format characters, line and paragraph
+    Two names that look equal must be equal: control and format characters, line and paragraph
     separators, halves of surrogate pairs, fillers and variation selectors are rejected. Joiners
     (U+200C, U+200D) are accepted where they shape visible text, as in Persian, in the scripts of
     India and in emoji, and emoji selectors (U+FE0E, U+FE0F) after a symbol; elsewhere they are
@@ -95,7 +95,7 @@ def one_line(name: str, most: int = MAX_NAME) -> str:
     Line breaks, tabs and control characters become blanks, hidden characters are removed,
     characters that UTF-8 cannot hold are replaced; the end of a long name becomes an ellipsis.
     """
-    while True:  # what is left of a joiner's context may no longer need it
+    while True:  # the remaining text around a joiner may no longer need it
         if len(name) <= most and name.isascii() and name.isprintable():
             return name
         line = _cleaned(name[: 4 * most], most)

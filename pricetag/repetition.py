@@ -161,7 +161,7 @@ def repeat_for(
 
 
 def _nothing() -> None:
-    """For work that is complete when it returns."""
+    """Does nothing, for work that is complete when it returns."""
 
 
 def _progress_reporter(min_s: float) -> Callable[[int, float], None]:
@@ -172,7 +172,7 @@ class _OwnMeter:
     """This process's own meter, opened on creation."""
 
     def __init__(self, include_host: bool) -> None:
-        # Loaded here: a script that repeats nothing should not wait for the meters.
+        # Imported here, so that scripts that repeat nothing do not wait for the meters.
         from pricetag.metering import open_sources
         from pricetag.metering.devices import list_accelerators, visible_accelerators
         from pricetag.metering.meter import Meter

@@ -10,9 +10,9 @@ If a script has several processes (torchrun, Slurm, MPI), only the first one rep
 one meter, which counts each device once by host, UUID and time, so that a stage reported by every
 rank would be counted once per rank. Calls in the other processes do nothing.
 
-A forked process (``os.fork``, ``multiprocessing``, workers of a data loader) reports over a
-connection of its own, opened at its first call. The parent of its stages is the stage in which it
-was forked.
+A forked process (``os.fork``, ``multiprocessing``, workers of a data loader) reports over its own
+connection, which its first call opens. The parent of its stages is the stage in which it was
+forked.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ def progress(done: float, total: float | None = None, unit: str = "step") -> Non
 
 
 class Stage(ContextDecorator):
-    """A block of a script that is metered as a stage: made by ``stage``, for ``with``."""
+    """A block of a script that is metered as a stage; made by ``stage``, used in ``with``."""
 
     def __init__(self, name: str, kind: str) -> None:
         self._given = (name, kind)
@@ -258,7 +258,7 @@ class Stage(ContextDecorator):
             _edge(channel, "stage_end", key=entered.key, status=status)
 
     def __del__(self) -> None:
-        """Reports a stage that was made and never entered."""
+        """Reports a stage that was created but never entered."""
         if not self._is_used and sys.stderr is not None and not sys.is_finalizing():
             name = _shown(self._given[0])
             _warn(
@@ -269,7 +269,7 @@ class Stage(ContextDecorator):
 
 
 _open_stages: dict[int, tuple[Stage, int]] = {}
-"""The stages that were entered and not left yet, each with the process that entered it."""
+"""The open stages, each with the process that entered it."""
 
 
 def _report_open_stages() -> None:
@@ -296,7 +296,7 @@ def stage(name: str, kind: str = "stage") -> Stage:
     of the main thread. Stages of several threads or tasks may overlap: energy is then divided
     equally among concurrent stages, and the price tag flags them ``overlapping_stages``.
 
-    A stage that is made without ``with``, or entered and never left, is reported on standard
+    A stage that is created without ``with``, or entered and never left, is reported on standard
     error. ``@pricetag.stage("load")`` makes a stage of each call of a function.
 
     Args:

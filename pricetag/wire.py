@@ -36,7 +36,7 @@ class RunAccepted(TypedDict):
 
 
 class Run(TypedDict):
-    """A run; a list omits `recipe` and what follows it."""
+    """A run; a list omits `recipe` and all fields after it."""
 
     id: str
     project: str

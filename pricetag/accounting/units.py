@@ -1,4 +1,4 @@
-"""Exact constants and the only conversions of the house."""
+"""Exact constants, and the only unit conversions in Pricetag."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Look things up in the catalog. Unknown names are rejected, never averaged."""
+"""Look-ups in the catalog. Unknown names are rejected; no average is used for them."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ SITE_CARBON_STD_RATIO = 0.07
 
 
 class NotInCatalog(ValueError):  # noqa: N818 - the name describes the problem
-    """A name was looked up that is not in the catalog.
+    """A name that is not in the catalog.
 
     Attributes:
-        field: What was looked up (zone, accelerator, pue, profile, embodied).
+        field: Kind of the name (zone, accelerator, pue, profile, embodied).
         value: The unknown name.
         near: Similar names in the catalog.
         remark: Explanation of a known name without a figure in the catalog; else empty.
@@ -307,7 +307,7 @@ def site_carbon_intensity(
 
 
 def _country(code_or_name: str) -> Country | None:
-    """The country of a code or a name; None if there is none, or the name is of a region too."""
+    """The country with a code or name; None if there is none, or if a region has the same name."""
     code, name = code_or_name.upper(), code_or_name.casefold()
     for row in countries():
         if code in (row.alpha2, row.zone) or name == row.name.casefold():
@@ -349,5 +349,5 @@ def _near(name: str, catalog_names: Iterable[str]) -> list[str]:
 
 
 def is_word_of(word: str, text: str) -> bool:
-    """Whether a name is a word of a text, in any case: ``H100`` of ``NVIDIA H100 80GB HBM3``."""
+    """Whether a name is a word of a text, ignoring case: ``H100`` in ``NVIDIA H100 80GB HBM3``."""
     return re.search(rf"(?<![A-Za-z0-9]){re.escape(word)}(?![A-Za-z0-9])", text, re.I) is not None

@@ -198,7 +198,7 @@ class Price(Cited):
     label: str
 
     def as_factor(self) -> Factor:
-        """The factor of a price tag: an amount that is exact, for a use that is assumed."""
+        """The factor of a price tag: an exact amount for an assumed use."""
         return self.cited(
             float(self.amount),
             f"{self.currency}/{self.unit}",
@@ -211,7 +211,7 @@ class Price(Cited):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Equivalent(Cited):
-    """Something well known with its emissions, in pounds as printed."""
+    """A well-known activity with its emissions, in pounds as published."""
 
     id: str
     name: str

@@ -31,8 +31,8 @@ def answer(
     Args:
         ctx: Of the command.
         json: Whether ``--json`` stood after it.
-        result: What JSON shows as it is.
-        view: Makes of it what people read: a line, something for the console, or many of them.
+        result: The result that JSON shows unchanged.
+        view: Turns it into what people read: a line, a renderable, or several of them.
         nothing: What to say instead of an empty `found`.
     """
     if wants_json(ctx, json):
@@ -44,7 +44,7 @@ def answer(
 
 
 def each(line: Callable[[Item], Shown]) -> Callable[[Iterable[Item]], Shown]:
-    """The view of many that shows one after another."""
+    """A view of a list that shows one item after another."""
     return lambda items: map(line, items)
 
 

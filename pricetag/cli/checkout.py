@@ -1,4 +1,4 @@
-"""Commands that live in the service, not in the library: found in the checkout beside it."""
+"""Commands of the service, which are not in the library but in the checkout next to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which server, with which token: options, then ``PRICETAG_*``, then the file, then this machine.
+"""The server and the token: from options, ``PRICETAG_*``, the file, or this machine, in this order.
 
 The file is the one ``PRICETAG_CONFIG`` names, else ``pricetag.toml`` in the current folder;
 its table ``[client]`` has ``url`` and ``token``. A server that runs on this machine leaves
@@ -24,7 +24,7 @@ CLIENT_KEYS = frozenset({"url", "token"})
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """The server to talk to; the token is kept out of every printed form."""
+    """The server to connect to; its printed forms never contain the token."""
 
     url: str
     token: str | None = field(repr=False)

@@ -28,11 +28,11 @@ RAISING = ("strict", "surrogateescape")
 
 
 class CliError(Exception):
-    """Something the user should read: one line, and the exit code that goes with it.
+    """An error for the user: a message of one line, and the exit code.
 
     Attributes:
         exit_code: Exit code of the program.
-        details: Further problems, one a line.
+        details: Further problems, one per line.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ def make_printable() -> None:
         sys.stderr.reconfigure(errors="pricetag")
 
 
-# What terminals that are not UTF-8 are shown for the signs that tables and units use.
+# Replacements of the characters in tables and units on terminals that are not UTF-8.
 _NEAREST = str.maketrans("─━│·…≥≤²³µ₂", "--|..><23u2")
 
 
@@ -88,7 +88,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 
 def harmless(text: str) -> str:
-    """A line of a job's log as a terminal may have it: of control characters, colors and tabs.
+    """A line of a job's log for a terminal: of all control characters, only colors and tabs remain.
 
     What a job prints could otherwise move the cursor, rename the window or hide text.
     """
@@ -112,7 +112,7 @@ def say(text: str) -> None:
 
 
 def complain(text: str, details: Sequence[str] = ()) -> None:
-    """A plain line on stderr, in one piece whatever is in it, and a line for each detail."""
+    """A plain line on stderr, never wrapped, and a line for each detail."""
     lines = [f"pricetag: {text}", *(f"  {detail}" for detail in details)]
     sys.stderr.writelines(_one_line(line) for line in lines)
     sys.stderr.flush()

@@ -17,13 +17,13 @@ class Command(TyperCommand):
     """A command that accepts the former names of its options."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Reads the arguments, options under their former names too."""
+        """Parses the arguments; options may have their former names."""
         options = {name for param in self.params for name in param.opts}
         return super().parse_args(ctx, list(renamed(args, options)))
 
 
 def renamed(args: Sequence[str], options: Collection[str]) -> Iterator[str]:
-    """Arguments with the present names of options; warns once of each former name.
+    """Arguments with the current names of options; warns once about each former name.
 
     Args:
         args: Of the command.

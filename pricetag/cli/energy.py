@@ -69,5 +69,5 @@ def energy(
 
 
 def _moment(text: str | None) -> str | None:
-    """A date is its first hour of UTC; everything else is for the server to judge."""
+    """A date becomes its first hour in UTC; the server checks everything else."""
     return f"{text}T00:00:00Z" if text is not None and _DATE.fullmatch(text) else text

@@ -109,7 +109,7 @@ def given(**values: Any) -> dict[str, Any]:
 
 
 def file_text(path: Path) -> str:
-    """The text of a file to be sent.
+    """The text of a file to send.
 
     Raises:
         CliError: If it cannot be read, is too large or not UTF-8.

@@ -23,7 +23,7 @@ def run_version(client: Client, text: str) -> tuple[str, int | None]:
     """The run, and the version of its price tag, that ``RUN`` or ``RUN@VERSION`` names.
 
     Raises:
-        CliError: If no run, or more than one, is meant, or the version is not a number.
+        CliError: If no run, or more than one, matches, or the version is not a number.
     """
     name, at, version = text.rpartition("@") if "@" in text else (text, "", "")
     if at and not (version.isascii() and version.isdigit() and int(version) >= 1):
@@ -40,7 +40,7 @@ def run_id(client: Client, text: str) -> str:
             run of the token's user, whoever else has posted runs since.
 
     Raises:
-        CliError: If no run, or more than one, is meant.
+        CliError: If no run, or more than one, matches.
     """
     try:
         return str(uuid.UUID(text))

@@ -39,7 +39,7 @@ def last_event(client: Client, run_id: str) -> int:
 
 
 def follow(client: Client, run_id: str, *, logs: bool, as_json: bool, after: int = 0) -> int:
-    """Waits until a run is over, shows how it goes, then its price tag.
+    """Waits until a run has ended, showing its progress, then shows its price tag.
 
     Args:
         client: Of the server that has the run.
@@ -52,7 +52,8 @@ def follow(client: Client, run_id: str, *, logs: bool, as_json: bool, after: int
         The exit code for the run's final status.
 
     Raises:
-        CliError: When interrupted: the run continues, and the message says how to come back.
+        CliError: When interrupted: the run continues, and the message states how to follow it
+            again.
     """
     try:
         run = _watch(client, run_id, logs=logs, quiet=as_json, after=after)
@@ -75,7 +76,7 @@ def _why(run: Run) -> str:
 
 
 def show(client: Client, run: Run, *, as_json: bool, version: int | None = None) -> None:
-    """Prints a run and its price tag, the newest version where none is named.
+    """Prints a run and its price tag; by default, its newest version.
 
     Raises:
         ApiError: If the price tag does not have this version.
@@ -155,7 +156,7 @@ def _shown(progress: RunProgress) -> Iterator[Callable[[], None]]:
 
 
 class PlainLines:
-    """Writes a line when the run changes or a stage begins, else one every ten seconds."""
+    """Writes a line when the run changes or a stage begins, and at least every ten seconds."""
 
     def __init__(
         self,
@@ -170,7 +171,7 @@ class PlainLines:
         self._written_s = -LINE_EVERY_S
 
     def __call__(self) -> None:
-        """Writes a line if it is time for one."""
+        """Writes a line if one is due."""
         progress = self._progress
         state = (progress.status, progress.waiting, *(stage.key for stage in progress.stages))
         now_s = self._clock()

@@ -1,4 +1,4 @@
-"""Help texts whose paragraphs fill the lines of the terminal, however narrow it is."""
+"""Help texts with paragraphs that fit the width of the terminal."""
 
 from __future__ import annotations
 

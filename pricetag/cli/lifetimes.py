@@ -1,4 +1,4 @@
-"""When something ends: after a lifetime, or at a date."""
+"""Time of expiry: after a lifetime, or on a date."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class InvalidLifetimeError(ValueError):
 
 
 def end_of(text: str, now: datetime) -> datetime:
-    """When a lifetime such as ``90d`` is over; a date (UTC) or a time is itself.
+    """The end of a lifetime such as ``90d``; a date (UTC) or a time is returned as is.
 
     Raises:
         InvalidLifetimeError: If the text is neither.

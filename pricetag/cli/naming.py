@@ -1,4 +1,4 @@
-"""Names of the REST API's fields as the command line has them: options and arguments."""
+"""Names of the REST API's fields on the command line: options and arguments."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ RENAMED = {
     "valid_from": "--from",
     "valid_to": "--to",
 }
-"""Fields whose option or argument has another name; of all others the name is the same."""
+"""Fields whose option or argument has another name; all other names are the same."""
 
 SUBJECTS = {"name": ("SITE", "PROJECT"), "site": ("SITE",), "project": ("PROJECT",)}
-"""Fields that are the command's subject, where it has no option for them."""
+"""Fields for which a command has no option, because they are its subject."""
 
 WRAPPERS = frozenset({"details", "filter", "ownership"})
 """Objects in a request whose fields are options of their own."""
@@ -48,7 +48,7 @@ _WORD = re.compile(r"(?<![\w.-])[a-z]+(?:_[a-z]+)+(?![\w.])")
 
 
 def refusal(ctx: Any, error: ApiError) -> list[str]:
-    """The server's error message, with every invalid field by the name that the command has.
+    """The server's error message, in which every invalid field has its name on the command line.
 
     The first line is the message; each further problem has its own line.
 
@@ -93,7 +93,7 @@ def _in_words_of(ctx: Any, fault: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def _renamed_start(text: str, field: object, fault: tuple[str, str, str]) -> str:
-    """A message that names its field first, or should: a phrase without a subject."""
+    """A message that begins with its field; a phrase without a subject gets the field in front."""
     name, message, _ = fault
     if field and text.startswith(f"{field}: "):
         return name + text[len(str(field)) :]
@@ -103,8 +103,8 @@ def _renamed_start(text: str, field: object, fault: tuple[str, str, str]) -> str
 def name_of(ctx: Any, field: str) -> str:
     """An option or argument of the command for a field of its request.
 
-    ``thresholds.1`` is ``--warn-at``, ``details.periods.0.price`` is ``--periods, 0.price``. What
-    the command has no option for, such as a field of a job file, keeps its name.
+    ``thresholds.1`` is ``--warn-at``, ``details.periods.0.price`` is ``--periods, 0.price``. Fields
+    without an option, such as those of a job file, keep their names.
     """
     parts = field.split(".")
     if parts[0] in WRAPPERS and len(parts) > 1:

@@ -1,4 +1,4 @@
-"""Values below zero on the command line: ``-1`` is a figure, and never an option."""
+"""Negative values on the command line: ``-1`` is a number, never an option."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _NEGATIVE = re.compile(r"-\.?\d.*|-(inf|infinity|nan)", re.I)
 
 
 class FigureCommand(Command):
-    """Commands that take a figure: the server reports the error for one below zero."""
+    """Commands that take a number; the server reports the error if it is negative."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Reads the arguments, negative figures as values."""
+        """Parses the arguments, with negative numbers as values."""
         takes_value = {
             name
             for param in self.params
@@ -26,7 +26,7 @@ class FigureCommand(Command):
 
 
 def figures_last(args: Sequence[str], takes_value: Collection[str]) -> list[str]:
-    """Arguments with the negative figures among them behind ``--``, where none is an option.
+    """Arguments with all negative numbers after ``--``, where nothing is an option.
 
     Args:
         args: Of the command.

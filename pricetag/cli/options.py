@@ -63,7 +63,7 @@ def open_client(ctx: typer.Context) -> Iterator[Client]:
 
 
 def warn(ctx: typer.Context, json: bool, answered: Mapping[str, Any]) -> None:
-    """Says on stderr what the server warned of, where JSON does not have it already."""
+    """Prints the server's warnings on stderr, unless JSON has them already."""
     for warning in () if wants_json(ctx, json) else answered.get("warnings", ()):
         complain(f"warning: {warning}")
 

@@ -1,4 +1,4 @@
-"""Commands on price tags that were issued: price again, verify, compare."""
+"""Commands on issued price tags: reprice, verify, compare."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def reprice(
 
 
 def moment_of(text: str, now: datetime) -> str:
-    """The instant that a date (its end in UTC, or now on this day) or a time means.
+    """The time that a text states; a date means its end in UTC, today means now.
 
     Raises:
         CliError: If it is neither.

@@ -1,4 +1,4 @@
-"""Looks for the code and scripts of a job where this machine can, before a worker does."""
+"""Checks the code and scripts of a job on this machine, before a worker does."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def check_programs(file: Path, text: str) -> list[str]:
     try:
         recipe = load_run_file(file).recipe
     except (RecipeError, RecursionError):
-        return []  # the server says what is wrong with it
+        return []  # the server reports the error
     roots = data_roots(os.environ)
     warnings: list[str] = []
     for index, stage in enumerate(recipe.stages):

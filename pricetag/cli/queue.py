@@ -1,4 +1,4 @@
-"""Commands about what waits, and why, and what comes first."""
+"""Commands about waiting runs and their priority."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def report(
 
 
 def _price_tags(context: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Which version of each run's price tag a report is drawn from."""
+    """The version of each run's price tag that a report uses."""
     names = {"run_id": "run_id", "name": "model", "version": "version"}
     names |= {"newest_version": "newest_version", "as_of": "as_of"}
     return [

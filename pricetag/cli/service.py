@@ -13,7 +13,7 @@ from pricetag.cli.options import given
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A command, and where in the service it is.
+    """A command, and its place in the service.
 
     Attributes:
         has_json: Whether it takes ``--json`` itself.
@@ -100,7 +100,7 @@ ENTRIES = (
         True,
     ),
 )
-# Everything after the command is the service's to read, --help too.
+# The service parses everything after the command, including --help.
 _AS_TYPED = {
     "ignore_unknown_options": True,
     "allow_extra_args": True,

@@ -1,4 +1,4 @@
-"""Price tags checked on this side: the file's own hash, then against what a server has."""
+"""Local checks of price tags: the file's hash, then a comparison with the server's version."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ NEEDS_SERVER = {
     "measurements": "whether its figures follow from the readings",
     "arithmetic": "whether its content follows from the measurements and its factors",
 }
-"""Steps that need the server: whoever changes a figure can write a matching hash."""
+"""Steps that need the server, since anyone who changes a figure can also write a matching hash."""
 ITSELF = "itself"
 STORED = "stored"
-"""What a step is about: the price tag that was given, or the version that the server stores."""
+"""The subject of a step: the supplied price tag, or the version that the server stores."""
 
 
 def is_file(text: str) -> bool:
-    """Whether a text names a file here rather than a run."""
+    """Whether a text is the name of a local file rather than of a run."""
     return text.endswith(".json") or Path(text).is_file()
 
 
@@ -55,7 +55,7 @@ def from_file(name: str) -> dict[str, Any]:
 
 
 def _hashable(name: str, tag: dict[str, Any]) -> dict[str, Any]:
-    """Numbers beyond doubles and halves of characters can be written, but never were issued."""
+    """Numbers beyond doubles and halves of surrogate pairs, which no issued price tag contains."""
     try:
         content_sha256(tag)
     except (ValueError, OverflowError, RecursionError) as error:
@@ -66,7 +66,7 @@ def _hashable(name: str, tag: dict[str, Any]) -> dict[str, Any]:
 
 
 def by_itself(tag: Mapping[str, Any]) -> dict[str, Any]:
-    """Checks a price tag by its own text: whether it is intact, never whether it is true."""
+    """Checks whether a price tag is intact, by its hash; checking its figures needs the server."""
     unknown = [
         _step(step, "not-checked", f"{need} needs the server (omit --offline)")
         for step, need in NEEDS_SERVER.items()

@@ -49,7 +49,7 @@ class Connection:
         if token and not (token.isascii() and token.isprintable() and " " not in token):
             raise InvalidConnection("the token contains invalid characters; copy it again")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        # A proxy of the environment does not reach this machine's own loopback.
+        # A proxy from the environment does not reach this machine's loopback.
         loopback = _host(self.url) in {"localhost", "127.0.0.1", "::1"}
         try:
             self._http = httpx.Client(
@@ -190,7 +190,7 @@ def raise_for(response: httpx.Response) -> None:
 
 
 def path_segment(name: str) -> str:
-    """A name as one segment of a path, whatever is in it."""
+    """A name as one segment of a path, with any characters escaped."""
     encoded = quote(name, safe="")
     # As they are, these would be resolved like folders.
     return encoded.replace(".", "%2E") if name in (".", "..") else encoded

@@ -1,4 +1,4 @@
-"""Calls about the lab: its projects, nodes, energy, budgets, tokens, and who changed what."""
+"""Calls about the lab: projects, nodes, energy, budgets, tokens and the audit log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pricetag.wire import ApiError, ServerUnreachable, StreamEvent
 
 
 class LabCalls(Connection):
-    """What there is, where its energy went, what may be used, and who may use it."""
+    """Projects, nodes, energy, budgets, tokens and the audit log."""
 
     def recipes(self) -> list[dict[str, Any]]:
         """Every stage kind with schema, paper and example."""
@@ -32,7 +32,7 @@ class LabCalls(Connection):
         return cast(list[dict[str, Any]], self._get("/v1/nodes")["items"])
 
     def queue(self, *, pool: str | None = None, limit: int = 50) -> dict[str, Any]:
-        """What waits in each pool, why, and when it is expected to start.
+        """The runs that wait in each pool, the reasons, and their expected starts.
 
         Args:
             pool: Only this pool.
@@ -41,7 +41,7 @@ class LabCalls(Connection):
         return self._get("/v1/queue", {"pool": pool, "limit": limit})
 
     def power_now(self) -> dict[str, Any]:
-        """Power of every metered device now, with the running runs on it."""
+        """Current power of every metered device, with the runs on it."""
         return self._get("/v1/power")
 
     def overview(self) -> dict[str, Any]:
@@ -51,7 +51,7 @@ class LabCalls(Connection):
     def stream(
         self, topics: Sequence[str] = ("power", "runs", "queue", "budgets"), *, follow: bool = True
     ) -> Iterator[StreamEvent]:
-        """The present state of the lab, then its changes, through breaks of the connection.
+        """The present state of the lab, then its changes; reconnects if the connection breaks.
 
         Args:
             topics: What to follow.
@@ -110,7 +110,7 @@ class LabCalls(Connection):
         grain: str | None = None,
         node: str | None = None,
     ) -> dict[str, Any]:
-        """The energy account bucket by bucket, with the part of each use, place or owner.
+        """The energy account by time bucket, with the part of each use, place or owner.
 
         Args:
             start: Full UTC hour, ISO 8601; 7 days before `stop` by default.
@@ -150,7 +150,7 @@ class LabCalls(Connection):
         start: str | None = None,
         stop: str | None = None,
     ) -> dict[str, Any]:
-        """The same of a user, over the runs that the caller may see."""
+        """The same for a user, over the runs that the caller may see."""
         path = f"/v1/users/{path_segment(user)}/account"
         return self._get(path, {"from": start, "to": stop})
 
@@ -163,10 +163,10 @@ class LabCalls(Connection):
         duration_h: int = 4,
         start_hour: int | None = None,
     ) -> dict[str, Any]:
-        """A site's carbon intensity by hour, its load, and what starting later would have saved.
+        """A site's carbon intensity by hour, its load, and the savings of a later start.
 
         Args:
-            site: Name of the site; by default that of nodes without one.
+            site: Name of the site; by default, the nodes without a site.
             start: Full UTC hour, ISO 8601.
             stop: Exclusive.
             duration_h: Length of the runs that could start later, in hours.
@@ -177,11 +177,11 @@ class LabCalls(Connection):
         return self._get("/v1/carbon/hours", query)
 
     def frontier(self, **filters: Any) -> dict[str, Any]:
-        """Quality against cost of several runs; filters as ``GET /v1/insights/frontier`` has."""
+        """Quality against cost of several runs; filters as in ``GET /v1/insights/frontier``."""
         return self._get("/v1/insights/frontier", filters)
 
     def compressions(self, **filters: Any) -> dict[str, Any]:
-        """What compression cost and saves; filters as ``GET /v1/insights/compressions`` has."""
+        """Cost and savings of compression; filters as in ``GET /v1/insights/compressions``."""
         return self._get("/v1/insights/compressions", filters)
 
     def expected_validation(self, **filters: Any) -> dict[str, Any]:
@@ -193,7 +193,7 @@ class LabCalls(Connection):
         return self._json("POST", "/v1/budgets", budget)
 
     def budgets(self, *, name: str | None = None, closed: bool = False) -> Iterator[dict[str, Any]]:
-        """All budgets by name, or the one of a name, each with its present state."""
+        """All budgets in order of name, or the one with a name, each with its present state."""
         query = {"name": name, "closed": "true" if closed else None, "limit": 200}
         return self._pages("/v1/budgets", query)
 

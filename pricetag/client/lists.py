@@ -47,7 +47,7 @@ class ListCalls(Connection):
         return path
 
     def tabulate_runs(self, run_ids: Sequence[str], fmt: Literal["md", "tex"] = "md") -> str:
-        """Chosen runs as a table with 95% intervals, in Markdown or LaTeX."""
+        """Selected runs as a table with 95% intervals, in Markdown or LaTeX."""
         query = {"run": list(run_ids)}
         return self._send("GET", f"/v1/runs/table.{fmt}", params=query).text
 

@@ -1,4 +1,4 @@
-"""Calls about people: users, their tokens, and who sees a project."""
+"""Calls about users, their tokens, and the members of projects."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class PeopleCalls(Connection):
         return self._json("POST", "/v1/users", user)
 
     def users(self) -> Iterator[dict[str, Any]]:
-        """All users by name, disabled ones too."""
+        """All users in order of name, including disabled ones."""
         return self._pages("/v1/users", {"limit": 200})
 
     def change_user(self, user_id: str, changes: Mapping[str, Any]) -> dict[str, Any]:

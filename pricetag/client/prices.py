@@ -1,4 +1,4 @@
-"""Calls about what runs cost: quotes before, price tags after, reports of many."""
+"""Calls about the cost of runs: quotes, price tags, reports."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class PriceCalls(Connection):
         return self._json("POST", "/v1/quotes", figures)
 
     def quote_run(self, run: Mapping[str, Any]) -> dict[str, Any]:
-        """The quote that a run would get if it were posted now; nothing is booked."""
+        """The quote that a run would get if it were posted now; nothing is reserved."""
         return self._json("POST", "/v1/quotes", {"run": dict(run)})
 
     def run_quote(self, run_id: str) -> dict[str, Any]:
@@ -34,10 +34,10 @@ class PriceCalls(Connection):
         return self._get(f"/v1/runs/{path_segment(run_id)}/price-tag", {"version": version})
 
     def price_tag_document(self, run_id: str, version: int | None = None) -> PriceTag:
-        """The same as a typed document, whatever version of the accounting issued it.
+        """The same as a typed document, from any version of the accounting.
 
         Raises:
-            InvalidDocument: If the answer does not have the form of a price tag.
+            InvalidDocument: If the response does not have the form of a price tag.
         """
         return PriceTag.from_dict(self.price_tag(run_id, version))
 
@@ -104,7 +104,7 @@ class PriceCalls(Connection):
     ) -> dict[str, Any]:
         """Creates a report of these runs, or of those that a filter selects.
 
-        ``versions`` names versions of price tags by run; of all other runs it is the newest.
+        ``versions`` states versions of price tags by run; the default is the newest.
         ``table`` selects a report on one table: ``glue``.
         """
         body: dict[str, Any] = {"title": title, "profile": profile}

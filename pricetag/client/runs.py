@@ -25,7 +25,7 @@ FINAL: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
 
 
 class RunCalls(Connection):
-    """Runs, their events, and what their attempts wrote."""
+    """Runs, their events, logs and artifacts."""
 
     def create_run(
         self, run: Mapping[str, Any] | str, *, idempotency_key: str | None = None
@@ -87,14 +87,14 @@ class RunCalls(Connection):
         return cast(RunAccepted, self._json("POST", path, {"priority": priority}))
 
     def resume_run(self, run_id: str) -> RunAccepted:
-        """Queues a run again that was canceled or has failed."""
+        """Queues a canceled or failed run again."""
         return cast(
             RunAccepted,
             as_object(self._send("POST", f"/v1/runs/{path_segment(run_id)}/resume", retry=False)),
         )
 
     def events(self, run_id: str, *, last_event_id: int = 0) -> Iterator[Event]:
-        """Events of a run as they come, through breaks of the connection, to its end.
+        """Events of a run as they arrive, until it ends; reconnects if the connection breaks.
 
         Args:
             run_id: The run.
@@ -120,7 +120,7 @@ class RunCalls(Connection):
             time.sleep(RECONNECT_S)
 
     def wait(self, run_id: str, on_event: Callable[[Event], None] | None = None) -> Run:
-        """Waits until a run is over; passes every event to ``on_event``."""
+        """Waits until a run has ended; passes every event to ``on_event``."""
         for event in self.events(run_id):
             if on_event is not None:
                 on_event(event)
@@ -163,7 +163,7 @@ class RunCalls(Connection):
             attempt: Only lines of this attempt.
             limit: Maximum number of lines.
             newest: The last lines instead of the first.
-            q: Only lines that contain this text, in any case.
+            q: Only lines that contain this text, ignoring case.
         """
         query = {"after": after, "attempt": attempt, "limit": limit, "newest": newest, "q": q}
         return self._get(f"/v1/runs/{path_segment(run_id)}/logs", query)
@@ -172,7 +172,7 @@ class RunCalls(Connection):
         """All log lines of a run; with `follow`, those to come until it is over."""
         after: str | None = None
         while True:
-            # Asked first: what the run wrote before it ended is then surely read.
+            # Requested first, so that everything written before the end of the run is read.
             over = not follow or self.get_run(run_id)["status"] in FINAL
             page = self.logs(run_id, after=after, limit=5000)
             yield from page["items"]

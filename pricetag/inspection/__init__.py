@@ -1,4 +1,4 @@
-"""What a stored model consists of, from its files alone: no weights are loaded."""
+"""The parts of a stored model, from its files alone: no weights are loaded."""
 
 from pricetag.inspection.files import StoredModel, UnreadableModelError, read_model
 from pricetag.inspection.parts import Exit, Part, exits_of, parts_of

@@ -73,7 +73,7 @@ class StoredModel:
 
 
 def read_model(folder: Path) -> StoredModel:
-    """Read what a model consists of from its folder.
+    """Read the parts of a model from its folder.
 
     Raises:
         UnreadableModelError: There is no such model, or its files are damaged or packed.

@@ -1,4 +1,4 @@
-"""What each method could save of a model, by arithmetic; quality is not considered."""
+"""The possible savings of each method, by arithmetic; quality is not considered."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EMBEDDING_SIZE = 128
 
 @dataclass(frozen=True)
 class Saving:
-    """What remains of a model after a method.
+    """Size and operations of a model after a method.
 
     Attributes:
         method: Kind of the stage, and the options that matter.

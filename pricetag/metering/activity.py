@@ -305,7 +305,7 @@ class HostActivity:
         self._busy: Busy = (None, None)
 
     def busy(self, now_s: float) -> Busy:
-        """See :class:`Activity`; components that are read together share one look."""
+        """See :class:`Activity`; components that are read together share one query."""
         if now_s != self._asked_s:
             own_s = self._tree.busy_s()
             all_s = self._machine()  # read after the job's, so that it is never smaller

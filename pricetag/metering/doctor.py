@@ -1,4 +1,4 @@
-"""What this machine can meter, what it cannot and why, and the command that may fix it."""
+"""The meters of this machine; for missing ones the reason, and a command that may help."""
 
 from __future__ import annotations
 

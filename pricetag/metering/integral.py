@@ -1,4 +1,4 @@
-"""What the meter computes itself: the integral of power, and plausibility figures."""
+"""Figures that the meter computes: the integral of power, and plausibility checks."""
 
 from __future__ import annotations
 

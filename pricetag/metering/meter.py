@@ -33,7 +33,7 @@ class Meter:
     :meth:`edge` is called, so that the caller can write its ``start`` record first.
 
     Args:
-        sources: What to read.
+        sources: Power sources to read.
         emit: Takes readings in time order. If it raises, the readings are kept and emitted
             again, with what it has replaced in the list.
         clock: Monotonic seconds.

@@ -70,7 +70,7 @@ class _Unwrapped:
             self._update_power(now_s)
             self._moved_s = now_s
         elif now_s - self._moved_s >= FROZEN_AFTER_S:
-            self._power_w = None  # no processor and no memory draws nothing
+            self._power_w = None  # neither a processor nor a memory draws zero power
             flags.append(COUNTER_FROZEN)
         self._raw_uj, self._last_s = raw_uj, now_s
         return self._reading(now_s, self._total_uj / 1e6, self._power_w, modelled_j, flags)

@@ -20,11 +20,11 @@ SOURCE_ERROR = "source_error"
 class PowerSource(Protocol):
     """One meter. Not thread-safe: the :class:`~pricetag.metering.meter.Meter` serializes its use.
 
-    A constructor is cheap; the first ``components()`` opens what has to be opened.
+    The constructor is cheap; the first call of ``components()`` opens the devices.
     """
 
     def components(self) -> list[Component]:
-        """What this source meters, always in the same order."""
+        """The components that this source meters, always in the same order."""
         ...
 
     def sample(self, now_s: float) -> Sequence[float | None]:
@@ -38,8 +38,8 @@ class PowerSource(Protocol):
     def read(self, now_s: float) -> list[Reading]:
         """Cumulative energy of each component at ``now_s``.
 
-        What could not be read is None, and a flag says why. A source that integrates by itself
-        fills ``integrated_j``; where it is None the meter puts its own integral of the samples.
+        Unreadable energies are None, and a flag states the reason. A source that integrates itself
+        fills ``integrated_j``; if it is None, the meter adds its own integral of the samples.
         """
         ...
 

@@ -1,8 +1,8 @@
 """Detects the time at which an energy counter is updated after an edge.
 
-An edge's reading shows a counter that may be one update old. Looking at it every few
-milliseconds until it moves shows when the update came; accounting then knows how much of it
-lay before the edge (:mod:`pricetag.accounting.readings.alignment`).
+An edge's reading shows a counter that may be one update old. Polling it every few milliseconds
+until it changes shows the time of the update; accounting then knows how much of it was before the
+edge (:mod:`pricetag.accounting.readings.alignment`).
 """
 
 from __future__ import annotations

@@ -133,7 +133,7 @@ class Data(TableOptions):
     @model_validator(mode="before")
     @classmethod
     def _of_glue(cls, values: object) -> object:
-        """The options that follow from a task of GLUE; nobody can state others."""
+        """The options that follow from a task of GLUE, which jobs cannot change."""
         if not isinstance(values, dict) or (task := glue_task(values.get("glue"))) is None:
             return values
         path, hub = values.get("path"), values.get("hub")

@@ -1,4 +1,4 @@
-"""In what the work of two groups of runs differs, by their recipes."""
+"""Differences between the work of two groups of runs, from their recipes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 from pricetag.recipes.registry import entry_of, kind_of
 
 MAX_VALUE = 60
-"""Characters of a value that are shown."""
+"""Maximum length of a shown value, in characters."""
 
 MAX_SHOWN = 8
-"""Options that are named one by one."""
+"""Maximum number of options that are listed individually."""
 
 ABSENT = "nothing"
 HASH_CHARACTERS = 16
@@ -24,8 +24,8 @@ def differences(
 ) -> list[str]:
     """The options in which runs did different work; empty for repeats of one piece of work.
 
-    Seeds and names make no difference. Where the stages are others, only what all of the recipes
-    state besides is compared.
+    Seeds and names make no difference. If the stages differ, only the other options that all
+    recipes state are compared.
 
     Args:
         first: Recipes of the runs of group a, as they are stored.
@@ -44,7 +44,7 @@ def differences(
 
 
 def fingerprint(recipe: Mapping[str, Any], *, with_seeds: bool) -> str:
-    """Equal for recipes that ask for the same work.
+    """A value that is equal for recipes of the same work.
 
     Names make no difference.
 
@@ -70,7 +70,7 @@ def differing(
     """A line for each path at which not all runs have the same value.
 
     Args:
-        paths: What to compare.
+        paths: Paths to compare.
         sides: Values of the runs of group a, by path, and of those of group b.
         absent: Shown for a run without a value.
     """

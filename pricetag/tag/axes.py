@@ -1,4 +1,4 @@
-"""What the frontier sets against quality: a cost of the run, or a figure of its last model."""
+"""The axis of the frontier against quality: a cost of the run, or a figure of its last model."""
 
 from __future__ import annotations
 

@@ -119,7 +119,7 @@ def _mean(costs: Sequence[Figure], trials: int) -> Figure:
 
 
 def crossings(curves: Sequence[Method]) -> list[Crossing]:
-    """Where the curves of two methods cross, within what both have spent."""
+    """The costs at which the curves of two methods cross, within the range of both."""
     places = []
     drawn = [(method.name, method.curve) for method in curves if method.curve]
     for (first, first_curve), (second, second_curve) in itertools.combinations(drawn, 2):

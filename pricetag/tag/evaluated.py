@@ -1,4 +1,4 @@
-"""What a run's scores were computed on: scores of other tasks or data rank nothing."""
+"""Task and data of a run's scores: only scores of the same task and data are ranked."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Evaluated:
 
 @dataclass(frozen=True, slots=True)
 class ScoredRun:
-    """A run with what its scores were computed on.
+    """A run with the task and data of its scores.
 
     Attributes:
         tag: Its price tag.
@@ -89,9 +89,9 @@ def _hash(content: Any) -> str:
 
 
 def kinds(runs: Sequence[ScoredRun]) -> list[tuple[Evaluated, int]]:
-    """All kinds of scores with their number of runs, that of most runs first.
+    """All kinds of scores with their number of runs, most frequent first.
 
-    Of equally many, the best known metric is first; then known data.
+    Among ties, the best-known metric is first; then known data.
     """
     counts = Counter(kind for run in runs for kind in run.scores())
     return sorted(counts.items(), key=_order)

@@ -55,7 +55,7 @@ def hourly(tag: TagView, name: str) -> HourlyFactor | None:
 
 
 def is_applied(tag: TagView, name: str) -> bool:
-    """Whether a factor was applied to any energy; of two alternatives one may not be."""
+    """Whether a factor was applied to any energy; one of two alternatives may be unused."""
     hours = HOURS_OF.get(name)
     if hours is None or hourly(tag, hours) is None:
         return True

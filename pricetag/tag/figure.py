@@ -1,4 +1,4 @@
-"""A figure as it is shown: a quantity of a price tag, or one derived from several."""
+"""A figure to show: a quantity of a price tag, or one derived from several."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Shown(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A figure with its interval where one is known; unlike a quantity it may have none.
+    """A figure with its interval, if known; unlike a quantity, it may have none.
 
     Attributes:
         value: The figure; None where it is unknown.
@@ -88,10 +88,10 @@ def scaled(figure: Shown, factor: float, unit: str, source: str | None = None) -
     """A figure times an exact factor, in a new unit; unknown stays unknown.
 
     Args:
-        figure: What to multiply.
-        factor: With what.
-        unit: Of the product.
-        source: The evidence of the product, where the factor is the weaker one.
+        figure: Figure to multiply.
+        factor: The exact factor.
+        unit: Unit of the product.
+        source: Evidence of the product, if the factor has the weaker evidence.
     """
 
     def times(end: float | None) -> float | None:
@@ -109,14 +109,14 @@ def scaled(figure: Shown, factor: float, unit: str, source: str | None = None) -
 
 
 def share_of(part: Shown, total: Shown) -> Figure | None:
-    """A part of a whole, without interval; None where one of them is unknown or the whole is 0."""
+    """The share of a total, without interval; None if either is unknown or the total is 0."""
     if part.value is None or not total.value:
         return None
     return Figure(part.value / total.value, None, None, "1", part.source)
 
 
 def figure_of(wire: Mapping[str, Any] | None) -> Figure:
-    """The figure that the JSON of an answer holds; an unknown one where it holds none."""
+    """The figure in the JSON of a response; an unknown one if it is missing."""
     if wire is None or "value" not in wire:
         return Figure.unknown()
     return Figure(

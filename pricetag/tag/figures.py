@@ -1,16 +1,16 @@
-"""How figures are written, everywhere: terminal, reports, tables.
+"""The notation of figures on the terminal, in reports and in tables.
 
-One rule for all of them:
+The rules:
 
 * Three significant digits, but the digits before the decimal point are never rounded
   away (1507.09 is written ``1,507``, 0.0123456 is written ``0.0123``). Counts are exact.
-* A figure that stands alone picks the unit in which it reads well (0.00123 kWh is
+* A single figure has the unit in which it reads well (0.00123 kWh is
   ``1.23 Wh``) and always shows that unit. A figure in a table column keeps the unit of
   the column's head, so that the rows can be compared.
-* The interval is written in the unit of the value, and the evidence is named.
+* The interval is in the unit of the value, and the evidence is stated.
 * An unknown figure is ``n/a`` with its reason, never 0.
 
-Files for machines (CSV, JSON) have unrounded numbers in the stored unit instead.
+Machine-readable files (CSV, JSON) have unrounded numbers in the stored unit instead.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pricetag.tag.figure import Shown, figure_of
 
 SIGNIFICANT_DIGITS = 3
 LEAST_SHOWN = 0.0001
-"""Smallest figure that a column shows in digits."""
+"""Smallest figure that a column writes with digits."""
 
 Unit = tuple[str, float]
 """A unit to show, and the number of stored units in one of it."""
@@ -167,7 +167,7 @@ def with_unit(value: float, unit: str, shown: Unit | None = None) -> str:
 
 
 def not_available(reason: str | None) -> str:
-    """How an unknown figure is written: ``n/a (reason)``."""
+    """The text of an unknown figure: ``n/a (reason)``."""
     return f"n/a ({plain(reason) if reason else NOT_RECORDED})"
 
 
@@ -271,14 +271,14 @@ def short_count(count: float) -> str:
 def difference(ratio: float) -> str:
     """A relative difference with its sign; beyond twice the reference, as a multiple."""
     if ratio == 0:
-        return "+0.0%"  # whatever sign the zero has
+        return "+0.0%"  # the zero may be negative
     if abs(ratio) < 0.0005:
         return "under 0.1%"
     return f"+{ratio_text(ratio)}" if ratio > 2 else f"{ratio:+.1%}"
 
 
 def duration_text(duration_s: float | None) -> str:
-    """A length of time for a clock: ``42 s``, ``3:07``, ``1:02:45``."""
+    """A duration as on a clock: ``42 s``, ``3:07``, ``1:02:45``."""
     if duration_s is None:
         return "n/a"
     total_s = round(duration_s)

@@ -1,4 +1,4 @@
-"""Flags of figures in words: of the run, and of the stages that have them."""
+"""The flags of a run and of its stages, in words."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ QUIET = frozenset({"edge_aligned"})
 _DRIVER_ERROR = re.compile(r"(nvml|amdsmi)_error_(-?\d+)")
 
 MOST_NAMED = 5
-"""Number of stages that a line names."""
+"""Maximum number of stages named in a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class StageFlag:
 
     @property
     def text(self) -> str:
-        """One line: the flag, its stages, what it means."""
+        """One line: the flag, its stages and its meaning."""
         named = ", ".join(self.stages[:MOST_NAMED])
         if len(self.stages) > MOST_NAMED:
             named += f" and {len(self.stages) - MOST_NAMED} more stages"
@@ -84,7 +84,7 @@ class StageFlag:
 
 
 def flag_name(flag: str) -> str:
-    """A flag as people write it: ``short window``."""
+    """A flag as text: ``short window``."""
     words = flag.split("_")
     return " ".join(word.upper() if word in {"mig", "pue"} else word for word in words)
 

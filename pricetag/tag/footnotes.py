@@ -1,4 +1,4 @@
-"""Reasons of unknown figures that several cells share: written once, below them."""
+"""Reasons of unknown figures that several cells share, as footnotes."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def footnoted(
     *,
     least: int = 2,
 ) -> tuple[list[str], list[str]]:
-    """Cells in which a reason that several have is a mark, and the footnotes.
+    """Cells with marks for shared reasons, and the footnotes.
 
     Args:
         cells: Texts of figures.
-        mark: The mark of the footnote with an index, from 0.
-        least: How many cells have the reason at least; 1 where cells are narrow.
+        mark: Returns the mark of the footnote with an index, from 0.
+        least: Minimum number of cells with a reason for a footnote; 1 for narrow cells.
     """
     reasons = shared_reasons(cells, least=least)
     marks = {reason: mark(index) for index, reason in enumerate(reasons)}

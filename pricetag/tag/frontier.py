@@ -1,4 +1,4 @@
-"""Quality against cost of several runs: points, frontier, and what brought no improvement."""
+"""Quality against cost of several runs: points, frontier, and cost without improvement."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Point:
         cost: Its cost.
         quality: Its score; None without one of the ranked kind.
         reason: Why there is none.
-        is_counted: Whether it is compared with the others: it has the score, or should have got
-            it by its recipe.
+        is_counted: Whether it is compared with the others: it has the score, or should have it by
+            its recipe.
         is_dominated: Whether another run beats it; None if it is not ranked.
     """
 
@@ -133,7 +133,7 @@ def _or(end: float | None, cost: Figure) -> float:
 
 
 def _wasted(points: Sequence[Point], sign: float) -> tuple[float | None, str | None]:
-    """What the runs since the last improvement cost, or why that is unknown."""
+    """Cost of the runs since the last improvement, or the reason why it is unknown."""
     outcomes: list[tuple[float, float | None]] = []
     for point in points:
         if not point.is_counted:
@@ -197,7 +197,7 @@ def _weakest(costs: Sequence[Figure]) -> str | None:
 def variant_rows(
     tag: TagView, *, baseline: str | None = None, inferences: int | None = None
 ) -> Mapping[str, Any] | None:
-    """The ledger of a run's compression; None if it measured fewer than two variants.
+    """Costs and savings of a run's compression; None if it measured fewer than two variants.
 
     Args:
         tag: The run's price tag.

@@ -1,4 +1,4 @@
-"""What the latencies in a table of variants are of: batch, tokens, calls, threads, device."""
+"""The conditions of the latencies in a table of variants: batch, tokens, calls, threads, device."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def conditions(tag: TagView, variants: Sequence[Variant]) -> list[str]:
 
     Args:
         tag: The run's price tag.
-        variants: What it measured.
+        variants: The variants that it measured.
 
     Returns:
         Sentences; none where no ``measure`` stage measured a latency.
@@ -59,7 +59,7 @@ def _throughput(variants: Sequence[Variant]) -> list[str]:
 
 
 def _devices(tag: TagView, variants: Sequence[Variant]) -> str:
-    """``on the CPU with 2 threads``; where variants differ, which of them ran elsewhere."""
+    """``on the CPU with 2 threads``; if variants differ, the device of each."""
     places: dict[str, list[str]] = {}
     for variant in variants:
         places.setdefault(_device(tag, variant), []).append(variant.label)

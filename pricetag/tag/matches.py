@@ -83,7 +83,7 @@ def _winning(
 
 
 def _why_no_tickets(tickets: Sequence[Recipe], full: Sequence[Recipe]) -> str | None:
-    """Why the first group is not tickets, or the second not full models; None if they are."""
+    """Why the first group has no tickets, or the second no full models; None if they have."""
     for recipe in tickets:
         stages = [stage for stage, entry in _stages(recipe) if entry.traits.finds_tickets]
         if not stages:

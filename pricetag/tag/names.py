@@ -1,4 +1,4 @@
-"""Names that scripts chose, as tables show them."""
+"""Names chosen by scripts, as tables show them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 from pricetag.one_line import one_line
 
 MAX_SHOWN = 60
-"""Characters of a stage's name in a table."""
+"""Maximum length of a stage's name in a table, in characters."""
 
 
 class Named(Protocol):

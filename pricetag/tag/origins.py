@@ -1,4 +1,4 @@
-"""In what the origin of two groups of runs differs, by their price tags."""
+"""Differences in the origin of two groups of runs, from their price tags."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pricetag.tag.view import TagView
 
 NOT_RECORDED = "not recorded"
 HASH_CHARACTERS = 12
-"""Characters of a SHA-256 that are shown."""
+"""Number of characters of a SHA-256 that are shown."""
 
 _SET_BY_WORKER = re.compile(r"PRICETAG_.*|.*_VISIBLE_DEVICES|GPU_DEVICE_ORDINAL")
-"""Variables that differ by device, or state what is elsewhere in the provenance."""
+"""Variables that differ by device, or repeat another part of the provenance."""
 
 
 def origin_differences(first: Sequence[TagView], second: Sequence[TagView]) -> list[str]:
-    """Code, hardware, software and variables in which runs differ; empty where none does.
+    """Code, hardware, software and variables in which runs differ; empty if none do.
 
     Nodes and device numbers make no difference, and neither do seeds. Factors and meters are
     compared where they matter: for the ratio of one figure (``pricetag.tag.ratios``).

@@ -1,4 +1,4 @@
-"""Where the energy went: the stages, energy outside the stages, the attempts, the whole run."""
+"""The parts of the energy: stages, outside the stages, attempts, the whole run."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from pricetag.tag.names import shown_name
 from pricetag.tag.view import TagView
 
 LEAST_RATIO = 0.0005
-"""A smaller part outside the stages is not worth a row."""
+"""Smallest share outside the stages that gets a row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A row: a stage, what lies outside the stages, an attempt, or the whole run.
+    """A row: a stage, the energy outside the stages, an attempt, or the whole run.
 
     Attributes:
-        name: What it is; empty for what lies outside the stages.
-        status: How it ended; empty where it has no end of its own.
-        attempt: Number of the attempt; None for what is of all of them.
-        depth: In how many stages it lies.
+        name: Its name; empty for the energy outside the stages.
+        status: How it ended; empty if it has no separate end.
+        attempt: Number of the attempt; None for all attempts together.
+        depth: Number of stages around it.
         it_energy_kwh: Its IT energy.
         share_ratio: Its part of the run's IT energy; None where it has none.
-        energy: All of its energy figures; None for what lies outside the stages.
+        energy: All of its energy figures; None for the energy outside the stages.
     """
 
     name: str
@@ -77,7 +77,7 @@ def parts_by_attempt(tag: TagView) -> Iterator[tuple[AttemptTag, list[Part]]]:
 
 
 def attempt_part(attempt: AttemptTag) -> Part:
-    """The whole of an attempt."""
+    """A whole attempt."""
     return Part(
         f"Attempt {attempt.number}",
         attempt.status,

@@ -110,7 +110,7 @@ def _term(component: ComponentTag, part_ratio: float, duration_s: float) -> Term
     if energy.high is not None:
         high = energy.high
     if value <= 0 < high:
-        # A counter that did not tick: only bounds are known. Errors of a term are relative,
+        # A counter without an update: only bounds are known. Errors of a term are relative,
         # so that it needs an amount, however small, to have them.
         value = high * _NEXT_TO_NOTHING
     error = component.error

@@ -1,4 +1,4 @@
-"""What the stages reported: scores by stage and split, and every other figure."""
+"""Figures reported by the stages: scores by stage and split, and all others."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The ratio of two groups of runs, in which shared errors cancel.
 
-Two runs on the same card at the same site share the meter's gain, the PUE and the carbon
-intensity. Their ratio is known far better than either figure; its error is how far repeats of
-the same work scatter.
+Two runs on the same card at the same site share the meter's gain, the PUE and the carbon intensity.
+Their ratio is far more precise than either figure; its error is the spread of repeats of the same
+work.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def compare(first: Sequence[TagView], second: Sequence[TagView], metric: Metric)
 
     Args:
         first: Price tags of repeats of one piece of work.
-        second: The same of what it is compared with.
-        metric: Which figure.
+        second: Price tags of the work that it is compared with.
+        metric: The figure to compare.
 
     Returns:
         ``{metric, unit, a, b, ratio, method, degrees_of_freedom, cancels, reasons, notes}``.
@@ -163,7 +163,7 @@ def _by_ends(
 
 
 def _not_shared(tags: Sequence[TagView], metric: Metric) -> list[str]:
-    """Why the errors of the runs do not cancel; empty where they do."""
+    """Reasons why the errors of the runs do not cancel; empty if they do."""
     if metric == "duration_s":
         return []  # a clock's error is nothing beside the spread
     reasons = _differing(tags, "cards", _meters)

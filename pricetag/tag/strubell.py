@@ -71,7 +71,7 @@ class StrubellRow:
 
     @property
     def label(self) -> str:
-        """The model, with how its run ended where it did not succeed."""
+        """The model, with the status of its run if it did not succeed."""
         return self.model if self.status == "succeeded" else f"{self.model} ({self.status})"
 
 

@@ -1,4 +1,4 @@
-"""The figures of a whole run in words, in the order in which people ask for them."""
+"""The figures of a whole run in words, most important first."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from pricetag.tag.trust import compared_attempts, error_causes, models
 from pricetag.tag.view import TagView
 
 WHOLE_RATIO = 0.9995
-"""Above this a charge is the whole of what the devices used."""
+"""Charges above this share count as all of the devices' energy."""
 
 NAMED = 8
-"""How many uncounted operators and stages are named."""
+"""Maximum number of uncounted operators and stages that are named."""
 
 EXPLAINED = 3
-"""How many causes of a difference to the second opinion are listed."""
+"""Maximum number of listed causes of a difference from the second opinion."""
 
 IN_SHORT = frozenset({"IT energy", "CO2e", "Cost"})
-"""Totals whose largest error is named."""
+"""Totals for which the largest error is named."""
 
 
 @dataclass(frozen=True, slots=True)

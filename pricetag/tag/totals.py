@@ -1,4 +1,4 @@
-"""Sums over runs: every attempt of every run, the failed ones too."""
+"""Sums over runs: every attempt of every run, including failed ones."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Totals:
         return ", ".join(f"{count} {status}" for status, count in self.runs_by_status.items())
 
     def as_dict(self) -> dict[str, Any]:
-        """All of them, JSON-able."""
+        """All sums as JSON data."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         return {
             name: value.as_dict() if isinstance(value, Figure) else value

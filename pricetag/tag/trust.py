@@ -1,4 +1,4 @@
-"""How far the figures can be trusted: causes of error, models, another tool's opinion."""
+"""The reliability of the figures: causes of error, models, the second opinion."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def models(tag: TagView, kinds: Container[str] = ("cpu", "ram", "host")) -> list
 
     Args:
         tag: The price tag.
-        kinds: Of which components.
+        kinds: Kinds of components.
     """
     lines = dict.fromkeys(
         f"{component.name} is modelled: {component.notes}"
@@ -52,7 +52,7 @@ def models(tag: TagView, kinds: Container[str] = ("cpu", "ram", "host")) -> list
 
 
 def second_tool(tag: TagView) -> str | None:
-    """The other tool with its version; None where none ran."""
+    """The other tool with its version; None if none ran."""
     opinion = tag.document.second_opinion
     return None if opinion is None else f"{opinion.tool} {opinion.version or ''}".strip()
 

@@ -1,8 +1,8 @@
-"""The variants of a model that a run measured, and when each has paid back its making.
+"""The measured variants of a model, and the break-even of each.
 
 A variant is the model as one ``measure`` stage found it; with early exits there is one more for
-each threshold and batch size. What made it are the stages between the run's first measured variant
-and its own, in every attempt; evaluating and measuring make nothing.
+each threshold and batch size. It was made by the stages between the run's first measured variant
+and its own, in every attempt, without evaluation and measurement.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pricetag.tag.figure import Figure, Shown, scaled
 from pricetag.tag.names import shown_name
 from pricetag.tag.payback import Window, break_even, total_kwh
 
-# Metrics that may fill a figure, the best first; a star stands for any ending.
+# Metrics that may fill a figure, best first; a star matches any ending.
 Names = tuple[str, ...]
 PARAMETERS: Names = ("parameters", "params")
 NON_ZERO: Names = ("non_zero_parameters", "nonzero_params")
@@ -33,7 +33,7 @@ LATENCY_TOKENS: Names = ("latency_tokens",)
 LATENCY_THREADS: Names = ("latency_threads",)
 ON_ACCELERATOR: Names = ("latency_on_accelerator",)
 CONDITIONS = (LATENCY_CALLS, LATENCY_TOKENS, LATENCY_THREADS, ON_ACCELERATOR)
-"""How the latency was measured: in the notes of the tables, not in their columns."""
+"""Figures about how the latency was measured: in the notes of the tables, not their columns."""
 FIGURES = (
     PARAMETERS,
     NON_ZERO,
@@ -63,12 +63,12 @@ class Variant:
     Attributes:
         label: Name of the variant, after the stage that made it.
         stage: Key of the stage that measured it.
-        attempt: Number of the attempt in which that was.
-        made_by: Keys of the stages that made it out of the run's first variant, in order.
-        metrics: What was measured, by name.
+        attempt: Number of the attempt in which it was measured.
+        made_by: Keys of the stages that made it from the run's first variant, in order.
+        metrics: Measured figures by name.
         scores: Quality by split (empty where none is named) and name.
-        inferences: How many inferences were metered, None where there were none.
-        metered: The stage in which they were.
+        inferences: Number of metered inferences; None if there were none.
+        metered: The stage of these inferences.
     """
 
     label: str
@@ -81,7 +81,7 @@ class Variant:
     metered: StageTag | None = field(default=None, repr=False)
 
     def metric(self, names: Names) -> QualityTag | None:
-        """The best metric that was measured of those named."""
+        """The best of the named metrics that was measured."""
         for name in names:
             for metric_name in sorted(self.metrics):
                 if metric_name == name or (
@@ -97,7 +97,7 @@ class Variant:
 
 
 def variants(tag: PriceTag) -> list[Variant]:
-    """What the ``measure`` stages of a run's last attempt at each found, in order."""
+    """The results of a run's ``measure`` stages, each from its last attempt, in order."""
     latest: dict[str, Variant] = {}
     for attempt in sorted({stage.attempt for stage in tag.stages}):
         for variant in _of_attempt(tag, attempt):
@@ -108,7 +108,7 @@ def variants(tag: PriceTag) -> list[Variant]:
 
 
 def _of_attempt(tag: PriceTag, attempt: int) -> Iterable[Variant]:
-    from pricetag.recipes import REGISTRY  # half a second that most commands need not spend
+    from pricetag.recipes import REGISTRY  # takes half a second, which most commands do not need
 
     stages = [stage for stage in tag.stages if stage.attempt == attempt]
     stages.sort(key=lambda stage: stage.index)
@@ -131,12 +131,12 @@ def _of_attempt(tag: PriceTag, attempt: int) -> Iterable[Variant]:
 
 
 def _threshold(part: StageTag) -> QualityTag | None:
-    """The threshold of early exits at which a part of a measurement was done, if any."""
+    """The threshold of early exits of a part of a measurement, if any."""
     return next((item for item in part.quality if item.metric == "threshold"), None)
 
 
 def _at_threshold(variant: Variant, part: StageTag) -> Variant:
-    """A measured model with early exits, at another threshold than its own."""
+    """A measured model with early exits, at a threshold other than its own."""
     at = _variant(part, [], variant.label, variant.made_by)
     threshold, batch = (at.metrics[name].value for name in AT)
     sizes = (variant.metric(names) for names in (PARAMETERS, NON_ZERO, SIZE))
@@ -174,14 +174,14 @@ def _variant(
 
 
 def metric_unit(metric: QualityTag) -> str:
-    """The unit of a metric; where none was given, the one that its name implies."""
+    """The unit of a metric; if none is stated, the one that its name implies."""
     if metric.unit:
         return metric.unit
     return next((unit for ending, unit in _UNITS.items() if metric.metric.endswith(ending)), "")
 
 
 def main_score(candidates: Sequence[Variant]) -> tuple[str, str] | None:
-    """Split and name of the score that most variants have, the best known of them first."""
+    """Split and name of the score that most variants have; among ties, the best-known."""
     counts = Counter(key for variant in candidates for key in variant.scores)
     ranked = sorted(counts, key=lambda key: (-counts[key], SCORES.index(key[1]), key[0]))
     return ranked[0] if ranked else None
@@ -195,7 +195,7 @@ def inference_kwh(variant: Variant, count: int = 1000) -> Figure:
 
 
 def making_kwh(tag: PriceTag, variant: Variant) -> Figure:
-    """Energy of the stages that made a variant out of the run's first, over all attempts."""
+    """Energy of the stages that made a variant from the run's first, over all attempts."""
     return total_kwh(_makers(tag, variant))
 
 

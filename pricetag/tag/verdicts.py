@@ -1,4 +1,4 @@
-"""What a ratio of two groups of runs shows, in a sentence."""
+"""A sentence about the ratio of two groups of runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def verdict(metric: Metric, ratio: Mapping[str, Any], group: str, reference: str
     """A sentence about a group against the reference.
 
     Args:
-        metric: The figure.
+        metric: The compared figure.
         ratio: Mean of the group divided by that of the reference, with its 95% interval.
         group: Name of the group.
         reference: Name of the reference.

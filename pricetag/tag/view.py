@@ -1,4 +1,4 @@
-"""A price tag to be shown: the typed document, and what is known about its version."""
+"""A price tag to show: the typed document, and facts about its version."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ REPRICED = "repriced"
 
 @dataclass(frozen=True)
 class TagView:
-    """What terminal, reports, pages and notebooks show of one price tag.
+    """View of one price tag for terminal, reports, pages and notebooks.
 
     Attributes:
         document: The price tag.
-        cause: Why this version was issued, where that is known.
-        newest: The highest of the run's versions, where that is known.
+        cause: Why this version was issued, if known.
+        newest: The highest of the run's versions, if known.
     """
 
     document: PriceTag
@@ -35,7 +35,7 @@ class TagView:
 
         Args:
             document: The JSON, which may hold its ``cause`` and ``newest_version`` as well.
-            cause: Why this version was issued, where the JSON does not say it.
+            cause: Why this version was issued, if the JSON does not state it.
 
         Raises:
             InvalidDocument: If it does not have the form of a price tag.
@@ -72,7 +72,7 @@ class TagView:
 
     @property
     def as_of(self) -> str | None:
-        """Up to when the factors of a re-priced tag had been entered: a day, or a time in UTC.
+        """The day or time (UTC) up to which the factors of a re-priced tag had been entered.
 
         None where the tag has the factors as they were when it was issued.
         """

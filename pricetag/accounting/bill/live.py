@@ -205,7 +205,7 @@ def live_figures(
         attempt: The attempt with its duration so far; its measurements are ignored.
         energy_j: Its charge for each component, J; None if unknown.
         factors: Factors to apply.
-        rates: Those of its hours, from :func:`live_rates`.
+        rates: Rates of its hours, from :func:`live_rates`.
     """
     it_kwh = _it_kwh(energy_j, factors.calibrations)
     facility_kwh = None if it_kwh is None else it_kwh * factors.pue.value
@@ -255,7 +255,7 @@ def _mean(
 def _cost(
     attempt: AttemptInput, facility_kwh: float | None, factors: Factors, tariff: float | None
 ) -> float | None:
-    """Total like on a price tag: owned hardware with electricity, or cloud, or electricity."""
+    """Total as on a price tag: owned hardware with electricity, or cloud, or electricity."""
     paid = None if facility_kwh is None or tariff is None else facility_kwh * tariff
     if not has_devices([attempt]):
         return paid

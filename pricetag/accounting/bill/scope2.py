@@ -24,8 +24,8 @@ class Scope2:
 
     Attributes:
         facility_energy_kwh: IT energy x PUE, kWh.
-        location_kg: That x the grid's intensity, kg CO2e.
-        market_kg: That x the intensity of the contracts, kg CO2e.
+        location_kg: Facility energy x the grid's intensity, kg CO2e.
+        market_kg: Facility energy x the intensity of the contracts, kg CO2e.
     """
 
     facility_energy_kwh: Quantity

@@ -39,7 +39,7 @@ class OpenUse:
 
 
 LEAST_S = 1e-3
-"""A run that takes no longer uses its amount at once."""
+"""A run of at most this duration uses its amount at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +83,9 @@ class Fan:
 
     Attributes:
         used: What is used now.
-        low: What open runs add at least, as late as possible.
-        value: What they are expected to add.
-        high: What they add at most, as early as possible.
+        low: The least that open runs add, as late as possible.
+        value: Amount that they are expected to add.
+        high: The most that they add, as early as possible.
     """
 
     used: float

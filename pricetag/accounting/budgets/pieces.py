@@ -1,7 +1,7 @@
-"""A period cut into UTC months, UTC days and what is left at its edges.
+"""A period cut into UTC months, UTC days and shorter edges.
 
-Balances are kept by UTC day and month. The midnights of a place are seldom those of UTC, so that
-a period of its calendar has up to two edges of less than a day beside its whole days.
+Balances are kept by UTC day and month. Local midnights rarely coincide with those of UTC, so a
+period of a local calendar has up to two edges shorter than a day besides its whole days.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """Whole UTC days, ``first`` among them and ``end`` not; None where there is no edge."""
+    """Whole UTC days from ``first`` up to, but excluding, ``end``; None where there is no edge."""
 
     first: date | None
     end: date | None
@@ -30,7 +30,7 @@ class Pieces:
         whole: All of its whole days, None if it has none.
         months: Those that are whole months, None if there is no whole month.
         days: The other whole days.
-        edges: What is left: less than a day each, or a whole period without a whole day.
+        edges: The remaining time: each edge is shorter than a day, or a period without a whole day.
     """
 
     whole: Days | None

@@ -17,7 +17,7 @@ class InvalidFactor(ValueError):  # noqa: N818 - callers show it with the invali
         field: Name of the parameter or field.
         value: The invalid value.
         valid_values: Description of valid values.
-        problem: What is wrong, without the field's name.
+        problem: The problem in words, without the field's name.
     """
 
     def __init__(

@@ -171,7 +171,7 @@ Reader = Callable[[Any], Any]
 
 @cache
 def _reader(hint: Any) -> Reader:
-    """What reads values of a type: the type is looked at once, and not for each value."""
+    """The reader for values of a type; the type is inspected once, not for each value."""
     origin, arguments = get_origin(hint), get_args(hint)
     if hint is Any:
         return lambda value: value
@@ -325,7 +325,7 @@ def _record_reader(record: Any) -> Reader:
 
 
 def _nothing(hint: Any) -> Callable[[], Any]:
-    """What makes the value of a member that a document does not have."""
+    """The factory for the value of a member that is missing in a document."""
     origin, arguments = get_origin(hint), get_args(hint)
     if hint is Quantity:
         return lambda: Quantity.unknown("", NOT_RECORDED)

@@ -27,7 +27,7 @@ RECENT_S = 60.0
 """Duration in s whose highest power bounds the power of the last moment."""
 
 LEAST_STEP_S = 0.5
-"""A shorter step between two readings states no power: counters advance in steps."""
+"""A shorter interval between two readings shows no power, since counters advance in steps."""
 
 
 def unread_bound_j(
@@ -39,13 +39,13 @@ def unread_bound_j(
     """The most that is charged to a job after its last reading, in J; None if there is no bound.
 
     The power is taken to be at most the highest between two of the readings, or the device's
-    limit if there are no two, or if more time passed than the readings can speak for; the energy
+    limit if there are no two, or if more time passed than the readings cover; the energy
     is at most what the counter shows later.
 
     Args:
         component: The component.
         readings: Its last readings, in order of time.
-        until_s: Time at which the job had ended at the latest.
+        until_s: Latest time at which the job may have ended.
         counter_j: Its counter at that time or later, if known.
     """
     ledger = EnergyLedger.of(component, readings)

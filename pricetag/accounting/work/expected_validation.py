@@ -27,7 +27,7 @@ class ExpectedBest:
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """Expected best score of k trials, and between which scores the best is in 95% of searches."""
+    """Expected best score of k trials, and the range of the best score in 95% of searches."""
 
     k: int
     expected: float

@@ -1,4 +1,4 @@
-"""The frontier of quality against a cost: which runs no other run beats, and at what price.
+"""The frontier of quality against a cost: unbeaten runs, and the price of each step.
 
 A run is dominated if another one has at least its quality for at most its cost, and is better in
 one of the two. Values decide; intervals of neighbors may still overlap, which is stated for each
@@ -17,7 +17,7 @@ Key = TypeVar("Key")
 
 @dataclass(frozen=True, slots=True)
 class Outcome(Generic[Key]):
-    """What a run cost and how good it is.
+    """Cost and quality of a run.
 
     Attributes:
         key: Identifies the run.

@@ -33,7 +33,7 @@ class Bracket:
 
     @property
     def trials(self) -> int:
-        """Number of trials that begin."""
+        """Number of trials at the start."""
         return self.rungs[0].trials
 
     @property
@@ -85,7 +85,7 @@ class StoppedSeeds:
     Attributes:
         kept: Numbers of the seeds that were trained to the end, from the worst to the best so far.
         best: Best score of any evaluation, also of the stopped seeds.
-        evaluations: Evaluations that were paid for.
+        evaluations: Number of evaluations carried out.
     """
 
     kept: tuple[int, ...]
@@ -98,7 +98,7 @@ def stop_worst_seeds(curves: Sequence[Sequence[float]], stopped: int, after: int
 
     Args:
         curves: Scores of each seed's evaluations ``[seed][evaluation]``, higher is better.
-        stopped: Number of seeds to stop; of equal ones the first.
+        stopped: Number of seeds to stop; among ties, the first ones.
         after: Evaluations before they are stopped.
 
     Raises:

@@ -21,7 +21,7 @@ NOTES = {
 
 
 def unit_of(budget: Mapping[str, Any]) -> Unit:
-    """The one unit for all of a budget's figures, so that they can be compared."""
+    """The common unit of all figures of a budget, so that they can be compared."""
     largest = max((budget[part] for part in PARTS), key=abs)
     return display_unit(budget["limit"] or largest, budget["unit"])
 
@@ -48,7 +48,7 @@ def share(ratio: float | None) -> str:
 
 
 def period_of(budget: Mapping[str, Any]) -> str:
-    """When its period began and ends, by the clock of its time zone."""
+    """Beginning and end of its period in its time zone."""
     if budget["period_end"] is None:
         return "total"
     start, end = (_minute(budget[f"period_{edge}"], budget) for edge in ("start", "end"))
@@ -56,7 +56,7 @@ def period_of(budget: Mapping[str, Any]) -> str:
 
 
 def _minute(moment: str, budget: Mapping[str, Any] | None = None) -> str:
-    """A time with its zone: a budget's own, or UTC."""
+    """A time in the budget's time zone, or else in UTC."""
     at = datetime.fromisoformat(str(moment).replace("Z", "+00:00"))
     zone = str((budget or {}).get("time_zone", "UTC"))
     try:
@@ -94,7 +94,7 @@ def _manners(budget: Mapping[str, Any]) -> list[tuple[str, bool]]:
 
 
 def budgets_view(budgets: Sequence[Mapping[str, Any]]) -> ListTable:
-    """Budgets, one a row."""
+    """A list of budgets, one per row."""
     heads = ("~Budget", "~Of", "Period", ">Limit", ">Left", ">Used")
     rows = [
         (

@@ -12,7 +12,7 @@ MOST_PARTS = 10
 
 
 def burn_down_lines(state: Mapping[str, Any]) -> Iterator[str]:
-    """Past and expected use, when the limit is reached, and who used how much, in lines."""
+    """Lines about past and expected use, when the limit is reached, and the use by user."""
     unit = display_unit(state["limit"] or max(state[part] for part in PARTS), state["unit"])
     yield f"{state['name']}  {state['budget_id']}"
     for part in PARTS:

@@ -50,7 +50,7 @@ REMARKS = {
 
 
 def energy_view(account: Mapping[str, Any]) -> RenderableType:
-    """What the lab used, and each node's, component's, project's or hour's part of it."""
+    """The lab's energy, and the part of each node, component, project or hour."""
     from rich.console import Group
     from rich.text import Text
 
@@ -68,7 +68,7 @@ def energy_view(account: Mapping[str, Any]) -> RenderableType:
 
 
 def _further(account: Mapping[str, Any]) -> Iterator[str]:
-    """The change against the period before, and failed work, where asked for."""
+    """The change from the previous period, and failed work, if requested."""
     if (change := account.get("change")) is not None:
         before = account["before"]
         yield f"Against {_hour(before['from'])} to {_hour(before['to'])} UTC:"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def estimate_view(figures: Mapping[str, Any]) -> RenderableType:
-    """The figures of ``pricetag estimate``, one a line."""
+    """The figures of ``pricetag estimate``, one per line."""
     from rich.table import Table
     from rich.text import Text
 

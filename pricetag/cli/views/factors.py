@@ -21,7 +21,7 @@ def site_line(site: Mapping[str, Any]) -> str:
 
 
 def site_parts(site: Mapping[str, Any]) -> Iterator[str | RenderableType]:
-    """A site, and the factors that hold there."""
+    """A site, and the factors that apply there."""
     yield site_line(site)
     yield site_view(site)
 
@@ -66,7 +66,7 @@ def price_line(price: Mapping[str, Any]) -> str:
 
 
 def entered_line(prices: Sequence[Mapping[str, Any]]) -> str:
-    """How many prices a file had, and how many are valid only later."""
+    """The number of prices in a file, and of those that become valid later."""
     planned = sorted(price["valid_from"] for price in prices if price["planned"])
     first = f", {len(planned)} of them planned: the first is valid from " if planned else ""
     return f"{len(prices)} prices entered{first}{_minute(planned[0]) if planned else ''}"
@@ -127,7 +127,7 @@ def _citation(factor: Mapping[str, Any]) -> str:
 
 
 def _error(factor: Mapping[str, Any]) -> str:
-    """One sigma: a part of the value, or what it is multiplied with or divided by."""
+    """One sigma: a share of the value, or a factor by which it is multiplied or divided."""
     ratio = factor["relative_std_ratio"]
     return (
         f"times or divided by {1 + ratio:g}" if factor["multiplicative"] else f"±{100 * ratio:.3g}%"

@@ -1,4 +1,4 @@
-"""Where a run's model comes from, and what the whole chain of runs has used."""
+"""The origin of a run's model, and the usage of the whole chain of runs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FIGURES = (("IT energy", "it_energy_kwh"), ("CO2e", "co2e_kg"), ("Cost", "cost")
 
 
 def lineage_view(lineage: Mapping[str, Any]) -> RenderableType:
-    """The models that a run takes, the runs upstream, and the sums over all of them."""
+    """The models that a run starts from, its upstream runs, and the sums over all of them."""
     from rich.console import Group
     from rich.text import Text
 

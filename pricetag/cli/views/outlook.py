@@ -22,7 +22,7 @@ ADMISSIONS = {
 
 
 def outlook_view(items: Sequence[Mapping[str, Any]]) -> ListTable:
-    """Open budgets, one a row, those that are used up first at the top."""
+    """Open budgets, one per row, in the order in which they are used up."""
     heads = ("~Budget", ">Used", ">Limit", ">Expected", "State")
     return ListTable(heads, [_row(item) for item in items])
 
@@ -48,7 +48,7 @@ def _state(item: Mapping[str, Any]) -> str:
 
 
 def what_if_lines(change: Mapping[str, Any]) -> Iterator[str | RenderableType]:
-    """A budget as it is and with a change, then the quote of the added run."""
+    """A budget without and with a change, then the quote of the added run."""
     burn = change["burn_down"]
     unit = display_unit(burn["limit"] or max(burn[part] for part in PARTS), burn["unit"])
     yield f"{burn['name']}  {burn['budget_id']}"

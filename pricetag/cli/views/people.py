@@ -1,4 +1,4 @@
-"""Users, tokens, projects and members on the terminal: lists whose heads name what they show."""
+"""Users, tokens, projects and members on the terminal, as lists with headings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pricetag.cli.views.tables import ListTable
 
 
 def users_view(users: Iterable[Mapping[str, Any]]) -> ListTable:
-    """Users, one a row."""
+    """A list of users, one per row."""
     heads = ("~User", "Role", "State", "~E-mail", "ID")
     return ListTable(
         heads,
@@ -28,13 +28,13 @@ def users_view(users: Iterable[Mapping[str, Any]]) -> ListTable:
 
 
 def user_tokens_view(tokens: Iterable[Mapping[str, Any]]) -> ListTable:
-    """The tokens of one user, one a row."""
+    """The tokens of one user, one per row."""
     heads = ("~Token", "Role", "State", "Expires", "~Only project", "ID")
     return ListTable(heads, [(token["name"], *_token_cells(token)) for token in tokens])
 
 
 def tokens_view(tokens: Iterable[Mapping[str, Any]]) -> ListTable:
-    """The tokens of all users, one a row."""
+    """The tokens of all users, one per row."""
     heads = ("~User", "~Token", "Role", "State", "Expires", "~Only project", "ID")
     rows = [
         (
@@ -48,13 +48,13 @@ def tokens_view(tokens: Iterable[Mapping[str, Any]]) -> ListTable:
 
 
 def _token_cells(token: Mapping[str, Any]) -> tuple[str, ...]:
-    # A day is enough to see which end soon; --json has the time.
+    # The day is enough to see which tokens expire soon; --json has the time.
     expires = str(token["expires_at"] or "")[:10]
     return (token["role"], token_state(token), expires, token["project"] or "", token["id"])
 
 
 def token_state(token: Mapping[str, Any]) -> str:
-    """Whether a token works, and else why not."""
+    """Whether a token works; if not, the reason."""
     if token["in_force"]:
         return "active"
     if token["revoked_at"] is not None:
@@ -65,7 +65,7 @@ def token_state(token: Mapping[str, Any]) -> str:
 
 
 def projects_view(projects: Iterable[Mapping[str, Any]]) -> ListTable:
-    """Projects, one a row."""
+    """A list of projects, one per row."""
     heads = ("~Project", "Visibility", ">Experiments", ">Runs")
     return ListTable(
         heads,
@@ -82,5 +82,5 @@ def projects_view(projects: Iterable[Mapping[str, Any]]) -> ListTable:
 
 
 def members_view(members: Iterable[Mapping[str, Any]]) -> ListTable:
-    """Members of a project, one a row."""
+    """Members of a project, one per row."""
     return ListTable(("~User", "Role"), [(member["user"], member["role"]) for member in members])

@@ -37,7 +37,7 @@ METRICS = {
 
 
 def version_lines(version: Mapping[str, Any]) -> Iterator[str]:
-    """A version of a price tag that was issued just now, and where it is used."""
+    """A version of a price tag that was just issued, and its uses."""
     as_of = version.get("as_of")
     when = f"as of {as_of_text(as_of)}" if as_of else "with today's factors"
     co2e, energy = quantity_text(version["co2e_kg"]), quantity_text(version["facility_energy_kwh"])

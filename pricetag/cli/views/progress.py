@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 FINAL_STATUSES = frozenset({"succeeded", "failed", "cancelled"})
 MAX_SHOWN = 80
-"""Characters of a name or a message in one row."""
+"""Maximum length of a name or a message in one row, in characters."""
 
 _MARKS = {
     "running": ">",
@@ -69,7 +69,7 @@ class StageProgress:
 
 
 class RunProgress:
-    """Follows one run through its events; give it to ``rich.live.Live``.
+    """The live state of one run, from its events; for ``rich.live.Live``.
 
     Args:
         name: The run's name.
@@ -94,13 +94,13 @@ class RunProgress:
         self._kinds = list(stage_kinds)
         self._stages: dict[str, StageProgress] = {}
         self._clock = clock
-        # Events say when in the attempt they happened; a run joined late is shown rightly.
+        # Events have their time in the attempt, so that a run joined late is shown correctly.
         self._last_t_s: float | None = None
         self._heard_s = 0.0
 
     @property
     def finished(self) -> bool:
-        """Whether the run has ended, one way or another."""
+        """Whether the run has ended, successfully or not."""
         return self.status in FINAL_STATUSES
 
     @property
@@ -116,12 +116,12 @@ class RunProgress:
         return list(self._stages.values())
 
     def update(self, kind: str, payload: Mapping[str, Any]) -> None:
-        """Takes one event of the run.
+        """Processes one event of the run.
 
         Args:
             kind: ``status``, ``stage``, ``progress`` or ``waiting``; others change nothing
                 (``power`` is that of whole devices, of which the run may have a part).
-            payload: What the event says.
+            payload: Content of the event.
         """
         t_s = _number(payload.get("t_s"))
         if t_s is not None:
@@ -141,7 +141,7 @@ class RunProgress:
     def _take_status(self, payload: Mapping[str, Any]) -> None:
         status = str(payload.get("status") or self.status)
         if status == "running" and self.status != "running":
-            # A new attempt counts its time, and goes through its stages, again.
+            # A new attempt starts its time and its stages again.
             self._last_t_s, self._heard_s = 0.0, self._clock()
             self._stages.clear()
             self.projection = None
@@ -174,7 +174,7 @@ class RunProgress:
         stage.eta_s = _number(payload.get("eta_s"))
 
     def _take_power(self, payload: Mapping[str, Any]) -> None:
-        """A power that is no longer known is not shown as it was."""
+        """Forgets a power that is no longer current."""
         self.power_w = _number(payload.get("power_w"))
         unknown = payload.get("power_unknown")
         self.power_unknown = unknown if isinstance(unknown, Mapping) else {}
@@ -208,7 +208,7 @@ class RunProgress:
         return ([] if self.finished else self._power()) + energy
 
     def _power(self) -> list[str]:
-        """The power now, and the components missing from it."""
+        """The current power, and the components missing from it."""
         missing = ", ".join(self.power_unknown)
         if self.power_w is not None:
             without = f" without {missing}" if missing else ""

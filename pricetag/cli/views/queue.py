@@ -68,7 +68,7 @@ def _waiting(pool: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 
 def _reasons(waiting: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """The reasons that need something to be done, each with the positions of its runs."""
+    """The reasons that need action, each with the positions of its runs."""
     positions: dict[str, list[str]] = {}
     for run in waiting:
         reason = run["reason"]

@@ -127,7 +127,7 @@ def _score_lines(score: Mapping[str, Any]) -> Iterator[RenderableType]:
 
 
 def score_view(score: Mapping[str, Any]) -> RenderableType:
-    """The accuracy of quotes, one kind of quote and quantity a row."""
+    """The accuracy of quotes, one row per kind of quote and quantity."""
     from rich.console import Group
     from rich.text import Text
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def recipes_view(entries: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """All stage kinds, one a row."""
+    """All stage kinds, one per row."""
     from rich.table import Table
     from rich.text import Text
 

@@ -19,7 +19,7 @@ MAX_REASON = 200
 
 
 def runs_view(runs: Sequence[Mapping[str, Any]]) -> ListTable:
-    """Runs, one a row; the id is short, as commands take it."""
+    """Runs, one per row; commands accept the short id."""
     tags = [run.get("price_tag") or {} for run in runs]
     energy, co2e = (
         column_unit((tag.get(name) for tag in tags), unit)
@@ -62,7 +62,7 @@ def run_view(run: Mapping[str, Any]) -> RenderableType:
 
 
 def _dropped(attempts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """What the jobs reported and the figures do not have, attempt by attempt."""
+    """Remarks of the jobs that the figures do not contain, by attempt."""
     for attempt in attempts:
         where = f"Attempt {attempt['number']}: " if len(attempts) > 1 else ""
         for kind, count in (attempt.get("left_out") or {}).items():

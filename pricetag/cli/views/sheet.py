@@ -1,4 +1,4 @@
-"""A price tag on the terminal, fit for 80 columns."""
+"""A price tag on the terminal, in 80 columns."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def price_tag_view(
     """The whole price tag: totals, stages, components, quality, remarks.
 
     Args:
-        document: A price tag as the API gives it.
+        document: A price tag as returned by the API.
         issued: Its entry in the list of versions, with its cause.
         newest: The highest of the run's versions.
     """
@@ -130,7 +130,7 @@ def _quality(tag: TagView) -> tuple[Table, list[str]]:
 
 
 def _short(figure: Shown | None) -> str:
-    """A figure with its unit; empty where there can be none."""
+    """A figure with its unit; empty where none is possible."""
     if figure is None:
         return ""
     return "n/a" if figure.value is None else with_unit(figure.value, figure.unit)

@@ -20,7 +20,7 @@ from pricetag.tag.view import TagView
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-# Heads of two lines, so that all columns fit into 80 characters.
+# Headings of two lines, so that all columns fit into 80 characters.
 COLUMNS = (
     "Model",
     "Hardware",
@@ -36,11 +36,11 @@ COLUMNS = (
 def strubell_table(
     documents: Sequence[Mapping[str, Any]], profile: Profile = "strubell2019"
 ) -> RenderableType:
-    """The columns of Strubell et al. 2019 for some runs, fit for 80 columns.
+    """The columns of Strubell et al. 2019 for some runs, within 80 characters.
 
     Args:
-        documents: Price tags as the API gives them.
-        profile: Whose factors to apply: the paper's, or those of each tag.
+        documents: Price tags as returned by the API.
+        profile: Factors to apply: the paper's, or those of each tag.
     """
     from rich.box import SIMPLE
     from rich.table import Table

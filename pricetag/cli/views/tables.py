@@ -1,4 +1,4 @@
-"""Tables that fit the terminal: columns that do not fit beside each other follow below."""
+"""Tables that fit the terminal: columns that exceed its width follow in a table below."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 LEAST_NAME = 8
-"""Characters that a name keeps however narrow the terminal is."""
+"""Minimum width of a name on narrow terminals, in characters."""
 
 GAPS = (2, 1)  # between columns; the narrower one where names would wrap with the other
 
 
 @dataclass(frozen=True)
 class Figures:
-    """A column of figures, which stay whole; ``head`` may have several lines."""
+    """A column of figures, which are never cut; ``head`` may have several lines."""
 
     head: str
     cells: Sequence[str]
 
     @property
     def width(self) -> int:
-        """Characters of the longest line."""
+        """Length of the longest line, in characters."""
         return max(map(len, (*self.head.split("\n"), *self.cells)))
 
 
 @dataclass(frozen=True)
 class FittedTable:
-    """Names with figures; as many tables as the width asks for, each with the names.
+    """Names with figures, in as many tables as the width requires, each with the names.
 
     Attributes:
-        head: Of the names.
-        names: One a row; they may wrap.
-        columns: The figures.
-        least: Characters that the names get before a table is split.
+        head: Heading of the names.
+        names: One per row; they may wrap.
+        columns: Columns of figures.
+        least: Minimum width of the names before a table is split, in characters.
     """
 
     head: str
@@ -48,7 +48,7 @@ class FittedTable:
     least: int = 14
 
     def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
-        """Draws the tables, as rich asks for it."""
+        """Renders the tables; called by rich."""
         from rich.cells import cell_len
 
         longest = max(map(cell_len, (self.head, *self.names)))
@@ -109,7 +109,7 @@ class ListTable:
     styles: Mapping[str, str] = field(default_factory=dict)
 
     def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
-        """Draws the list, as rich asks for it."""
+        """Renders the list; called by rich."""
         from rich.text import Text
 
         rows = [[one_line(cell) for cell in row] for row in self.rows]
@@ -124,7 +124,7 @@ class ListTable:
             yield Text(", ".join(f"{head} {cell}" for head, cell in named if cell))
 
     def _least(self, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
-        """Width with every name cut as far as it may be."""
+        """Width if every name is cut as far as possible."""
         from rich.cells import cell_len
 
         widths = []
@@ -144,7 +144,7 @@ class ListTable:
             table.add_column(
                 Text(head.lstrip("~>"), no_wrap=True),
                 justify="right" if head.startswith(">") else "left",
-                no_wrap=not is_cut,  # those that are cut give way to the others
+                no_wrap=not is_cut,  # columns that may be cut make room for the others
                 min_width=LEAST_NAME if is_cut else None,
             )
         for row in rows:
@@ -163,7 +163,7 @@ def new_table(*heads: str, gap: int = 2) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    # The box draws a blank between two columns by itself.
+    # The box itself draws a blank between two columns.
     table = Table(box=SIMPLE, pad_edge=False, show_edge=False, padding=(0, gap - 1, 0, 0))
     for head in heads:
         right = head.startswith(">")
@@ -171,6 +171,6 @@ def new_table(*heads: str, gap: int = 2) -> Table:
             Text(head.removeprefix(">")),
             justify="right" if right else "left",
             overflow="fold",
-            no_wrap=right,  # figures stay whole, names may wrap
+            no_wrap=right,  # figures are never cut, names may wrap
         )
     return table

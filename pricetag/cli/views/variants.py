@@ -1,4 +1,4 @@
-"""Compression on the terminal: what each measured variant costs to keep and to use."""
+"""Compression on the terminal: the size and the cost of use of each measured variant."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ NOT_AVAILABLE = "n/a"
 
 
 def variants_view(document: Mapping[str, Any]) -> RenderableType | None:
-    """The variants that a run measured, side by side; None where it measured none.
+    """The variants that a run measured, side by side; None if it measured none.
 
     Fit for 80 columns; on a narrower terminal the columns are in tables below each other.
 
     Args:
-        document: A price tag as the API gives it.
+        document: A price tag as returned by the API.
     """
     from rich.console import Group
     from rich.text import Text

@@ -84,7 +84,7 @@ class DistillTinybert(FullTraining):
 
 
 def check_heads(teacher: Shape, student: Shape) -> None:
-    """Compare the attention heads of teacher and student, if both are known.
+    """Check that teacher and student have equally many attention heads, if both are known.
 
     Raises:
         MisfitError: Their numbers differ.

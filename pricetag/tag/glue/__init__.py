@@ -1,1 +1,1 @@
-"""The table of GLUE: models of runs, rows, scores, averages, and what each cost."""
+"""The GLUE table: models of runs, rows, scores, averages, and costs."""

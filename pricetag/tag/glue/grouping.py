@@ -1,4 +1,4 @@
-"""Which models of runs are one row of a table: those made from one model by one method."""
+"""Rows of the table: each has the models made from one model by one method."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Entry:
 
     Attributes:
         task: The task of the run.
-        start: What the run starts from.
+        start: The model that the run starts from.
         made: The model.
     """
 
@@ -81,7 +81,7 @@ def _differences(setting: Mapping[str, str], names: Sequence[str]) -> str:
 
 
 def distinct(named: Sequence[tuple[str, list[Entry]]]) -> list[tuple[str, list[Entry]]]:
-    """Labels with a number where two rows would have the same one."""
+    """Labels, numbered where two rows would have the same one."""
     seen: dict[str, int] = defaultdict(int)
     labeled = []
     for label, entries in named:

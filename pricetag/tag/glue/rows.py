@@ -1,4 +1,4 @@
-"""The table of GLUE as papers print it: a row for each model and method, with what it cost."""
+"""The GLUE table as in papers: a row for each model and method, with its cost."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class GlueRow:
     """One model and method over its runs.
 
     Attributes:
-        label: The model that no run made, and what was done with it.
+        label: The original model, and the methods applied to it.
         run_ids: The runs.
         tasks: Scores by task, in GLUE's order.
         parameters: Number of parameters: the mean over the runs, as heads differ by task.

@@ -1,4 +1,4 @@
-"""Models that runs on GLUE made: by which methods, their scores, and the energy of making them."""
+"""Models made by runs on GLUE: methods, scores, and the energy of making them."""
 
 from __future__ import annotations
 
@@ -89,10 +89,10 @@ class Made:
     Attributes:
         run: The run.
         makers: Keys of the stages that made it.
-        methods: What these stages did.
+        methods: The methods of these stages.
         stage: Name of the last of them.
         scores: The official metrics by split and name.
-        variant: What a measure stage found; None if there was none.
+        variant: Result of a measure stage; None if there was none.
     """
 
     run: GlueRun
