@@ -1,8 +1,8 @@
-"""Access rules: who may call an operation, declared beside it and enforced before all else.
+"""Access rules: who may call an operation, declared with it and enforced first.
 
-A server does not start if an operation has no rule. Whatever depends on the target of a request
-(whether its project is open to the caller, who posted a run) is decided by the services; the rule
-only declares it.
+A server does not start if an operation has no rule. The services decide what depends on the target
+of a request (whether its project is open to the caller, who posted a run); the rule only declares
+it.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ class Access:
         role: Lowest role of the token; None if no token is needed.
         to: Purpose of the operation, for the error message.
         about: Object of the operation. A run, report, chart, budget or project does not exist (404)
-            for callers who may not see its project; posting to such a project is forbidden
-            (403). A session does not exist for others than its user, nor does a view unless a
-            project shares it. Lists skip hidden objects.
+            for callers who may not see its project; posting to such a project is forbidden (403). A
+            session exists only for its user, as does a view unless a project shares it. Lists skip
+            hidden objects.
         need: Requirement in addition to the role, except for administrators: to have posted the
             run, to own the project, or to be the user.
     """

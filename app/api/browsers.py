@@ -1,7 +1,7 @@
-"""Requests of browsers: the cookie of their session, and where they come from.
+"""Requests of browsers: the cookie of their session, and their origin.
 
-A browser sends its cookie with every request, whoever made it. So a cookie counts for the pages,
-whose forms must come from this server, and for reading the API from our own pages.
+A browser sends its cookie with every request, from any site. So a cookie is accepted only for
+pages, whose forms must come from this server, and for reading the API from our own pages.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from app.services.errors import ForbiddenError
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 SECURE_NAME = "__Host-pricetag"
 VISIT = "-visit"
-"""End of the name of the cookie that a visit to the identity provider is known by."""
+"""Suffix of the name of the cookie for a visit to the identity provider."""
 
 
 class CrossSiteError(ForbiddenError):
@@ -52,7 +52,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def cookie_name(request: Request) -> str | None:
-    """Name of the session's cookie; None where a cookie could be read on the way.
+    """Name of the session's cookie; None if the connection is not private.
 
     Cookies are shared by all ports of a host, so that on this machine the name has the port.
     """
@@ -66,7 +66,7 @@ def cookie_name(request: Request) -> str | None:
 
 
 def session_secret(request: Request) -> str | None:
-    """The secret of the browser's session, where a cookie counts."""
+    """The secret of the browser's session, if a cookie is accepted."""
     secret = kept(request)
     if secret is None:
         return None
@@ -77,10 +77,10 @@ def session_secret(request: Request) -> str | None:
 
 
 async def require_own_forms(request: Request) -> None:
-    """Requires that whatever a page changes was sent by a page of this server.
+    """Requires that a change was sent by a page of this server.
 
     Raises:
-        CrossSiteError: If it was not, or the browser does not say.
+        CrossSiteError: If it was not, or the browser does not state it.
     """
     if request.method in SAFE or not is_page(request):
         return
@@ -98,13 +98,13 @@ async def require_own_forms(request: Request) -> None:
 
 
 def keep(request: Request, response: Response, secret: str, *, suffix: str = "") -> None:
-    """Gives the browser a secret, until it is closed or the secret has ended.
+    """Sets a secret in the browser, until it is closed or the secret expires.
 
     Args:
         request: The sign-in, over https or on this machine.
         response: Gets the cookie.
         secret: The secret of the session, or of a visit to the identity provider.
-        suffix: End of the cookie's name.
+        suffix: Suffix of the cookie's name.
     """
     name = cookie_name(request)
     if name is None:

@@ -83,8 +83,8 @@ async def get_caller(
 ) -> Principal:
     """The caller, checked in the transaction of the request.
 
-    Where a body has to arrive first, or a stream follows, that transaction ends here: nothing
-    is held meanwhile.
+    If the body has yet to arrive, or a stream follows, that transaction ends here, so that no
+    connection is held in the meantime.
     """
     secret = None if credentials else browsers.session_secret(request)
     principal, is_use_due = (
@@ -162,7 +162,7 @@ def _goes_on(route: object) -> bool:
 
 
 def _calls(dependant: Any) -> Iterator[Any]:
-    """The dependencies of an operation, those of the caller apart."""
+    """The dependencies of an operation, without those that authenticate the caller."""
     for dependency in dependant.dependencies:
         if dependency.call is not get_caller:
             yield dependency.call

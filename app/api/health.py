@@ -32,7 +32,7 @@ async def get_health() -> Health:
     responses=open_problems(503),
 )
 async def get_readiness(session: CurrentSession, resources: ServerResources) -> Readiness:
-    """Checks that the database responds and has the current schema; shows alarms and notices."""
+    """Checks that the database responds and has the current schema; lists alarms and notices."""
     return Readiness(
         status="ready",
         revision=await readiness.check(session),

@@ -1,4 +1,4 @@
-"""The response of the live stream: as few tasks and buffers for each reader as possible."""
+"""The response of the live stream, with as few tasks and buffers per reader as possible."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 SEND_TIMEOUT_S = 30.0
-"""How long a reader may take nothing, in s, before its connection is closed."""
+"""Time without any read by the client after which its connection is closed, in s."""
 
 
 class LiveResponse(Response):
-    """Sends pieces of server-sent events as they come.
+    """Sends pieces of server-sent events as they arrive.
 
-    One task sends, one waits for the end of the connection. The pieces are bytes that several
-    readers share: nothing is encoded or copied here.
+    One task sends, one waits for the end of the connection. Readers share the bytes of the pieces:
+    nothing is encoded or copied here.
 
     Args:
         pieces: Whole events as text.
@@ -33,7 +33,7 @@ class LiveResponse(Response):
         self._pieces = pieces
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Sends until the pieces end, the reader leaves, or it takes nothing for too long."""
+        """Sends until the pieces end, the client disconnects, or it reads nothing for too long."""
         sending = asyncio.current_task()
         assert sending is not None
         gone = asyncio.create_task(_until_gone(receive))

@@ -1,4 +1,4 @@
-"""What an administrator should know about this service, for its health checks."""
+"""Alarms and notices for administrators, shown by the health checks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Alarms:
         self._messages: dict[str, str] = {}
 
     def put(self, name: str, message: str | None) -> bool:
-        """Sets the alarm of a check, or clears it (None); whether that changes anything."""
+        """Sets the alarm of a check, or clears it (None); returns whether that changes anything."""
         before = self._messages.get(name)
         if message is None:
             self._messages.pop(name, None)

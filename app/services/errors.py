@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class PricetagError(Exception):
-    """Base of the errors that a caller can understand and act upon.
+    """Base of the errors that a caller can act on.
 
     Attributes:
         code: Stable, kebab-case identifier; part of the public interface.

@@ -110,7 +110,7 @@ async def get_carbon_hours(
     ] = None,
 ) -> CarbonHoursRead:
     """Recorded intensities with their sources and gaps, the IT energy metered at the site, and
-    what starting runs later would have saved over the recorded hours. Covers at most 31 days.
+    the savings of a later start of runs, over the recorded hours. Covers at most 31 days.
     """
     return await carbon_hours.read(
         session,

@@ -66,8 +66,8 @@ async def get_chart(
     ] = "wide",
 ) -> Response:
     """A chart of a page as SVG, as PNG at twice its size, as PDF, as a Vega-Lite document, or its
-    rows as CSV. A page stores its charts when it is opened; one that nobody uses is deleted after
-    90 days.
+    rows as CSV. A page stores its charts when it is opened; an unused chart is deleted after 90
+    days.
     """
     async with resources.database.session_scope() as session:
         stored = await charts.read(session, caller, sha256)

@@ -77,8 +77,8 @@ async def get_energy_over_time(
     node: OnlyNode = None,
 ) -> EnergyOverTime:
     """Energy used in each hour, day or month, with the part of each use (charged, running,
-    unallocated, undecided), node, component, site, project or user. By hour at most 31 days (7
-    with other parts than uses), by day 366 (92), by month 3660.
+    unallocated, undecided), node, component, site, project or user. By hour, a range has at most 31
+    days (7 for parts other than uses); by day, 366 (92); by month, 3660.
     """
     return await over_time.over_time(
         session, caller, start=start, stop=stop, by=by, grain=grain, node=node

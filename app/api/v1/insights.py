@@ -57,7 +57,7 @@ async def _wanted(
 
 
 Wanted = Annotated[Mapping[str, str | None], Depends(_wanted)]
-"""The score that an insight is about."""
+"""Parameters that select the score of an insight."""
 
 
 @router.get(

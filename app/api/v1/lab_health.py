@@ -23,14 +23,14 @@ router = APIRouter(prefix="/health", tags=["health"])
 async def get_lab_health(
     session: CurrentSession, resources: ServerResources, caller: Caller
 ) -> LabHealth:
-    """Checks database, migration, workers, queue, meters and disks, and says for each what to do.
+    """Checks database, migration, workers, queue, meters and disks, and states for each what to do.
     Requires the role admin.
     """
     return await lab_health.examine(session, caller, server_state(resources))
 
 
 def server_state(resources: Resources) -> ServerState:
-    """What this process knows without its database."""
+    """Facts that this process knows without its database."""
     meters = [
         MeterHealth(
             node=device.node,

@@ -89,7 +89,7 @@ async def list_runs(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> RunPage:
-    """Lists runs. Paging is stable: runs posted meanwhile cause no duplicates or gaps.
+    """Lists runs. Paging is stable: runs posted in the meantime cause no duplicates or gaps.
 
     A project, experiment or user that does not exist is a 404, with similar names.
     """
@@ -150,7 +150,7 @@ async def download_runs(
     sort: Sort = "-created_at",
 ) -> StreamingResponse:
     """Downloads all pages of the selected runs as CSV. Texts that a spreadsheet would read as a
-    formula get a leading apostrophe. Runs that are posted meanwhile cause no duplicates or gaps.
+    formula get a leading apostrophe. Runs posted in the meantime cause no duplicates or gaps.
     """
     await listing.require(session, caller, filters)
     return StreamingResponse(
@@ -189,8 +189,8 @@ async def tabulate_runs(
         ),
     ],
 ) -> Response:
-    """Shows name, status, quality, time, energy, emissions and cost of the chosen runs. A run that
-    does not exist or is hidden from you is an error.
+    """Shows name, status, quality, time, energy, emissions and cost of the selected runs. A run
+    that does not exist or is hidden from you is an error.
     """
     items = await exporting.chosen(session, caller, run)
     content = exporting.as_table(items, fmt)

@@ -54,7 +54,7 @@ async def get_run_power(
     """Returns a series per component and attempt, downsampled to `points`."""
     await access.require_run(session, caller, run_id)
     series = await power.run_power(session, run_id, attempt, points)
-    # Ten thousands of numbers: written once, not validated and copied before.
+    # Tens of thousands of numbers: written once, without validation and copies.
     return Response(series.model_dump_json(), media_type="application/json")
 
 

@@ -1,4 +1,4 @@
-"""Sessions of browsers: everybody sees and ends their own, administrators those of all."""
+"""Sessions of browsers: users see and end their own, administrators those of all users."""
 
 from __future__ import annotations
 

@@ -132,8 +132,8 @@ async def enter_factor(session: CurrentSession, caller: Caller, body: Body) -> F
 async def preview_site_factor(
     session: CurrentSession, resources: ServerResources, caller: Caller, name: SiteName, body: Body
 ) -> FactorPreview:
-    """What the factor would change: emissions and electricity of this month, and how many runs
-    would get other figures by re-pricing. Nothing is stored. Requires the role admin.
+    """Shows the effect of the factor: emissions and electricity of this month, and the number of
+    runs whose figures re-pricing would change. Nothing is stored. Requires the role admin.
     """
     factor = validated(FactorCreate, body)
     return await factor_preview.preview(session, name, factor, caller, resources.settings)

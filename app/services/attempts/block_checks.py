@@ -35,7 +35,7 @@ class Checked:
     Attributes:
         next: Block from which the next step continues; None if none is left.
         blocks: Number of blocks that were checked.
-        wrong: What is wrong, one line a block.
+        wrong: The differences, one line per block.
     """
 
     next: Start | None
@@ -51,7 +51,7 @@ async def check_some(
     Args:
         session: Database session.
         start: `next` of the step before.
-        limit: Of blocks.
+        limit: Maximum number of blocks.
     """
     blocks = await reading_blocks.blocks_from(session, start, limit + 1)
     wrong = await asyncio.to_thread(_all_wrong, blocks)
@@ -87,7 +87,7 @@ def _read(block: Any) -> Columns | str:
 
 
 def difference(block: Any, columns: Columns) -> str | None:
-    """What of a block does not follow from its readings, if anything."""
+    """Columns of a block that do not follow from its readings."""
     name = f"block {block.first_seq} to {block.last_seq} of {block.component}"
     if block.has_rows:
         return f"{name}: some of its readings are also rows"

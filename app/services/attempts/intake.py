@@ -111,5 +111,5 @@ def dropped(stored: Mapping[str, Any] | None) -> dict[str, int]:
 
 
 def rejected(stored: Mapping[str, Any] | None) -> int:
-    """How many records and events were rejected."""
+    """Number of rejected records and events."""
     return int((stored or {}).get("taken", {}).get(REJECTED, 0))

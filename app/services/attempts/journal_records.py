@@ -23,7 +23,7 @@ from pricetag.storable import INT64_MAX, storable, storable_text
 INT32_MAX = 2**31 - 1
 
 Key = Annotated[str, Field(min_length=1, max_length=200)]
-Seconds = Annotated[float, Field(ge=0, le=1e10)]  # three centuries: dates reach so far
+Seconds = Annotated[float, Field(ge=0, le=1e10)]  # three centuries: within the range of dates
 Json = dict[str, Any]
 
 MAX_PATH_BYTES = 2000
@@ -222,7 +222,7 @@ class SecondOpinionRecord(_Record):
 class RejectedEvent(_Record):
     """An event of the job that the supervisor rejected.
 
-    The last one of a flood has in ``further`` how many followed and were counted only.
+    In the last one of a flood, ``further`` is the number of later ones, which were only counted.
     """
 
     type: Literal["rejected"]

@@ -23,24 +23,24 @@ from models.packed.steps import LONGEST_STEPS, WIDEST_STEPS, cut, is_settled, st
 logger = logging.getLogger(__name__)
 
 AT_SETTLEMENT = 20_000
-"""Rows up to which an attempt is packed when it ends; more are left to the server."""
+"""Maximum number of rows of an attempt that is packed at its end; the server packs longer ones."""
 
 ATTEMPTS_AT_ONCE = 50
 ROWS_AT_ONCE = 100_000
 """Rows in one transaction: some MB, and a second of work."""
 
 NOBODY = UUID(int=0)
-"""Before every attempt."""
+"""The position before every attempt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one step of packing has done.
+    """Result of one step of packing.
 
     Attributes:
         after: Attempt from which the next step continues.
         readings: Number of readings that it packed.
-        busy: Number of ended attempts that somebody else had locked.
+        busy: Number of ended attempts that were locked by others.
     """
 
     after: UUID
@@ -141,7 +141,7 @@ def _all_packed(tails: Sequence[Tail], newest: Mapping[Key, Any], is_final: bool
     for tail in tails:
         try:
             item = packed_tail(tail, newest.get(tail.key), is_final=is_final and tail.is_whole)
-        except DamagedReadingsError as error:  # its rows stay what they are
+        except DamagedReadingsError as error:  # its rows stay unpacked
             logger.error("attempt %s: %s", tail.key[0], error)
             continue
         if item is not None:
@@ -150,7 +150,7 @@ def _all_packed(tails: Sequence[Tail], newest: Mapping[Key, Any], is_final: bool
 
 
 def packed_tail(tail: Tail, newest: Any, *, is_final: bool) -> Packed | None:
-    """The blocks that a component's rows make; None if they make none as yet.
+    """The blocks that a component's rows make; None if there are too few rows yet.
 
     Args:
         tail: The rows.

@@ -115,8 +115,8 @@ async def measure(
     Args:
         session: Only read.
         attempt: The attempt.
-        executor: What computes several components at once; by default a thread does so for one
-            component after another, of which only one is then in memory.
+        executor: Computes several components at once; by default, a thread computes one after
+            another, so that only one is in memory.
     """
     end_s = attempt.duration_s or 0.0
     # An attempt begins with its claim; its meter opens a moment later.

@@ -1,4 +1,4 @@
-"""What an attempt that is closed without its journal may have used after its last reading."""
+"""Possible energy after the last reading of an attempt that is closed without its journal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ async def unread_until_j(
 ) -> dict[str, float] | None:
     """By component, the most that is charged after the last stored reading, in J.
 
-    The job may have run until now: how long its worker was dead or cut off is unknown here.
+    The job may have run until now, since the time at which its worker died or was cut off is
+    unknown.
 
     Args:
         session: Only read.

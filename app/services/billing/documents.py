@@ -1,4 +1,4 @@
-"""Price tags as typed documents. One that cannot be read takes nothing else away."""
+"""Price tags as typed documents; an unreadable one does not affect others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def tag_view(content: Mapping[str, Any], cause: str | None = None) -> TagView:
 
     Args:
         content: The price tag, as stored.
-        cause: Why it was issued, where the content does not say it.
+        cause: Why it was issued, if the content does not state it.
 
     Raises:
         PriceTagUnreadableError: If it does not have the form of a price tag.

@@ -9,10 +9,10 @@ from app.repositories.price_tags.headlines import Place as Place
 from app.repositories.price_tags.headlines import made_here
 
 AT_ONCE = 100
-"""Price tags of one transaction: a fifth of a second of work."""
+"""Price tags in one transaction: a fifth of a second of work."""
 
 BESIDE_REQUESTS = 10
-"""The same while requests are answered, which wait for that long at most."""
+"""The same while requests are answered, which wait for one transaction at most."""
 
 
 async def fill_some(
@@ -21,15 +21,15 @@ async def fill_some(
     limit: int = AT_ONCE,
     make: Maker = made_here,
 ) -> Place | None:
-    """Gives price tags without a headline theirs, newest first, in its own transaction.
+    """Adds missing headlines of price tags, newest first, in its own transaction.
 
     Several servers may do so while the service runs; if interrupted, begin again.
 
     Args:
         database: Engine and sessions of this process.
-        before: What the step before returned.
+        before: Result of the previous step.
         limit: Maximum number of price tags.
-        make: Makes headlines of stored documents; by default a thread.
+        make: Makes headlines of stored documents; by default, in a thread.
 
     Returns:
         Where the next step continues; None if no older one is left.

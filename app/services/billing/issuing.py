@@ -44,7 +44,7 @@ async def get_price_tag(session: Session, run_id: UUID, version: int | None = No
     Raises:
         RunNotFoundError: If the run does not exist.
         PriceTagNotFoundError: If it has no price tag yet, or not this version.
-        PriceTagUnreadableError: If what is stored of it is damaged.
+        PriceTagUnreadableError: If the stored document is damaged.
     """
     try:
         tag = await price_tags.get(session, run_id, version)
@@ -76,9 +76,9 @@ async def issue(
 ) -> PriceTag:
     """Issues the next version of a run's price tag, from all ended attempts.
 
-    The caller holds the run's lock, so that versions are numbered without gaps. Budgets and
-    quotes use the latest version, but none with the factors of another day, which only shows
-    what would have been charged.
+    The caller holds the run's lock, so that versions are numbered without gaps. Budgets and quotes
+    use the latest version, except those with the factors of another day, which only show what would
+    have been charged.
 
     Args:
         session: Committed by the caller.

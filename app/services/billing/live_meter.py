@@ -51,7 +51,7 @@ class ChargeSoFar:
     """Charge of an attempt up to its last reading.
 
     Attributes:
-        energy_j: Of each metered component, J; None while unknown.
+        energy_j: Energy of each metered component, J; None while unknown.
         duration_s: Metered duration, s.
     """
 

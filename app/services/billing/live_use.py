@@ -27,7 +27,7 @@ RATES_HOLD_S = 5.0
 """Time for which a site's factors are cached, in s; they change when new ones are entered."""
 
 MOST_KEPT = 10_000
-"""Cached usages of attempts after which the cache begins again: attempts come and go."""
+"""Maximum number of cached usages, after which the cache is cleared, since attempts come and go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +64,10 @@ Key = tuple[str | None, tuple[str, ...], tuple[str, ...], str, str]
 
 @dataclass(frozen=True, slots=True)
 class KeptUse:
-    """Usage of an attempt, and what it was computed from.
+    """Usage of an attempt, and the inputs of its computation.
 
     Attributes:
-        factors: Those of its hours until now.
+        factors: Factors of its hours until now.
         metered: Its charge so far, its hardware and its start, as stored.
     """
 
@@ -97,7 +97,7 @@ class Rates:
         self.uses: dict[UUID, KeptUse] = {}
 
     async def known(self, session: Session) -> dict[Key, Factors]:
-        """The factors that are resolved already; others are to be added."""
+        """The factors resolved so far; the caller adds others."""
         now_s = self._clock()
         if now_s - self._since_s >= self._hold_s:
             self._since_s, self._known = now_s, {}
@@ -140,7 +140,7 @@ async def _factors(
 
 @dataclass(frozen=True, slots=True)
 class _Hardware:
-    """What an attempt runs on, which does not change while it runs."""
+    """Hardware of an attempt, which does not change while it runs."""
 
     components: tuple[Component, ...]
     devices: tuple[Device, ...]
@@ -194,7 +194,7 @@ async def of_running(
 def _uses(
     group: Sequence[Any], factors_now: Factors, now: datetime, use_by_attempt: dict[UUID, KeptUse]
 ) -> Iterator[tuple[UUID, LiveUse]]:
-    """Usage of attempts with the same factors; of those with new readings it is computed."""
+    """Usage of attempts with the same factors; recomputed for those with new readings."""
     by_hour: dict[datetime, LiveRates] = {}
     for row in group:
         before = use_by_attempt.get(row.attempt_id)

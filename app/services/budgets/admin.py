@@ -54,7 +54,7 @@ class InvalidBudgetError(InvalidError):
     """Several fields of a budget are invalid.
 
     Attributes:
-        errors: What is wrong with each.
+        errors: The error of each field.
     """
 
     code = "invalid-budget"
@@ -72,13 +72,13 @@ async def obstacles(
     of: uuid.UUID | None = None,
     **scope: Any,
 ) -> list[PricetagError]:
-    """Everything stored that prevents a budget, so that a form can show it at once.
+    """All conflicts of a budget with stored objects, so that a form can show them together.
 
     Args:
         session: Database session, only read.
         principal: The caller, an admin.
         name: Name of the budget; None if it is not known.
-        of: ID of the budget that gets the name; None for a new one.
+        of: ID of the budget that will have the name; None for a new one.
         **scope: Those of `scopes.SCOPE_FIELDS` that are known.
     """
     errors: list[PricetagError] = []
@@ -93,7 +93,7 @@ async def obstacles(
 async def create(session: Session, principal: Principal, request: BudgetCreate) -> BudgetRead:
     """Creates a budget; it also applies to running and queued runs.
 
-    A project or experiment that does not exist yet is created if that is asked for.
+    A project or experiment that does not exist yet is created on request.
 
     Raises:
         RoleRequiredError: If the caller is not an admin.

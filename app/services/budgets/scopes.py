@@ -16,17 +16,17 @@ from app.services.similarity import did_you_mean, similar
 from pricetag.accounting.budgets.decision import Scope
 
 SCOPE_FIELDS = ("scope", "project", "experiment", "user", "create_missing")
-"""Fields of a request that say what the budget covers."""
+"""Fields of a request that state the scope of a budget."""
 
 
 class UnknownScopeError(InvalidError):
-    """The project or experiment that a budget should cover does not exist."""
+    """The project or experiment in the scope of a budget does not exist."""
 
     code = "unknown-scope"
 
 
 async def id_of(session: Session, principal: Principal, request: BudgetCreate) -> UUID | None:
-    """The ID of what a budget covers; None for the lab.
+    """The ID of the object that a budget covers; None for the lab.
 
     Args:
         session: Committed by the caller.
@@ -65,8 +65,8 @@ async def unknown(
     Args:
         session: Only read.
         principal: The caller, who gets similar names among those that they may see.
-        scope: What the budget covers; None if that is not known.
-        project: Name of a project, where it covers one or its experiment.
+        scope: Kind of the scope; None if unknown.
+        project: Name of a project, if the budget covers one or its experiment.
         experiment: Name of an experiment.
         user: Name or ID of a user.
         create_missing: Whether a project or experiment will be created.

@@ -46,7 +46,7 @@ class BudgetState:
         by_source: Spent amount by weakest evidence.
         unknown_runs: Number of runs with unknown use, not included in the amounts.
         running: The open attempts under the budget, oldest first.
-        unmetered: Number of these of unknown use; they are among ``unknown_runs``.
+        unmetered: Number of open attempts with unknown use, which ``unknown_runs`` includes.
     """
 
     budget: Budget
@@ -109,8 +109,8 @@ async def states(
         return []
     opened = [budget for budget in budgets if budget.closed_at is None]
     # Each statement sees its own snapshot, and runs change state in between: in this order no
-    # run is missed. A run that is claimed meanwhile counts as reserved; an attempt that ends
-    # meanwhile counts only as running.
+    # run is missed. A run that is claimed in between counts as reserved; an attempt that ends in
+    # between counts only as running.
     rows = await spend.running(session, opened)
     attempts = [row.attempt_id for row in rows]
     if spent is None or promised:
@@ -160,7 +160,7 @@ def _without_promises(state: BudgetState) -> BudgetState:
 
 @dataclass(frozen=True, slots=True)
 class _Use:
-    """What an open attempt has used so far, and what its run still reserves, in one unit."""
+    """Use of an open attempt so far, and the amount that its run still reserves, in one unit."""
 
     used: Decimal | None
     reserved: Decimal

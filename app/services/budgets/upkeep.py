@@ -1,4 +1,4 @@
-"""Upkeep of the running balances of budgets: folded, checked against all rows, made again."""
+"""Upkeep of the running balances of budgets: folding, checks against all rows, rebuilding."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pricetag.accounting.budgets.pieces import month_after
 log = logging.getLogger("pricetag.server")
 
 CHECK_EVERY_S = 60.0
-"""Time between two checks of one part of the balances each."""
+"""Time between two checks, each of one part of the balances."""
 
 MENDED_AT_ONCE = 1000
 """Open runs whose reserves are written in one transaction."""
@@ -35,11 +35,11 @@ Totals = Mapping[str | None, tuple[Decimal | None, int]]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of the balances that is checked at once.
+    """A part of the balances that is checked in one step.
 
     Attributes:
-        month: First day of a month of attempts' ends; None for what has no month: what open runs
-            reserve, and how many runs projects and experiments have.
+        month: First day of a month in which attempts ended; None for sums without a month: reserves
+            of open runs, and numbers of runs of projects and experiments.
     """
 
     month: date | None
@@ -68,9 +68,9 @@ async def wrong_sums(session: Session, part: Part) -> int:
 
 
 async def mend(database: Database, part: Part) -> int:
-    """Makes a part of the balances again, in its own transactions; the number of wrong sums.
+    """Rebuilds a part of the balances, in its own transactions; returns the number of wrong sums.
 
-    Attempts may end and runs may be posted meanwhile.
+    Attempts may end and runs may be posted while it works.
     """
     if part.month is None:
         return await _mend_reserves(database)
@@ -127,11 +127,11 @@ def _text(budget: Budget, spent: Collection[SpentPart]) -> str:
 class BalanceUpkeep:
     """Folds the balances, and checks one part of them and one budget a minute, in turn.
 
-    A difference is reported, and never mended by itself: it means that something wrote to the
-    database that should not, or that there is an error in this program.
+    A difference is reported, never repaired automatically: it means that something else wrote to
+    the database, or that this program has an error.
 
     Args:
-        alarms: Where differences are reported, beside the log.
+        alarms: Receive the differences, in addition to the log.
         clock: Monotonic seconds.
     """
 
@@ -143,7 +143,7 @@ class BalanceUpkeep:
         self._budgets: list[Budget] = []
 
     async def one_round(self, database: Database) -> None:
-        """Folds; then checks the next part if it is time."""
+        """Folds the balances; then checks the next part if one is due."""
         async with database.session_scope() as session:
             await upkeep.fold(session)
         now_s = self._clock()

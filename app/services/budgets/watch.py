@@ -21,8 +21,8 @@ from models import Budget
 BUDGET_EXCEEDED = "budget-exceeded"
 
 SPENT_HOLDS_S = 2.0
-"""How long the total use of ended attempts is cached. In that time a budget can
-seem less used than it is, never more."""
+"""How long the total use of ended attempts is cached. In that time, a budget may appear less used
+than it is, never more."""
 
 
 @dataclass(frozen=True, slots=True)

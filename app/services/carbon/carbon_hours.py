@@ -1,4 +1,4 @@
-"""A site's carbon intensity by hour, the load over it, and what starting later would save."""
+"""A site's carbon intensity and load by hour, and the savings of a later start."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ async def read(
 
     Args:
         session: Database session, only read.
-        settings: Factors where neither site nor lab has any.
-        site: Name of the site; None for that of nodes without one.
+        settings: Factors to use if neither site nor lab has any.
+        site: Name of the site; None for nodes without a site.
         start: Beginning of the first hour; a week before ``stop`` by default.
         stop: End of the last hour; the end of the current hour by default.
         duration_h: Length of the runs for which savings are computed, in hours.
@@ -157,7 +157,7 @@ def _annual(factor: Factor) -> Quantity:
 
 
 def _mean(weighted: Sequence[tuple[float, float]], std_ratio: float, reason: str) -> Quantity:
-    """A weighted mean of hours whose error is common to all of them."""
+    """A weighted mean of hours with a common error."""
     weight = sum(each for _, each in weighted)
     if not weight:
         return Quantity(value=None, low=None, high=None, unit="g/kWh", source=None, reason=reason)

@@ -48,7 +48,7 @@ async def read(
 
     Args:
         session: Database session, only read.
-        settings: Factors where neither site nor lab has any.
+        settings: Factors to use if neither site nor lab has any.
         start: Beginning of the first hour; a week before ``stop`` by default.
         stop: End of the last hour; the end of the current hour by default.
         now: Present time; by default of the clocks of the server and of its database.
@@ -92,7 +92,7 @@ async def _site(
 
 @dataclass(frozen=True, slots=True)
 class _Intensity:
-    """The intensity of a month, and how many of its hours were recorded."""
+    """The intensity of a month, and the number of its recorded hours."""
 
     factor: Factor
     recorded: int

@@ -1,4 +1,4 @@
-"""The lab's energy account: energy used, charged to runs and left to the nodes."""
+"""The lab's energy account: energy used, charged to runs and unallocated."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from pricetag.accounting.quantity.quantity import Quantity as Figure
 _NOTHING = dict.fromkeys(
     name for name in EnergyItem.model_fields if name not in EnergyFigures.model_fields
 )
-"""What an item may be about, each null, in their order."""
+"""Identifying fields of an item, in order, each null."""
 
 NOT_A_PROJECTS = "energy not charged to a run belongs to the nodes, not to a project"
 NOT_A_USERS = "energy not charged to a run belongs to the nodes, not to a user"
@@ -56,8 +56,8 @@ async def energy_account(
 ) -> bytes:
     """The energy account of a range of hours, as the JSON of an ``EnergyAccount``.
 
-    It is written without the model: a month by hour has 3,600 quantities, and to make, check and
-    write each as a model takes as long as everything else.
+    It is written without the model: a month by hour has 3,600 quantities, and creating, validating
+    and serializing each would take as long as everything else.
 
     Args:
         session: Database session.
@@ -68,7 +68,8 @@ async def energy_account(
             belongs to none of them. Days and months are in UTC.
         node: Only this node.
         now: Present time; by default of the clocks of the server and of its database.
-        every_hour: Judge every hour now, without the roll-ups: slow, with the same result.
+        every_hour: Whether to evaluate every hour now, without the roll-ups: slow, with the same
+            result.
         compare: Whether to add the account of the same length before.
         failed: Whether to add the share of failed work.
 
@@ -140,7 +141,7 @@ def changes(now: Account, before: Account) -> dict[str, Any]:
 
 
 def change(now: Figure, before: Figure) -> dict[str, Any]:
-    """A difference; its ends hold however the errors of the two periods are related."""
+    """A difference; its ends hold for any correlation between the errors of the two periods."""
     ends = (now.value, now.low, now.high, before.value, before.low, before.high)
     if any(end is None for end in ends):
         return dict.fromkeys(("difference_kwh", "low", "high", "is_larger_than_error"))

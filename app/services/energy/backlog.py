@@ -1,4 +1,4 @@
-"""Brings hours that wait into the roll-ups, however many, in pieces and with progress."""
+"""Folds waiting hours into the roll-ups, in pieces and with progress."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from app.repositories.energy import folding
 from app.services.energy.rollups import BATCH, fold_pending
 
 LONG = 20_000
-"""Hours of nodes from which on a backlog is worth a notice: seconds of work for each request."""
+"""Minimum backlog for a notice, in node-hours: it adds seconds of work to each request."""
 
 REPORT_EVERY_S = 10.0
 
 SMALLEST, LARGEST = 50, 8_000
-"""Hours of nodes in one piece."""
+"""Node-hours in one piece."""
 
 BRIEF_S, LENGTHY_S = 0.5, 2.0
-"""A piece that took less is followed by a larger one, after one that took more by a smaller."""
+"""Target duration of a piece: after a faster one, the next is larger; after a slower one,
+smaller."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How much of a backlog is in the roll-ups.
+    """Progress of folding a backlog into the roll-ups.
 
     Attributes:
-        folded: Hours of nodes that were folded since the beginning.
-        left: Hours of nodes that still wait.
+        folded: Node-hours that were folded since the beginning.
+        left: Node-hours that still wait.
         newest: The newest of these; None if there are none.
         took_s: Time since the beginning, in s.
     """
@@ -58,15 +59,15 @@ class Progress:
 
 
 class Backlog:
-    """Hours that wait for the roll-ups. An interruption loses one piece at most.
+    """Hours that wait for the roll-ups. An interruption loses at most one piece.
 
-    ``folded`` is the number of hours of nodes that it has folded in all rounds.
+    ``folded`` is the number of node-hours that it has folded in all rounds.
 
     Args:
         database: Engine and sessions; each piece is its own transaction.
-        report: Is called with the progress, first after one piece, then every ten seconds, and
-            at the end.
-        clock: Of this process, in s.
+        report: Called with the progress, first after one piece, then every ten seconds, and at the
+            end.
+        clock: Monotonic seconds.
     """
 
     def __init__(
@@ -83,7 +84,8 @@ class Backlog:
         self._reported_s: float | None = None
 
     async def fold(self) -> bool:
-        """Folds all that waits and nobody else holds; False if another process is at it."""
+        """Folds all waiting hours that no other process holds; False if another process is
+        folding."""
         began_s, before = self._clock(), self.folded
         while True:
             folded = await self._piece()
@@ -96,7 +98,7 @@ class Backlog:
             heed_cancellation()
 
     async def _piece(self) -> int | None:
-        """Folds some hours; the next piece takes this machine about a second."""
+        """Folds some hours, and sizes the next piece to take about a second."""
         began_s, limit = self._clock(), self.limit
         self.limit = max(limit // 2, SMALLEST)  # if it fails: the next try has less to do
         async with self._database.session_scope() as session:

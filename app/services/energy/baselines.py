@@ -17,7 +17,7 @@ class IdlePower:
 
     Attributes:
         component: Id of the component.
-        state: What idle power depends on: driver, P-state, governor.
+        state: Settings on which idle power depends: driver, P-state, governor.
         power_w: The mean, W.
         power_std_w: Standard deviation of the samples, W; None without samples.
         duration_s: Duration of the measurement, s.

@@ -1,4 +1,4 @@
-"""Failed work: the share of energy that attempts used which did not lead to a result."""
+"""Failed work: the share of energy used by attempts without a result."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FAILED = ("failed", "interrupted", "lost")
 async def failed_work(
     session: Session, principal: Principal, by: EnergyBy, hours: Range
 ) -> FailedWork:
-    """The energy of attempts that ended in some hours, by how they ended.
+    """The energy of attempts that ended in some hours, by final status.
 
     Args:
         session: Database session.
@@ -45,7 +45,7 @@ async def failed_work(
 
 
 def figures_of(found: Sequence[Any], unknown: str = "unknown") -> dict[str, Any]:
-    """The figures of attempts by how they ended.
+    """The figures of attempts by final status.
 
     Args:
         found: Rows of status, attempts, it_energy_kwh, weakest and a number of unknown ones.

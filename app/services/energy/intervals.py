@@ -21,10 +21,11 @@ from pricetag.accounting.quantity.uncertainty import (
 Floats = NDArray[np.float64]
 
 CHUNK = 128
-"""Sums whose samples are drawn together: alike ones, so that few samples can be at their ends."""
+"""Number of similar sums whose samples are drawn together, so that few samples can be at their
+ends."""
 
 FEW = 4
-"""Sums that are drawn together, however different."""
+"""Number of sums that are drawn together even if they differ."""
 
 ALIKE = 0.05
 """Greatest difference between the shares of an error in more sums than a few."""
@@ -43,7 +44,7 @@ def intervals(
 
     Args:
         sums: The errors of the parts of each, and their values.
-        seed: Of the Monte Carlo.
+        seed: Seed of the Monte Carlo simulation.
     """
     bounds = [Interval(0.0, 0.0)] * len(sums)
     alike: dict[tuple[Error, ...], list[int]] = defaultdict(list)
@@ -119,7 +120,7 @@ def _ends(draws: Floats, parts: Floats, shares: Floats) -> Floats:
         above = least > highest[column] + SLACK
         near = draws[:, ~(below | above)]
         totals = np.zeros((len(parts), near.shape[1]))
-        # One after another, as in a loop over floats: the sums must round alike.
+        # One after another, as in a loop over floats, so that the sums round identically.
         for part, factors in zip(parts.T, near, strict=True):
             totals += part[:, None] * factors
         place = rank - int(below.sum())

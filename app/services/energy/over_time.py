@@ -21,13 +21,13 @@ from app.services.principals import Principal
 from pricetag.accounting.bill.node_account import Account, Entry, accounts
 
 MOST_GROUPS = 6
-"""Number of groups with a name; the smallest of more are one."""
+"""Maximum number of named groups; the smallest beyond it are combined."""
 
 LONGEST: Mapping[bool, Mapping[Grain, timedelta]] = {
     False: {"hour": timedelta(days=31), "day": timedelta(days=366), "month": timedelta(days=3660)},
     True: {"hour": timedelta(days=7), "day": timedelta(days=92), "month": timedelta(days=3660)},
 }
-"""Longest range by grain: of uses, and of places and owners, which are many rows."""
+"""Longest range by grain: for uses, and for places and owners, which have many rows."""
 
 USES = {
     "charged_kwh": "charged to runs",
@@ -223,7 +223,7 @@ def _few(cells: _Cells, kinds: Mapping[str, str]) -> _Table:
 
 
 def _added(entries: Sequence[Entry]) -> list[Entry]:
-    """Entries of one product added up, so that their sum is as quick as one."""
+    """Entries of one product, added up, so that summing them is as fast as summing one."""
     by_product: dict[tuple[Any, ...], Entry] = {}
     for entry in entries:
         product = (entry.kind, entry.name, entry.method, entry.gain_std_ratio)

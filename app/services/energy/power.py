@@ -24,7 +24,7 @@ MAX_POINTS = 5000
 
 
 class ReadingsDamagedError(PricetagError):
-    """Stored readings are not those that were packed."""
+    """Stored readings differ from those that were packed."""
 
     code = "readings-damaged"
 
@@ -94,7 +94,7 @@ def _series(component: str, described: dict[str, Any], segments: Segments) -> Po
     metered_kwh = [energy for energy in energies_kwh if energy is not None]
     has_mean = ~np.isnan(segments.energy_j) & (segments.covered_s > 0)
     covered_s = np.where(has_mean, segments.covered_s, np.nan)
-    return PowerSeries.model_construct(  # valid as made: checking each number takes longer
+    return PowerSeries.model_construct(  # valid by construction
         component=component,
         kind=described.get("kind"),
         name=described.get("name"),

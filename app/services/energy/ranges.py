@@ -14,7 +14,7 @@ LONGEST = timedelta(days=3660)
 """Ten years."""
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
-"""No energy is older; the same length before it is a date too."""
+"""No energy is older; a period of the same length before it is still a valid date."""
 
 LONGEST_BY_HOUR = timedelta(days=31)
 

@@ -13,7 +13,7 @@ from app.repositories.energy.calendar import after, floor
 from app.repositories.energy.judging import MEASURES
 
 BATCH = 1000
-"""Hours of nodes in one transaction: about a second of work."""
+"""Node-hours in one transaction: about a second of work."""
 
 DAY = timedelta(days=1)
 OCCUPIED_S = 0.2
@@ -57,13 +57,13 @@ async def fold_pending(
 
     Args:
         session: Committed by the caller.
-        limit: Of hours of nodes.
+        limit: Maximum number of node-hours.
         within: Only those of this month.
         now: Present time; the database's clock by default.
 
     Returns:
-        Number of marks that it folded, 0 if none is left that nobody else holds; None if
-        another process folds.
+        Number of folded marks, 0 if all remaining ones are held by others; None if another process
+        is folding.
     """
     if not await folding.try_lock(session):
         return None
@@ -72,7 +72,7 @@ async def fold_pending(
             session, limit, start=within.start, stop=within.stop, now=now
         )
     else:
-        # Marks of the newest month may all be held: then those of any other.
+        # If all marks of the newest month are held, those of other months are folded.
         marks = await folding.take_pending(session, limit, now=now) or await folding.take_pending(
             session, limit, start=FAR_PAST, now=now
         )
@@ -98,9 +98,9 @@ async def months(session: Session) -> list[Month]:
 
 
 async def wrong_sums(database: Database, month: Month) -> list[str]:
-    """What differs between the roll-ups of a month and its hours, one line a sum.
+    """Differences between the roll-ups of a month and its hours, one line per sum.
 
-    Pending hours are not compared: the account judges them itself.
+    Pending hours are not compared: the account evaluates them itself.
     """
     rows: list[Any] = []
     for day in month.days:

@@ -11,7 +11,7 @@ from app.settings import Settings, get_settings
 from pricetag.accounting.bill.inputs import Factors
 
 MOST_KNOWN = 500
-"""Cached factors after which the cache begins again: hours and hardware come and go."""
+"""Maximum number of cached factors, after which the cache is cleared."""
 
 
 Key = TypeVar("Key", bound=Hashable)
@@ -20,8 +20,7 @@ Key = TypeVar("Key", bound=Hashable)
 class CurrentFactors(Generic[Key]):
     """Factors resolved from the current entries, by the arguments of the resolution.
 
-    What is entered is looked at by one statement, instead of several for each site and kind of
-    hardware.
+    One statement checks for new entries, instead of several for each site and kind of hardware.
     """
 
     def __init__(self) -> None:
@@ -36,6 +35,6 @@ class CurrentFactors(Generic[Key]):
         """
         version = await factor_rows.version(session), get_settings()
         if version != self._version or len(self._known) > MOST_KNOWN:
-            # Whoever resolves factors of before has the former dict.
+            # A resolution that is under way keeps the former dict.
             self._version, self._known = version, {}
         return self._known

@@ -113,7 +113,7 @@ async def sheet(
         session: Database session, only read.
         site: Name of the site.
         settings: Settings of this process.
-        query: What the factors are needed for.
+        query: The energy for which factors are needed.
         as_of: Use only factors entered by then.
         trial: A factor that is not entered, to see what it would change.
     """

@@ -1,1 +1,1 @@
-"""What several runs show together: comparisons, the frontier, compression."""
+"""Insights over several runs: comparisons, the frontier, compression."""

@@ -1,4 +1,4 @@
-"""What several runs show together: the frontier of quality and cost, and compression."""
+"""Insights over several runs: the frontier of quality and cost, and compression."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ async def frontier(
         session: Database session, only read.
         by: The caller.
         filters: Filters of the runs.
-        metric: What the quality is set against.
+        metric: The cost against which quality is plotted.
         wanted: Wanted metric, split, task and data of the score; where None, those that most
             runs have.
         limit: Maximum number of runs.
@@ -167,7 +167,7 @@ async def compressions(
     baseline: str | None = None,
     inferences: int | None = None,
 ) -> CompressionLedger:
-    """The ledger of the newest selected runs that measured variants of their model.
+    """Costs and savings of compression in the newest selected runs that measured variants.
 
     Args:
         session: Database session, only read.

@@ -1,1 +1,1 @@
-"""Live pages: power, runs, queue and budgets, read once for all readers."""
+"""Live data for pages: power, runs, queue and budgets, read once for all readers."""

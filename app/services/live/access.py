@@ -1,4 +1,4 @@
-"""Who may see what of a live page: the projects that a reader sees now."""
+"""Access to live pages: the projects that a reader may see now."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Audience:
     """Readers who see the same projects.
 
     Attributes:
-        is_everything: Whether they see all projects, those to come too.
-        only: The only project that their token is for.
-        projects: The visible projects, where these are not all.
+        is_everything: Whether they see all projects, including future ones.
+        only: The only project that their token may see.
+        projects: The visible projects, if not all are visible.
     """
 
     is_everything: bool
@@ -28,7 +28,7 @@ class Audience:
     projects: frozenset[UUID] = frozenset()
 
     def sees(self, project_id: UUID | None) -> bool:
-        """Whether they see a project; one that is new to them they do not."""
+        """Whether they see a project; a project that became visible later does not count."""
         if self.only is not None and project_id != self.only:
             return False
         return self.is_everything or project_id in self.projects

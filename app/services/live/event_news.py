@@ -1,4 +1,4 @@
-"""New events of many runs for many readers: one read serves all that ask at the same time."""
+"""New events of many runs for many readers: one read serves all requests of the same moment."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from app.services.queueing import waiting
 from app.services.quoting import projection
 
 GATHER_S = 0.05
-"""How long requests of readers are gathered before they are read together, in s; the first after
-a while is read at once."""
+"""Time for which requests of readers are collected for one read, in s; the first request after a
+pause is read at once."""
 
 LONGEST_GATHER_S = 0.5
 
 PAUSE_RATIO = 20.0
-"""Shortest pause between two reads, in durations of the first: many changing runs, or a slow
-database, make the reads rarer instead of endless."""
+"""Shortest pause between two reads, in durations of the first: with many changing runs or a slow
+database, reads become less frequent instead of continuous."""
 
 BATCH = 200
 """Maximum number of events of one run that are read at once."""
@@ -44,7 +44,7 @@ class News:
     """Changes of a run since an event.
 
     Attributes:
-        status: Status of the run; None where there is no such run.
+        status: Status of the run; None if there is no such run.
         events: Events, at most ``BATCH``; all events before the status are among those that are
             read until fewer come.
         reason: Why no live worker can take the run, while it is queued.
@@ -56,21 +56,21 @@ class News:
     _encoded: bytes | None = None
 
     def encoded(self, encode: Callable[[Sequence[EventRead]], bytes]) -> bytes:
-        """The events as a text of bytes, made once for all readers who get them."""
+        """The events as bytes, encoded once for all readers who get them."""
         if self._encoded is None:
             self._encoded = encode(self.events)
         return self._encoded
 
 
 class Gathered(Generic[Asked, Told]):
-    """Reads for everybody who asks within a moment, in one session; one read at a time.
+    """Reads for all requests within a short time, in one session; one read at a time.
 
-    Who asks while a read is under way is served by the next one, so that nobody gets less than
-    there was when they asked.
+    A request during a read is served by the next one, so that every response has all events up to
+    its request.
 
     Args:
         database: Database to read.
-        read: Reads what was asked for.
+        read: Reads the requested items.
     """
 
     def __init__(
@@ -86,15 +86,15 @@ class Gathered(Generic[Asked, Told]):
         self._hurried = asyncio.Event()
 
     async def ask(self, asked: Asked, *, hurry: bool = False) -> Told:
-        """What is asked for.
+        """The news of a request.
 
         Args:
-            asked: What to read.
-            hurry: Whether to end the pause: for somebody who asks only once, it is no more work
-                than any other request. Those who ask meanwhile still share the read.
+            asked: Items to read.
+            hurry: Whether to end the pause: a single request is no more work than any other one.
+                Requests in the meantime still share the read.
 
         Raises:
-            Exception: Whatever the read raised.
+            Exception: Any exception of the read.
         """
         future = self._asked.get(asked)
         if future is None:
@@ -146,7 +146,7 @@ class Gathered(Generic[Asked, Told]):
                     future.set_result(news[key])
 
     async def _pause(self, pause_s: float) -> None:
-        """Waits for others who ask, until somebody is in a hurry."""
+        """Waits for further requests, or until one must not wait."""
         await asyncio.sleep(0)
         with suppress(TimeoutError):
             async with asyncio.timeout(pause_s):
@@ -155,7 +155,7 @@ class Gathered(Generic[Asked, Told]):
 
 
 def _seen(future: asyncio.Future[Any]) -> None:
-    """A reader that left does not look at its error."""
+    """Retrieves the error of a reader that has disconnected."""
     if not future.cancelled():
         future.exception()
 
@@ -170,7 +170,7 @@ async def read_news(
 ) -> Mapping[tuple[UUID, int], News]:
     """Changes of several runs, each since an event: ``(run id, event id)``."""
     run_ids = list({run_id for run_id, _ in asked})
-    # The status is read first, so that all events before it are certainly read.
+    # The status is read first, so that all events before it are included.
     status = await executions.statuses(session, run_ids)
     news = {key: News(status.get(key[0])) for key in asked}
     for key, event in await run_events.after_each(session, list(asked), BATCH):

@@ -143,7 +143,7 @@ async def stream(
                 reason = news.reason
                 yield News(news.status, [_waiting(run_id, last_id, reason)])
             if not await _wait(woken, LISTENING_POLL_S if hub.listening.is_set() else POLL_S):
-                may_follow_until_s = -math.inf  # nothing else to do: look at it again
+                may_follow_until_s = -math.inf  # nothing else to do: check again
 
 
 def _waiting(run_id: uuid.UUID, last_id: int, reason: WaitingRead | None) -> EventRead:
@@ -154,7 +154,7 @@ def _waiting(run_id: uuid.UUID, last_id: int, reason: WaitingRead | None) -> Eve
 
 
 async def _wait(woken: asyncio.Event, timeout_s: float) -> bool:
-    """Waits to be woken; False when nobody did in time."""
+    """Waits to be woken; False after a timeout."""
     try:
         async with asyncio.timeout(timeout_s):
             await woken.wait()

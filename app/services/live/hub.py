@@ -1,8 +1,8 @@
-"""The live hub: what changed in the lab, cut into ticks that all readers share.
+"""The live hub: changes in the lab, cut into ticks that all readers share.
 
-A reader holds no queue: it remembers the last tick that it got, and takes the newer ones when it
-can send again. One that is slow gets fewer, coalesced frames; one that is too slow starts over.
-What several readers get is made once.
+A reader has no queue: it remembers its last tick, and takes the newer ones when it can send again.
+A slow reader gets fewer, coalesced frames; one that is too slow starts over. Data for several
+readers are encoded once.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ log = logging.getLogger("pricetag.server")
 
 TICK_S = 0.5
 KEPT_TICKS = 120
-"""Ticks that are kept: a reader that is behind, or comes back, within a minute misses nothing."""
+"""Number of ticks that are kept: a reader that is at most a minute behind misses nothing."""
 
 COALESCE_TICKS = 4
 """A reader that is further behind gets coalesced frames."""
@@ -57,14 +57,14 @@ COALESCE_TICKS = 4
 RUNS_EVERY = 2
 STATES_EVERY = 10
 ACCESS_EVERY = 20
-"""Ticks between two reads: of changed runs, of queue and budgets, of what readers may see."""
+"""Ticks between two reads of changed runs, of queue and budgets, and of access rights."""
 
 STATES: tuple[Topic, ...] = ("queue", "budgets")
 FRESH_S = 1.0
-"""How long queue and budgets that were read for somebody else are good for a new reader, in s."""
+"""Maximum age of queue and budgets that a new reader gets from an earlier read, in s."""
 
 BEAT_TICKS = 30
-"""Ticks after which a reader that got nothing meanwhile gets a comment."""
+"""Number of ticks without data after which a reader gets a comment."""
 
 BEAT = b": connected\n\n"
 
@@ -73,13 +73,13 @@ class Reader:
     """One open stream.
 
     Attributes:
-        principal: Who reads.
-        topics: What is read.
-        audience: What may be seen; None once nothing may be seen any more.
+        principal: The reader.
+        topics: Topics of the stream.
+        audience: The visible projects; None once access has ended.
         is_patient: Whether its snapshot begins with means of the last ten minutes.
         follows: Whether it continues after its snapshot.
-        heard: The tick after which it got something.
-        sent: For the topics that are sent as a whole, what was sent last.
+        heard: The last tick after which it received data.
+        sent: Last sent state of each topic that is sent as a whole.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class Reader:
 
 
 class LiveHub:
-    """Collects what changes in the lab, for all readers of one server process.
+    """Collects changes in the lab for all readers of one server process.
 
     Args:
         database: Database to read and to listen to.
@@ -200,10 +200,10 @@ class LiveHub:
                 self._wake()
 
     async def _read(self, tick: Tick) -> bool:
-        """Reads what the readers follow, each thing once for all of them.
+        """Reads the topics that readers follow, each once for all readers.
 
         Returns:
-            Whether readers have to look at what was read besides the tick.
+            Whether there are data for readers besides the tick.
         """
         is_read = False
         if tick.number % ACCESS_EVERY == 0 and self.readers:
@@ -235,7 +235,7 @@ class LiveHub:
                 tick.runs = await state.runs(session, changed)
 
     async def _read_states(self, session: Session, topics: Collection[Topic]) -> None:
-        """Reads the queue and the budgets, where they are among the topics."""
+        """Reads the queue and the budgets, if they are among the topics."""
         if "queue" in topics:
             self._queue = await pool_queue.look(session)
             self._states_read_s["queue"] = time.monotonic()
@@ -247,7 +247,7 @@ class LiveHub:
     async def _read_stale_states(
         self, session: Session, asked: Collection[Topic]
     ) -> dict[Topic, None]:
-        """The same for new readers, unless it was read a moment ago for others."""
+        """The same for new readers, unless it was read for others a moment ago."""
         await self._read_states(session, [topic for topic in asked if self._is_stale(topic)])
         return dict.fromkeys(asked)
 
@@ -271,16 +271,16 @@ class LiveHub:
         follow: bool = True,
         is_patient: bool = False,
     ) -> AsyncGenerator[bytes]:
-        """Server-sent events: a snapshot, then changes; ends once nothing may be seen any more.
+        """Server-sent events: a snapshot, then changes; ends when the reader loses access.
 
         Args:
             principal: The caller.
-            topics: What to follow.
+            topics: Topics to follow.
             last_id: ID of the last event that the client received.
             follow: Whether to continue after the snapshot.
             is_patient: Whether the snapshot has means of the last ten minutes, too.
         """
-        # Who does not follow asks once, as in any other request.
+        # A reader that does not follow reads once, as in any other request.
         audience = await self._audiences.ask(principal, hurry=not follow)
         reader = Reader(principal, topics, audience, is_patient=is_patient, follows=follow)
         self.readers.add(reader)
@@ -324,7 +324,7 @@ class LiveHub:
         return None if self._is_lost(int(number), topics) else int(number)
 
     def _is_lost(self, cursor: int, topics: Collection[Topic]) -> bool:
-        """Whether something that came after a tick is not kept."""
+        """Whether data after a tick are no longer available."""
         oldest = self._ticks[0].number if self._ticks else self._number + 1
         return cursor + 1 < oldest or ("runs" in topics and cursor < self._runs_since)
 
@@ -349,7 +349,7 @@ class LiveHub:
             yield part
 
     def _power_snapshot(self, cursor: int, *, is_long: bool) -> list[bytes]:
-        """All devices and their samples, in pieces; made once for all who ask at one tick."""
+        """All devices and their samples, in pieces; encoded once per tick."""
         number, parts = self._power_snapshots.get(is_long, (-1, []))
         if number != cursor:
             frames = [*(self.board.long_history() if is_long else ()), *self.board.history()]
@@ -393,7 +393,7 @@ class LiveHub:
         return parts
 
     def _state_text(self, topic: Topic, audience: Audience) -> bytes | None:
-        """The newest state of a topic for an audience, made once; None before it was read."""
+        """The newest state of a topic for an audience, encoded once; None before the first read."""
         key = (topic, audience)
         if key not in self._state_texts:
             if topic == "queue" and self._queue is not None:

@@ -1,4 +1,4 @@
-"""Events of the live stream as text, made once for all readers who get the same."""
+"""Events of the live stream as text, created once for all readers of the same audience."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from app.services.live.state import OwnedBudget, OwnedRun, seen_budgets
 from app.services.queueing.pool_queue import QueueState, shown
 
 QUEUE_LIMIT = 50
-"""Waiting runs of each pool in the event `queue`."""
+"""Maximum number of waiting runs of each pool in the event `queue`."""
 
 RUNS_OF_EVENT = 20
-"""Runs in one event, so that no event is long."""
+"""Maximum number of runs in one event."""
 
 PIECE_BYTES = 16_384
-"""Most that is handed to a connection at once."""
+"""Maximum size of a piece for a connection."""
 
 
 def event(name: str, id_: str, data: bytes) -> bytes:
@@ -33,7 +33,7 @@ def resync(id_: str) -> bytes:
 
 
 def database_event(id_: str, *, is_reachable: bool) -> bytes:
-    """Whether the server reaches its database: until it does, nothing new is known."""
+    """Whether the server reaches its database; while it does not, nothing new is known."""
     return event("database", id_, b'{"reachable":%s}' % (b"true" if is_reachable else b"false"))
 
 
@@ -76,7 +76,7 @@ def queue_text(queue: QueueState, audience: Audience) -> bytes:
         for run_id, project_id in pool.project_ids.items()
         if audience.sees(project_id)
     }
-    # Without what changes with every report of a worker.
+    # Without the fields that change with every report of a worker.
     read = shown(queue, visible, QUEUE_LIMIT)
     return read.model_dump_json(exclude={"at": True, "pools": {"__all__": {"heard"}}}).encode()
 
@@ -112,11 +112,11 @@ class Tick:
 
     @property
     def is_empty(self) -> bool:
-        """Whether it has nothing for anybody."""
+        """Whether it has no data for any reader."""
         return not (self.devices or self.frames or self.runs) and self.is_reachable is None
 
     def pieces(self, topics: frozenset[Topic], audience: Audience) -> list[bytes]:
-        """Its events for an audience, joined to pieces; made once for all who get them."""
+        """Its events for an audience, joined to pieces; created once for all readers."""
         key = (topics, audience)
         if key not in self._pieces:
             self._pieces[key] = pieces(self.encoded(topics, audience))

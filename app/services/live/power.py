@@ -17,25 +17,26 @@ from app.schemas.stream import DeviceState, PowerBatch, PowerFrame
 log = logging.getLogger("pricetag.server")
 
 HISTORY_S = 60
-"""Seconds of samples that a new reader gets."""
+"""Duration of the samples that a new reader gets, in s."""
 
 LONG_HISTORY_S = 600
-"""Seconds of means that a new reader can get beside them."""
+"""Duration of the means that a new reader can get in addition, in s."""
 
 MEAN_MS = 5000
 """Period of these means, in ms."""
 
 SILENT_S = 4.0
-"""A device whose last samples came longer ago has stopped reporting."""
+"""Time without samples after which a device counts as silent."""
 
 FORGOTTEN_S = 3600.0
-"""A device that has not reported for longer is dropped."""
+"""Time without samples after which a device is dropped."""
 
 BACK_MS = 10_000
-"""How far samples may lie before the newest ones, in ms; if further, a clock was set back."""
+"""Maximum age of samples relative to the newest ones, in ms; older ones mean that a clock was set
+back."""
 
 FINE_S = 3.0
-"""How long a slow meter of a device is ignored after samples of a faster one."""
+"""Time for which a slow meter of a device is ignored after samples of a faster one."""
 
 Samples = list[int | None]
 
@@ -50,7 +51,7 @@ class _Device:
     means: deque[tuple[int, list[int]]] = field(default_factory=deque)
 
     def remember(self, t0: int, dt_ms: int, samples: Samples) -> None:
-        """Keeps new samples for readers to come."""
+        """Keeps new samples for later readers."""
         self.history.append((t0, dt_ms, samples))
         while self.history[0][0] < t0 - 1000 * HISTORY_S:
             self.history.popleft()
@@ -158,7 +159,8 @@ class PowerBoard:
         return [device.state for _, device in ordered]
 
     def present(self) -> list[tuple[DeviceState, int | None, int | None]]:
-        """Each device with the begin of its newest second, in ms since 1970, and its mean power.
+        """Each device with the beginning of its newest second, in ms since 1970, and its mean
+        power.
 
         Both are None for a device that does not report.
         """

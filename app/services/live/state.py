@@ -1,4 +1,4 @@
-"""What live pages show besides power: open runs, the queue and budgets, read for everybody."""
+"""Live data besides power: open runs, the queue and budgets, read for all readers."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _run(row: Any) -> LiveRun:
 
 @dataclass(frozen=True, slots=True)
 class OwnedBudget:
-    """A budget with the project that it is in; None for one of the lab or of a user."""
+    """A budget with its project; None for a budget of the lab or of a user."""
 
     project_id: UUID | None
     budget: LiveBudget

@@ -1,1 +1,1 @@
-"""What open and planned runs will do to budgets."""
+"""Effect of open and planned runs on budgets."""

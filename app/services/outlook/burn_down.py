@@ -1,4 +1,4 @@
-"""The burn-down of a budget: past use by day, and what its open runs are expected to use."""
+"""The burn-down of a budget: past use by day, and the expected use of its open runs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from pricetag.accounting.budgets.pieces import DAY, Days, midnight, pieces_of
 from pricetag.accounting.quantity.quantity import Source, weakest
 
 MOST_POINTS = 400
-"""Number of past points; of a longer period, every n-th day is one."""
+"""Maximum number of past points; in a longer period, every n-th day is a point."""
 
 FAN_POINTS = 48
 MOST_PARTS = 50
@@ -76,8 +76,8 @@ async def of(
         by: The caller, who may see the budget.
         budget: The budget.
         opened: The open runs of the lab.
-        without: Those of them to skip.
-        unposted: A run that the caller thinks of posting.
+        without: Open runs to skip.
+        unposted: A run that the caller considers posting.
     """
     now = datetime.now(UTC)
     (state,) = await states(session, [budget], now)
@@ -197,7 +197,7 @@ def _left_s(state: BudgetState, now: datetime) -> float:
 
 
 def expectation(expected: Fan, known: int, unknown: int) -> BurnExpectation:
-    """What will be used once the open runs have ended, of which ``unknown`` are in no figure."""
+    """Expected use once the open runs have ended; ``unknown`` of them are not in any figure."""
     at_end = expected.end
     return BurnExpectation(
         value=at_end.value,
@@ -214,7 +214,7 @@ def crossing(
     """When open runs reach the limit of a budget.
 
     Args:
-        expected: What they are expected to use.
+        expected: Their expected use.
         state: The budget's state.
         now: Present time.
         known: Number of open runs whose use is known.
@@ -236,7 +236,7 @@ def crossing(
 
 
 async def _parts(session: Session, state: BudgetState, by: Principal) -> list[BurnPart]:
-    """Who spent how much, largest first; the smallest of many are one part."""
+    """Spent amounts by user, largest first; the smallest are combined."""
     hidden = PRIVATE_PROJECTS if by.project_id is None else OTHER_PROJECTS
     if state.budget.scope == "experiment":
         lines = await rows.by_user(session, state.budget, state.span)

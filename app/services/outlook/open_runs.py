@@ -1,4 +1,4 @@
-"""What open runs are expected to use of budgets from now on, and when."""
+"""Expected use of budgets by open runs from now on, over time."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ Quantities = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class OpenRun:
-    """An open run, for somebody who may see every run.
+    """An open run, for a caller who may see every run.
 
     Attributes:
         run_id: The run.
-        name: Its name; None where it is too far back in the queue to be looked at.
+        name: Its name; None if it is too far back in the queue to be read.
         status: ``queued`` or ``running``.
         start_s: Time until it starts, in s; None if unknown, 0 for a running one.
         rest_s: Time from then to its end, in s; None if unknown.
-        quantities: What it is expected to use in all; None if unknown.
+        quantities: Its expected total use; None if unknown.
         used_ratio: Share of that energy which a running one has used.
     """
 
@@ -54,9 +54,9 @@ class Expected:
     """What the open runs under a budget will use.
 
     Attributes:
-        fan: Their use over time, on top of nothing.
+        fan: Their use over time, starting at zero.
         known: Number of runs whose use is known.
-        unknown: Number of the others, which are in no figure.
+        unknown: Number of the other runs, which are not in any figure.
     """
 
     fan: Fan
@@ -76,7 +76,7 @@ NOTHING = Expected(fan(0.0, []), 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class OpenRuns:
-    """All open runs of the lab, with what their ended attempts have used.
+    """All open runs of the lab, with the use of their ended attempts.
 
     Attributes:
         runs: The runs.
@@ -97,8 +97,7 @@ class OpenRuns:
     def expected(self, budget: Budget) -> Expected:
         """What the open runs under a budget will use.
 
-        The runs are gone through once for each unit, and added up once for each scope, however
-        many budgets there are.
+        The runs are evaluated once per unit and added up once per scope, for any number of budgets.
 
         Args:
             budget: The budget; nothing is charged to a closed one.
@@ -208,7 +207,7 @@ async def _running(session: Session, queue: QueueState) -> list[OpenRun]:
         if left is None or whole_s is None or not whole_s.value > 0:
             runs.append(OpenRun(run.id, run.name, "running"))
             continue
-        # It uses its energy evenly: as much of it is left as of its time.
+        # It uses its energy evenly, so the remaining share of energy equals that of time.
         used_ratio = 1 - min(left.value / whole_s.value, 1.0)
         now = Span3(0.0, 0.0, 0.0)
         runs.append(OpenRun(run.id, run.name, "running", now, _span(left), quantities, used_ratio))

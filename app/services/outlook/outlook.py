@@ -27,7 +27,7 @@ Scope = tuple[Literal["project", "user"], UUID]
 async def read(
     session: Session, by: Principal, opened: OpenRuns | None = None, *, of: Scope | None = None
 ) -> BudgetOutlook:
-    """The open budgets that the principal may see, those that are used up soonest first.
+    """The open budgets that the principal may see, in the order in which they are used up.
 
     The open runs are added up once for all budgets.
 
@@ -65,7 +65,7 @@ def _item(
 
 
 def _place(item: BudgetOutlookItem) -> tuple[bool, float, float, str]:
-    """Used up, then by time of crossing, then by share."""
+    """Sort key: used-up budgets first, then by time of crossing, then by used share."""
     budget, crossing = item.budget, item.crossing
     used = float("inf") if budget.used_ratio is None else budget.used_ratio
     is_spent = budget.spent + budget.running >= budget.limit

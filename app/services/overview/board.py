@@ -1,4 +1,4 @@
-"""What everybody sees of the lab at a glance, read at most every few seconds."""
+"""The shared figures of the lab at a glance, read at most every few seconds."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from app.settings import Settings
 from pricetag.accounting.budgets.burn_down import Span3
 
 FRESH_S = 5.0
-"""How long figures that were read for somebody else are good, in s."""
+"""Maximum age of figures that were read for another caller, in s."""
 
 NO_END = "the run has no projection, and no quote"
 
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """The lab for somebody who may see every run.
+    """The lab for a caller who may see every run.
 
     Attributes:
         at: Time of these figures.
@@ -37,8 +37,7 @@ class Shared:
         sites: All sites.
         idle: Idle accelerators.
         ends: Expected end of each running run.
-        outlooks: Budgets in order, for each caller who has looked at these figures: what a caller
-            sees of them follows from its rights alone.
+        outlooks: Budgets in order, by caller: the visible ones depend only on the caller's rights.
     """
 
     at: datetime
@@ -50,14 +49,14 @@ class Shared:
     outlooks: dict[Principal, list[BudgetOutlookItem]] = field(default_factory=dict)
 
     async def budgets(self, session: Session, by: Principal) -> list[BudgetOutlookItem]:
-        """The open budgets that a caller may see, those that are used up soonest first."""
+        """The open budgets that a caller may see, in the order in which they are used up."""
         if by not in self.outlooks:
             self.outlooks[by] = (await outlook.read(session, by, self.opened)).items
         return self.outlooks[by]
 
 
 class OverviewBoard:
-    """Reads the lab's figures, once for all who look within some seconds.
+    """Reads the lab's figures, once for all callers within a few seconds.
 
     Args:
         database: Database to read.
@@ -79,7 +78,7 @@ class OverviewBoard:
         """The figures, at most `FRESH_S` old.
 
         Args:
-            by: Somebody who may read the energy account.
+            by: A caller who may read the energy account.
         """
         async with self._reading:
             if self._shared is None or self._clock() - self._read_s > FRESH_S:

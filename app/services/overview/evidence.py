@@ -9,9 +9,8 @@ from pricetag.accounting.quantity.quantity import Source, weakest
 
 
 def evidence(sources: Collection[str]) -> Source:
-    """The weakest of some kinds of evidence; of running attempts alone, `estimated`.
+    """The weakest of some kinds of evidence; `estimated` if all attempts are running.
 
-    What running attempts have used so far is computed from their latest readings, and is booked
-    when they end.
+    The use of running attempts is computed from their latest readings, and booked when they end.
     """
     return weakest(*cast(list[Source], list(sources))) if sources else "estimated"

@@ -59,7 +59,7 @@ async def devices(session: Session, sites: Sequence[SiteNow], now: datetime) -> 
 
 
 def cost_per_day(devices: Sequence[IdleDevice]) -> Quantity:
-    """What all idle devices cost a day; at least, where that of some is unknown.
+    """Daily cost of all idle devices; a lower bound if some costs are unknown.
 
     The ends of the intervals are added: the devices share PUE and tariff, so that their errors do
     not cancel.

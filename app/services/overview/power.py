@@ -26,7 +26,7 @@ NOT_REPORTING = "the device has stopped reporting"
 
 @dataclass(frozen=True, slots=True)
 class _Drawn:
-    """Power of one device; None where it does not report."""
+    """Power of one device; None if it does not report."""
 
     state: DeviceState
     power_w: int | None

@@ -39,8 +39,8 @@ async def read(
         board: Figures that everybody shares.
         live: Power of the workers.
     """
-    # Whoever waits for the board gives back the connection that checked the rights: the board
-    # reads with one of its own, and many who wait would hold them all.
+    # The connection that checked the rights is released while waiting for the board, which reads
+    # over its own connection; otherwise, many waiting requests would hold all connections.
     await session.commit()
     shared = await board.shared(by)
     running = await listing.list_page(

@@ -1,4 +1,4 @@
-"""What the lab has used today and in this month, and is expected to by its end."""
+"""The lab's use today and this month, and its expected use until the end of the month."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def periods(
 
     Args:
         session: Database session.
-        by: Somebody who may read the energy account.
+        by: A caller who may read the energy account.
         settings: Settings of the server, for the currency.
         opened: The open runs.
         now: Present time.
@@ -97,7 +97,7 @@ async def _energies(session: Session, by: Principal, spans: _Spans) -> Mapping[s
 
 
 async def _unlimited(session: Session, settings: Settings, month: Span) -> list[Budget]:
-    """What budgets of the lab would count, one for each unit."""
+    """The amounts that budgets of the lab would count, one for each unit."""
     currencies = await rows.currencies(session, month) or [settings.currency]
     units: list[tuple[Metric, str | None]] = [("facility_energy_kwh", None), ("co2e_kg", None)]
     units += [("cost", currency) for currency in currencies]
@@ -119,7 +119,7 @@ async def _unlimited(session: Session, settings: Settings, month: Span) -> list[
 
 
 def _month(state: BudgetState, opened: OpenRuns, month: Span, now: datetime) -> RunsUse:
-    """The use of this month, with what open runs are expected to add until its end."""
+    """The use of this month, with the expected use of open runs until its end."""
     added = opened.expected(state.budget)
     left_s = (cast(datetime, month.end) - now).total_seconds()
     at_end = added.fan.above(float(state.standing.used)).at(left_s)
@@ -139,7 +139,7 @@ def _month(state: BudgetState, opened: OpenRuns, month: Span, now: datetime) -> 
 def _use(
     state: BudgetState, spent: Sequence[SpentPart] | None, expected: Quantity | None
 ) -> RunsUse:
-    """The use of a period; ``spent`` is that of another one than the state's."""
+    """The use of a period; ``spent`` may be from a period other than the state's."""
     if spent is None:
         by_source: Mapping[str, Decimal] = state.by_source
         ended, unknown = state.standing.spent, state.unknown_runs

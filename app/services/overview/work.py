@@ -1,4 +1,4 @@
-"""What one project or user used in a range: totals, trend, failed work, best run."""
+"""Use of one project or user in a range: totals, trend, failed work, best run."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from pricetag.tag.figures import counted
 
 DEFAULT_SPAN = timedelta(days=30)
 NEWEST = 50
-"""Number of succeeded runs among which the best one is looked for."""
+"""Number of latest successful runs among which the best one is selected."""
 
 NO_SCORE = (
     "none of the newest 50 succeeded runs has a known energy and a score of which larger values "
@@ -57,7 +57,7 @@ async def of_project(
     stop: datetime | None,
     currency: str,
 ) -> WorkRead:
-    """What the runs of a project used.
+    """The use of a project's runs.
 
     Args:
         session: Database session, only read.
@@ -65,7 +65,7 @@ async def of_project(
         name: Name of the project.
         start: Beginning of the first hour; 30 days before ``stop`` by default.
         stop: End of the last hour; the end of the current hour by default.
-        currency: Currency of the server, of costs of which none is known.
+        currency: Currency of the server, for unknown costs.
 
     Raises:
         ProjectNotFoundError: If there is no such project, or it is a private one of others.
@@ -86,7 +86,7 @@ async def of_user(
     stop: datetime | None,
     currency: str,
 ) -> WorkRead:
-    """What the runs of a user used, in the projects that the caller may see.
+    """The use of a user's runs in the projects that the caller may see.
 
     Raises:
         UserNotFoundError: If there is no such user.
@@ -103,7 +103,7 @@ async def charged_projects(
 ) -> frozenset[str]:
     """The projects whose charges the caller may see in an account by owner.
 
-    A chart of such an account names them, so that only who may see them all gets it.
+    A chart of such an account names them, and is visible only to callers who may see them all.
 
     Args:
         session: Database session, only read.
@@ -186,7 +186,7 @@ async def _read(
 
 
 def _or_nothing(figure: Figure) -> Figure:
-    """Zero for an owner without runs: that nothing was used is known."""
+    """Zero for an owner without runs, since that is a known amount."""
     return Figure.exact(0.0, "kWh", "counter") if figure.value is None else figure
 
 
@@ -197,7 +197,7 @@ def _quantity(figure: Figure) -> Quantity:
 async def _running(
     session: Session, by: Principal, owner: Owner, owner_id: UUID, now: datetime
 ) -> list[LiveUse]:
-    """What each running attempt that the caller may see used so far."""
+    """Use so far of each running attempt that the caller may see."""
     rows = await spend.running(session, [Budget(scope=owner, scope_id=owner_id)])
     visible = {
         project_id
@@ -244,7 +244,7 @@ def _costs(ended: Iterable[Any], running: Sequence[LiveUse], currency: str) -> l
 
     Args:
         ended: The ended attempts, by currency.
-        running: What the running attempts used so far.
+        running: Use so far of the running attempts.
         currency: Currency of the server, for costs that are all unknown.
     """
     by_currency: dict[str | None, list[Any]] = defaultdict(list)
