@@ -1,4 +1,4 @@
-"""Pruning by weights and activations: what each weight contributes to its output.
+"""Pruning by weights and activations: the contribution of each weight to its output.
 
 Source: Sun, Liu, Bair, Kolter 2024, A Simple and Effective Pruning Approach for Large Language
 Models (Wanda), arXiv:2306.11695.
@@ -33,7 +33,7 @@ def contributions(weight: torch.Tensor, norms: torch.Tensor) -> torch.Tensor:
 
 
 def ranks_in_rows(score: torch.Tensor) -> torch.Tensor:
-    """The place of each score in its row, from 0 for the lowest to below 1, in its shape.
+    """The rank of each score in its row, from 0 for the lowest to below 1, in the scores' shape.
 
     One ranking of them prunes the same share of every row. Equal scores are ordered by position,
     the earlier one higher.

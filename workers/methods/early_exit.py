@@ -1,4 +1,4 @@
-"""Early exit: each example leaves at the first classifier that is sure of its class.
+"""Early exit: each example leaves at the first classifier that is confident of its class.
 
 Source: Schwartz, Stanovsky, Swayamdipta, Dodge, Smith 2020, The Right Tool for the Job: Matching
 Model and Instance Complexities, arXiv:2004.07453.
@@ -208,7 +208,7 @@ def set_aside(
 
 @dataclass(frozen=True)
 class Scores:
-    """What all classifiers of a model compute on a data set.
+    """Outputs of all classifiers of a model on a data set.
 
     Attributes:
         logits: ``[exits, examples, classes]``.

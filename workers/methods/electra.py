@@ -79,8 +79,8 @@ def replace_tokens(
 
     Args:
         ids: Original tokens ``[batch, seq]``.
-        chosen: Which tokens the generator has predicted ``[batch, seq]``.
-        samples: The generator's tokens; read at chosen places alone ``[batch, seq]``.
+        chosen: Whether the generator has predicted each token ``[batch, seq]``.
+        samples: The generator's tokens; only read at predicted places ``[batch, seq]``.
 
     Source: Clark et al. 2020, section 2 (x^corrupt).
     """
@@ -186,7 +186,8 @@ class Electra(Plugin):
     def change_batch(
         self, batch: Mapping[str, torch.Tensor], place: BatchPlace
     ) -> Mapping[str, torch.Tensor]:
-        """The text with the generator's tokens; ``replaced`` says which are not the original."""
+        """The text with the generator's tokens; ``replaced`` marks those that differ from the
+        original."""
         masked, targets = batch["input_ids"], batch["labels"]
         is_target = targets != IGNORED
         with precision.autocast(self._format, masked.device.type):
@@ -255,7 +256,7 @@ class GeneratorLoss(LossTerm):
 
 
 class Detection(LossTerm):
-    """Which tokens were replaced, by the states of the model.
+    """Detection of replaced tokens, from the states of the model.
 
     Args:
         head: The discriminator's head.

@@ -104,7 +104,7 @@ class BlockPenalty(LossTerm):
         return {**norms, "refreshed": torch.tensor(self._refreshed)}
 
     def restore(self, state: dict[str, torch.Tensor]) -> None:
-        """Take back the state of a checkpoint."""
+        """Restore the state of a checkpoint."""
         self._refreshed = int(state["refreshed"])
         self._earlier = [
             state[str(number)].to(norms.device) for number, norms in enumerate(self._earlier)

@@ -17,10 +17,10 @@ from workers.training.plugin import LossTerm
 from workers.training.teacher import Teacher
 
 Choices = Callable[[Any, ForwardPass], Sequence[torch.Tensor]]
-"""From a model's outputs on a batch the logits of its choices, as ``Task.choices``."""
+"""Returns the logits of a model's choices from its outputs on a batch, like ``Task.choices``."""
 
 AT_ONCE = 2**18
-"""Logits that are taken through all operations at a time on a CPU."""
+"""Number of logits that are processed together on a CPU."""
 
 
 def soft_loss(
@@ -56,9 +56,9 @@ def soft_loss(
 
 
 def _may_have_zeros(share: torch.Tensor) -> bool:
-    """Whether a sum met probabilities of 0, whose logarithm makes it nan.
+    """Whether a sum contains probabilities of 0, whose logarithm makes it nan.
 
-    On a GPU it always may, since looking would wait for it.
+    Always true on a GPU, since checking would wait for the device.
     """
     return share.is_cuda or bool(share.isnan())
 
@@ -75,7 +75,7 @@ class _Divergence(torch.autograd.Function):
 
     The gradient is multiplied with the factor that the loss is expected to get.
 
-    Over a vocabulary, logits are larger than the processor's cache: some rows at a time are taken
+    Over a vocabulary, logits are larger than the processor's cache, so a few rows at a time pass
     through all operations.
     """
 
@@ -127,7 +127,7 @@ class SoftLabels(LossTerm):
         teacher: The model that the student learns from.
         weight: Factor of the term.
         temperature: T.
-        choices: What is compared; by default the logits of each example.
+        choices: Logits to compare; by default, those of each example.
         mean_over_options: Divide the loss by the number of options as well.
     """
 

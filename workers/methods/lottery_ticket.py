@@ -127,8 +127,8 @@ def random_ticket(model: nn.Module, params: PruneLotteryTicket) -> None:
 def subnetwork(ticket: Masks, select: Select, seed: int) -> Masks:
     """The masks of a good, a random or a bad subnetwork of the ticket's size.
 
-    Good is the ticket. Random keeps as many weights of all, drawn at random. Bad keeps weights
-    that the ticket pruned, drawn at random, and where there are too few of them, others too.
+    Good is the ticket. Random keeps as many weights of all, drawn at random. Bad keeps weights that
+    the ticket pruned, drawn at random, and others if there are too few.
 
     Args:
         ticket: The ticket's masks by matrix.

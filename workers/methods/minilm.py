@@ -66,7 +66,7 @@ class Relation(LossTerm):
 
     Args:
         teacher: The model that the student learns from.
-        parts: The two of query, key and value that are related.
+        parts: The two of query, key and value whose relation is learned.
         layer: The teacher's layer, from 0; negative from the end.
         heads: Number of relation heads; None for the attention heads.
         weight: Factor of the term.

@@ -72,7 +72,7 @@ def attention_map_loss(student: torch.Tensor, teacher: torch.Tensor) -> torch.Te
 def layer_rate(layer: int, step: int, steps_per_phase: int, background: float = 1.0) -> float:
     """Factor of a layer's learning rate: 0 before its phase, 3 in it, 0.3 after it.
 
-    A phase does not include its first step but the one after its last, as the released code's.
+    A phase excludes its first step and includes the one after its last, as in the released code.
 
     Args:
         layer: Number of the layer, from 0.

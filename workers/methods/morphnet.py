@@ -75,7 +75,7 @@ class Side:
     """Inputs or outputs of a product.
 
     Attributes:
-        alive: Number of those alive.
+        alive: Number of live inputs or outputs.
         regularization: Sum of their regularizers, the dead ones included.
     """
 

@@ -185,7 +185,7 @@ class Movement(Plugin):
         }
 
     def restore(self, state: dict[str, torch.Tensor]) -> None:
-        """Take back the state of a checkpoint."""
+        """Restore the state of a checkpoint."""
         with torch.no_grad():
             for number, name in enumerate(self._matrices):
                 self.scores[name].copy_(state[f"scores/{number}"])

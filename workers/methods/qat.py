@@ -17,7 +17,7 @@ from workers.training.quantization.fake_quant import Rounding
 
 
 def roundings(model: nn.Module, params: QuantizeQat) -> dict[str, Rounding]:
-    """How each linear layer (and embedding) of a model is trained under the options of a stage."""
+    """The treatment of each linear layer (and embedding) in training, by the stage's options."""
     blocks = Blocks(column_size=params.column_size)
     layers = Rounding(params.bits, blocks, inputs="asymmetric" if params.activations else None)
     rows = embeddings(model) if params.embeddings else []

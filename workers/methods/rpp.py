@@ -87,6 +87,6 @@ class ProximalStep(Plugin):
         return {str(number): alpha for number, alpha in enumerate(self._alphas.values())}
 
     def restore(self, state: dict[str, torch.Tensor]) -> None:
-        """Take back the alphas of a checkpoint."""
+        """Restore the alphas of a checkpoint."""
         for number, name in enumerate(self._alphas):
             self._alphas[name] = state[str(number)].to(self._alphas[name].device)

@@ -33,7 +33,7 @@ PADDING = -1
 
 @dataclass(frozen=True)
 class Writing:
-    """How a language model writes.
+    """Options of writing by a language model.
 
     Attributes:
         prompt_tokens: Tokens of each text that are continued.
@@ -85,7 +85,7 @@ def write(model: PreTrainedModel, prompts: torch.Tensor, how: Writing) -> torch.
         how: How it writes.
 
     Returns:
-        Prompts and what follows ``[batch, prompt + written]``, padded after their ends.
+        Prompts and continuations ``[batch, prompt + written]``, padded after their ends.
 
     Source: Kim and Rush 2016, section 3.2.
     """
@@ -136,7 +136,7 @@ def writing_flops(profile: FlopProfile, rows: int, prompt: int, total: int) -> f
 
 
 class OnlyWritten(Plugin):
-    """Takes the prompts out of the labels: they were given, not written.
+    """Removes the prompts from the labels, since they were not written by the model.
 
     Args:
         prompts: Number of the prompt's tokens of each text.
@@ -209,7 +209,7 @@ def _labeled(path: Path, data: TokenData) -> tuple[TokenData, list[Plugin]]:
 def _write_texts(
     context: StageContext, teacher: Loaded, data: TokenData, params: DistillSequence, tally: Tally
 ) -> dict[str, torch.Tensor]:
-    """What the teacher writes after the beginning of each text ``[texts, tokens]``, padded."""
+    """The teacher's continuation of the beginning of each text ``[texts, tokens]``, padded."""
     how = _writing(teacher, params)
     device = teacher.device(context.job.device)
     model = teacher.model.to(device).train(False)  # type: ignore[arg-type]

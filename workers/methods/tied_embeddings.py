@@ -20,8 +20,8 @@ def apply_tying(
 ) -> dict[str, int]:
     """Make input and output embeddings one matrix or two, in place; returns facts for the card.
 
-    A model that is so already stays as it is: y = softmax(h U^T + b) with U the output matrix,
-    and U = the embedding table in a tied model, V x H parameters less.
+    A model that already is stays unchanged: y = softmax(h U^T + b) with U the output matrix, and U
+    = the embedding table in a tied model, which has V x H parameters fewer.
 
     Args:
         model: A language model, changed in place.

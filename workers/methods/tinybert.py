@@ -107,7 +107,7 @@ def prediction_loss(
 
 
 class HiddenStates(LossTerm):
-    """States of embeddings and layers through one trained projection, which is thrown away.
+    """States of embeddings and layers through one trained projection, which is discarded.
 
     Args:
         teacher: The model that the student learns from.

@@ -112,7 +112,7 @@ def _copies(
 def _candidates(
     context: StageContext, loaded: Loaded, texts: Sequence[str], how: Replacement, tally: Tally
 ) -> list[Candidates]:
-    """For each word of each text the words that may take its place."""
+    """Candidates for replacing each word of each text."""
     candidates: list[Candidates] = [[[] for _ in text.split()] for text in texts]
     profile = full_profile(context, loaded)
     limit = loaded.token_limit(512)

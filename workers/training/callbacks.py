@@ -1,4 +1,4 @@
-"""Callbacks between the steps: progress, checkpoints by the clock, stops, a broken loss."""
+"""Callbacks between steps: progress, timed checkpoints, stops, a loss that is not finite."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class PluginSteps(TrainerCallback):
             self.end_if_asked(step, control)
 
     def end_if_asked(self, step: Step, control: TrainerControl) -> None:
-        """End training if a plug-in wants it to end."""
+        """End training if a plug-in requests it."""
         if step.stop_reason is not None:
             self.stop_reason = step.stop_reason
             control.should_training_stop = True

@@ -1,4 +1,4 @@
-"""Checkpoints of an interrupted training: tensors without pickles, and which ones are complete."""
+"""Checkpoints of an interrupted training, as tensors without pickles; finds complete ones."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ def decided(context: StageContext, name: str, decide: Callable[[], Any]) -> Any:
     """A decision of the stage as JSON, such as the ranks of its matrices or the heads to remove.
 
     Rank 0 makes it where no earlier attempt has; the other ranks wait for it. So all ranks and
-    attempts change the model in the same way, whatever their arithmetic rounds to.
+    attempts change the model in the same way, despite differences in rounding.
 
     Args:
         context: The stage's context.

@@ -80,15 +80,15 @@ def evaluate_splits(
 
 
 def train_dev_gap(quality: Mapping[str, Mapping[str, float]], metric: str) -> float | None:
-    """How much better a metric is on the training split than on the validation split.
+    """The difference of a metric between the training split and the validation split.
 
     Args:
         quality: Metrics by split.
         metric: Name of the metric.
 
     Returns:
-        Above 0 where the model fits its training split better; None where the metric has no
-        value on one of them.
+        Above 0 if the model fits its training split better; None if the metric has no value on one
+        of them.
     """
     values = [quality.get(split, {}).get(metric) for split in ("train", "validation")]
     if values[0] is None or values[1] is None:

@@ -119,7 +119,7 @@ def count_modules(
 def count_operations(context: StageContext, config: PreTrainedConfig) -> FlopProfile:
     """Count an architecture's operations, once in this process.
 
-    Recipes call it before their stage opens, so that no stage pays for the counting.
+    Recipes call it before their stage opens, so that counting is not charged to a stage.
     """
     head = task_of(context).head
     vocabulary = config.vocab_size if head.per_token else None

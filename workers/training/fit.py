@@ -103,7 +103,7 @@ def fit(
         stop_at: Step before the horizon at which training ends with a checkpoint.
         folder: Folder of the checkpoints.
         tally: Tally of the stage's operations, where it trains several times.
-        batches: Makes the collator, in place of the task's own.
+        batches: Makes the collator, instead of the task's own.
 
     Raises:
         JobError: ``loss-not-finite``, or the model cannot record what a plug-in needs.

@@ -1,4 +1,4 @@
-"""One batch through the model in training, as loss terms and teachers read it."""
+"""One batch in the model's forward pass, as loss terms and teachers read it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _accepted_names(forward: Callable[..., Any]) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class ForwardPass:
-    """One batch through the model in training: what a loss term may read.
+    """One batch in the model's forward pass: everything that a loss term may read.
 
     ``hidden_states`` and ``attention`` are recorded if a plug-in needs them. ``targets`` are the
     batch's tensors that are not inputs of the model.

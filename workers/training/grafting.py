@@ -181,7 +181,7 @@ def _in_turn(layers: Sequence[nn.Module], *args: Any, **options: Any) -> Any:
 
 
 def _let_gradients_begin(output: Any) -> None:
-    """Where no module of a pass learns, let the backward pass end here instead of failing."""
+    """If no module of a pass learns, let the backward pass end here instead of failing."""
     state = output[0] if isinstance(output, tuple) else output
     if not state.requires_grad:
         state.requires_grad_()

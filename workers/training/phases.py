@@ -56,7 +56,7 @@ def train_in_phases(
         params: The stage's options.
         phases: The phases in order.
         facts: Further facts for the card of the model.
-        data: What it is trained on, if it is not the training split.
+        data: Training data, if not the training split.
         tally: The stage's operations, where some were done before.
 
     Raises:

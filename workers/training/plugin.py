@@ -1,4 +1,4 @@
-"""Plug-ins of the training loop: what a technique needs, and the hooks that ``fit`` calls.
+"""Plug-ins of the training loop: the needs of a technique, and the hooks that ``fit`` calls.
 
 A method is a set of plug-ins, so a new one needs a class but no change of the loop.
 """
@@ -170,7 +170,7 @@ class Plugin:
 
 
 def overriding(plugins: Sequence[Plugin], hook: str) -> list[Plugin]:
-    """The plug-ins that override a hook: the others need not be called in every step."""
+    """The plug-ins that override a hook; others are not called in every step."""
     default = getattr(Plugin, hook)
     return [plugin for plugin in plugins if getattr(type(plugin), hook) is not default]
 

@@ -1,4 +1,4 @@
-"""Checks before a device works: whether data, labels, model and task fit together."""
+"""Checks before a device is used: whether data, labels, model and task fit together."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def check(
         elsewhere: Splits, and fields of students, whose files are not on this machine.
 
     Raises:
-        JobError: The error that a stage would raise hours later.
+        JobError: The error that a stage would otherwise raise hours later.
     """
     context = StageContext(job, recipe, reporter, 0, job.work_dir, model, cache)
     _check_splits(context, elsewhere)
@@ -126,7 +126,7 @@ def _student_folders(described: Recipe) -> dict[str, str]:
 
 
 def _similar(place: str, data_roots: Sequence[Path]) -> str:
-    """A hint at similar names in the folder of a missing file."""
+    """A hint with similar names in the folder of a missing file."""
     folders = [folder for root in data_roots if (folder := (root / place).parent).is_dir()]
     names = sorted({file.name for folder in folders for file in folder.iterdir()})
     close = difflib.get_close_matches(Path(place).name, names, n=3)
@@ -156,7 +156,7 @@ def reported(described: Recipe, data_roots: Sequence[Path]) -> Checked | str:
 
 
 def _read(described: Recipe) -> list[str]:
-    """The files that ``check_files`` has read, and what it compared."""
+    """The files that ``check_files`` read, and the results of its comparisons."""
     checked = []
     if described.data is not None and described.data.hub is None:
         splits = ", ".join(_splits_read(steps.plan(described), ()))

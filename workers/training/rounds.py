@@ -44,7 +44,7 @@ def run_rounds(
     enough: Callable[[Sequence[Result]], bool] = lambda results: False,
     change_again: Callable[[Result], None] = lambda result: None,
 ) -> list[Result]:
-    """Carry out rounds on a model in place, but not those that an earlier attempt finished.
+    """Carry out rounds on a model in place, except those that an earlier attempt finished.
 
     A finished round leaves its result (JSON) and the model's weights; a round in which an attempt
     was killed is repeated, and its training resumes from its own checkpoint.

@@ -40,9 +40,9 @@ def train_and_save(
         plugins: Techniques that take part; the zeros of a pruned model are kept after them.
         facts: Further facts for the card of the model.
         uncounted: Work of the stage before the training whose operations are not counted.
-        data: What it is trained on, if it is not the training split.
+        data: Training data, if not the training split.
         tally: The stage's operations, where some were done before.
-        batches: Makes the collator, in place of the task's own.
+        batches: Makes the collator, instead of the task's own.
 
     Raises:
         JobError: The data cannot be used, or the loss is not a finite number.

@@ -48,7 +48,8 @@ class _Lowest:
         self.residual = torch.where(better, residual, self.residual)
 
     def is_below(self, tolerance: float) -> bool:
-        """Whether every row's residual is; without a tolerance no value is read."""
+        """Whether the residual of every row is low enough; without a tolerance, no value is
+        read."""
         return tolerance > 0 and bool((self.residual <= tolerance).all())
 
 

@@ -119,7 +119,7 @@ def lsh_attention(
 def _meetings(
     places: Places, tokens: torch.Tensor, chunk: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """In how many rounds each pair meets, 0 where it does not in this one; and equal pairs.
+    """Number of rounds in which each pair meets, 0 if it does not in this one; and equal pairs.
 
     Returns:
         Both ``[batch, heads, rounds, chunks, chunk, 2 chunk]``.

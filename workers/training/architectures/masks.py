@@ -1,4 +1,4 @@
-"""Which tokens of a batch are not padding, from the mask that an attention gets."""
+"""The tokens of a batch that are not padding, from the mask of an attention."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ def tokens_of(attention_mask: torch.Tensor | None) -> torch.Tensor | None:
         return None
     if attention_mask.dim() == 2:
         return attention_mask > 0
-    row = attention_mask[:, 0, 0]  # every token sees the same ones
+    row = attention_mask[:, 0, 0]  # every token attends to the same tokens
     return row if row.dtype == torch.bool else row > -1

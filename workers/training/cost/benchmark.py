@@ -1,4 +1,4 @@
-"""Time and memory that a model takes in use."""
+"""Time and memory of a model in use."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def inference_call(
 
 
 def _end_once(ids: torch.Tensor, end: int | None) -> None:
-    """Put one end of text into every row of random tokens, in the last place."""
+    """Set the last token of every row of random tokens to an end of text."""
     if end is not None:
         ids[ids == end] = end - 1 if end else 1
         ids[:, -1] = end

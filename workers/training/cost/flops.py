@@ -103,7 +103,7 @@ def profile(config: PreTrainedConfig, head: Head = CLASSIFIER) -> FlopProfile:
             return _counted(shape, device, head)
         except (MemoryError, CountMismatchError):
             raise
-        except Exception as error:  # a model's own code may raise anything
+        except Exception as error:  # a model's own code may raise any exception
             failures.append(f"on {device} tensors: {type(error).__name__}: {str(error)[:200]}")
     reasons = "; ".join(dict.fromkeys(failures))
     return unknown(f"the forward pass of {config.model_type} ({reasons})")

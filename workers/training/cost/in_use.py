@@ -1,4 +1,4 @@
-"""Forward passes for measuring a model: on random tokens, or on texts that decide its work."""
+"""Forward passes for measuring a model: on random tokens, or on texts that determine its work."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ class Use:
 
 
 class UseOnTexts(Use):
-    """A model with exits in use on texts, which decide where they leave.
+    """A model with exits in use on texts, which determine the exits.
 
     Texts are cut or padded to ``length`` tokens, so that other models can be compared, and come in
-    an order drawn once. The calls go through them again and again.
+    an order drawn once. The calls cycle through them.
 
     Args:
         context: The stage's context.

@@ -21,7 +21,7 @@ from workers.training.model.loaded import Loaded
 from workers.training.model.models import describe_size, needed
 
 Figures = dict[str, tuple[float, str | None]]
-"""By name a value and its unit; NaN where it is unknown."""
+"""Value and unit by name; NaN for an unknown value."""
 
 
 def measure_cost(context: StageContext, loaded: Loaded, params: Measure) -> dict[str, float]:
@@ -78,7 +78,7 @@ def _operations(profile: ModelProfile, length: int) -> Figures:
 
 
 def _use(context: StageContext, loaded: Loaded, params: Measure, length: int) -> Use:
-    """The inputs that the model is measured on: texts, if they decide where it ends.
+    """The inputs on which the model is measured: texts, if they determine the exit.
 
     Raises:
         JobError: ``no-exits`` for thresholds of a model without exits.

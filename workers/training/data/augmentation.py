@@ -1,4 +1,4 @@
-"""Further examples, made of the training data by words that a masked language model proposes.
+"""Further examples: training texts with words replaced by those of a masked language model.
 
 Source: Jiao, Yin, Shang, Jiang, Chen, Li, Wang, Liu 2020, TinyBERT, section 3.2 and algorithm 1,
 arXiv:1909.10351.
@@ -17,7 +17,7 @@ from workers.training.data.examples import Examples
 from workers.training.model.loaded import Loaded
 
 Candidates = list[list[str]]
-"""For each word of a text the words that may take its place."""
+"""Candidates for replacing each word of a text."""
 
 PIECE = "##"
 """Beginning of a token that continues a word."""
@@ -30,7 +30,7 @@ class Replacement:
     Attributes:
         copies: Copies of each example.
         rate: Probability that a word of a copy is replaced.
-        candidates: Most likely tokens that are looked at for a word.
+        candidates: Number of most likely tokens to consider for a word.
         seed: Seed of the copies.
     """
 
@@ -65,7 +65,7 @@ def copies_of(
     """The copies of a text with words replaced, the same in every attempt.
 
     Args:
-        text: The text; its words are what spaces separate.
+        text: The text; its words are separated by spaces.
         candidates: For each word those that may take its place.
         how: How words are replaced.
         row: Number of the example.
@@ -170,13 +170,13 @@ def batches_of(
 
 
 def proposed(loaded: Loaded, scores: torch.Tensor, word: str, count: int) -> list[str]:
-    """The most likely words in place of a hidden one: no pieces, no marks, not the word itself.
+    """The most likely words for a hidden one, without word pieces, punctuation and the word itself.
 
     Args:
         loaded: The masked language model.
         scores: Its logits at the position, ``[vocabulary]``.
         word: The word.
-        count: Most likely tokens that are looked at.
+        count: Number of most likely tokens to consider.
 
     Source: Jiao et al. 2020, algorithm 1 (K).
     """

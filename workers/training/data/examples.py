@@ -34,5 +34,5 @@ class Examples:
         return len(self.texts)
 
     def where(self, index: int) -> str:
-        """How a message names a row: ``line 66``."""
+        """The name of a row in messages: ``line 66``."""
         return f"{self.unit} {index + 1 if self.places is None else self.places[index]}"

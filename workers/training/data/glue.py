@@ -1,4 +1,4 @@
-"""GLUE's tasks from files in the official layout, with the quirks of each."""
+"""GLUE's tasks from files in the official layout, with the peculiarities of each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COLA_COLUMNS = ("source", "label", "mark", "sentence")
 
 MSR_IDS = ("#1 ID", "#2 ID")
 NO_LABEL = {"mnli": "-", "qqp": ""}
-"""How a row says that it has no label: annotators of MNLI disagreed, a row of QQP is broken."""
+"""Marks of rows without a label: annotators of MNLI disagreed, or a row of QQP is broken."""
 
 HIDDEN = frozenset({"-1", "-1.0"})
 """The label of examples whose labels are not published."""
@@ -95,7 +95,7 @@ def _number(label: object) -> float:
 def _layout(
     task: GlueTask, path: Path, header: Sequence[str], field: str
 ) -> tuple[tuple[str, ...], Reading]:
-    """Columns of texts and label in a file, and how it is read."""
+    """Columns of texts and label in a file, and its file format."""
     for columns in task.column_sets:
         if set(columns) <= set(header):
             return columns, replace(PLAIN, drop_broken=task.name == "qqp", label=columns[-1])

@@ -1,4 +1,4 @@
-"""Rows of JSON: one object a line, a list of objects, or an object that contains the list."""
+"""Rows of JSON: one object per line, a list of objects, or an object that contains the list."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def _is_rows(value: Any) -> bool:
 def _of_json(
     text: str, path: Path, field: str, records: str | None
 ) -> tuple[str, Iterable[tuple[int, Any]]]:
-    """The rows of a .json file, which may also have one object a line."""
+    """The rows of a .json file, which may also have one object per line."""
     if records is not None:
         return "row", enumerate(_rows_under(_parsed(text, path, field), records, path, field), 1)
     if text.lstrip().startswith("["):
@@ -142,6 +142,6 @@ def _line_rows(lines: Iterable[str], path: Path, field: str) -> Iterator[tuple[i
             except json.JSONDecodeError as error:
                 problem = f"is not valid JSON in line {line}, column {error.colno}: {error.msg}"
                 raise unreadable(path, problem, field) from error
-            except (ValueError, RecursionError) as error:  # thousands of digits, or of levels
+            except (ValueError, RecursionError) as error:  # thousands of digits or levels
                 message = f"line {line}: cannot be read as JSON: {str(error)[:200]}"
                 raise JobError("bad-cell", message, field) from error

@@ -68,7 +68,7 @@ def encode_labels(examples: Examples, names: Sequence[str] | None) -> list[int] 
 
 
 def names_in_data(names: Sequence[str], examples: Examples) -> list[str]:
-    """A model's classes as the data name them.
+    """A model's classes with the names of the data.
 
     Only a head without names of its own (``LABEL_0``, ...) is read by number: under the order
     of the job's ``labels`` or of the hub data set, else as the numbers themselves.

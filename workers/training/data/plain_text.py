@@ -1,4 +1,4 @@
-"""Plain text for language models: one text a line, or packed into blocks of tokens."""
+"""Plain text for language models: one text per line, or packed into blocks of tokens."""
 
 from __future__ import annotations
 

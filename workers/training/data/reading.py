@@ -30,13 +30,13 @@ class Table:
     notes: tuple[str, ...] = ()
 
     def where(self, index: int) -> str:
-        """How a message names a row: ``line 66``."""
+        """The name of a row in messages: ``line 66``."""
         return f"{self.unit} {index + 1 if self.places is None else self.places[index]}"
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How the files of a data set are written.
+    """File format of a data set.
 
     Attributes:
         columns: Names of all columns where there is no header line.

@@ -28,8 +28,8 @@ def read_table(path: Path, names: Sequence[str], field: str, reading: Reading = 
     ends ``\n``, ``\r\n`` and ``\r``, and files packed with gzip are accepted.
 
     Raises:
-        JobError: ``unreadable-data`` with the line, ``missing-column`` with the columns
-            that there are; both with the options that would help.
+        JobError: ``unreadable-data`` with the line, ``missing-column`` with the existing columns;
+            both with options to try.
     """
     suffix = table_suffix(path.name)
     if suffix == ".parquet":

@@ -1,4 +1,4 @@
-"""Text files as they are published: compressed or not, in the encoding that the job states."""
+"""Published text files: compressed or not, in the encoding that the job states."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def encode(
 
 
 def tokenizer_key(tokenizer: PreTrainedTokenizerBase) -> str:
-    """A key that is equal for tokenizers that do the same."""
+    """A key that is equal for equivalent tokenizers."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         description: object = sorted(tokenizer.get_vocab().items())
@@ -111,10 +111,10 @@ def _encode(
 
 
 def _cut_texts(examples: Examples, encoded: Encoded, tokens: BatchEncoding, max_length: int) -> str:
-    """A log line: how many examples of a split were too long and are cut.
+    """A log line with the number of examples of a split that are too long and are cut.
 
-    A tokenizer written in Python does not report what it cut: examples of the greatest length
-    may just fit.
+    A tokenizer written in Python does not report cuts: examples of the maximum length may fit
+    exactly.
     """
     full = [row for row, ids in enumerate(encoded.input_ids) if len(ids) >= max_length]
     bound = "" if tokens.encodings is not None else "at most "

@@ -101,7 +101,7 @@ def saving(context: StageContext, wanted: Mapping[str, int], shapes: Shapes) -> 
 
 
 def facts_of(shapes: Shapes, ranks: Mapping[str, int], energy: float) -> dict[str, Any]:
-    """Facts for the card of the model: what its factors keep.
+    """Facts for the card of the model: size and energy of its factors.
 
     Args:
         shapes: (out, in) of each matrix, before they were replaced.

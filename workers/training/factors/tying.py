@@ -14,7 +14,7 @@ from workers.training.model.tying import are_tied
 def require_tables(context: StageContext, loaded: Loaded, params: ShareTiedEmbeddings) -> None:
     """Reject a model whose embeddings cannot be tied or untied, or are so already.
 
-    A model with random weights may be made as the stage wants it.
+    A model with random weights may be created as the stage requires.
 
     Raises:
         JobError: ``nothing-to-share``.

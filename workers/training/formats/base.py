@@ -19,7 +19,7 @@ Note = dict[str, Any]
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor of a model in its stored form.
+    """A tensor of a model as stored.
 
     Attributes:
         tensor: Its values.
@@ -119,7 +119,7 @@ class Format(ABC):
         return 0.0
 
     def speed_note(self, note: Note, device: str) -> str | None:
-        """Why such a model is not faster on a device than a plain one; None if it may be.
+        """Reason why such a model is not faster on a device than a plain one; None if it may be.
 
         Args:
             note: The model's note.

@@ -67,7 +67,7 @@ class EquilibriumEncoder(nn.Module):
 
 
 def _repeated(device: torch.device) -> Callable[[], AbstractContextManager[None]]:
-    """Makes contexts that all begin with the random numbers of now."""
+    """Creates contexts that all start from the current state of the random numbers."""
     cuda = device.type == "cuda"
     state = torch.cuda.get_rng_state(device) if cuda else torch.get_rng_state()
 

@@ -38,7 +38,7 @@ def weighted_state(pooled: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """The state that a classifier reads: a sum with weights of unit L2 norm.
 
     s = sum_i w_i / |w|_2 * tanh(W h_i + b). The weights are learned through the norm; in the
-    authors' code they are made again after each forward pass, so that no step changes them.
+    authors' code they are recreated after each forward pass, so that no step changes them.
 
     Args:
         pooled: Tanh-pooled [CLS] states of the layers so far ``[layers, ..., hidden]``.
@@ -111,14 +111,14 @@ class Exits(nn.Module):
         with suppress(_EverybodyLeftError):
             type(model).forward(model, *args, **inputs)
         logits, every, left_at = self._logits, tuple(self._every), self.left_at
-        self._begin()  # tensors of a pass would keep the model from being copied
+        self._begin()  # tensors of a pass would prevent copying the model
         self.left_at = left_at
         if self.leaves_early:
             return ExitsOutput(logits=logits)
         return ExitsOutput(logits=every[-1], exit_logits=every)
 
     def serve(self, model: PreTrainedModel) -> None:
-        """Be the forward pass of a model whose layers and pooler have these exits' hooks."""
+        """Replace the forward pass of a model whose layers and pooler have these exits' hooks."""
         self._of = [model]
         model.forward = partial(self.run)  # not a method: accelerate would bind its function
 

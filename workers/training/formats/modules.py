@@ -1,4 +1,4 @@
-"""Modules of a model that another one of its class replaces."""
+"""Replacing the modules of a model by those of another one of its class."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def take_modules(model: PreTrainedModel, other: PreTrainedModel) -> None:
 
     Args:
         model: The model, changed in place.
-        other: Its new modules' model, not used any further.
+        other: The model with the new modules, not used afterwards.
     """
     for name, child in other.named_children():
         setattr(model, name, child)

@@ -154,7 +154,7 @@ def count_structure(
 
 
 def _counted(model: PreTrainedModel, layers: int | None = None) -> FlopProfile:
-    """The count, or an unknown profile with the reason: training continues either way."""
+    """The count, or an unknown profile with the reason; training continues in both cases."""
     configs = [getattr(part, "config", None) for part in model.modules()]
     failures = []
     for keeps_padding in (True, False):

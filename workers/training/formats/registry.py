@@ -120,7 +120,7 @@ def same_operations(notes: Notes) -> bool:
 
 
 def structure(notes: Notes) -> Notes:
-    """The notes without what does not change the modules, such as a threshold."""
+    """The notes without fields that do not change the modules, such as a threshold."""
     return {
         each.name: {k: v for k, v in notes[each.name].items() if k not in each.only_in_use}
         for each in all_formats()

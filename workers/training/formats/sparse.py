@@ -1,4 +1,4 @@
-"""Which weights may be pruned, and from how many zeros on a model counts as pruned."""
+"""The prunable weights, and the share of zeros from which a model counts as pruned."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights of a model of any format: how many, how many are not zero, and their bytes."""
+"""Weights of a model of any format: their number, the number of nonzero ones, and their bytes."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _tensors(model: nn.Module) -> Iterator[tuple[StoredTensor, bool]]:
 
 
 def _plain(module: nn.Module, counted: set[int]) -> Iterator[StoredTensor]:
-    """A module's own parameters, but those that another module shares with it."""
+    """A module's own parameters, except those that another module shares with it."""
     for name, parameter in module.named_parameters(recurse=False):
         if id(parameter) not in counted:
             counted.add(id(parameter))

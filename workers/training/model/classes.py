@@ -43,5 +43,5 @@ def set_classes(config: PreTrainedConfig, names: Sequence[str] | None) -> None:
 
 
 def listed(names: Sequence[str] | None) -> str:
-    """Classes as a message shows them."""
+    """Classes as text for messages."""
     return "a score" if names is None else ", ".join(names[:10]) + (", ..." * (len(names) > 10))

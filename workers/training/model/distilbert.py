@@ -76,7 +76,7 @@ def distilbert_of(
         teacher: The model, not changed.
         layers: Its layers that are copied, from 0.
         transform: Whether the transform of the teacher's head is copied as well as its decoder.
-        seed: Seed of what is not copied.
+        seed: Seed of the weights that are not copied.
         field: Field of the stage in messages.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Whether a model, its tokenizer and the run's texts fit together."""
+"""Checks that a model, its tokenizer and the run's texts fit together."""
 
 from __future__ import annotations
 

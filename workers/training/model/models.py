@@ -177,7 +177,7 @@ def _fitted(
     adopt_tokenizer(model, tokenizer, task_of(context).head)
     require_fit(model, tokenizer, pairs=_has_pairs(context))
     require_working(model, tokenizer, training=training)
-    freeze_unread(model)  # a stage that loads it for use may train it, too
+    freeze_unread(model)  # a stage that loads it for use may also train it
     if training:
         model.config.architectures = [type(model).__name__]  # as in a saved model
     return Loaded(model, tokenizer, list(labels) if labels is not None else None)

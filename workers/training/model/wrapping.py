@@ -16,7 +16,7 @@ def unwrapped_afterwards(model: PreTrainedModel) -> Iterator[None]:
     """Give a model its own forward pass back after a training.
 
     Accelerate wraps a model's forward pass and marks the model. A marked model is not wrapped
-    again: what replaces its forward pass between two trainings would make the second one compute
+    again: a replacement of its forward pass between two trainings would make the second one compute
     in fp32.
     """
     own = model.__dict__.get(_WRAPPED)

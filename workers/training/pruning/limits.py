@@ -1,4 +1,4 @@
-"""Limits at which rounds of pruning end: a drop of quality, or a size."""
+"""Limits at which rounds of pruning end: a drop in quality, or a size."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from workers.training.rounds import Result
 SPLIT = "validation"
 EVALUATION_BATCH = 64
 BEFORE = "before"
-"""Time of the quality that later ones are compared with."""
+"""Name of the time of the reference quality."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Quality:
     value: float | None
 
     def drop(self, later: Quality) -> float:
-        """How much worse a later quality is; negative where it is better.
+        """The drop from this to a later quality; negative if that is better.
 
         A quality that is no longer defined is infinitely worse.
         """

@@ -50,7 +50,7 @@ class Masker(Plugin):
         return {str(number): mask for number, mask in enumerate(self.masks.values())}
 
     def restore(self, state: dict[str, torch.Tensor]) -> None:
-        """Take back the masks of a checkpoint."""
+        """Restore the masks of a checkpoint."""
         self.hold(
             {
                 name: state[str(number)].to(matrix.weight.device)

@@ -25,7 +25,7 @@ Scorer = Callable[[Mapping[str, Matrix]], Scores]
 """Scores of matrices by name, each in its weight's shape."""
 
 SAMPLE = 16384
-"""Values of a sample that bounds a place in the order of many more."""
+"""Size of the sample that bounds a place in the order of many values."""
 
 _OF_NUMPY = (torch.float32, torch.float64)
 
@@ -89,20 +89,20 @@ def keep_best(scores: Sequence[torch.Tensor], kept: int) -> list[torch.Tensor]:
 
 def _smallest(values: torch.Tensor, number: int) -> float:
     """The value at a place of the ascending order, counted from 1."""
-    if values.device.type == "cpu":  # several times as fast there
+    if values.device.type == "cpu":  # several times faster there
         return float(selected(values.numpy(), number))
     return float(torch.kthvalue(values, number).values)
 
 
 def _at_least(values: torch.Tensor, threshold: float) -> torch.Tensor:
-    if values.device.type == "cpu":  # numpy compares in a third of the time there
+    if values.device.type == "cpu":  # numpy compares three times faster there
         return torch.from_numpy(values.numpy() >= threshold)
     return values >= threshold
 
 
 def count_kept(mask: torch.Tensor) -> int:
     """How many entries a mask keeps."""
-    if mask.device.type == "cpu":  # a third of the time there
+    if mask.device.type == "cpu":  # three times faster there
         return int(np.count_nonzero(mask.numpy()))
     return int(torch.count_nonzero(mask))
 
@@ -125,10 +125,10 @@ def multiply_(values: torch.Tensor, mask: torch.Tensor, source: torch.Tensor | N
 
 
 def selected(values: np.ndarray[Any, Any], number: int) -> Any:
-    """The value at a place of the ascending order, without ordering all values.
+    """The value at a place of the ascending order, without sorting all values.
 
-    A sample bounds it, and only the values between the bounds are ordered; should they not
-    include it, all are.
+    A sample bounds it, and only the values between the bounds are sorted; if these do not include
+    it, all values are.
 
     Args:
         values: Numbers ``[n]``.

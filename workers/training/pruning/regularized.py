@@ -40,7 +40,7 @@ def pruned_after(
     plugins: Sequence[Plugin],
     masks: Callable[[Mapping[str, Matrix]], Masks],
 ) -> list[Phase]:
-    """Two phases: training with the penalty, and training of what pruning leaves.
+    """Two phases: training with the penalty, and training of the remaining weights.
 
     Args:
         name: Name of the first phase.

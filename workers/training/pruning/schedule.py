@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 def round_sparsities(sparsity: float, rounds: int) -> list[float]:
-    """The sparsity after each round: equal shares of the weights that are to go.
+    """The sparsity after each round: equal shares of the weights to prune.
 
     Source: Han et al. 2015, section 3.4, iterative pruning, arXiv:1506.02626.
     """
@@ -79,5 +79,5 @@ class Ramp:
         if self.updates is None:
             return done % self.every == 0
         length = end - begin
-        # As many changes as asked for, or one in every step of a shorter ramp.
+        # The requested number of changes, or one in every step of a shorter ramp.
         return (done - begin) * self.updates // length > (done - 1 - begin) * self.updates // length

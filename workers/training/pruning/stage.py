@@ -56,7 +56,7 @@ def require_prunable(context: StageContext, loaded: Loaded) -> None:
 
 @dataclass(frozen=True)
 class Pruner:
-    """Prunes a stage's model by a score, as its options say."""
+    """Prunes a stage's model by a score, according to its options."""
 
     context: StageContext
     loaded: Loaded
@@ -172,14 +172,14 @@ def prune_and_save(
     once: bool = False,
     pruned: Callable[[int, float], int] = pruned_count,
 ) -> StageResult:
-    """Prune a model as the stage's options say, and save it.
+    """Prune a model according to the stage's options, and save it.
 
     Args:
         context: The stage's context.
         loaded: The model, changed in place.
         params: The stage's options.
-        score: Scores the matrices; what it computes is added to the tally.
-        reload: Loads the stage's model as it was.
+        score: Scores the matrices; its operations are added to the tally.
+        reload: Loads the stage's original model.
         once: Whether only rank 0 scores, once for all attempts, because it is costly.
         pruned: How many of N weights (or blocks) are pruned at a sparsity.
 

@@ -32,7 +32,7 @@ Symmetry = Literal["symmetric", "asymmetric"]
 
 @dataclass(frozen=True)
 class Rounding:
-    """How a module computes in training.
+    """Rounding of a module in training.
 
     Attributes:
         bits: Bits of a weight.
@@ -175,7 +175,7 @@ class FakeQuant(Plugin):
             values = self._rounded(self.inputs.get(name), values, module)
             weight = module.weight.t() if isinstance(module, Conv1D) else module.weight
             weight = fake_blocks(weight, rounding.blocks, rounding.bits)
-            # As the product converts them, if it does.
+            # In the type to which the product converts them, if it does.
             values = values.to(number_type(values.device.type, weight.dtype))
             outputs = functional.linear(values, weight, module.bias)
             return self._rounded(self.outputs.get(name), outputs, module)

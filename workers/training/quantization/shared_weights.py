@@ -18,7 +18,7 @@ Cluster = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 """Centroids ``[clusters]`` and labels ``[rows, columns]`` of a matrix ``[rows, columns]``."""
 
 AT_ONCE = 2**18
-"""Values that are summed at a time on a CPU."""
+"""Number of values that are summed together on a CPU."""
 
 
 class _Shared(torch.autograd.Function):
@@ -65,7 +65,7 @@ def member_sums(
         dtype: Type of the sums; default: that of the values.
     """
     dtype = dtype or values.dtype
-    if values.device.type == "cpu":  # faster there, some at a time: they stay in the cache
+    if values.device.type == "cpu":  # faster in parts, which stay in the cache
         total = torch.zeros(clusters, dtype=torch.float64)
         each = (torch.split(tensor.flatten(), AT_ONCE) for tensor in (values, numbers))
         for part, places in zip(*each, strict=True):
@@ -161,7 +161,7 @@ class SharedWeights(Plugin):
             return shared_weights(centroids, self._numbered(name, tokens))
 
         def forward(values: torch.Tensor) -> torch.Tensor:
-            # As the product wants them: of few shared values a conversion costs nothing.
+            # In the type of the product: converting a few shared values costs nothing.
             dtype = number_type(values.device.type, centroids.dtype)
             weight = shared_weights(centroids, self.numbers[name], dtype)
             return functional.linear(values, weight, module.bias)

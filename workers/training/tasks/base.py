@@ -151,7 +151,7 @@ class Task(ABC):
     def choices(
         self, outputs: Any, forward: ForwardPass, *, every_token: bool = False
     ) -> list[torch.Tensor]:
-        """Logits of what a model chooses on a batch: classes, tokens, places in the text.
+        """Logits of a model's choices on a batch: classes, tokens, places in the text.
 
         A student learns from those of its teacher.
 
@@ -184,7 +184,7 @@ class Task(ABC):
 
 
 def _reading(data: Data) -> Reading:
-    """How the files of the data set are written, from the job's options."""
+    """The file format of the data set, from the job's options."""
     return Reading(
         columns=data.columns,
         encoding=data.encoding,
