@@ -22,6 +22,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
 from app.services.quoting.likeness import steps as quoted_steps
 from pricetag.recipes import REGISTRY, FromScratch, RecipeEntry, parse_recipe
 from pricetag.recipes.plan import misfit
@@ -35,7 +38,6 @@ from workers.job.pipeline import run
 from workers.job.reporter import Job, SilentReporter, StageHandle
 
 if TYPE_CHECKING:
-    from torch.utils.flop_counter import FlopCounterMode
     from transformers import PreTrainedConfig
 
 DATA_ROOT: list[Path] = []
@@ -43,14 +45,14 @@ DATA_ROOT: list[Path] = []
 PATIENCE_S = 90.0
 """Far more than any of these jobs takes: what takes longer waits forever."""
 
-LAST_QUESTION = 6
-"""One question whether to stop comes before the stage, then one a step: five steps are done."""
+STEPS = 6
+LAST_QUESTION = 4
+"""One question whether to stop comes before the stage, then one a step: three steps are done."""
 
 MODULES = (
     *TRAINING_MODULES,
     "tests.support.rank_notes",
     "torch.distributed.algorithms.ddp_comm_hooks.default_hooks",
-    "torch.utils.flop_counter",
     "transformers.models.bert.modeling_bert",
     "transformers.models.bert.tokenization_bert",
     "transformers.models.distilbert.modeling_distilbert",
@@ -75,6 +77,31 @@ WITHOUT_CHECKPOINTS: dict[str, Any] = {"checkpoint_after_s": 3600, "checkpoint_e
 """A stage that is not killed ends at the weights of one that saves its state at each step."""
 
 
+class CarriedOut(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Operations that PyTorch carries out, by the formulas of its ``FlopCounterMode``.
+
+    That also follows the modules, which takes longer than the training itself.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.operations = 0
+        self._whole: set[Any] = set()  # operators that are not made of others
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if func not in self._whole:
+            with self:
+                parts = func.decompose(*args, **kwargs)
+            if parts is not NotImplemented:
+                return parts
+            self._whole.add(func)
+        out = func(*args, **kwargs)
+        if (formula := flop_registry.get(func._overloadpacket)) is not None:
+            self.operations += formula(*args, **kwargs, out_val=out)
+        return out
+
+
 class Recorder(RecordingReporter):
     """Records to a file; a doomed one kills its own process in the middle of the work.
 
@@ -82,7 +109,7 @@ class Recorder(RecordingReporter):
     """
 
     def __init__(
-        self, place: Path, *, dies_at: str | None = None, counter: FlopCounterMode | None = None
+        self, place: Path, *, dies_at: str | None = None, counter: CarriedOut | None = None
     ) -> None:
         super().__init__()
         self.place = place
@@ -95,10 +122,10 @@ class Recorder(RecordingReporter):
         with super().stage(kind, name, recipe_index) as handle:
             if self.dies_at == "edge":
                 self.die()
-            before = self.counter.get_total_flops() if self.counter else 0
+            before = self.counter.operations if self.counter else 0
             yield handle
             if self.counter:
-                self._event("carried_out", operations=self.counter.get_total_flops() - before)
+                self._event("carried_out", operations=self.counter.operations - before)
 
     def stop_requested(self) -> str | None:
         self.questions += 1
@@ -138,7 +165,7 @@ def carry_out(
                 os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
                 os.environ |= {"WORLD_SIZE": str(ranks), "LOCAL_WORLD_SIZE": str(ranks)}
                 os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-            recorder = Recorder(place, dies_at=dies_at, counter=_counter() if counted else None)
+            recorder = Recorder(place, dies_at=dies_at, counter=CarriedOut() if counted else None)
             own = notes[rank] if notes else None
             _be_the_job(root, described, attempt, recorder if rank == 0 else None, own)
         pids.append(pid)
@@ -146,12 +173,6 @@ def carry_out(
     events = json.loads(place.read_text()) if place.exists() else []
     decided = [json.loads(note.read_text()) for note in notes if note.exists()]
     return {"codes": codes, "events": events, "decided": decided}
-
-
-def _counter() -> FlopCounterMode:
-    from torch.utils.flop_counter import FlopCounterMode
-
-    return FlopCounterMode(display=False)
 
 
 def _be_the_job(
@@ -226,7 +247,7 @@ def small(entry: RecipeEntry[Any], **changes: Any) -> dict[str, Any]:
     wanted = {**SMALL, **changes}
     options = {**entry.example, **{k: v for k, v in wanted.items() if k in fields}}
     if "max_steps" in fields:
-        options = {k: v for k, v in options.items() if k != "epochs"} | {"max_steps": 8}
+        options = {k: v for k, v in options.items() if k != "epochs"} | {"max_steps": STEPS}
     return options
 
 
@@ -349,8 +370,16 @@ def _warm_up() -> None:
         importlib.import_module(name)
     from transformers.conversion_mapping import get_checkpoint_conversion_mapping
 
+    from workers.training.formats import registry
+    from workers.training.metrics import agreement
+    from workers.training.tasks.registry import task_named
+
     get_checkpoint_conversion_mapping("bert")  # type: ignore[no-untyped-call]
     environment.report(parse_recipe(recipe()), SilentReporter())
+    registry.all_formats()
+    for task in ("classification", *TASKS):
+        task_named(task)
+    agreement([0, 1], [0, 1], ["a", "b"])  # scikit-learn looks for libraries of tables once
     gc.collect()
     gc.freeze()
 
