@@ -8,10 +8,11 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from app.hidden_environment import hidden_part
 from tests.support.processes import gone
@@ -80,6 +81,14 @@ async def sleeping(tag: str, expected: bool) -> bool:
     return False
 
 
+@pytest_asyncio.fixture(scope="module")
+async def nursery() -> AsyncIterator[Nursery]:
+    """One for all cases, as a worker has one for all jobs."""
+    nursery = Nursery(allow_hub=False)
+    yield nursery
+    nursery.close()
+
+
 @pytest.fixture
 def stranger() -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(["/bin/sleep", "333"], env={}, start_new_session=True)
@@ -98,12 +107,12 @@ async def test_nothing_of_a_job_outlives_it(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     stranger: subprocess.Popen[bytes],
+    nursery: Nursery,
     how: str,
     end: str,
 ) -> None:
     monkeypatch.setenv("PRICETAG_METER_HOST", "none")
     tag = f"{3000 + list(FLIGHTS).index(how) * 10 + list(ENDS).index(end)}.{os.getpid()}"
-    nursery = Nursery(allow_hub=False)
     over = tmp_path / "over"
     beside = asyncio.create_task(
         supervise(tmp_path / "beside", described(waiting_for(over)), nursery)
@@ -112,24 +121,22 @@ async def test_nothing_of_a_job_outlives_it(
     (tmp_path / "job").mkdir()
     await asyncio.sleep(0.2)
     try:
-        script = flight(how, end, tag)
-        records, _ = await supervise(tmp_path / "job", described(script), nursery)
+        records, _ = await supervise(tmp_path / "job", described(flight(how, end, tag)), nursery)
         assert sleepers(tag) == []
-        [ended] = of(records, "end")
-        assert (
-            ended["status"]
-            == {
-                "by itself": "succeeded",
-                "with an error": "failed",
-                "by killing the process that runs it": "interrupted",
-            }[end]
-        )
-        over.touch()
-        others, _ = await beside  # another job of the same worker is left alone
-        assert of(others, "end")[0]["status"] == "succeeded"
-        assert stranger.poll() is None
     finally:
-        nursery.close()
+        over.touch()
+        others, _ = await beside
+    [ended] = of(records, "end")
+    assert (
+        ended["status"]
+        == {
+            "by itself": "succeeded",
+            "with an error": "failed",
+            "by killing the process that runs it": "interrupted",
+        }[end]
+    )
+    assert of(others, "end")[0]["status"] == "succeeded"  # another job of the worker is left alone
+    assert stranger.poll() is None
 
 
 async def test_a_job_of_a_fresh_interpreter_leaves_no_process_either(
