@@ -67,14 +67,14 @@ def test_a_count_is_that_of_torch_s_counter_however_often_shapes_recur(
             assert torch.equal(logits, expected)
 
 
-def test_operators_that_change_or_share_memory_are_always_carried_out() -> None:
+def test_operators_that_change_a_tensor_are_always_carried_out() -> None:
     with OperationCounter() as counter:
         for _ in range(2):
             one = torch.zeros(3, 4, device="meta")
-            assert one.add_(1) is one
-            assert one.t().untyped_storage()._cdata == one.untyped_storage()._cdata
-            assert (one @ one.t()).shape == (3, 3)
-    assert counter.total == 2 * 2 * 3 * 4 * 3
+            one.resize_(4, 3)
+            assert one.shape == (4, 3)
+            assert (one @ one.t()).shape == (4, 4)
+    assert counter.total == 2 * 2 * 4 * 3 * 4
 
 
 def test_a_count_on_real_tensors_agrees_with_the_one_on_meta() -> None:
