@@ -45,9 +45,8 @@ DATA_ROOT: list[Path] = []
 PATIENCE_S = 90.0
 """Far more than any of these jobs takes: what takes longer waits forever."""
 
-STEPS = 6
-LAST_QUESTION = 4
-"""One question whether to stop comes before the stage, then one a step: three steps are done."""
+LAST_QUESTION = 6
+"""One question whether to stop comes before the stage, then one a step: five steps are done."""
 
 MODULES = (
     *TRAINING_MODULES,
@@ -247,7 +246,7 @@ def small(entry: RecipeEntry[Any], **changes: Any) -> dict[str, Any]:
     wanted = {**SMALL, **changes}
     options = {**entry.example, **{k: v for k, v in wanted.items() if k in fields}}
     if "max_steps" in fields:
-        options = {k: v for k, v in options.items() if k != "epochs"} | {"max_steps": STEPS}
+        options = {k: v for k, v in options.items() if k != "epochs"} | {"max_steps": 8}
     return options
 
 
