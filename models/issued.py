@@ -69,7 +69,10 @@ _OF_RUN = ("run_id", "currency", "cost", "it_energy_kwh")
 
 
 class RunFigure(Base):
-    """Figures of a run's newest price tag, for lists in their order; kept by triggers."""
+    """Figures of a run's newest price tag, for lists in their order; kept by triggers.
+
+    A run has its row from the beginning: version 0 without figures until it has a price tag.
+    """
 
     __tablename__ = "run_figures"
     __table_args__ = (
@@ -77,6 +80,13 @@ class RunFigure(Base):
         Index("ix_run_figures_currency_cost_run_id", "currency", "cost", "run_id"),
         Index("ix_run_figures_project_id_it_energy_kwh", "project_id", "it_energy_kwh", "run_id"),
         Index("ix_run_figures_project_id_cost", "project_id", "currency", "cost", "run_id"),
+        Index("ix_run_figures_kind_it_energy_kwh", "kind", "it_energy_kwh", "run_id"),
+        Index("ix_run_figures_kind_cost", "kind", "currency", "cost", "run_id"),
+        Index(
+            "ix_run_figures_experiment_id_it_energy_kwh",
+            *("experiment_id", "it_energy_kwh", "run_id"),
+        ),
+        Index("ix_run_figures_experiment_id_cost", "experiment_id", "currency", "cost", "run_id"),
         # All runs of a month, to be sorted.
         Index("ix_run_figures_created_at", "created_at", postgresql_include=_OF_RUN),
         Index("ix_run_figures_finished_at", "finished_at", postgresql_include=_OF_RUN),
@@ -85,7 +95,9 @@ class RunFigure(Base):
     run_id: Mapped[uuid.UUID] = mapped_column(
         ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True
     )
-    project_id: Mapped[uuid.UUID]  # of the run, as the times are
+    project_id: Mapped[uuid.UUID]  # of the run, as are experiment, kind and times
+    experiment_id: Mapped[uuid.UUID]
+    kind: Mapped[str]
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
     version: Mapped[int]

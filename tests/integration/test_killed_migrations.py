@@ -19,6 +19,7 @@ from models.documents import codec
 from tests.integration.test_balances_migration import KEPT as SPENT
 from tests.integration.test_balances_migration import filled, rows, wrong_sums
 from tests.integration.test_compact_documents import add_price_tag, add_report
+from tests.integration.test_run_figures import different
 from tests.support.energy import accounts, assert_equal
 from tests.support.golden import NAMES
 
@@ -102,6 +103,7 @@ async def test_an_upgrade_that_is_killed_at_many_statements_keeps_every_figure(
     assert await asyncio.to_thread(wrong_sums, url) == 0
     database = Database(url, pool_size=1)
     async with database.session_scope() as session:
+        assert await different(session) == 0
         figures = await accounts(session, SPAN, every_hour=False)
         await assert_equal(session, SPAN)
         while await rollups.fold_pending(session):

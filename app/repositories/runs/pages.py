@@ -28,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories.bitmap_scans import bitmap_scans, ordered_scans
-from app.repositories.runs import figures, labels
+from app.repositories.runs import figures, kinds, labels
 from app.repositories.runs.orders import (
     FIRST_ID,
     LAST_ID,
@@ -49,6 +49,9 @@ page of 50 of a filter that selects one run in a hundred. Those of rarer ones ar
 FARTHEST = 4
 """How often as far it is looked if that is expected to fill the page: the selected runs are then
 too many to be sorted in less time."""
+
+MOST_MERGED = 40_000
+"""Rows of figures that are merged where runs may have several kinds."""
 
 MARGIN = 1.5
 """How much farther than the runs so far suggest: they do not lie evenly."""
@@ -82,6 +85,8 @@ async def first(
         limit: Maximum number of runs.
         statement: Makes the query for the rows from the page's ids. It keeps the order.
     """
+    if order.is_by_figure:
+        selection = await kinds.resolved(session, selection)
     if selection.is_empty:
         return []
     rows: list[Any] = []
@@ -101,23 +106,16 @@ async def _first_of(
     limit: int,
     statement: Statement,
 ) -> Sequence[Any]:
-    leading = _leading(selection, order)
-    covered = {order.column} | ({leading[0]} if leading is not None else set())
-    if not selection.conditions(Run, without=covered):
-        async with ordered_scans(session):
-            return await _execute(session, statement, _along(order, span, leading, limit))
-    farther = LOOK_AHEAD
-    while farther <= FARTHEST * LOOK_AHEAD:
-        ahead = _along(order, span, leading, farther).subquery("ahead").c
-        page = select(ahead.id, ahead.key).where(*selection.conditions(ahead, without=covered))
-        page = page.order_by(*order.by(ahead.key, ahead.id)).limit(limit)
-        async with ordered_scans(session):
-            rows = await _execute(session, statement, page)
+    walks = _walks(selection, order, span)
+    for walk in walks:
+        if walk.is_exact and not selection.conditions(Run, without=walk.covered):
+            async with ordered_scans(session):
+                page = _along(order, span, walk.leading, limit)
+                return await _execute(session, statement, page)
+    for walk in walks:
+        rows = await _look_ahead(session, selection, order, span, walk, limit, statement)
         if len(rows) == limit:
             return rows
-        if farther > LOOK_AHEAD or not rows:
-            break
-        farther = int(MARGIN * LOOK_AHEAD * limit / len(rows))
     if span.during is not None:
         living = _living(selection, order, span, span.during, limit)
         async with bitmap_scans(session):
@@ -128,12 +126,13 @@ async def _first_of(
         if len(rows) == limit:
             return rows
     if order.is_by_figure:
-        of_a_time = figures.of_a_time(order, span, selection, limit)
-        if of_a_time is not None:
-            return await _execute(session, statement, of_a_time)
+        sorted_page = _sorted_by_figure(selection, order, span, limit)
+        if sorted_page is not None:
+            async with ordered_scans(session):
+                return await _execute(session, statement, sorted_page)
     words = selection.words
     if words and selection.has_index:
-        nearby = _along(order, span, leading, LOOK_AHEAD)
+        nearby = _along(order, span, walks[0].leading, LOOK_AHEAD)
         words = (await _words(session, selection, nearby)).rare
     matching = _matching(order, span, selection.conditions(Run, looked_up=words), limit)
     if not selection.has_index and not words:
@@ -142,11 +141,94 @@ async def _first_of(
         return await _execute(session, statement, matching)
 
 
-def _leading(selection: Selection, order: Order) -> tuple[str, Any] | None:
-    """A column with one value, and that value, whose runs an index has in the order."""
-    if order.column == "created_at":
-        return selection.leading()
-    return selection.leading(("project_id",)) if order.is_by_figure else None
+async def _look_ahead(
+    session: AsyncSession,
+    selection: Selection,
+    order: Order,
+    span: Span,
+    walk: _Walk,
+    limit: int,
+    statement: Statement,
+) -> Sequence[Any]:
+    """Selected runs among the next ones along an index: a page of them, or what there is."""
+    values = 1 if walk.leading is None else len(walk.leading[1])
+    near = farther = min(LOOK_AHEAD, MOST_MERGED // values)
+    while True:
+        ahead = _along(order, span, walk.leading, farther).subquery("ahead").c
+        conditions = selection.conditions(ahead, without=walk.covered)
+        page = select(ahead.id, ahead.key).where(*conditions)
+        # Of runs without a figure the ids alone: read in their order, no more than a page is read.
+        keys = [ahead.id] if order.is_by_figure and span.is_without_key else [ahead.key, ahead.id]
+        page = page.order_by(*order.by(*keys)).limit(limit)
+        async with ordered_scans(session):
+            rows = await _execute(session, statement, page)
+        if len(rows) == limit or farther > near or not rows:
+            return rows
+        farther = int(MARGIN * near * limit / len(rows))
+        if farther > FARTHEST * near:
+            return rows
+
+
+def _sorted_by_figure(
+    selection: Selection, order: Order, span: Span, limit: int
+) -> Select[Any] | None:
+    """A page from the rows of figures alone, which are fewer bytes than runs; None if none can."""
+    if figures.has_index(order, span):
+        return figures.of_a_time(order, span, selection, limit)
+    for leading in (*_leading_figures(selection), None):
+        covered = {leading[0]} if leading is not None else set()
+        if not selection.conditions(Run, without=covered):
+            return figures.without_cost(order, span, leading, limit)
+    return None
+
+
+Leading = tuple[str, Sequence[Any]]
+"""A column, and its values, whose runs an index has in the order."""
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """An index that has runs in the order, and the columns whose conditions its runs meet.
+
+    Attributes:
+        is_exact: Whether every run along it belongs to the part of the order.
+    """
+
+    leading: Leading | None
+    covered: frozenset[str]
+    is_exact: bool = True
+
+
+def _walks(selection: Selection, order: Order, span: Span) -> list[_Walk]:
+    """The indexes along which a page is looked for: the most promising first."""
+    if not order.is_by_figure:
+        leading = selection.leading() if order.column == "created_at" else None
+        covered = {order.column} | ({leading[0]} if leading is not None else set())
+        one = None if leading is None else (leading[0], (leading[1],))
+        return [_Walk(one, frozenset(covered))]
+    if not figures.has_index(order, span):
+        return [_Walk(None, frozenset(), is_exact=False)]
+    walks = [_Walk(each, frozenset({each[0]})) for each in _leading_figures(selection)]
+    return walks or [_Walk(None, frozenset())]
+
+
+def _leading_figures(selection: Selection) -> list[Leading]:
+    """The columns of figures whose runs are found along an index.
+
+    An experiment has few runs. Those of a kind lie closer together than those of a project with
+    the kind among all of the project: kinds differ in what they use.
+    """
+    experiments = selection.values.get("experiment_id", ())
+    if len(experiments) == 1:
+        return [("experiment_id", tuple(experiments))]
+    made: list[Leading] = []
+    of_kinds = selection.values.get("kind", ())
+    if of_kinds:
+        made.append(("kind", tuple(of_kinds)))
+    projects = selection.values.get("project_id", ())
+    if len(projects) == 1:
+        made.append(("project_id", tuple(projects)))
+    return made
 
 
 @dataclass(frozen=True)
@@ -199,8 +281,9 @@ async def count(session: AsyncSession, selection: Selection, most: int) -> Count
     if selection.is_empty:
         return Count(0, at_least=False)
     order = Order("created_at", descending=True)
-    (span,), leading = Span.ahead(selection, order, None), selection.leading()
-    covered = {order.column} | ({leading[0]} if leading is not None else set())
+    (span,) = Span.ahead(selection, order, None)
+    [walk] = _walks(selection, order, span)
+    leading, covered = walk.leading, walk.covered
     if not selection.conditions(Run, without=covered):
         async with ordered_scans(session):
             return await _counted(session, _along(order, span, leading, most + 1, [Run.id]), most)
@@ -260,7 +343,7 @@ def _matching(
 def _along(
     order: Order,
     span: Span,
-    leading: tuple[str, Any] | None,
+    leading: Leading | None,
     limit: int,
     columns: Sequence[Any] = FILTERED,
 ) -> Select[Any]:
@@ -276,7 +359,8 @@ def _along(
     if leading is None:
         return query.where(*within(order, span)).order_by(*order.by(key, run_id))
     column = getattr(Run, leading[0])
-    value = literal(leading[1], column.type)
+    [only] = leading[1]
+    value = literal(only, column.type)
     low = span.low or ("-infinity", FIRST_ID)
     high = span.high or ("infinity", LAST_ID)
     place = tuple_(column, key, run_id)
