@@ -83,10 +83,11 @@ async def decoded(stored: Sequence[bytes]) -> list[dict[str, Any]]:
 
     For one that is damaged there is an object with the member `DAMAGED` alone.
     """
-    return await asyncio.to_thread(lambda: [_decoded(document) for document in stored])
+    return await asyncio.to_thread(lambda: [decoded_one(document) for document in stored])
 
 
-def _decoded(stored: bytes) -> dict[str, Any]:
+def decoded_one(stored: bytes) -> dict[str, Any]:
+    """One stored document; for one that is damaged an object with the member `DAMAGED` alone."""
     try:
         return decode(stored)
     except DamagedDocumentError as error:

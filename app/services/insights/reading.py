@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from app.db import Session
@@ -21,10 +21,8 @@ from app.schemas.insights import (
     ScoreKind,
     ScoreName,
 )
-from app.schemas.runs import RunSummary
-from app.services.billing.documents import PriceTagUnreadableError, tag_view
+from app.services.insights.tags import newest_tags
 from app.services.principals import Principal
-from app.services.runs import listing
 from app.services.runs.listing import RunFilter
 from pricetag.tag import best_of_k
 from pricetag.tag.axes import UNITS, Axis
@@ -33,39 +31,8 @@ from pricetag.tag.evaluated import NOT_RECORDED, Evaluated, ScoredRun, kinds
 from pricetag.tag.frontier import frontier_of, marginal_prices, variant_rows, wasted_cost
 from pricetag.tag.matches import LOWER_IS_BETTER
 from pricetag.tag.ratios import Metric
-from pricetag.tag.view import TagView
 
 FINAL = ("succeeded", "failed", "cancelled")
-
-
-@dataclass(frozen=True, slots=True)
-class _Tagged:
-    """Ended runs with their latest price tags, newest first.
-
-    Attributes:
-        runs: The runs.
-        unreadable: Number of runs whose price tag cannot be read.
-        is_whole: Whether these are all selected runs.
-    """
-
-    runs: list[tuple[RunSummary, TagView]]
-    unreadable: int
-    is_whole: bool
-
-
-async def _tags(session: Session, by: Principal, filters: RunFilter, limit: int) -> _Tagged:
-    page = await listing.list_page(
-        session, by, filters, sort="-finished_at", cursor=None, limit=limit
-    )
-    newest = await reports.newest_price_tags(session, by.viewer, [run.id for run in page.items])
-    tagged, unreadable = [], 0
-    for run in page.items:
-        if run.id in newest:
-            try:
-                tagged.append((run, tag_view(newest[run.id])))
-            except PriceTagUnreadableError:
-                unreadable += 1
-    return _Tagged(tagged, unreadable, page.next_cursor is None)
 
 
 async def frontier(
@@ -91,7 +58,7 @@ async def frontier(
     Raises:
         NotFoundError: If the project or experiment does not exist, or is hidden from the caller.
     """
-    newest = await _tags(session, by, filters, limit)
+    newest = await newest_tags(session, by, filters, limit)
     tagged = newest.runs[::-1]
     recipes = await reports.recipes_of(session, [run.id for run, _ in tagged])
     scored = [ScoredRun(view, recipes[run.id]) for run, view in tagged]
@@ -180,7 +147,7 @@ async def compressions(
     Raises:
         NotFoundError: If the project or experiment does not exist, or is hidden from the caller.
     """
-    newest = await _tags(session, by, filters, limit)
+    newest = await newest_tags(session, by, filters, limit)
     items = []
     for run, view in newest.runs:
         rows: Any = variant_rows(view, baseline=baseline, inferences=inferences)
@@ -225,7 +192,7 @@ async def expected_validation(
     Raises:
         NotFoundError: If the project or experiment does not exist, or is hidden from the caller.
     """
-    newest = await _tags(session, by, filters, limit)
+    newest = await newest_tags(session, by, filters, limit)
     tagged = newest.runs
     recipes = await reports.recipes_of(session, [run.id for run, _ in tagged])
     runs: dict[str, list[ScoredRun]] = {name: [] for name in methods}

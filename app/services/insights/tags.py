@@ -1,0 +1,129 @@
+"""The newest runs of a selection with the parts of their price tags that insights look at.
+
+A price tag never changes, and insights look at a sixth of it: what each component used, the causes
+of error and the factors are left out. What was read is kept for the next request.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.db import Session
+from app.repositories.price_tags import parts
+from app.repositories.price_tags.parts import StoredVersion
+from app.schemas.runs import RunSummary
+from app.services.billing.documents import PriceTagUnreadableError, tag_view
+from app.services.principals import Principal
+from app.services.runs import listing
+from app.services.runs.listing import RunFilter
+from pricetag.tag.view import TagView
+
+LEFT_OUT = frozenset({"attempts", "components", "second_opinion", "split", "uncertainty"})
+"""Members of price tags and of their stages that are left out."""
+
+OF_PROVENANCE = frozenset({"factors", "outside_stages", "packages", "seeds", "variables"})
+"""Members of their provenance that are left out."""
+
+METERED = "inferences"
+"""The figure of a stage whose energy is that of inferences."""
+
+MOST_KEPT = 500
+"""Price tags whose parts are kept: some 30 MB."""
+
+Key = tuple[uuid.UUID, str]
+
+_kept: OrderedDict[Key, TagView | None] = OrderedDict()
+"""Parts of price tags, the one that was asked for last at the end; None of unreadable ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """Ended runs with their latest price tags, newest first.
+
+    Attributes:
+        runs: The runs.
+        unreadable: Number of runs whose price tag cannot be read.
+        is_whole: Whether these are all selected runs.
+    """
+
+    runs: list[tuple[RunSummary, TagView]]
+    unreadable: int
+    is_whole: bool
+
+
+async def newest_tags(session: Session, by: Principal, filters: RunFilter, limit: int) -> Tagged:
+    """The selected runs that finished last, with the parts of their price tags.
+
+    Args:
+        session: Database session, only read.
+        by: The caller.
+        filters: Filters of the runs.
+        limit: Maximum number of runs.
+
+    Raises:
+        NotFoundError: If the project or experiment does not exist, or is hidden from the caller.
+    """
+    page = await listing.list_page(
+        session, by, filters, sort="-finished_at", cursor=None, limit=limit
+    )
+    versions = {run.id: run.price_tag.version for run in page.items if run.price_tag is not None}
+    stored = await parts.versions_of(session, versions)
+    views = await _views(session, stored)
+    tagged = []
+    for run in page.items:
+        view = views.get(run.id)
+        if view is not None:
+            tagged.append((run, view))
+    unreadable = sum(view is None for view in views.values())
+    return Tagged(tagged, unreadable, page.next_cursor is None)
+
+
+async def _views(
+    session: Session, stored: Mapping[uuid.UUID, StoredVersion]
+) -> dict[uuid.UUID, TagView | None]:
+    """The parts of price tags by run; None of one that cannot be read."""
+    keys = {run_id: (tag.tag_id, tag.written) for run_id, tag in stored.items()}
+    views = {run_id: _kept[key] for run_id, key in keys.items() if key in _kept}
+    missing = [tag for run_id, tag in stored.items() if run_id not in views]
+    if missing:
+        read = await parts.read_each(session, missing, _read)
+        views |= {tag.run_id: read[tag.tag_id] for tag in missing if tag.tag_id in read}
+    for run_id, view in views.items():
+        _kept[keys[run_id]] = view
+        _kept.move_to_end(keys[run_id])
+    while len(_kept) > MOST_KEPT:
+        _kept.popitem(last=False)
+    return views
+
+
+def _read(tag: StoredVersion, content: Mapping[str, Any]) -> TagView | None:
+    try:
+        return tag_view({**parts_of(content), "newest_version": tag.version}, tag.cause)
+    except PriceTagUnreadableError:
+        return None
+
+
+def parts_of(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A price tag without what insights do not look at; one of another form stays as it is."""
+    try:
+        stages, provenance = content["stages"], content["provenance"]
+        # Where inferences were metered, the errors that windows share decide on the break-even.
+        has_inferences = any(
+            item["metric"] == METERED for stage in stages for item in stage["quality"]
+        )
+        left_out = LEFT_OUT - {"components"} if has_inferences else LEFT_OUT
+        return {
+            **_without(content, LEFT_OUT),
+            "stages": [_without(stage, left_out) for stage in stages],
+            "provenance": _without(provenance, OF_PROVENANCE),
+        }
+    except (AttributeError, KeyError, TypeError):
+        return content
+
+
+def _without(members: Mapping[str, Any], left_out: frozenset[str]) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if name not in left_out}
