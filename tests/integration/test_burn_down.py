@@ -12,7 +12,8 @@ from sqlalchemy import select, update
 
 from app.db import Session
 from app.services.outlook import burn_down as burn_down_service
-from app.services.queueing import waiting
+from app.services.outlook import open_runs
+from app.services.queueing import pool_queue, waiting
 from app.services.queueing.waiting import Offer
 from models import Experiment, Project, Run, Spend, User
 from pricetag.accounting.quantity.quantity import Source, weakest
@@ -82,6 +83,30 @@ async def test_a_long_history_has_a_limited_number_of_points(api: Api) -> None:
     assert 200 < len(shown["points"]) <= 402
     assert shown["points"][-1]["spent"] == pytest.approx(2 * RUN_KWH)
     assert shown["points"][-2]["spent"] == pytest.approx(RUN_KWH)
+
+
+async def test_requests_share_the_open_runs_until_one_of_them_is_written(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budgets = [(await make_budget(api, name=name))["id"] for name in ("one", "two")]
+    await api.post_run()
+    looks = []
+    look = pool_queue.look
+
+    async def counted(*arguments: Any, **named: Any) -> Any:
+        looks.append(arguments)
+        return await look(*arguments, **named)
+
+    monkeypatch.setattr(pool_queue, "look", counted)
+    first = [await burn_down(api, budget_id) for budget_id in budgets]
+    assert len(looks) == 1
+    assert [len(each["open_runs"]) for each in first] == [1, 1]
+    await api.post_run()
+    assert len((await burn_down(api, budgets[0]))["open_runs"]) == 2
+    assert len(looks) == 2
+    monkeypatch.setattr(open_runs, "SHARED_S", 0.0)
+    await burn_down(api, budgets[0])
+    assert len(looks) == 3
 
 
 async def test_without_open_runs_nothing_is_projected(api: Api) -> None:

@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import func, literal, not_, select, true, union_all
+from sqlalchemy import func, literal, not_, select, text, true, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories.budgets.spend import amount_of_row, spent_within
@@ -84,6 +84,28 @@ async def by_user(session: AsyncSession, budget: Budget, span: Span) -> Sequence
     if span.end is not None:
         query = query.where(Spend.at < span.end)
     return (await session.execute(query)).all()
+
+
+_STATE = text(
+    "SELECT concat_ws(' ', "
+    + ", ".join(
+        "(SELECT count(*) || '/'"
+        " || coalesce(bit_xor(hashtextextended(concat_ws(' ', t.id, t.ctid, t.xmin), 0)), 0)"
+        f" FROM {rows} AS t)"
+        for rows in (
+            "(SELECT id, ctid, xmin FROM runs WHERE status IN ('queued', 'running'))",
+            "(SELECT id, ctid, xmin FROM attempts WHERE ended_at IS NULL)",
+            "(SELECT identity AS id, ctid, xmin FROM worker_processes)",
+        )
+    )
+    + ")"
+)
+
+
+async def open_state(session: AsyncSession) -> str:
+    """A text that changes whenever an open run, its attempt or a worker is written."""
+    state: str = (await session.execute(_STATE)).scalar_one()
+    return state
 
 
 async def open_runs(session: AsyncSession) -> Sequence[Any]:

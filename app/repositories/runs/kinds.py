@@ -18,7 +18,7 @@ from models.run import stage_kinds
 from pricetag.recipes import kinds_within
 
 MOST_KINDS = 1_000
-"""Different kinds that are looked through."""
+"""Different kinds that are read."""
 
 MOST_MERGED = 64
 """Kinds whose runs are merged; runs of more kinds are filtered by their stages."""

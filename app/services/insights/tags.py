@@ -1,7 +1,7 @@
 """The newest runs of a selection with the parts of their price tags that insights look at.
 
-A price tag never changes, and insights look at a sixth of it: what each component used, the causes
-of error and the factors are left out. What was read is kept for the next request.
+A price tag never changes, and insights need a sixth of its members: what each component used, the
+causes of error and the factors are omitted. What was read is kept for the next request.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from app.services.runs import listing
 from app.services.runs.listing import RunFilter
 from pricetag.tag.view import TagView
 
-LEFT_OUT = frozenset({"attempts", "components", "second_opinion", "split", "uncertainty"})
-"""Members of price tags and of their stages that are left out."""
+OMITTED = frozenset({"attempts", "components", "second_opinion", "split", "uncertainty"})
+"""Members of price tags and of their stages that are omitted."""
 
 OF_PROVENANCE = frozenset({"factors", "outside_stages", "packages", "seeds", "variables"})
-"""Members of their provenance that are left out."""
+"""Members of their provenance that are omitted."""
 
 METERED = "inferences"
 """The figure of a stage whose energy is that of inferences."""
@@ -115,15 +115,15 @@ def parts_of(content: Mapping[str, Any]) -> Mapping[str, Any]:
         has_inferences = any(
             item["metric"] == METERED for stage in stages for item in stage["quality"]
         )
-        left_out = LEFT_OUT - {"components"} if has_inferences else LEFT_OUT
+        omitted = OMITTED - {"components"} if has_inferences else OMITTED
         return {
-            **_without(content, LEFT_OUT),
-            "stages": [_without(stage, left_out) for stage in stages],
+            **_without(content, OMITTED),
+            "stages": [_without(stage, omitted) for stage in stages],
             "provenance": _without(provenance, OF_PROVENANCE),
         }
     except (AttributeError, KeyError, TypeError):
         return content
 
 
-def _without(members: Mapping[str, Any], left_out: frozenset[str]) -> dict[str, Any]:
-    return {name: value for name, value in members.items() if name not in left_out}
+def _without(members: Mapping[str, Any], omitted: frozenset[str]) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if name not in omitted}

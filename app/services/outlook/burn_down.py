@@ -57,7 +57,7 @@ async def read(session: Session, by: Principal, budget_id: UUID) -> BurnDownRead
         BudgetNotFoundError: If there is no such budget that the principal may see.
     """
     budget = await admin.visible(session, by, budget_id)
-    return await of(session, by, budget, await open_runs.read(session))
+    return await of(session, by, budget, await open_runs.shared(session))
 
 
 async def of(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +26,9 @@ from pricetag.accounting.budgets.decision import ZERO
 from pricetag.accounting.forecast.projection import Range
 
 Quantities = Mapping[str, Any]
+
+SHARED_S = 5.0
+"""Time for which requests share the open runs that one of them has read, in s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +164,40 @@ class OpenRuns:
             before = float(sum((amount or ZERO for amount in ended), start=Decimal(0)))
         remaining = Span3(*(max(end - before, 0.0) for end in (total.value, total.low, total.high)))
         return OpenUse(remaining, run.start_s, run.rest_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """Open runs that were read, with the state of the database and the time."""
+
+    state: str
+    read_s: float
+    runs: OpenRuns
+
+
+_shared: list[_Shared] = []
+"""What was read last; at most one."""
+
+
+async def shared(session: Session, clock: Callable[[], float] = time.monotonic) -> OpenRuns:
+    """All open runs, as another request has read them up to `SHARED_S` ago.
+
+    They are read again where an open run, its attempt or a worker has been written since. What the
+    attempts use meanwhile is in the state of the budgets, which each request reads.
+
+    Args:
+        session: Database session.
+        clock: Present time, in s.
+    """
+    state = await rows.open_state(session)
+    for last in _shared:
+        if last.state == state and clock() - last.read_s < SHARED_S:
+            return last.runs
+    runs = await read(session)
+    for spent in chain.from_iterable(runs.ended.values()):
+        session.expunge(spent)  # it outlives the session
+    _shared[:] = [_Shared(state, clock(), runs)]
+    return runs
 
 
 async def read(session: Session, unposted: Unposted | None = None) -> OpenRuns:

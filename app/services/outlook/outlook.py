@@ -43,7 +43,7 @@ async def read(
     )
     if not budgets:
         return BudgetOutlook(at=now, items=[])
-    opened = opened or await open_runs.read(session)
+    opened = opened or await open_runs.shared(session)
     standing = await states(session, budgets, now)
     shown = await admin.reads_of(session, standing)
     items = [
