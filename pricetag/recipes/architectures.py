@@ -1,4 +1,4 @@
-"""Architectures of models from scratch beside those that transformers has."""
+"""Architectures of models from scratch beside BERT and GPT-2."""
 
 from __future__ import annotations
 
@@ -46,12 +46,41 @@ class Reformer(Params):
     )
 
 
-Architecture = Annotated[Deq | Reformer, Field(discriminator="name")]
+class InvertedBottleneck(Params):
+    """An encoder that is wide inside its layers and narrow between them: MobileBERT's teacher.
+
+    ``hidden_size`` is the width between layers; attention and one feed-forward network have
+    ``inner_size`` as their width. The input is a convolution over three tokens of narrow
+    embeddings. The model is one of transformers, of type ``mobilebert``; its queries, keys and
+    values come from the wide states, the paper's from the narrow ones.
+
+    Source: Sun, Yu, Song, Liu, Yang, Zhou 2020, MobileBERT, section 3.2 and table 1 (IB-BERT),
+    arXiv:2004.02984.
+    """
+
+    name: Literal["inverted_bottleneck"] = Field(description="Name of the architecture.")
+    inner_size: int = Field(
+        1024, ge=8, le=65_536, description="Width inside a layer; a multiple of the heads."
+    )
+    embedding_size: int = Field(128, ge=4, le=8192, description="Width of the word embeddings.")
 
 
-ARCHITECTURES: dict[str, type[Params]] = {"deq": Deq, "reformer": Reformer}
+Architecture = Annotated[Deq | Reformer | InvertedBottleneck, Field(discriminator="name")]
 
 
-def note_of(architecture: Architecture) -> dict[str, Any]:
-    """The options of an architecture as the note beside a saved model."""
-    return {"format": 1, **architecture.model_dump(exclude={"name"})}
+ARCHITECTURES: dict[str, type[Params]] = {
+    "deq": Deq,
+    "reformer": Reformer,
+    "inverted_bottleneck": InvertedBottleneck,
+}
+
+
+def format_of(architecture: Architecture | None) -> dict[str, dict[str, Any]]:
+    """The note beside a saved model of an architecture, by its name; empty for transformers' own.
+
+    Args:
+        architecture: The architecture; None for that of the configuration.
+    """
+    if architecture is None or isinstance(architecture, InvertedBottleneck):
+        return {}
+    return {architecture.name: {"format": 1, **architecture.model_dump(exclude={"name"})}}

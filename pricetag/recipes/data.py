@@ -15,7 +15,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from pricetag.recipes.architectures import Architecture
+from pricetag.recipes.architectures import Architecture, InvertedBottleneck
 from pricetag.recipes.base import MISMATCHED, ColumnName, HubName, Location, Name, Params
 from pricetag.recipes.glue import GLUE, HUB_NAMES, GlueName, glue_task, options_of
 from pricetag.recipes.labels import class_name
@@ -306,6 +306,29 @@ class FromScratch(Params):
                     "name": self.architecture.name,
                     "model_type": self.config.model_type,
                     "field": "architecture",
+                },
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _inner_width_fits(self) -> Self:
+        inside = self.architecture
+        if not isinstance(inside, InvertedBottleneck):
+            return self
+        heads, between = self.config.num_attention_heads, self.config.hidden_size
+        problem = None
+        if inside.inner_size % heads:
+            problem = f"must be a multiple of the {heads} attention heads"
+        elif inside.inner_size < between:
+            problem = f"must be at least hidden_size, the {between} between layers"
+        if problem is not None:
+            raise PydanticCustomError(
+                "architecture",
+                "{problem} (got {size})",
+                {
+                    "problem": problem,
+                    "size": inside.inner_size,
+                    "field": "architecture.inner_size",
                 },
             )
         return self

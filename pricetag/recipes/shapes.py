@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from pricetag.recipes.architectures import InvertedBottleneck, format_of
 from pricetag.recipes.data import FromScratch
 
 
@@ -109,14 +110,17 @@ def require_whole_layers(shape: Shape) -> None:
 
 def check_family(params: object, model: object) -> MisfitError | None:
     """Why heads and neurons cannot be cut out of a run's model, by its architecture alone."""
-    if isinstance(model, FromScratch) and model.config.model_type != "bert":
-        return MisfitError(
-            "kind",
-            f"the heads of a {model.config.model_type} model cannot be removed; use a BERT-shaped "
-            "encoder",
-            "heads-not-removable",
-        )
-    return None
+    if not isinstance(model, FromScratch):
+        return None
+    is_thin = isinstance(model.architecture, InvertedBottleneck)
+    family = "mobilebert" if is_thin else model.config.model_type
+    if family == "bert":
+        return None
+    return MisfitError(
+        "kind",
+        f"the heads of a {family} model cannot be removed; use a BERT-shaped encoder",
+        "heads-not-removable",
+    )
 
 
 def require_plain_teacher(shape: Shape, option: str = "kind") -> None:
@@ -182,7 +186,7 @@ def described_shape(model: object) -> Shape:
         config.hidden_size,
         config.num_attention_heads,
         config.intermediate_size,
-        frozenset() if model.architecture is None else frozenset({model.architecture.name}),
+        frozenset(format_of(model.architecture)),
         complete=True,
     )
 

@@ -13,9 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import AutoConfig, BertConfig, BertForMaskedLM, MobileBertForMaskedLM
+from transformers import (
+    AutoConfig,
+    BertConfig,
+    BertForMaskedLM,
+    MobileBertConfig,
+    MobileBertForMaskedLM,
+    MobileBertModel,
+)
 
-from pricetag.recipes import parse_recipe
+from pricetag.recipes import FromScratch, parse_recipe
 from pricetag.recipes.errors import RecipeError
 from pricetag.recipes.methods.distill_mobilebert import DistillMobilebert
 from tests.support.texts import SHALLOW, text_files, text_recipe
@@ -33,6 +40,7 @@ from workers.training.cost.flops import FlopProfile, profile
 from workers.training.forward_pass import ForwardPass
 from workers.training.model.headless import without_head
 from workers.training.model.heads import MASKED_LM
+from workers.training.model.models import scratch_config
 from workers.training.model.recording import Needs, prepared
 from workers.training.teacher import Teacher
 
@@ -49,6 +57,7 @@ MOBILEBERT = {
     "transfer_epochs": 0.5,
     "evaluate": False,
 }
+WIDE = {"name": "inverted_bottleneck"}
 
 
 def layers(name: str) -> torch.Tensor:
@@ -169,16 +178,30 @@ def test_operations_are_those_that_are_counted_and_no_layer_above_learns(layer: 
 def test_a_thin_student_learns_layer_by_layer_and_is_published(tmp_path: Path) -> None:
     text_files(tmp_path)
     described = text_recipe("masked_lm", {**TRAIN, "max_steps": 2, "evaluate": False}, MOBILEBERT)
+    described["model"]["architecture"] = {**WIDE, "inner_size": 32, "embedding_size": 8}
     reporter = carry_out(tmp_path, described)
     cards = [event["card"] for event in reporter.of("artifact") if event["card"] is not None]
     assert cards[-1]["facts"]["steps_by_phase"] == {"layer 0": 2, "layer 1": 2, "words": 3}
+    teacher = AutoConfig.from_pretrained(tmp_path / "work" / "stage-00" / "model")
+    assert (teacher.intra_bottleneck_size, teacher.hidden_size) == (32, 16)
     config = AutoConfig.from_pretrained(tmp_path / "work" / "stage-01" / "model")
     assert (config.model_type, config.intra_bottleneck_size) == ("mobilebert", 4)
     assert (config.hidden_dropout_prob, config.attention_probs_dropout_prob) == (0, 0)
 
 
-def test_the_default_shape_is_that_of_the_paper_for_a_teacher_of_512() -> None:
-    teacher = BertConfig(hidden_size=512, num_hidden_layers=24, num_attention_heads=4)
+def test_the_default_shapes_of_teacher_and_student_are_those_of_the_paper() -> None:
+    shape = {"hidden_size": 512, "num_hidden_layers": 24, "num_attention_heads": 4}
+    sizes = {**shape, "intermediate_size": 4096, "vocab_size": 30522}
+    scratch = FromScratch.model_validate(
+        {"config": {**sizes, "max_position_embeddings": 512}, "architecture": WIDE}
+    )
+    teacher = scratch_config(scratch)
+    assert isinstance(teacher, MobileBertConfig)
+    with torch.device("meta"):
+        encoder = MobileBertModel(teacher, add_pooling_layer=False)
+    # The paper's queries, keys and values are made from the narrow states.
+    narrow = encoder.num_parameters() - 24 * 3 * (1024 - 512) * 1024
+    assert narrow == pytest.approx(293e6, rel=0.005)  # table 1
     config = student_config(DistillMobilebert(method="mobilebert"), "stage", teacher)
     assert (config.intra_bottleneck_size, config.embedding_size) == (128, 128)
     assert (config.intermediate_size, config.num_feedforward_networks) == (512, 4)
@@ -199,3 +222,15 @@ def test_what_does_not_fit_is_rejected_with_its_field(
         parse_recipe(text_recipe("masked_lm", TRAIN, {**MOBILEBERT, **changes}))
     assert caught.value.field == f"recipe.stages.1.{field}"
     assert message in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("inner_size", "says"), [(33, "multiple of the 2"), (8, "at least hidden_size")]
+)
+def test_an_inner_width_that_does_not_fit_is_rejected(inner_size: int, says: str) -> None:
+    described = text_recipe("masked_lm", TRAIN, MOBILEBERT)
+    described["model"]["architecture"] = {**WIDE, "inner_size": inner_size}
+    with pytest.raises(RecipeError) as caught:
+        parse_recipe(described)
+    assert caught.value.field == "recipe.model.architecture.inner_size"
+    assert says in caught.value.message

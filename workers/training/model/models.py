@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, cast
@@ -11,6 +11,7 @@ import torch
 from transformers import (
     AutoConfig,
     AutoTokenizer,
+    MobileBertConfig,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -18,7 +19,7 @@ from transformers import (
 )
 
 from pricetag.recipes import FromScratch
-from pricetag.recipes.architectures import note_of
+from pricetag.recipes.architectures import InvertedBottleneck, format_of
 from workers.job.context import ModelRef, StageContext
 from workers.job.request import JobError
 from workers.training.data.vocabulary import train_wordpiece
@@ -65,8 +66,8 @@ def for_training(context: StageContext, labels: Sequence[str] | None, seed: int)
 
 def notes_of(ref: ModelRef) -> registry.Notes:
     """The notes of the model that a stage starts from; empty for a plain model."""
-    if ref.scratch is not None and ref.scratch.architecture is not None:
-        return {ref.scratch.architecture.name: note_of(ref.scratch.architecture)}
+    if ref.scratch is not None:
+        return format_of(ref.scratch.architecture)
     return {} if ref.folder is None else registry.read_notes(ref.folder)
 
 
@@ -224,11 +225,29 @@ def _from_scratch(context: StageContext, ref: ModelRef, labels: Sequence[str] | 
 def scratch_config(scratch: FromScratch) -> PreTrainedConfig:
     """The shape of a model from random weights, with the largest possible vocabulary."""
     shape = scratch.config.model_dump()
+    if isinstance(scratch.architecture, InvertedBottleneck):
+        return _inverted_bottleneck(shape, scratch.architecture)
     names = _OTHER_NAMES.get(scratch.config.model_type, {})
     renamed = {own: value for name, value in shape.items() for own in names.get(name, (name,))}
     if names:
         renamed |= {"bos_token_id": None, "eos_token_id": None}  # the tokenizer's, later
     return AutoConfig.for_model(renamed.pop("model_type"), **renamed)
+
+
+def _inverted_bottleneck(shape: Mapping[str, Any], inside: InvertedBottleneck) -> MobileBertConfig:
+    """A MobileBERT that is wide inside, with one feed-forward network and layer normalization.
+
+    Source: Sun et al. 2020, table 1, arXiv:2004.02984.
+    """
+    return MobileBertConfig(
+        **{name: value for name, value in shape.items() if name != "model_type"},
+        embedding_size=inside.embedding_size,
+        intra_bottleneck_size=inside.inner_size,
+        use_bottleneck_attention=True,  # queries, keys and values of the inner width
+        key_query_shared_bottleneck=False,
+        num_feedforward_networks=1,
+        normalization_type="layer_norm",
+    )
 
 
 _OTHER_NAMES: dict[str, dict[str, tuple[str, ...]]] = {
