@@ -394,6 +394,38 @@ def test_masks_hold_weights_and_moments_at_zero() -> None:
     assert masker.density() == 0.5
 
 
+def test_masked_gradients_give_the_numbers_of_masked_weights_and_moments() -> None:
+    """Gradients are masked after clipping, so that the others are clipped as before."""
+    models, states = (Encoder(), Encoder()), []
+    masker = RampedMasker(over_all, Ramp(0.75, 0.0, 0.8, 2))
+    masker.attach(models[0])
+    for model in models:
+        optimizer = torch.optim.AdamW([model.weight], lr=0.01, weight_decay=0.1)
+        plain = RampedMasker(over_all, Ramp(0.75, 0.0, 0.8, 2))
+        plain.attach(model)
+        for done in range(10):
+            (model.weight.square().sum() + model.weight.sum()).backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_([model.weight], 0.5)
+            optimizer.step()
+            optimizer.zero_grad()
+            if model is models[0]:
+                masker.after_step(Step(done + 1, 10, 0.0, optimizer))
+                continue
+            if plain._ramp.due(done + 1, 10):
+                plain.hold(over_all(plain.matrices, plain._ramp.sparsity(done + 1, 10)))
+            plain._apply(optimizer)
+        states.append(optimizer.state[model.weight])
+    assert torch.equal(models[0].weight, models[1].weight)
+    for moment in ("exp_avg", "exp_avg_sq"):
+        assert torch.equal(states[0][moment], states[1][moment])
+    assert int(torch.count_nonzero(models[0].weight)) == 6
+    masker.detach(models[0])
+    models[0].weight.grad = torch.ones_like(models[0].weight)
+    optimizer = torch.optim.SGD([models[0].weight], lr=1.0)
+    optimizer.step()
+    assert int(torch.count_nonzero(models[0].weight)) == 24
+
+
 def test_a_ramp_prunes_exactly_and_its_density_follows() -> None:
     model, counts, densities = Encoder(), [], []
     masker = RampedMasker(over_all, Ramp(0.75, 0.0, 0.8, 2))

@@ -1,8 +1,9 @@
-"""Plug-ins that hold masks during training: weights and Adam moments, after each step."""
+"""Plug-ins that hold masks during training, of weights and Adam moments."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,7 +17,11 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 class Masker(Plugin):
-    """Sets the weights outside its masks to zero after every step, and their Adam moments.
+    """Keeps the weights outside its masks at zero, and their Adam moments.
+
+    New masks are applied to weights and moments after a step. From then on, the optimizer gets
+    gradients of zero outside the masks, after clipping: one pass over the weights in place of
+    three, and the same numbers.
 
     Masks follow from weights, averaged gradients and seeds alone, so that they are equal on all
     processes; they are part of each checkpoint.
@@ -30,6 +35,9 @@ class Masker(Plugin):
         self.matrices: dict[str, Matrix] = {}
         self.masks: Masks = {}
         self._density = 1.0
+        self._are_new = True
+        self._held: Any = None  # the optimizer whose gradients are masked
+        self._hook: Any = None
 
     def attach(self, model: nn.Module) -> None:
         """Begin with the masks of the weights as they are: zeros stay zero."""
@@ -38,7 +46,7 @@ class Masker(Plugin):
 
     def hold(self, masks: Masks) -> None:
         """Replace the masks; they are applied after the next step."""
-        self.masks = masks
+        self.masks, self._are_new = masks, True
         self._density = kept_share([mask for name, mask in masks.items() if is_in_layer(name)])
 
     def density(self) -> float:
@@ -59,10 +67,34 @@ class Masker(Plugin):
         )
 
     def after_step(self, step: Step) -> None:
-        """Set to zero again what the optimizer has moved."""
-        self.apply(step.optimizer)
+        """Apply masks that are new, or new to the optimizer."""
+        # Where processes share a training, accelerate wraps the optimizer that makes the step.
+        optimizer = getattr(step.optimizer, "optimizer", step.optimizer)
+        if self._are_new or optimizer is None or optimizer is not self._held:
+            self._apply(step.optimizer)
+            self._are_new = False
+        if optimizer is not self._held:
+            self._let_go()
+            if optimizer is not None:
+                self._held = optimizer
+                self._hook = optimizer.register_step_pre_hook(self._mask_gradients)
 
-    def apply(self, optimizer: torch.optim.Optimizer | None) -> None:
+    def detach(self, model: nn.Module) -> None:
+        """Leave the optimizer alone."""
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._hook is not None:
+            self._hook.remove()
+        self._held, self._hook = None, None
+
+    def _mask_gradients(self, *of_the_step: Any) -> None:
+        for name, mask in self.masks.items():
+            gradient = self.matrices[name].weight.grad
+            if gradient is not None:
+                multiply_(gradient, mask)
+
+    def _apply(self, optimizer: torch.optim.Optimizer | None) -> None:
         """Mask the weights and their moments, in place."""
         for name, mask in self.masks.items():
             weight = self.matrices[name].weight
@@ -122,4 +154,4 @@ class RampedMasker(Masker):
         """Choose new masks if they are due, and apply them."""
         if self._ramp.due(step.done, step.total):
             self.hold(self._choose(self.matrices, self._ramp.sparsity(step.done, step.total)))
-        self.apply(step.optimizer)
+        super().after_step(step)

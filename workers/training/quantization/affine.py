@@ -17,6 +17,10 @@ SMALLEST_SCALE = torch.finfo(torch.float32).eps
 """Smallest S of an asymmetric range, as in torch's observers: S of a range of width 0."""
 
 
+AT_ONCE = 2**15
+"""Weights that are rounded at a time on a CPU."""
+
+
 def largest_integer(bits: int) -> int:
     """The largest integer of ``bits`` signed bits, 2^(bits - 1) - 1; the smallest is its negative.
 
@@ -290,7 +294,24 @@ def quantize_blocks(
     return round_symmetric(weight, blocks.spread(scale, *weight.shape), bits), scale
 
 
-def fake_blocks(weight: torch.Tensor, blocks: Blocks, bits: int) -> torch.Tensor:
-    """The quantized weights as real numbers, with the straight-through gradient."""
-    integers, scale = quantize_blocks(weight.detach(), blocks, bits)
-    return straight_through(weight, integers.mul_(blocks.spread(scale, *weight.shape)))
+def fake_blocks(
+    weight: torch.Tensor, blocks: Blocks, bits: int, dtype: torch.dtype | None = None
+) -> torch.Tensor:
+    """The quantized weights as real numbers, with the straight-through gradient.
+
+    Args:
+        weight: ``[rows, columns]``.
+        blocks: The blocks.
+        bits: Bits of an integer.
+        dtype: Type of the result; default: that of the weights.
+    """
+    plain = weight.detach()
+    rows, columns = plain.shape
+    scales = blocks.spread(symmetric_scale(blocks.largest(plain), bits), rows, columns)
+    rounded = torch.empty_like(plain, dtype=dtype)
+    # On a CPU, some rows at a time stay in the cache.
+    some = max(1, AT_ONCE // columns) if plain.device.type == "cpu" else rows
+    for part, values, scale in zip(*(m.split(some) for m in (rounded, plain, scales)), strict=True):
+        # The largest weight of a block is the largest integer: nothing is to be clamped.
+        part.copy_((values / scale).round_().mul_(scale))
+    return straight_through(weight, rounded)

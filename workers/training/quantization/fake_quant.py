@@ -174,9 +174,10 @@ class FakeQuant(Plugin):
         def forward(values: torch.Tensor) -> torch.Tensor:
             values = self._rounded(self.inputs.get(name), values, module)
             weight = module.weight.t() if isinstance(module, Conv1D) else module.weight
-            weight = fake_blocks(weight, rounding.blocks, rounding.bits)
             # In the type to which the product converts them, if it does.
-            values = values.to(number_type(values.device.type, weight.dtype))
+            dtype = number_type(values.device.type, weight.dtype)
+            weight = fake_blocks(weight, rounding.blocks, rounding.bits, dtype)
+            values = values.to(dtype)
             outputs = functional.linear(values, weight, module.bias)
             return self._rounded(self.outputs.get(name), outputs, module)
 
