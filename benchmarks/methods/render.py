@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.methods import claims as claiming
 from benchmarks.methods import sections as paging
-from benchmarks.methods.catalog import Catalog
+from benchmarks.methods.catalog import Catalog, Entry
 from benchmarks.methods.chart import Point, chart
 from benchmarks.methods.conditions import SHOWN, UNKNOWN, differing
 from benchmarks.methods.exits import METERED, TITLE, TRAINED, exit_lines
@@ -23,7 +23,9 @@ from pricetag.tag.figures import counted, number
 PAGE = Path("results.md")
 PICTURE = Path("images") / "results.svg"
 TITLES = {"sst2": "SST-2", "cola": "CoLA"}
-SECTIONS = {"cola": "CoLA", "early-exit": TITLE}
+LATER = f"{TITLES['sst2']}, {paging.LATER_RUNS}"
+CLAIMS = "The claims of the sources, at this scale"
+SECTIONS = {"cola": "CoLA", "early-exit": TITLE, "sst2-later": LATER}
 """Sections that can be written alone, by their names on the command line."""
 
 
@@ -67,27 +69,63 @@ def update_pages(catalog: Catalog, state: State, docs: Path, names: Sequence[str
     for part in (_remarks(catalog, of_whole), _missing(catalog, of_whole)):
         title, _, text = part.removeprefix("## ").partition("\n\n")
         new |= {title: text} if title else {}
+    later = _later(catalog, results) if "sst2-later" in names else []
     ran = paging.Ran(
         {name: TITLES[name] for name in of_whole},
-        [TRAINED, METERED] if "early-exit" in names else [],
+        [*([TRAINED, METERED] if "early-exit" in names else []), *(e.name for e in later)],
         {name: title for name, title in TITLES.items() if name not in names},
     )
     page = paging.updated(catalog, (docs / PAGE).read_text(encoding="utf-8"), new, ran)
+    if later:
+        page = paging.with_rows(page, CLAIMS, _decided(results))
     (docs / PAGE).write_text(page, encoding="utf-8")
     return docs / PAGE
 
 
 def _section(catalog: Catalog, results: Mapping[str, Results], budget: Budget, name: str) -> str:
     """One section without its title, with the conditions of its runs; empty without runs."""
-    of = results.get("sst2" if name == "early-exit" else name)
+    of = results.get("cola" if name == "cola" else "sst2")
     if of is None:
         return ""
+    if name == "sst2-later":
+        return _later_section(of, _later(catalog, results))
     runs = (TRAINED, METERED) if name == "early-exit" else [e.name for e in rows(catalog, of)]
     records = [record for run in runs for record in of.runs(run)]
     parts = exit_lines(of) if name == "early-exit" else _data_parts(catalog, of, budget)
     if len(parts) < 2 or not records:
         return ""
     return "\n\n".join([*parts[1:], _conditions([record.conditions for record in records])])
+
+
+def _later(catalog: Catalog, results: Mapping[str, Results]) -> list[Entry]:
+    """Runs of the section of later runs: those of the claims, too."""
+    of = results.get("sst2")
+    return [] if of is None else rows(catalog, of, of_claims=True)
+
+
+_LATER_ABOUT = """These runs came later, on another machine than those of the table above. Their \
+scores, sizes and operations can be compared with that table; their times and energies only with \
+one another, and with those of the teacher in this section. Claims that they decide are below."""
+
+
+def _later_section(of: Results, entries: Sequence[Entry]) -> str:
+    if not entries:
+        return ""
+    conditions = [record.conditions for entry in entries for record in of.runs(entry.name)]
+    tables = ["\n".join(table(of, columns, entries)) for columns in (QUALITY, ENERGY)]
+    return "\n\n".join([_LATER_ABOUT, *tables, _conditions(conditions)])
+
+
+def _decided(results: Mapping[str, Results]) -> dict[str, str]:
+    """Rows of the claims whose runs are all there, by claim."""
+    decided = {}
+    for claim in claiming.read():
+        of = results.get(claim.data)
+        if of is None or claim.rule is None:
+            continue
+        if not any(claim.decide(of.sample).needs == need for need in ("missing", "time")):
+            decided[claim.claim] = _claim_row(claim, of)
+    return decided
 
 
 def results_of(records: Iterable[Record], state: State) -> dict[str, Results]:
@@ -208,7 +246,9 @@ stay in the state folder (`--state`, default `.pricetag/methods`). Started again
 continues; `--retry` tries failed runs again. `--only NAME` selects entries of \
 `benchmarks/methods/catalog.yaml`, `--quick` tries everything on a few hundred sentences, and \
 `--render` only writes this page. `--update cola`, or `early-exit`, writes only that section and \
-leaves all others as they are: so a state folder with the runs of one section is enough. Further \
+leaves all others as they are: so a state folder with the runs of one section is enough. \
+`--update sst2-later` adds the runs of a state folder in a section of their own, and replaces the \
+claims that they decide. Further \
 seeds are skipped for runs that take more than a minute (`--seed-limit-s`). `--undecided --seeds \
 3` executes the runs that undecided claims still need, cheapest first. `--remeasure` predicts \
 with all published models and times them side by side. `--prove` kills, resumes and loads a run \
@@ -236,8 +276,7 @@ def _data_parts(catalog: Catalog, of: Results, budget: Budget) -> list[str]:
     return [
         f"## {TITLES[of.data]}",
         *([about] if own != budget else []),
-        "\n".join(table(catalog, of, QUALITY)),
-        "\n".join(table(catalog, of, ENERGY)),
+        *("\n".join(table(of, columns, rows(catalog, of))) for columns in (QUALITY, ENERGY)),
     ]
 
 
@@ -275,7 +314,7 @@ shows it."""
 
 def _claims(results: Mapping[str, Results]) -> str:
     lines = [
-        "## The claims of the sources, at this scale",
+        f"## {CLAIMS}",
         "A claim that one score is above another is *held* if the whole 95% interval of the "
         "difference is above 0, *not held* if it is below, and otherwise *not decided*: the "
         "difference is within the noise. Both sides have the same seeds, and thus the same order "
@@ -295,16 +334,20 @@ def _claims(results: Mapping[str, Results]) -> str:
         of = results.get(claim.data)
         if of is None:
             continue
-        outcome = claim.decide(of.sample)
-        costs = [
-            cost_wh(of, claim.deciding(of.sample), figure)
-            for figure in ("making_kwh", "making_with_teacher_kwh")
-        ]
-        cells = [claim.claim, claim.source, f"**{outcome.verdict}**", _figures(outcome)]
-        cells += ["" if cost is None else number(cost) for cost in costs]
-        lines.append(f"| {' | '.join(cells)} |")
+        lines.append(_claim_row(claim, of))
     lines[1:2] = ["", lines[1]]
     return "\n".join(lines)
+
+
+def _claim_row(claim: claiming.Claim, of: Results) -> str:
+    outcome = claim.decide(of.sample)
+    costs = [
+        cost_wh(of, claim.deciding(of.sample), figure)
+        for figure in ("making_kwh", "making_with_teacher_kwh")
+    ]
+    cells = [claim.claim, claim.source, f"**{outcome.verdict}**", _figures(outcome)]
+    cells += ["" if cost is None else number(cost) for cost in costs]
+    return f"| {' | '.join(cells)} |"
 
 
 _NEEDS = {

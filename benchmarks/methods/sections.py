@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from benchmarks.methods.catalog import Catalog
 
 REMARKS, MISSING = "Remarks", "Not in the table"
+LATER_RUNS = "later runs"
+"""End of the title of a section of runs that came later, behind that of their data set."""
 _LATER = "**Sections of later runs.** "
 _LATER_ABOUT = (
     "Each states its own runs. The counts and dates above include the runs that they replaced."
@@ -63,6 +65,9 @@ def updated(catalog: Catalog, page: str, new: Mapping[str, str], ran: Ran) -> st
     sections = read(page)
     titles = [title for title in new if title not in (REMARKS, MISSING)]
     for title in titles:
+        data, _, end = title.partition(", ")
+        if title not in sections and data in sections and end == LATER_RUNS:
+            sections = _inserted(sections, title, data)
         if title not in sections:
             raise ValueError(f"the page has no section '{title}'; write it whole, without --update")
         sections[title] = new[title]
@@ -75,7 +80,11 @@ def updated(catalog: Catalog, page: str, new: Mapping[str, str], ran: Ran) -> st
     former = _lines(sections.get(MISSING, ""))
     failed = {match["name"] for line in former if (match := _FAILED.match(line))}
     later = {
-        title: [name for name in _without_row(catalog, data, sections[title]) if name not in failed]
+        title: [
+            name
+            for name in _without_row(catalog, data, _rows(sections, title))
+            if name not in failed
+        ]
         for data, title in ran.kept.items()
         if title in sections
     }
@@ -83,6 +92,36 @@ def updated(catalog: Catalog, page: str, new: Mapping[str, str], ran: Ran) -> st
     own = [line for line in _lines(new.get(MISSING, "")) if _is_of(line, ran)]
     sections[MISSING] = "\n".join([*(line for line in gaps if line), *own])
     return written(sections)
+
+
+def with_rows(page: str, title: str, lines: Mapping[str, str]) -> str:
+    """A page with other rows in a section's table.
+
+    Args:
+        page: The page.
+        title: Title of the section.
+        lines: The new rows, by their first cell.
+    """
+    sections = read(page)
+    table = [
+        lines.get(line.strip("| ").split(" | ")[0], line) for line in sections[title].splitlines()
+    ]
+    return written({**sections, title: "\n".join(table)})
+
+
+def _inserted(sections: Mapping[str, str], title: str, former: str) -> dict[str, str]:
+    """The sections with an empty one behind another."""
+    parts: dict[str, str] = {}
+    for name, text in sections.items():
+        parts[name] = text
+        if name == former:
+            parts[title] = ""
+    return parts
+
+
+def _rows(sections: Mapping[str, str], title: str) -> str:
+    """The rows of a data set: those of later runs, too."""
+    return sections[title] + sections.get(f"{title}, {LATER_RUNS}", "")
 
 
 def _with_later(head: str, titles: Iterable[str]) -> str:

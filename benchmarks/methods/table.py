@@ -147,15 +147,20 @@ ENERGY = (
 SCORE = {"sst2": "Accuracy (%)", "cola": "MCC (x 100)"}
 
 
-def rows(catalog: Catalog, results: Results) -> list[Entry]:
-    """Entries of the table that ran on the data set, in the order of the file."""
-    entries = [entry for entry in catalog.runs.values() if entry.table]
-    return [entry for entry in entries if results.runs(entry.name)]
+def rows(catalog: Catalog, results: Results, *, of_claims: bool = False) -> list[Entry]:
+    """Entries that ran on the data set, in the order of the file.
+
+    Args:
+        catalog: All runs.
+        results: Those of the data set.
+        of_claims: With runs that are in no table, because only claims use them.
+    """
+    entries = [entry for entry in catalog.runs.values() if entry.table or of_claims]
+    return [entry for entry in entries if entry.is_measured and results.runs(entry.name)]
 
 
-def table(catalog: Catalog, results: Results, columns: Sequence[Column]) -> list[str]:
-    """A Markdown table with the score, the number of seeds and the columns."""
-    entries = rows(catalog, results)
+def table(results: Results, columns: Sequence[Column], entries: Sequence[Entry]) -> list[str]:
+    """A Markdown table with the score, the number of seeds and the columns of some runs."""
     score = Column(SCORE[results.data], "score", _score)
     listed = [score, Column("Seeds", "score", _seeds), *columns]
     lines = [

@@ -293,6 +293,45 @@ def test_the_section_of_early_exit_is_taken_alone(page: str, tmp_path: Path) -> 
     assert "distill-logits" in now["Not in the table"]
 
 
+def test_later_runs_have_a_section_of_their_own_and_decide_claims(
+    page: str, tmp_path: Path
+) -> None:
+    later = State(tmp_path / "later")
+    later.write_about({"budget": asdict(BUDGET), "inputs": {"sst2": INPUTS["sst2"]}})
+    for name, score in (
+        ("teacher", 0.8),
+        ("distill-logits-4", 0.82),
+        ("student-random-4", 0.6),
+        ("prune-activation-50", 0.79),
+    ):
+        keep(later, Trial(0, "sst2", name), figures(score, 0.001, 8000))
+    claim = "| A student that starts from its teacher's layers beats one of random weights. |"
+    for _ in range(2):  # once more changes nothing
+        written = update_pages(CATALOG, later, tmp_path / "docs", ["sst2-later"]).read_text()
+        former, now = sections.read(page), sections.read(written)
+        assert list(now)[list(now).index("SST-2") + 1] == "SST-2, later runs"
+        assert set(now) - set(former) == {"SST-2, later runs"}
+        assert now["SST-2"] == former["SST-2"]
+        assert (
+            "| Distilled on logits, 3 layers, four passes | 3 | 82.0 |" in now["SST-2, later runs"]
+        )
+        claims = "The claims of the sources, at this scale"
+        rows = zip(former[claims].splitlines(), now[claims].splitlines(), strict=True)
+        changed = [after for before, after in rows if before != after]
+        assert any(line.startswith(claim) and "82.0 against 60.0" in line for line in changed)
+        assert all("is not known" not in line for line in changed)
+        gaps = now["Not in the table"]
+        assert "prune-activation-50" in former["Not in the table"]
+        assert "prune-activation-50" not in gaps
+        assert "distill-logits-4" not in gaps
+        assert "distill-pkd-4" in gaps
+    cola = State(tmp_path / "cola")
+    cola.write_about({"budget": asdict(BUDGET), "inputs": {"cola": INPUTS["cola"]}})
+    keep(cola, Trial(0, "cola", "teacher"), figures(0.4, 0.002, 8000))
+    written = update_pages(CATALOG, cola, tmp_path / "docs", ["cola"]).read_text()
+    assert "prune-activation-50" not in sections.read(written)["Not in the table"]
+
+
 def test_runs_that_the_catalog_got_later_are_called_missing(page: str) -> None:
     older = page.replace(", prune-activation-50", "")
     assert older != page
