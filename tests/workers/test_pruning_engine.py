@@ -421,8 +421,7 @@ def test_masked_gradients_give_the_numbers_of_masked_weights_and_moments() -> No
     assert int(torch.count_nonzero(models[0].weight)) == 6
     masker.detach(models[0])
     models[0].weight.grad = torch.ones_like(models[0].weight)
-    optimizer = torch.optim.SGD([models[0].weight], lr=1.0)
-    optimizer.step()
+    torch.optim.SGD([models[0].weight], lr=1.0).step()
     assert int(torch.count_nonzero(models[0].weight)) == 24
 
 

@@ -311,7 +311,9 @@ def fake_blocks(
     rounded = torch.empty_like(plain, dtype=dtype)
     # On a CPU, some rows at a time stay in the cache.
     some = max(1, AT_ONCE // columns) if plain.device.type == "cpu" else rows
-    for part, values, scale in zip(*(m.split(some) for m in (rounded, plain, scales)), strict=True):
+    for part, values, scale in zip(
+        *(torch.split(m, some) for m in (rounded, plain, scales)), strict=True
+    ):
         # The largest weight of a block is the largest integer: nothing is to be clamped.
         part.copy_((values / scale).round_().mul_(scale))
     return straight_through(weight, rounded)
