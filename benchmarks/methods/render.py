@@ -113,7 +113,9 @@ def _later_section(of: Results, entries: Sequence[Entry]) -> str:
         return ""
     conditions = [record.conditions for entry in entries for record in of.runs(entry.name)]
     tables = ["\n".join(table(of, columns, entries)) for columns in (QUALITY, ENERGY)]
-    return "\n\n".join([_LATER_ABOUT, *tables, _conditions(conditions)])
+    notes = [f"- {e.title}: {e.note}" for e in entries if e.note and not e.table]
+    parts = [_LATER_ABOUT, *tables, _conditions(conditions), "\n".join(notes)]
+    return "\n\n".join(part for part in parts if part)
 
 
 def _decided(results: Mapping[str, Results]) -> dict[str, str]:
