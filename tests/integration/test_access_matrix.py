@@ -327,31 +327,41 @@ def expected(operation_id: str, access: Access, caller: Caller, target: Target) 
 
 
 @pytest.mark.asyncio(loop_scope="session")
-@pytest.mark.parametrize("target", TARGETS)
-async def test_every_operation_treats_every_caller_by_its_rule(lab: Lab, target: Target) -> None:
+async def test_every_operation_treats_every_caller_by_its_rule(lab: Lab) -> None:
+    """For a private and an open project; a request that names neither is sent once."""
     wrong: list[str] = []
     cells = 0
-    names = {**lab.things[target].ids, "project": target}
     for operation in operations(lab.app):
         name = operation.operation_id or operation.name
         parameters, request = (PAGES if operation.operation_id is None else REQUESTS)[name]
         template = operation.path.replace(":path}", "}")
-        path = template.format_map(_filled(parameters, names))
         (access,) = operation.access
         (method,) = operation.methods
-        for caller in lab.secrets:
-            status = expected(name, access, caller, target)
-            response = await lab.ask(caller, method, path, **_filled(request, names))
-            cells += 1
-            is_done = response.is_success or response.status_code == 303
-            right = is_done if status is None else response.status_code == status
-            if not right:
-                wrong.append(
-                    f"{name} by {caller}: {response.status_code}, not"
-                    f" {status or '2xx'}: {response.text[:200]}"
-                )
+        sent: list[tuple[str, Any]] = []
+        for target in TARGETS:
+            names = {**lab.things[target].ids, "project": target}
+            path = template.format_map(_filled(parameters, names))
+            filled = _filled(request, names)
+            if (path, filled) in sent:
+                assert all(
+                    expected(name, access, caller, target) == expected(name, access, caller, "open")
+                    for caller in lab.secrets
+                ), f"{name}: what is expected depends on a project that the request does not name"
+                continue
+            sent.append((path, filled))
+            for caller in lab.secrets:
+                status = expected(name, access, caller, target)
+                response = await lab.ask(caller, method, path, **filled)
+                cells += 1
+                is_done = response.is_success or response.status_code == 303
+                right = is_done if status is None else response.status_code == status
+                if not right:
+                    wrong.append(
+                        f"{name} of {target} by {caller}: {response.status_code}, not"
+                        f" {status or '2xx'}: {response.text[:200]}"
+                    )
     assert not wrong, "\n".join(wrong)
-    assert cells == (len(REQUESTS) + len(PAGES)) * len(lab.secrets)
+    assert cells > (len(REQUESTS) + len(PAGES)) * len(lab.secrets)
 
 
 @pytest.mark.asyncio(loop_scope="session")

@@ -1,7 +1,8 @@
 """A hook of schemathesis: of cases that prove the same, one is sent.
 
 A body is described once, whatever it is written in: every bound is tried in JSON, and in YAML
-one valid body. Where a value has the wrong type, one wrong type is tried.
+one valid body. Where a value has the wrong type, one wrong type is tried; of the methods that an
+operation does not have, one.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import schemathesis
 from schemathesis.generation.meta import CoveragePhaseData, CoverageScenario
 
 IN_YAML = {CoverageScenario.DEFAULT_POSITIVE_TEST}
+ONCE = {CoverageScenario.INCORRECT_TYPE, CoverageScenario.UNSPECIFIED_HTTP_METHOD}
 _tried: set[tuple[object, ...]] = set()
 
 
@@ -23,10 +25,13 @@ def filter_case(context: schemathesis.HookContext, case: schemathesis.Case[Any])
         return True
     if case.media_type == "application/yaml" and data.scenario not in IN_YAML:
         return False
-    if data.scenario != CoverageScenario.INCORRECT_TYPE:
+    if data.scenario not in ONCE:
         return True
-    place = (case.operation.label, data.parameter_location, data.parameter, data.location)
-    if (*place, data.description) in _tried:
+    tried: tuple[object, ...] = (case.operation.label, data.scenario)
+    if data.scenario == CoverageScenario.INCORRECT_TYPE:
+        place = (data.parameter_location, data.parameter, data.location)
+        tried = (*tried, *place, data.description)
+    if tried in _tried:
         return False
-    _tried.add((*place, data.description))
+    _tried.add(tried)
     return True
