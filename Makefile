@@ -50,11 +50,11 @@ lint: $(READY)
 unit: $(READY)
 	$(BIN)/pytest tests/unit
 
-# Four processes keep two cores busy: a third of their time, tests wait for servers and jobs.
+# Five processes keep two cores busy: a third of their time, tests wait for servers and jobs.
 # A test that fails beside the others (exit status 1) runs once more, alone, and its name is
 # printed: what fails twice fails the command, what fails once is a test to mend.
 test: lint
-	$(BIN)/pytest tests -n 4 --dist loadfile || { test $$? -eq 1 \
+	$(BIN)/pytest tests -n 5 --dist loadfile || { test $$? -eq 1 \
 	&& echo "Tests that failed beside others, once more and alone:" \
 	&& $(BIN)/pytest tests --last-failed --last-failed-no-failures none -v; }
 

@@ -7,7 +7,8 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Annotated
+from functools import cache
+from typing import Annotated, Any
 
 import typer
 
@@ -111,6 +112,12 @@ for register in (
     register(app)
 
 
+@cache
+def _commands() -> Any:
+    """All commands, built once in a process: that takes longer than most of them."""
+    return typer.main.get_command(app)
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """Runs one command.
 
@@ -122,7 +129,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         canceled, 5 not fully checked, 130 interrupted.
     """
     try:
-        result = app(args=arguments, prog_name="pricetag", standalone_mode=False)
+        result = _commands()(args=arguments, prog_name="pricetag", standalone_mode=False)
     except CliError as error:
         complain(str(error), error.details)
         return error.exit_code

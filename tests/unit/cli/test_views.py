@@ -288,7 +288,7 @@ def test_a_price_tag_of_another_form_is_an_error_in_one_line(
     def show(**_: object) -> None:
         price_tag_view({"schema": "pricetag/1", "run_id": 7})
 
-    monkeypatch.setattr(commands, "app", show)
+    monkeypatch.setattr(commands, "_commands", lambda: show)
     assert commands.run(["show", "last"]) == 1
     message = capsys.readouterr().err
     assert "run_id: must be a text (got 7)" in " ".join(message.split())
