@@ -55,7 +55,7 @@ class Store:
             return await execution.demand(session, run_id)
 
     async def requeue(self, run_id: UUID) -> bool:
-        """Puts a run into the queue that is right for it; returns whether it is still queued."""
+        """Adds a run to its queue; returns whether it is still queued."""
         async with self._database.session_scope() as session:
             return await execution.requeue(session, run_id)
 
@@ -90,7 +90,7 @@ class Store:
         try:
             async with asyncio.timeout(LOOK_TIMEOUT_S), self._database.session_scope() as session:
                 return await self._budgets.look(session, attempt_ids)
-        except Exception as error:  # the leases are renewed; the next look is in a second
+        except Exception as error:  # the leases are renewed; the next check is in a second
             logger.warning("budgets were not checked (%s: %s)", type(error).__name__, error)
             return {}
 
@@ -105,9 +105,9 @@ class Store:
         "Elsewhere" is another machine or data folder: two nodes would be booked as one.
 
         Args:
-            devices: Of this worker.
+            devices: Devices of this worker.
             capabilities: What the node can meter.
-            offer: What this worker can take; None if it takes nothing more.
+            offer: Runs that this worker can take; None if it takes no more.
         """
         config, place = self._config, node_place(self._config.data_dir)
         async with self._database.session_scope() as session:

@@ -92,7 +92,7 @@ class Worker:
         self._capabilities: dict[str, Any] = {}
         self._running: dict[UUID, Supervisor] = {}
         self._shipping: set[asyncio.Task[None]] = set()
-        self._journals: set[Journal] = set()  # those being shipped
+        self._journals: set[Journal] = set()  # journals being shipped
         self._queue_worker: QueueWorker | None = None
         self._is_full = False  # whether the disk was full at the last check
         self._is_doubled = False  # whether another node of the same name was seen
@@ -206,7 +206,7 @@ class Worker:
             )
 
     async def _withdraw(self) -> None:
-        """Makes known that this worker takes nothing more; without it, its silence does."""
+        """Announces that this worker takes no more runs; if that fails, its silence shows it."""
         self._stopping.set()
         try:
             async with asyncio.timeout(WITHDRAW_S):

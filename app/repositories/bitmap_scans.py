@@ -1,4 +1,4 @@
-"""Queries that find their rows by all indexes together, or read them in the order of one."""
+"""Queries that combine all indexes to find their rows, or read rows in the order of one index."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Queries of pages with a form: read leniently, so that a wrong value keeps the form."""
+"""Queries of pages with a form, read leniently: the form keeps invalid values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class PageQuery(BaseModel):
     """Base of the queries: the fields of a page's form, each with a default.
 
     Attributes:
-        choices: The words in which the page offers the values of a field that has a few.
+        choices: The page's labels for the values of fields with a few values.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -64,7 +64,7 @@ class Asked(Generic[Model]):
     async def show(
         self, make: Callable[[Model], Awaitable[Mapping[str, Any]]], empty: Mapping[str, Any]
     ) -> tuple[Asked[Model], dict[str, Any]]:
-        """The page's part of the query; none of an invalid one.
+        """The result of a valid query; the empty one for an invalid query.
 
         Args:
             make: Reads what a valid query selects.
@@ -82,7 +82,7 @@ class Asked(Generic[Model]):
 
 
 def read(model: type[Model], parameters: Iterable[tuple[str, str]]) -> Asked[Model]:
-    """Reads a query: a value that is wrong stays in the form, and is named with the reason.
+    """Reads a query: an invalid value stays in the form, with the reason.
 
     Args:
         model: The fields with their defaults.

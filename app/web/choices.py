@@ -1,4 +1,4 @@
-"""Choices of forms: an error names them by the words that the form shows."""
+"""Choices of forms: errors use the labels that the form shows."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from app.errors import field_problems
 from app.schemas.common import FieldProblem
 
 Choices = Mapping[str, Mapping[Any, str]]
-"""The words of each value that a field may have, by the field's name."""
+"""The labels of each value of a field, by the field's name."""
 
 
 def problems_of(errors: Iterable[Mapping[str, Any]], choices: Choices) -> list[FieldProblem]:
-    """What is wrong with the fields of a form.
+    """The errors in the fields of a form.
 
     Args:
         errors: Errors of pydantic.

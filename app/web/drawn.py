@@ -9,7 +9,7 @@ from app.web.views.charts import ChartView, chart_view
 
 
 async def drawn(session: Session, chart: Chart | None, id: str | None = None) -> ChartView | None:
-    """The view of a chart that the page shows; None without one.
+    """The view of a chart on the page; None without one.
 
     Args:
         session: Database session; what other pages store may wait for it, so call it last.

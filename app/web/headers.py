@@ -1,4 +1,4 @@
-"""Security headers: which sources a page may load, and who may embed it."""
+"""Security headers: the sources that a page may load, and the sites that may embed it."""
 
 from __future__ import annotations
 

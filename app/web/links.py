@@ -80,7 +80,7 @@ def asset(request: Request, name: str) -> str:
 
 
 def local_path(text: str | None) -> str:
-    """A path on this server to continue with, from a form; the overview if it leads elsewhere."""
+    """A path on this server to continue with, from a form; the overview for any other address."""
     if not text or not text.startswith("/") or re.search(r"[\\\x00-\x20\x7f]", text):
         return "/"
     parts = urlsplit(text)

@@ -61,7 +61,7 @@ class Item:
 
 
 def items(request: Request, visitor: Principal | None) -> Sequence[Item]:
-    """The navigation of a page, for whoever sees it."""
+    """The navigation of a page for its visitor."""
     if visitor is None:
         return []
     route = request.scope.get("route")

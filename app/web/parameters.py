@@ -79,7 +79,7 @@ class SelectionQuery(PageQuery):
 
     @property
     def filters(self) -> RunFilter:
-        """What selects them."""
+        """The filters of these runs."""
         return RunFilter(
             project=self.project,
             experiment=self.experiment,
@@ -89,7 +89,7 @@ class SelectionQuery(PageQuery):
 
     @property
     def is_filtered(self) -> bool:
-        """Whether the reader chose any."""
+        """Whether the reader chose any filter."""
         return bool(self.project or self.experiment or self.tag)
 
 

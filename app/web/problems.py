@@ -1,4 +1,4 @@
-"""Errors as pages, for browsers; everybody else gets `application/problem+json`."""
+"""Errors as pages for browsers; other clients get `application/problem+json`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ AWAY_TEXTS = {
     False: "Your input may or may not have been stored. Once the database responds, check before"
     " you send it again.",
 }
-"""What the page says while the database is away, by whether it was only read."""
+"""Text of the page while the database is unavailable, by whether the request only reads."""
 
 MISSING = "-not-found"
 """End of the codes of objects that do not exist."""
@@ -61,7 +61,7 @@ LISTS = {
 """Where objects of each kind are listed: words, and name of the page."""
 
 SELECTING = ("nothing-chosen", "invalid-selection")
-"""Codes of what needs selected runs and got none, or others."""
+"""Codes of errors in the selection of runs."""
 
 NOUNS = {
     "budget_id": "budget",
@@ -112,7 +112,7 @@ def as_page(request: Request, problem: Response) -> Response:
 
 
 def _name_the_missing(request: Request, document: dict[str, Any]) -> None:
-    """A page whose address has no valid ID is one of an object that does not exist."""
+    """An address with an invalid ID counts as that of an object that does not exist."""
     parameters = request.scope.get("path_params") or {}
     wrong = [error["field"] for error in document["errors"] if error["field"] in parameters]
     noun = NOUNS.get(wrong[0]) if wrong and document["status"] == 422 else None
@@ -152,7 +152,7 @@ def _ways_on(request: Request, status: int, code: str) -> list[tuple[str, str]]:
 
 
 def _of_run(request: Request, code: str) -> list[tuple[str, str]]:
-    """The way to the run that the address names, unless it is what does not exist."""
+    """The link to the run that the address names, unless that run does not exist."""
     run_id = (request.scope.get("path_params") or {}).get("run_id")
     if run_id is None or code == f"run{MISSING}":
         return []
@@ -165,7 +165,7 @@ def remember_next(request: Request, path: str | None) -> None:
 
 
 def wants_page(request: Request) -> bool:
-    """Whether a browser asks for a page, and not a program for an answer of the API."""
+    """Whether a browser requests a page, rather than a program a response of the API."""
     path = request.scope["path"]
     if path.startswith(API) or path == "/openapi.json":
         return False

@@ -1,4 +1,4 @@
-"""The query of the page of runs: read leniently, so that a wrong value keeps the form."""
+"""The query of the page of runs, read leniently: the form keeps invalid values."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ Name = Filled[StoredName]
 
 
 class RunQuery(BaseModel):
-    """What the page of runs shows: filters and order of the API, columns and groups.
+    """Query of the page of runs: filters and order of the API, columns and groups.
 
     Attributes:
-        choices: The words in which the page offers the values of a field that has a few.
+        choices: The page's labels for the values of fields with a few values.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -78,7 +78,7 @@ class RunQuery(BaseModel):
         """The filters, for the service.
 
         Args:
-            caller_name: Whom `me` means.
+            caller_name: Name of the caller, for `me`.
         """
         return RunFilter(
             project=self.project,
@@ -108,7 +108,7 @@ class Asked:
     Attributes:
         values: All parameters, as they came, without empty ones.
         query: The valid part.
-        problems: What is wrong, by parameter.
+        problems: Errors by parameter.
     """
 
     values: Sequence[tuple[str, str]]
@@ -121,7 +121,7 @@ class Asked:
 
 
 def read(parameters: Iterable[tuple[str, str]]) -> Asked:
-    """Reads a query; a parameter that is wrong is dropped, and named with the reason."""
+    """Reads a query; an invalid parameter is dropped, and listed with the reason."""
     values = [(name, value) for name, value in parameters if value]
     raw: dict[str, Any] = {}
     for name, value in values:

@@ -21,7 +21,7 @@ Model = TypeVar("Model", bound=BaseModel)
 Result = TypeVar("Result")
 
 RETURNED = frozenset({409, 413, 415, 422, 502})
-"""Statuses of errors that somebody can mend in the form; others have their own page."""
+"""Statuses of errors that users can correct in the form; others have their own page."""
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _NAMED = re.compile(r"^[a-z_.]+: ")
@@ -71,16 +71,16 @@ def read_model(
 async def submit(
     session: Session | None, fields: Mapping[str, str], action: Callable[[], Awaitable[Result]]
 ) -> Result | Rejected:
-    """Carries out the action of a form, or nothing.
+    """Carries out the action of a form completely, or not at all.
 
     Args:
-        session: Session of the request, of which nothing stays if the form is rejected; None if
-            the action has its own.
+        session: Session of the request, which is rolled back if the form is rejected; None if the
+            action has its own.
         fields: The form.
-        action: Reads the form, and does it.
+        action: Reads the form and carries it out.
 
     Raises:
-        PricetagError: If the form cannot help it.
+        PricetagError: If the form cannot correct it.
     """
     try:
         return await action()

@@ -41,7 +41,7 @@ class Figures:
 
 
 class ChargedSoFar:
-    """Sums a job's share of each component reading by reading.
+    """Adds up a job's share of each component, reading by reading.
 
     The sum is for display only: the bill uses all readings together, and so recognizes frozen
     counters and places edges better.
@@ -87,7 +87,7 @@ class _Charged:
         self.unknown: str | None = NOT_READ
         self._component = component
         self._last: Reading | None = None  # where the next step begins
-        self._replaced_j = 0.0  # booked in the counter's place since it stopped
+        self._replaced_j = 0.0  # booked instead of the counter since it stopped
 
     def take(self, reading: Reading) -> None:
         before = self._last
@@ -143,13 +143,13 @@ class _Charged:
         return is_counter and after.counter_j == before.counter_j
 
     def _gross_j(self, before: Reading, after: Reading) -> float | None:
-        """Energy by the counter, or by the integral where the counter is not to be believed."""
+        """Energy by the counter, or by the integral if the counter is implausible."""
         if before.counter_j is None or after.counter_j is None:
             return integral_delta(before, after)
         counted_j = after.counter_j - before.counter_j
         if counted_j < 0 or RESET in after.flags or IMPLAUSIBLE_POWER in after.flags:
             return integral_delta(before, after)
-        # A counter that catches up counts again what was booked in its place.
+        # A counter that catches up counts energy again that was booked from the model.
         replaced_j, self._replaced_j = self._replaced_j, 0.0
         return counted_j - replaced_j if counted_j >= replaced_j else counted_j
 

@@ -1,4 +1,4 @@
-"""Checks and journals what a job reports over its pipe; takes a reading at each stage edge."""
+"""Checks and journals the events of a job; takes a reading at each stage edge."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ class EventDesk:
             self._log.offer("rejected", reason=why[:KEPT_TEXT], event=text[:KEPT_TEXT])
 
     def finish(self) -> None:
-        """Writes how many events were dropped or rejected; called after the last one."""
+        """Writes the numbers of dropped and rejected events; called after the last event."""
         for line in self._flow.summary():
             self._log.text(line, "pricetag")
         if further := self._flow.rejected_unkept:

@@ -1,6 +1,6 @@
 """The events that a job may send over its pipe, with the bounds of each field.
 
-Unknown fields are dropped, and above all the time, which only the supervisor sets.
+Unknown fields are dropped, in particular the time, which only the supervisor sets.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which environment variables of the worker reach its jobs: an allow-list.
+"""The allow-list of the worker's environment variables that its jobs see.
 
 All others stay with the worker. An unforeseen variable could change what is trained
 (``ACCELERATE_MIXED_PRECISION``), which library is imported (``PYTHONPATH``) or how many

@@ -26,7 +26,7 @@ PROMPT_S = 2.5
 
 
 def clock_of_meter(now_s: float) -> dict[str, Any]:
-    """How to continue the meter's clock in another process, for the ``start`` record."""
+    """Data for continuing the meter's clock in another process, for the ``start`` record."""
     return {"boot": boot_id(), "opened_s": time.monotonic() - now_s}
 
 
@@ -141,8 +141,8 @@ def last_moment(
     Args:
         trace: What the journal contains.
         root: Folder of the RAPL zones.
-        saw_end: Whether the job ended just now. If it did not, the time of its end is only known
-            to follow the last reading: counters then show an upper bound.
+        saw_end: Whether the job has just ended. Otherwise its end is only known to be after the
+            last reading, and counters show an upper bound.
         is_incomplete: Whether records after the last one of the journal are missing. Then the
             job may have run until now.
     """

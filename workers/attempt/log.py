@@ -1,7 +1,7 @@
 """One attempt's log: every record goes to the journal first, with the meter's time.
 
-While the disk takes no more, everything but output and progress waits in memory, from where it is
-shipped like the rest.
+While the disk is full, everything except output and progress waits in memory, and is shipped from
+there.
 """
 
 from __future__ import annotations

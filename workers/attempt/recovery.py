@@ -64,7 +64,7 @@ def end_orphans(
 
 
 def end_at_once(journal_dir: Path, root: Path) -> None:
-    """End the attempts of a worker that has just died with the present values of their counters.
+    """End the attempts of a worker that has just died, with the present values of their counters.
 
     Called where its death is noticed at once, after its jobs were killed. Journals that were left
     earlier are not touched, nor are those that cannot be ended now or in which records are missing,
@@ -110,7 +110,7 @@ def end_if_open(journal: Journal, root: Path, *, saw_end: bool, keep: bool = Fal
     """Appends the end that the dead worker could not write.
 
     It is at the present time if the job ended just now, with a last reading of every counter.
-    Otherwise it is at the last reading, with a bound of what may have been used after it. If the
+    Otherwise it is at the last reading, with a bound on the energy used after it. If the
     meter had stopped long before the worker died, the end is at the last record of any type: that
     time was not metered, and the attempt must show it. If records are missing after the last one,
     the bound runs until now.

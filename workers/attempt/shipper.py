@@ -35,8 +35,8 @@ Ingest = Callable[[UUID, list[dict[str, Any]]], Awaitable[int]]
 class Shipper:
     """Ships one journal; ``run`` returns once ``finish`` was called and all is delivered.
 
-    While the database is away, records wait in the journal on disk; those that are in memory, since
-    the disk was full, are tried there again.
+    While the database is unavailable, records wait in the journal on disk; those in memory, since
+    the disk was full, are written there as soon as possible.
     """
 
     def __init__(self, journal: Journal, attempt_id: UUID, ingest: Ingest) -> None:

@@ -1,4 +1,5 @@
-"""The parent process of a job: opens the meter, starts the child, listens, books the end.
+"""The parent process of a job: opens the meter, starts the child, handles its events, books the
+end.
 
 It never loads a model or computes on a device: the metering process is separate from the
 training process, and outlives it.

@@ -60,7 +60,7 @@ def main(job_file: str) -> int:
 
 
 def _follow(job: Job) -> int:
-    """Runs any rank but 0 of a job on several devices: silent, unless it fails."""
+    """Runs any rank except 0 of a job on several devices; silent unless it fails."""
     try:
         run(job, SilentReporter())
     except Interrupted:

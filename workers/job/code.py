@@ -58,7 +58,7 @@ def bring(code: str | GitCode, job: Job, target: Path, field: str) -> CodeFacts:
     if (existing := _existing_copy(note, target)) is not None:
         return existing
     if job.program_user is not None:
-        shutil.rmtree(target, ignore_errors=True)  # the program's user may have put links there
+        shutil.rmtree(target, ignore_errors=True)  # the program's user may have created links there
     path = code if isinstance(code, str) else code.git
     commit = None
     source = roots.find(path, job.data_roots, field)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
 SAYINGS = tuple(os.strerror(number) for number in ERRNOS)
-"""Messages of the C library, and so of most programs."""
+"""Messages of the C library, and thus of most programs."""
 
 LEAST_FREE_BYTES = 4 << 20
 """Free bytes below which no run is started: its journal alone could fill them."""

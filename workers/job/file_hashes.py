@@ -14,7 +14,7 @@ from typing import Any
 from pricetag.atomic_files import write_whole
 
 LIMIT_S = 120.0
-"""Time that one job spends on hashes at most, in s."""
+"""Maximum time that one job spends on hashes, in s."""
 
 MAX_REMEMBERED = 5_000
 SETTLED_S = 2.0
@@ -46,7 +46,7 @@ class FileHashes:
         notes: File that keeps hashes from job to job; None to keep none. Jobs that write it at
             the same time may lose notes of each other, and then hash a file again.
         pulse: Called once in every ``PULSE_BYTES`` of a file; may raise to stop.
-        clock: Of this process, in s.
+        clock: Monotonic seconds.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class FileHashes:
 
 
 def _state(status: stat_result) -> list[int]:
-    """What changes with the content of a file; the time of change cannot be set by its owner."""
+    """Metadata that change with the content of a file; its owner cannot set the change time."""
     return [
         status.st_dev,
         status.st_ino,
@@ -121,7 +121,7 @@ def _state(status: stat_result) -> list[int]:
 
 
 def _read(notes: Path | None) -> dict[str, Any]:
-    """The remembered hashes; those of a damaged file are computed again."""
+    """The stored hashes; if their file is damaged, they are computed again."""
     try:
         remembered = {} if notes is None else json.loads(notes.read_text(encoding="utf-8"))
     except (OSError, ValueError):

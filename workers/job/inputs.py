@@ -1,4 +1,4 @@
-"""Which files a job reads: name, size and SHA-256 of each, for its provenance."""
+"""The files that a job reads: name, size and SHA-256 of each, for its provenance."""
 
 from __future__ import annotations
 

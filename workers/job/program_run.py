@@ -25,7 +25,7 @@ LAST_LINES = 20
 MAX_FAILURE_CHARS = 4000
 _PR_SET_PDEATHSIG = 1
 _CHILDS_OWN = frozenset({"PYTHONPATH", "PYTHONSAFEPATH"})
-"""How this process finds its own modules: a program has its own folder on its path."""
+"""Path of this process's modules; a program has its own folder on its path."""
 
 
 def bring_code(params: Command, context: StageContext) -> None:

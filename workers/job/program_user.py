@@ -41,7 +41,7 @@ def check_python(name: str | None) -> None:
 
 
 def isolation(name: str | None) -> str:
-    """What separates the programs of commands from the worker, in one line for its log."""
+    """The isolation of the programs of commands from the worker, in one line for its log."""
     if name is not None:
         return (
             f"programs run as {name!r}; isolated: the worker's environment, memory, processes, "

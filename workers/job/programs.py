@@ -16,7 +16,7 @@ GIT_TIMEOUT_S = 20.0
 
 
 def check(described: Recipe, data_roots: Sequence[Path]) -> tuple[list[str], list[str]]:
-    """Looks for the code of each command, and in it for the script that the command names.
+    """Checks the code of each command, and the script in it that the command names.
 
     Args:
         described: A recipe of commands.

@@ -1,4 +1,4 @@
-"""Several processes of one job (torchrun): which one reports, and how the others wait."""
+"""Several processes of one job (torchrun): rank 0 reports, and the others wait."""
 
 from __future__ import annotations
 

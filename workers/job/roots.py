@@ -13,8 +13,8 @@ def find(place: str, roots: Sequence[Path], field: str) -> Path:
     """The file or folder named in a run description, resolved, inside a data root.
 
     Raises:
-        JobError: ``path-outside-roots`` if it (or what its links point at) lies outside
-            every root, ``missing-file`` if it does not exist.
+        JobError: ``path-outside-roots`` if it (or the target of its links) is outside every root,
+            ``missing-file`` if it does not exist.
     """
     path = find_optional(place, roots, field)
     if path is None:

@@ -71,7 +71,7 @@ Files = dict[str, list[Any]]
 """Path, size and modification time of each split's file."""
 
 _OF_SPLITS = {*("train", "validation", "validation_mismatched", "test"), "positive_label", "path"}
-"""Options of data that only count in the steps that read them."""
+"""Options of data that only matter in the steps that read them."""
 
 _LATER = ("glue",)
 """Options of data that, unset, are not part of fingerprints: those of earlier runs stay equal."""

@@ -1,8 +1,8 @@
 """Live power of this worker's meters: sent to the server once a second, never stored.
 
-Every meter of the worker adds its samples as it takes them: that of a job ten a second, that of
-the node one. A batch that cannot be sent is dropped, so that a chart has a gap there; readings,
-from which energy is charged, take another way.
+Every meter of the worker adds its samples as it takes them: that of a job ten per second, that of
+the node one. A batch that cannot be sent is dropped, which leaves a gap in charts; readings, from
+which energy is charged, are sent separately.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ LOOK_S = 0.25
 SEND_TIMEOUT_S = 2.0
 SECOND_MS = 1000
 KEPT_SECONDS = 5
-"""Seconds of samples that are kept at most; a stalled loop sends no more than these."""
+"""Maximum duration of kept samples, in s; a stalled loop sends no more than these."""
 
 MOST_SECONDS = 60
-"""Seconds of samples of a meter that are held at most, even if nothing sends them."""
+"""Maximum duration of samples kept per meter, in s, even if nothing sends them."""
 
 MAX_BYTES = 7900
 """Length of one message; PostgreSQL limits a notification to less than 8000 bytes."""
@@ -38,7 +38,7 @@ FOLLOW = 0.1
 """Share of the phase error by which the slots follow a meter whose samples drift."""
 
 FARTHEST = 0.75
-"""Distance of a slot's begin from its number, in periods, at which a drift skips a slot."""
+"""Distance of a slot's beginning from its number, in periods, at which a drift skips a slot."""
 
 Send = Callable[[str], Awaitable[None]]
 
@@ -188,7 +188,7 @@ class LivePower:
 
 
 def _whole(power_w: float | None) -> int | None:
-    """A power in whole W; None where it is unknown or no number."""
+    """A power in whole W; None if it is unknown or not a number."""
     return None if power_w is None or not math.isfinite(power_w) else round(power_w)
 
 

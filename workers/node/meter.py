@@ -1,6 +1,6 @@
-"""The node's own meter: reads every component of the machine for as long as a worker lives.
+"""The node's own meter: reads every component of the machine while a worker runs.
 
-Energy that was not charged to a run belongs to the node: idling between jobs, the service
+Energy that is not charged to a run belongs to the node: idle energy between jobs, and the service
 itself. One worker of a machine meters it; another takes over when that one ends.
 """
 

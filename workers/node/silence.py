@@ -1,9 +1,9 @@
-"""How long a job may run without a renewal of its lease."""
+"""Maximum time that a job may run without a renewal of its lease."""
 
 from __future__ import annotations
 
 MARGIN_S = 3.0
-"""How long before its lease a job ends, so that clocks need not agree exactly."""
+"""Time between the end of a job and that of its lease, so that clocks need not agree exactly."""
 
 
 def silence_limit_s(lease_s: float) -> float:

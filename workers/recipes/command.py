@@ -9,7 +9,7 @@ from workers.job.program_run import bring_code, run_program
 
 
 def prepare(params: StageParams, context: StageContext) -> None:
-    """Bring the program's code, which no stage pays for, and report its hash."""
+    """Copy the program's code, which is not charged to a stage, and report its hash."""
     assert isinstance(params, Command)
     bring_code(params, context)
 

@@ -19,7 +19,7 @@ def prepare(params: StageParams, context: StageContext) -> None:
 
 
 def run(params: StageParams, context: StageContext) -> StageResult:
-    """Train a student on what its teacher writes or chooses, and save it.
+    """Train a student on its teacher's continuations or predictions, and save it.
 
     Raises:
         JobError: The teacher is untrained or 8-bit, or the student does not fit it.

@@ -17,7 +17,7 @@ def prepare(params: StageParams, context: StageContext) -> None:
 
 
 def run(params: StageParams, context: StageContext) -> StageResult:
-    """Report what the current model costs to keep and to use, and its quality.
+    """Report size, cost of use and quality of the current model.
 
     Wh per 1,000 inferences is the energy of the stage ``inference`` over ``inferences``.
 

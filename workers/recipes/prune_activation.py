@@ -19,7 +19,7 @@ def prepare(params: StageParams, context: StageContext) -> None:
 
 
 def run(params: StageParams, context: StageContext) -> StageResult:
-    """Score the weights on a few batches and prune, with recovery training if asked for.
+    """Score the weights on a few batches and prune, with recovery training if requested.
 
     Raises:
         JobError: The model is untrained, 8-bit, or has nothing to prune.

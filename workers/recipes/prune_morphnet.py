@@ -1,4 +1,4 @@
-"""Shrink layers by what their neurons and heads cost, widen all to a budget, and retrain."""
+"""Shrink layers by the cost of their neurons and heads, widen all to a budget, and retrain."""
 
 from __future__ import annotations
 

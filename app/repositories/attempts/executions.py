@@ -18,7 +18,7 @@ CHANNEL = "pricetag_run_events"
 """Channel that is notified with the run's id whenever the run has new events."""
 
 
-# One statement for any number of events: every batch of every running attempt has some.
+# One statement for any number of events, since every batch of every running attempt has some.
 _ADD_EVENTS = text("""
     WITH added AS (
       INSERT INTO run_events (run_id, at, kind, payload)
@@ -56,7 +56,7 @@ async def get_run(session: AsyncSession, run_id: UUID) -> Run | None:
 
 
 async def runs(session: AsyncSession, run_ids: Collection[UUID]) -> Sequence[Run]:
-    """Those of some runs that exist, freshly read."""
+    """The existing ones of some runs, freshly read."""
     if not run_ids:
         return []
     query = select(Run).where(Run.id.in_(run_ids)).execution_options(populate_existing=True)

@@ -73,14 +73,14 @@ async def log_lines(
     limit: int,
     contains: str | None,
 ) -> list[tuple[int, LogLine]]:
-    """The first log lines after a position, of those that contain a text in any case."""
+    """The first log lines after a position that contain a text, ignoring case."""
     return await _lines_where(session, LogLine, attempts, after, limit, _containing(contains))
 
 
 async def last_log_lines(
     session: AsyncSession, attempts: Sequence[Attempt], *, limit: int, contains: str | None
 ) -> list[tuple[int, LogLine]]:
-    """The last log lines of those that contain a text in any case, oldest first."""
+    """The last log lines that contain a text, ignoring case, oldest first."""
     newest: list[tuple[int, LogLine]] = []
     for attempt in reversed(attempts):
         if len(newest) >= limit:
@@ -101,7 +101,7 @@ def _containing(text: str | None) -> list[ColumnElement[bool]]:
 
 
 async def values_of_metrics(session: AsyncSession, run_id: uuid.UUID, column: str) -> list[str]:
-    """What the metrics of a run have in a column of texts, each once, in alphabetical order."""
+    """The distinct values of a text column of a run's metrics, in alphabetical order."""
     values = getattr(Metric, column)
     query = select(values).distinct().join(Attempt, Attempt.id == Metric.attempt_id)
     query = query.where(Attempt.run_id == run_id, values.is_not(None)).order_by(values)

@@ -1,4 +1,4 @@
-"""SQL that reads what budgets have spent and reserved, from the running balances.
+"""SQL that reads spent and reserved amounts of budgets from the running balances.
 
 Whole days and months come from the balances, the edges of a period from the attempts that ended
 in them. One statement, so one snapshot, for any number of budgets.
@@ -32,8 +32,8 @@ class Amounts:
     """Amounts of one budget in one period.
 
     Attributes:
-        spent: What attempts that ended in the period have used, by evidence.
-        reserved: What the quotes of open runs expect beyond that.
+        spent: Use of the attempts that ended in the period, by evidence.
+        reserved: Further use that the quotes of open runs expect.
     """
 
     spent: list[SpentPart] = field(default_factory=list)
@@ -175,14 +175,14 @@ async def amounts(
     runs: Collection[uuid.UUID] = (),
     promised: bool = True,
 ) -> list[Amounts]:
-    """What budgets have spent and reserved.
+    """Spent and reserved amounts of budgets.
 
     Args:
         session: Database session.
         asked: Budgets, each with its period.
         attempts: Attempts that do not count as spent.
         runs: Runs whose quotes do not count as reserved.
-        promised: Whether to read what is reserved.
+        promised: Whether to read reserved amounts.
 
     Returns:
         Amounts of each budget, in the given order; equal to

@@ -57,7 +57,7 @@ async def rename(session: AsyncSession, budget: Budget, name: str) -> bool:
 
 
 async def names(session: AsyncSession, viewer: Viewer) -> Sequence[str]:
-    """Names of all visible budgets, closed ones too, in alphabetical order."""
+    """Names of all visible budgets, including closed ones, in alphabetical order."""
     query = select(Budget.name).where(_sees_budget(viewer)).order_by(Budget.name)
     return (await session.execute(query)).scalars().all()
 

@@ -1,7 +1,7 @@
 """SQL of past, current and reserved spend.
 
 Requests read balances (:mod:`app.repositories.budgets.balances`); the sums over all rows here are
-what these balances are checked against.
+the reference for checks of these balances.
 """
 
 from __future__ import annotations
@@ -163,9 +163,9 @@ async def running(session: AsyncSession, budgets: Collection[Budget]) -> Sequenc
     """The open attempts to which any of the budgets applies, each with its run's quote.
 
     Rows of attempt_id, number, run_id, project_id, experiment_id, user_id, node_name, site,
-    components, devices, started_at, live, facility_energy_kwh, co2e_kg, cost, currency
-    (the last four from the quote, null without one). ``components``, ``devices`` and ``live`` are
-    JSON text: of hundreds of attempts few have other hardware than at the request before.
+    components, devices, started_at, live, facility_energy_kwh, co2e_kg, cost, currency (the last
+    four from the quote, null without one). ``components``, ``devices`` and ``live`` are JSON text,
+    since the hardware of few attempts changes between requests.
     """
     if not budgets:
         return []

@@ -1,9 +1,8 @@
-"""SQL that folds the running balances and counts, checks them and makes them again.
+"""SQL that folds the running balances and counts, checks them and rebuilds them.
 
 The database's triggers only ever add lines to the balances, so that no two transactions wait for
-each other there. A difference between the balances and what they sum up is found in one
-statement, so in one snapshot, and mended by adding it: whoever writes meanwhile, the lines that
-they add come on top.
+each other there. A difference between the balances and their rows is computed in one statement, so
+in one snapshot, and repaired by adding it: lines that others write in the meantime are added to it.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ _TABLES = {
     "run_counts": (("scope", "scope_id"), ("runs",)),
 }
 WITHOUT_DAYS = ("reserve_balances", "run_counts")
-"""Tables that are about all time."""
+"""Tables without a time dimension."""
 
 
 def _decimal(column: str) -> str:
@@ -184,7 +183,7 @@ _TRUE = {
 
 
 def _differences(table: str) -> str:
-    """What each sum of a table is too small by; nothing where all are right."""
+    """The amount missing from each sum of a table; nothing if all sums are right."""
     (key, sums), (true, rows) = _TABLES[table], _TRUE[table]
     keys = ", ".join(key)
     less = ", ".join(f"-{name}" for name in sums)
@@ -203,7 +202,7 @@ def _days(table: str, first: date | None, end: date | None) -> dict[str, Any]:
 async def differences(
     session: AsyncSession, table: str, first: date | None = None, end: date | None = None
 ) -> Sequence[Any]:
-    """The keys of a table of balances whose sums are wrong, and by how much they are too small.
+    """The keys of wrong sums in a table of balances, and the amounts missing from them.
 
     Args:
         session: Database session.
@@ -218,9 +217,9 @@ async def differences(
 async def mend(
     session: AsyncSession, table: str, first: date | None = None, end: date | None = None
 ) -> int:
-    """Adds to a table of balances what its sums are too small by; the number of wrong keys.
+    """Adds the missing amounts to a table of balances; returns the number of wrong keys.
 
-    Waits while another process folds or mends.
+    Waits while another process folds or repairs.
     """
     key, sums = _TABLES[table]
     lock = text("SELECT pg_advisory_xact_lock(:key)")
@@ -267,7 +266,7 @@ async def mend_reserves(session: AsyncSession, run_ids: Collection[uuid.UUID]) -
 
 
 async def fold(session: AsyncSession) -> int:
-    """Adds up the lines of each key; the number of lines that were added since the last time.
+    """Adds up the lines of each key; returns the number of lines added since the last time.
 
     One process at a time does so; for the others there is nothing to do.
     """

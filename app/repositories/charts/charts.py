@@ -31,7 +31,7 @@ async def used(session: AsyncSession, hashes: Collection[str]) -> dict[str, date
 async def put(
     session: AsyncSession, rows: Sequence[Mapping[str, Any]], *, now: datetime, again: timedelta
 ) -> None:
-    """Stores charts; of those that are there, notes the use, unless it was noted recently.
+    """Stores charts; for stored ones, records the use unless it was recorded recently.
 
     Args:
         session: Committed by the caller.
@@ -70,13 +70,13 @@ async def forget(
     once: timedelta,
     most: int,
 ) -> int:
-    """Deletes charts that nobody has used since a time, and all but the last used ones.
+    """Deletes charts that were not used since a time, and all but the most recently used ones.
 
     Args:
         session: Committed by the caller.
         unused_since: Charts that were not used since then are deleted.
         once_since: The same for charts whose last use was soon after they were made.
-        once: What is soon.
+        once: Time after creation that counts as soon.
         most: Maximum number of charts that stay.
 
     Returns:

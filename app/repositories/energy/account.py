@@ -1,6 +1,6 @@
-"""SQL of the energy account: sums of the roll-ups, and of pending hours judged on the spot.
+"""SQL of the energy account: sums of the roll-ups, and of pending hours evaluated on request.
 
-    account = sum of the roll-ups - what they have of pending hours + pending hours, judged now
+    account = sum of the roll-ups - their share of pending hours + pending hours, evaluated now
 
 in one statement, so that all of it is of one moment. As the roll-ups are exact sums of hours
 judged by the same rules, this is the sum over all hours, to the last digit.
@@ -74,7 +74,7 @@ _TOTALS = ", ".join(_sum(name) for name in (*Entry._fields[len(PRODUCT) :], "res
 async def sums(
     session: AsyncSession, by: By, hours: Range, *, every_hour: bool = False
 ) -> Sequence[Any]:
-    """The account of some hours, by product and by what is asked, and by product alone.
+    """The account of some hours, by product and the requested grouping, and by product alone.
 
     Args:
         session: Database session.
@@ -110,7 +110,7 @@ async def sums_by_owner(
     *,
     every_hour: bool = False,
 ) -> Sequence[Any]:
-    """What the runs of each project or user are charged, by product, and everything by product.
+    """Charges of the runs of each project or user by product, and the total by product.
 
     Args:
         session: Database session.
@@ -210,7 +210,7 @@ async def sums_over_time(
 async def charges_over_time(
     session: AsyncSession, owner: Owner, viewer: Viewer, over: Grain, hours: Range
 ) -> Sequence[Any]:
-    """What the runs of each project or user are charged, by product and bucket of time.
+    """Charges of the runs of each project or user, by product and bucket of time.
 
     Args:
         session: Database session.

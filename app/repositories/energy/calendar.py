@@ -1,4 +1,4 @@
-"""Which hours, days and months of UTC make up a range: as few rows as possible."""
+"""The UTC hours, days and months that make up a range, in as few rows as possible."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Segment:
     """Rows of one level to add, or to subtract again.
 
     Attributes:
-        level: Whose rows.
-        start: The first row's.
+        level: Level of the rows.
+        start: Beginning of the first row.
         stop: End, exclusive.
         sign: 1 or -1.
     """

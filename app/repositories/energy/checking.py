@@ -1,4 +1,4 @@
-"""SQL that compares the roll-ups with the hours, and makes their upper levels again."""
+"""SQL that compares the roll-ups with the hours, and rebuilds their upper levels."""
 
 from __future__ import annotations
 
@@ -61,7 +61,8 @@ _WRONG_HOURS = f"""
 
 
 def _expected(level: Level) -> str:
-    """What the hours of components and charges make of a level, by series and start."""
+    """The expected rows of a level from the hours of components and charges, by series and
+    start."""
     start = "r.start" if level == "hour" else f"date_trunc('{level}', r.start, 'UTC')"
     rows = f"""
         FROM energy_rollup_hours AS r JOIN energy_series AS s ON s.id = r.series_id
@@ -111,7 +112,7 @@ async def mark(session: AsyncSession, start: datetime, stop: datetime) -> None:
 async def wrong_hours(
     session: AsyncSession, start: datetime, stop: datetime, now: datetime | None = None
 ) -> Sequence[Any]:
-    """Hours whose roll-ups differ from what they are judged to be, pending ones apart.
+    """Hours whose roll-ups differ from their evaluation, except pending ones.
 
     Returns:
         Rows of level, key of the series, start and the differences.
@@ -136,7 +137,7 @@ async def wrong_sums(
 
 
 async def make_anew(session: AsyncSession, start: datetime, stop: datetime) -> None:
-    """Makes all levels above the hours of components and charges again, for some UTC months.
+    """Rebuilds all levels above the hours of components and charges, for some UTC months.
 
     The caller holds the lock of folding.
     """

@@ -1,4 +1,4 @@
-"""SQL of what ended attempts used in a range: sums of whole days and months, rows at its edges."""
+"""SQL of the use of ended attempts in a range: sums of whole days and months, rows at its edges."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Ended:
 
 
 def ended(start: datetime | None, stop: datetime | None, owner: str | None = None) -> Ended:
-    """What the attempts used that ended in a range.
+    """The use of the attempts that ended in a range.
 
     A year is some months of sums, some days, and the attempts of two days at most.
 

@@ -1,4 +1,4 @@
-"""SQL of the energy of attempts by how they ended."""
+"""SQL of the energy of attempts by final status."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""SQL that folds pending hours into the roll-ups, and that compares both.
+"""SQL that folds pending hours into the roll-ups, and compares the two.
 
-Only one transaction folds at a time. It locks marks that no open transaction holds, judges their
-hours in its own statement (which therefore sees everything that whoever held them
-committed), adds the differences to every level and deletes the marks.
+Only one transaction folds at a time. It locks marks that no open transaction holds, evaluates their
+hours in a separate statement (which therefore sees everything that the former holders committed),
+adds the differences to every level and deletes the marks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from pricetag.accounting.bill.node_account import REPORTED_EVERY_S
 LOCK = 0x70726963_666F6C64
 
 SETTLED_AFTER_S = 3600.0 + REPORTED_EVERY_S + 240.0
-"""After its begin an hour's total is awaited no longer, whatever four minutes of clocks say."""
+"""Time after the beginning of an hour at which its total is no longer awaited, with four minutes
+for differences between clocks."""
 
 _LIST = ", ".join(MEASURES)
 _PRODUCT = ", ".join(PRODUCT)
@@ -59,7 +60,7 @@ _SETTLED = """
       - make_interval(secs => CAST(:after_s AS float8))
 """
 
-# The newest month first; within it in order, so that its rows are beside each other.
+# Newest month first; in order within it, so that its rows are next to each other.
 _TAKEN = f"""
     SELECT id, node_name, hour FROM energy_pending
     WHERE {_SETTLED} AND hour >= coalesce(CAST(:start AS timestamptz), (
@@ -84,7 +85,7 @@ CONTRIBUTIONS = f"""
     SELECT 'charge', node_name, NULL, NULL, project_id, user_id, {_PRODUCT}, hour, {_LIST}
     FROM charged
 """
-"""What the hours judged add to each series, hour by hour."""
+"""The contribution of the evaluated hours to each series, hour by hour."""
 
 _FRESH = f"""
     WITH {_CHOSEN}, {JUDGED}, {CHARGED}
@@ -185,7 +186,7 @@ async def take_pending(
 ) -> Sequence[Any]:
     """Marks (id, node_name, hour) of settled hours that no open transaction holds.
 
-    They are locked: whoever changes one of their hours from now on adds their own mark.
+    They are locked: any later change of one of their hours adds a new mark.
 
     Args:
         session: Database session.
@@ -207,7 +208,7 @@ async def fold(session: AsyncSession, marks: Sequence[Any], now: datetime | None
         now: The present; None for the database's clock.
 
     Returns:
-        How many sums of an hour changed.
+        Number of changed sums of an hour.
     """
     if not marks:
         return 0
@@ -234,7 +235,7 @@ class Waiting(NamedTuple):
 
 
 async def waiting(session: AsyncSession, now: datetime | None = None) -> Waiting:
-    """How many marks of settled hours there are, and up to when."""
+    """Number of marks of settled hours, and the last hour."""
     query = text(f"SELECT count(*), max(hour) FROM energy_pending WHERE {_SETTLED}")
     values = {"now": now, "after_s": SETTLED_AFTER_S}
     return Waiting._make((await session.execute(query, values)).one())

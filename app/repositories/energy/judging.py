@@ -1,9 +1,8 @@
-"""SQL that judges node hours: what each is charged, left to the node, or not known yet.
+"""SQL that evaluates node hours: energy charged, unallocated, or not known yet.
 
-The only place where these rules are written. The account judges the hours that are pending by
-them, folding judges what it adds to the roll-ups, and the check judges every hour again. Energies
-are summed as decimals of the shortest text of each stored double, so that a sum is the same in
-every order, to the last digit.
+The only place with these rules. The account evaluates pending hours by them, folding the hours that
+it adds to the roll-ups, and the check every hour. Energies are summed as decimals of the shortest
+text of each stored double, so that a sum is the same in every order, to the last digit.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 from pricetag.accounting.bill.node_account import READ_EVERY_S, REPORTED_EVERY_S
 
 JOULES = ("charged_j", "running_j", "unallocated_j", "undecided_j", "overallocated_j")
-"""The parts of a total, and what charges exceed it by."""
+"""The parts of a total, and the excess of charges over it."""
 
 COUNTS = ("hours", "unmetered_hours", "open_hours", "undecided_hours")
 """Numbers of component-hours: all, and by state. Those awaited are never rolled up."""
@@ -130,4 +129,4 @@ CHARGED = f"""
       GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
     )
 """
-"""CTE ``charged``: what the runs of each project and user are charged in ``chosen_hours``."""
+"""CTE ``charged``: charges of the runs of each project and user in ``chosen_hours``."""

@@ -49,7 +49,7 @@ class Range:
 
 
 def bucket(by: By | None, hour: str) -> str:
-    """The hour, day or month that a row is about; null for rows that are about something else."""
+    """The hour, day or month of a row; null if rows are grouped by something else."""
     if by in ("hour", "day", "month"):
         return f"date_trunc('{by}', {hour}, 'UTC')"
     return "CAST(NULL AS timestamptz)"
@@ -102,7 +102,7 @@ def _own_series(hours: Range) -> str:
 
 
 def _few_series(whose: str) -> str:
-    """The same, where all of a few series are read at once."""
+    """The same, if all rows of a few series are read at once."""
     return f"""
         JOIN (SELECT * FROM energy_series AS s WHERE {whose} OFFSET 0) AS s ON s.id = r.series_id
     """

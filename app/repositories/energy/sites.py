@@ -21,7 +21,7 @@ _BY_HOUR = text("""
 async def energy_by_hour_j(
     session: AsyncSession, site: str, start: datetime, stop: datetime, *, default: str
 ) -> dict[datetime, float]:
-    """Metered energy of a site in each UTC hour that has any, as far as it was added up.
+    """Metered energy of a site in each UTC hour that has any, as far as it is in the roll-ups.
 
     Args:
         session: Database session.

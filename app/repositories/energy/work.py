@@ -1,4 +1,4 @@
-"""SQL of what the ended attempts of one project or user used."""
+"""SQL of the use of one project's or user's ended attempts."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def ended(
     start: datetime,
     stop: datetime,
 ) -> Sequence[Any]:
-    """What the attempts used that ended in a range, by how they ended and by currency.
+    """The use of the attempts that ended in a range, by final status and currency.
 
     Args:
         session: Database session.
@@ -132,7 +132,7 @@ async def spent_by_owner(
     return (await session.execute(text(statement), values)).all()
 
 
-# Of all times: the series are few. What is not rolled up yet is in the hours that are pending.
+# Over all time, since there are few series. Energy that is not rolled up yet is in pending hours.
 _CHARGED = f"""
     SELECT p.name FROM projects AS p
     WHERE {SEES_PROJECT_SQL} AND p.id IN (

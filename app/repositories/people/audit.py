@@ -1,7 +1,7 @@
 """SQL of the audit log, which is append-only.
 
-A page is first looked for along the index of one of its filters, a bounded number of entries
-ahead. If the other filters leave too few of these, the indexes of all filters find the rest.
+A page is first searched along the index of one of its filters, over a bounded number of entries. If
+the other filters match too few of these, the indexes of all filters find the rest.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ async def add(session: AsyncSession, entry: AuditEntry) -> None:
 
 
 async def position_of(session: AsyncSession, entry_id: int) -> Position | None:
-    """Where an entry is in the log; None if there is no such entry."""
+    """Position of an entry in the log; None if there is no such entry."""
     query = select(AuditEntry.at, AuditEntry.id).where(AuditEntry.id == entry_id)
     row = (await session.execute(query)).one_or_none()
     return None if row is None else (row.at, row.id)
@@ -99,8 +99,8 @@ def _along(
 ) -> Select[Any]:
     """The newest entries of a span of time, along the index of one column.
 
-    The leading column is bounded on both sides and sorted by, instead of an equality: no
-    other index than the one that begins with it has that order.
+    The leading column has two bounds and is in the sort order, instead of an equality, so that only
+    the index that begins with it has that order.
     """
     place: list[ColumnElement[Any]] = [AuditEntry.at.expression, AuditEntry.id.expression]
     low, high = (list(_literals(end)) for end in span)

@@ -1,4 +1,4 @@
-"""SQL that finds the names of objects by their IDs, whatever kind they are of."""
+"""SQL that finds the names of objects of any kind by their IDs."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ async def experiment_id(
 
 
 def _runs(scope: str, scope_id: Any) -> Any:
-    """How many runs a project or an experiment has, from the counts that the database keeps."""
+    """Number of runs of a project or an experiment, from the counts that the database keeps."""
     counted = func.coalesce(func.sum(RunCount.runs), 0)
     own = (RunCount.scope == scope, RunCount.scope_id == scope_id)
     return select(counted).where(*own).scalar_subquery().label("runs")

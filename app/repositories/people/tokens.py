@@ -66,7 +66,7 @@ async def active(session: AsyncSession, token_ids: Collection[uuid.UUID]) -> Seq
 async def mark_used(
     session: AsyncSession, token_id: uuid.UUID, at: datetime, *, unless_since: datetime
 ) -> None:
-    """Notes that a token was used, unless that was noted already since some time."""
+    """Records that a token was used, unless that was recorded after a given time."""
     unnoted = or_(Token.last_used_at.is_(None), Token.last_used_at <= unless_since)
     statement = update(Token).where(Token.id == token_id, unnoted).values(last_used_at=at)
     await session.execute(statement.execution_options(synchronize_session=False))

@@ -69,7 +69,7 @@ async def active(
 async def mark_used(
     session: AsyncSession, session_id: uuid.UUID, at: datetime, *, unless_since: datetime
 ) -> None:
-    """Notes that a session was used, unless that was noted already since some time."""
+    """Records that a session was used, unless that was recorded after a given time."""
     statement = (
         update(WebSession)
         .where(WebSession.id == session_id, WebSession.last_used_at <= unless_since)

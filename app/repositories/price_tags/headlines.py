@@ -1,4 +1,4 @@
-"""SQL of headlines: what lists show of price tags, read without their documents."""
+"""SQL of headlines: the figures of price tags in lists, read without their documents."""
 
 from __future__ import annotations
 
@@ -73,11 +73,11 @@ async def left(session: AsyncSession) -> int:
 async def fill(
     session: AsyncSession, before: Place | None, limit: int, make: Maker = made_here
 ) -> Place | None:
-    """Gives price tags without a headline theirs, newest first.
+    """Adds missing headlines of price tags, newest first.
 
     Args:
         session: Committed by the caller.
-        before: What the step before returned, so that none reads again what others have read.
+        before: Result of the previous step, so that no step reads the same price tags again.
         limit: Maximum number of price tags.
         make: Makes the headlines.
 

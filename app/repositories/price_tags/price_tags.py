@@ -17,7 +17,7 @@ STORED = type_coerce(PriceTag.content, LargeBinary).label("stored")
 """The content of a price tag as it is stored, for `decoded`."""
 
 DAMAGED = "damaged"
-"""The only member of what stands for a document whose stored bytes are damaged: how they are."""
+"""The only member of the object that replaces a damaged document: the damage."""
 
 
 async def last_version(session: AsyncSession, run_id: UUID) -> int:
@@ -81,7 +81,7 @@ def total_quantities(content: Mapping[str, Any]) -> dict[str, Any]:
 async def decoded(stored: Sequence[bytes]) -> list[dict[str, Any]]:
     """Stored documents, in order; decoded in a thread, since each takes milliseconds.
 
-    For one that is damaged there is an object with the member `DAMAGED` alone.
+    A damaged document becomes an object with the member `DAMAGED` alone.
     """
     return await asyncio.to_thread(lambda: [decoded_one(document) for document in stored])
 

@@ -1,4 +1,4 @@
-"""SQL of outcomes: similar runs by one index per fingerprint, newest first."""
+"""SQL of outcomes: similar runs, by one index per fingerprint, newest first."""
 
 from __future__ import annotations
 

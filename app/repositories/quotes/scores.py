@@ -71,11 +71,11 @@ GROUP BY method, level, pool
 
 
 async def summed(session: AsyncSession, newest: int) -> Summary:
-    """Sums up the latest scores; failed and canceled runs are looked at, but do not count.
+    """Sums up the latest scores; failed and canceled runs are read, but do not count.
 
     Args:
         session: Only read.
-        newest: Number of scores to look at.
+        newest: Number of scores to read.
     """
     rows = (await session.execute(_SUMS, {"newest": newest})).all()
     groups = []

@@ -1,4 +1,4 @@
-"""SQL of packing: rows of readings out, blocks in."""
+"""SQL of packing: replaces rows of readings by blocks."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ async def attempts_with_rows(
 
 
 async def lock_ended(session: AsyncSession, attempt_ids: Collection[UUID]) -> list[UUID]:
-    """Locks attempts that have ended; those that somebody else has locked are skipped."""
+    """Locks attempts that have ended; skips those that are locked by others."""
     query = (
         select(Attempt.id)
         .where(Attempt.id.in_(attempt_ids), Attempt.ended_at.is_not(None))

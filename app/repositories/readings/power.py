@@ -23,10 +23,10 @@ Key = tuple[uuid.UUID, str]
 """Attempt and component."""
 
 EXACT_STEPS = 8192
-"""Packed steps of a component up to which a chart is made from its readings."""
+"""Maximum number of packed steps of a component whose chart is made from its readings."""
 
 ROWS, READINGS = 0, 1
-"""What a part of a series is made of, if not of a level: rows, or a block's readings."""
+"""Origin of a part of a series, if not a level: rows, or a block's readings."""
 
 _STEPS = text(
     """
@@ -43,7 +43,7 @@ _LEVEL = " ".join(
 )
 _DATA = " ".join(f"WHEN {factor} THEN level_{factor}" for factor in FACTORS)
 
-# One statement, and thus one snapshot: readings move from the rows to the blocks meanwhile.
+# One statement, and thus one snapshot: readings may move from rows to blocks at any time.
 # Rows continue the last block, whose own steps they may change: then its readings are needed.
 # Levels that need no further treatment come in one piece for each component.
 _PARTS = text(

@@ -34,7 +34,7 @@ _ADDED_COLUMNS = (
     *("own_busy_s", "all_busy_s"),
 )
 
-# One statement, and thus one snapshot: readings move from the rows to the blocks meanwhile.
+# One statement, and thus one snapshot: readings may move from rows to blocks at any time.
 _READ = text(
     rf"""
     SELECT first_seq, last_seq, content, sha256, NULL::jsonb AS flags

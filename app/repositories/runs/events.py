@@ -47,7 +47,7 @@ async def after_each(
     """Events of several runs, each past an id, in order, in one query.
 
     Returns:
-        What was asked for, ``(run id, last id)``, with one of its events.
+        The requested ``(run id, last id)``, each with one of its events.
     """
     values = {
         "run_ids": [run_id for run_id, _ in asked],

@@ -161,8 +161,8 @@ def _in_part(order: Order, span: Span) -> list[ColumnElement[bool]]:
 def _of_value(order: Order, span: Span, name: str, only: Any) -> Select[Any]:
     """Those with one value of a column.
 
-    All columns are bounded on both sides and sorted by, instead of equalities: no other index
-    than the one that begins with the column has that order.
+    All columns have two bounds and are in the sort order, instead of equalities, so that only the
+    index that begins with the column has that order.
     """
     figure = getattr(RunFigure, order.column)
     names = [name, *(["currency"] if order.currency is not None else [])]

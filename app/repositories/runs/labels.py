@@ -1,7 +1,7 @@
 """Searches of runs in the order of their names, by way of the names themselves.
 
-Runs of alike names lie together, so that those with a word may begin far from where the page
-does. Names repeat: there are fewer of them than runs, and they are read in order from an index.
+Runs with similar names are together, so that those with a word may be far from the beginning of the
+page. Names repeat: there are fewer of them than runs, and they are read in order from an index.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SAMPLE = 2_000
 """Newest names: words that none of them has are rare, and the index of words finds their runs."""
 
 NAMES_AHEAD = 100_000
-"""Names that are searched at most."""
+"""Maximum number of names that are searched."""
 
 RUNS_AHEAD = 1_000
 """Runs of these names that are read at most: enough for a page of 50 if the rest of the filter

@@ -1,4 +1,4 @@
-"""Orders of runs, and which part of one is searched."""
+"""Orders of runs, and the part of one that is searched."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def _moment(text: str) -> datetime:
 
 @dataclass(frozen=True)
 class Span:
-    """Which part of an order is searched; both ends are excluded, None is open.
+    """The part of an order that is searched; both ends are excluded, None is open.
 
     Attributes:
         during: Runs of this part that are selected lived at this time.

@@ -1,10 +1,9 @@
 """Pages of runs in any order under any filter, each found in bounded time.
 
-A page is first looked for along the index of its order, a bounded number of runs ahead. If the
-filter leaves too few of these, the selected runs are few, or lie together far from where the
-page begins: then the indexes of the filter find them all, and they are sorted. Which of the two
-holds is tried and not estimated: a planner that takes a rare combination for a frequent one
-reads the whole table along the order.
+A page is first searched along the index of its order, over a bounded number of runs. If the filter
+matches too few of these, the selected runs are few, or far from the beginning of the page: then the
+indexes of the filter find them all, and they are sorted. This is tried instead of estimated: a
+planner that takes a rare combination for a frequent one reads the whole table along the order.
 """
 
 from __future__ import annotations
@@ -47,8 +46,8 @@ LOOK_AHEAD = 5_000
 page of 50 of a filter that selects one run in a hundred. Those of rarer ones are soon sorted."""
 
 FARTHEST = 4
-"""How often as far it is looked if that is expected to fill the page: the selected runs are then
-too many to be sorted in less time."""
+"""Factor by which the search is extended if that is expected to fill the page: sorting the selected
+runs would then take longer."""
 
 MOST_MERGED = 40_000
 """Rows of figures that are merged where runs may have several kinds."""
@@ -270,14 +269,14 @@ async def _words(session: AsyncSession, selection: Selection, nearby: Select[Any
 
 @dataclass(frozen=True)
 class Count:
-    """A number of runs: exact, or what there is at least."""
+    """A number of runs: exact, or a lower bound."""
 
     runs: int
     at_least: bool
 
 
 async def count(session: AsyncSession, selection: Selection, most: int) -> Count:
-    """How many runs a selection has; counts to a maximum, in bounded time."""
+    """Number of runs in a selection; counts up to a maximum, in bounded time."""
     if selection.is_empty:
         return Count(0, at_least=False)
     order = Order("created_at", descending=True)
@@ -316,7 +315,7 @@ async def _execute(session: AsyncSession, statement: Statement, page: Select[Any
 def _living(
     selection: Selection, order: Order, span: Span, moment: datetime, limit: int
 ) -> Select[Any]:
-    """The first selected runs that lived at a time: few, and the planner does not know it."""
+    """The first selected runs that lived at a time: few, which the planner does not know."""
     fence = select(*FILTERED).where(lived_at(moment)).offset(0).subquery("living").c
     key = order.key(fence)
     page = select(fence.id, key.label("key")).where(
@@ -349,8 +348,8 @@ def _along(
 ) -> Select[Any]:
     """The first runs of a part of an order, along the index of that order.
 
-    The leading column is bounded on both sides and sorted by, instead of an equality: no
-    other index than the one that begins with it has that order.
+    The leading column has two bounds and is in the sort order, instead of an equality, so that only
+    the index that begins with it has that order.
     """
     if order.is_by_figure:
         return figures.along(order, span, leading, limit, columns)

@@ -1,4 +1,4 @@
-"""Which runs a list selects: names resolved to ids, conditions that an index can answer."""
+"""The runs that a list selects: names resolved to ids, conditions that an index can answer."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FILTERED = (
     Run.created_at,
     Run.finished_at,
 )
-"""What conditions of a selection look at."""
+"""Columns that the conditions of a selection use."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class RunFilter:
 
     Attributes:
         kind: A stage kind (with all its methods), or all stage kinds of a run joined by ``+``.
-        search: Words; the run's name or one of its tags contains each, in any case.
+        search: Words; the run's name or one of its tags contains each, ignoring case.
     """
 
     project: str | None = None
@@ -75,7 +75,7 @@ class Selection:
 
     @property
     def is_empty(self) -> bool:
-        """Whether a name is of nothing, or of nothing that the viewer may see."""
+        """Whether a name does not exist, or is hidden from the viewer."""
         return not all(self.values.values())
 
     @property
@@ -170,8 +170,8 @@ class Selection:
 
 
 def contains(runs: Any, word: str) -> ColumnElement[bool]:
-    """Whether a run's name or one of its tags contains a word, in any case."""
-    # The name alone is looked at first: it is the shorter and the likelier.
+    """Whether a run's name or one of its tags contains a word, ignoring case."""
+    # The name is checked first: it is shorter and more likely to match.
     texts = (func.lower(runs.name), search_text(runs.name, runs.tags))
     return or_(*(func.strpos(text, func.lower(word)) > 0 for text in texts))
 

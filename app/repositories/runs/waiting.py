@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from models import Attempt, Run
 from models.run import finished_or_never
 
-# The entry decides the order: a run that was queued again is behind those that came meanwhile.
+# The entry decides the order: a run that was queued again is behind runs queued before that.
 _WAITING = text("""
     WITH entry AS MATERIALIZED (
       SELECT DISTINCT ON (run_id) run_id, id, priority, scheduled_at, is_taken

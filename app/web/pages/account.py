@@ -21,7 +21,7 @@ SessionId = Annotated[uuid.UUID, Path(description="ID of the session.")]
 
 @router.get("/account", dependencies=[ME])
 async def show_account(request: Request, session: CurrentSession, caller: Caller) -> Response:
-    """Who the visitor is, and where they are signed in."""
+    """The visitor, and the browsers that they are signed in with."""
     me = await users.me(session, caller)
     sessions = await web_sessions.list_own(session, caller)
     return render(request, "account.html", account=account_views.account(me, sessions))

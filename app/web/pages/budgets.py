@@ -54,7 +54,7 @@ AskedChange = Annotated[Asked[ChangeQuery], Depends(asking(ChangeQuery))]
 async def show_budgets(
     request: Request, session: CurrentSession, caller: Caller, closed: bool = False
 ) -> Response:
-    """The open budgets, those that are used up soonest first."""
+    """The open budgets, in the order in which they are used up."""
     read = await outlook.read(session, caller)
     ended = []
     if closed:
@@ -94,7 +94,7 @@ async def create_budget(
     try:
         async with session.begin_nested():
             budget = await admin.create(session, caller, wanted)
-    except PricetagError as error:  # another one had the same name meanwhile
+    except PricetagError as error:  # another one was created with the same name
         return _again(request, fields, [], [error], None)
     return RedirectResponse(rel(request, "show_budget", budget_id=budget.id), 303)
 
@@ -131,7 +131,7 @@ async def show_budget(
 
 
 def _state(burn: BurnDownRead) -> Hashable:
-    """What of a burn-down changes only by events, not with the time alone."""
+    """The parts of a burn-down that only events change, not the passage of time."""
     expected = burn.expected
     return (
         burn.name,

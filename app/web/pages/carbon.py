@@ -33,7 +33,7 @@ HOURS = [("", "now"), *((hour, f"{hour}:00 UTC") for hour in range(24))]
 
 
 class CarbonQuery(PeriodQuery):
-    """What the page of carbon shows."""
+    """Query of the page of carbon."""
 
     choices: ClassVar[Choices] = {"period": {name: TITLES[name] for name in PERIODS}}
     site: Filled[StoredName] = Field(None, title="Site")

@@ -94,7 +94,7 @@ def show_groups(
 async def _view(
     session: Session, caller: Principal, asked: Asked[CompareQuery]
 ) -> tuple[CompareView | None, Asked[CompareQuery]]:
-    """The comparison; none without two groups, or where something is wrong with them."""
+    """The comparison; None without two groups, or if they have errors."""
     groups: dict[str, list[UUID]] = {}
     for letter, text in asked.query.texts().items():
         try:

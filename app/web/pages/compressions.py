@@ -26,7 +26,7 @@ router = page_router()
 
 
 class CompressionsQuery(SelectionQuery):
-    """What the ledger shows."""
+    """Query of the page of compressions."""
 
     run: Filled[uuid.UUID] = Field(None, title="Drawn run")
     baseline: Filled[StoredName] = Field(None, title="Baseline")

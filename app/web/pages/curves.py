@@ -30,7 +30,7 @@ LOGARITHMIC = {"cost": "Cost"}
 
 
 class CurvesQuery(ScoreQuery):
-    """What the page of expected validation shows."""
+    """Query of the page of expected validation."""
 
     choices: ClassVar[Choices] = {"metric": shared.COSTS, "draws": DRAWS, "log": LOGARITHMIC}
     metric: Metric = Field("it_energy_kwh", title="Cost")

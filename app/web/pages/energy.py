@@ -40,7 +40,7 @@ CSV = "text/csv; charset=utf-8"
 
 
 class EnergyQuery(PeriodQuery):
-    """What the page of energy shows."""
+    """Query of the page of energy."""
 
     choices: ClassVar[Choices] = {
         **PeriodQuery.choices,

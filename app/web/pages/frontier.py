@@ -29,7 +29,7 @@ LOGARITHMIC = {"cost": "Across", "quality": "Quality"}
 
 
 class FrontierQuery(ScoreQuery):
-    """What the frontier shows."""
+    """Query of the page of the frontier."""
 
     choices: ClassVar[Choices] = {
         "metric": shared.AXES,

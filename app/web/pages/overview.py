@@ -1,4 +1,4 @@
-"""The overview: what the lab draws, uses and wastes, and what breaks a budget."""
+"""The overview: the lab's power, use and waste, and budgets that will be used up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The queue: what waits in each pool, why, and when it is expected to start."""
+"""The queue: the runs that wait in each pool, the reasons, and their expected starts."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ Whole = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Number = Annotated[Filled[Whole], Query()]
 Seconds = Annotated[Filled[Annotated[float, Field(allow_inf_nan=False, ge=0, le=1e12)]], Query()]
 LISTED = 200
-"""Places of a queue in which the run is looked for."""
+"""Number of places of a queue in which the run is searched."""
 
 
 @router.get("/runs/{run_id}", dependencies=[SEE_RUN], openapi_extra=OF_RUNS)
@@ -189,7 +189,7 @@ class _Window:
 async def show_run_progress(
     request: Request, session: CurrentSession, caller: Caller, run_id: RunId
 ) -> Response:
-    """The part of the page that says what the run waits for, or has done so far."""
+    """The part of the page with the reason for waiting, or the progress so far."""
     run = await reading.read(session, caller, run_id)
     view = views.run_view(run, caller, has_tag=False, now=datetime.now(UTC))
     waiting = await _waiting(session, caller, run)

@@ -33,7 +33,7 @@ SelectedGroups = Annotated[
 
 
 class SelectionError(BodyError):
-    """The selected runs cannot be used so."""
+    """The selected runs cannot be used for this action."""
 
     def __init__(self, message: str) -> None:
         super().__init__(422, "invalid-selection", message, "run")

@@ -33,7 +33,7 @@ PARTIAL = "HX-Request-Type"
 """Header of requests for a part of the page."""
 
 GROUPED = 200
-"""Runs that the page groups at most."""
+"""Maximum number of runs that the page groups."""
 
 MORE = (
     *("experiment", "tag", "kind"),
@@ -82,7 +82,7 @@ NOTHING: dict[str, Any] = {
     "fresh_count": "",
     "refresh": None,
 }
-"""What a page shows whose address is wrong."""
+"""Content of a page whose address has errors."""
 
 
 def _template(request: Request, asked: Asked) -> str:
@@ -92,7 +92,7 @@ def _template(request: Request, asked: Asked) -> str:
 
 
 def _around(request: Request, caller: Principal, asked: Asked, filters: Filters) -> dict[str, Any]:
-    """What surrounds the runs: the form, and what leads elsewhere."""
+    """Content around the runs: the form and the links."""
     query = asked.query
     return {
         "filters": filters,
@@ -114,7 +114,7 @@ def _around(request: Request, caller: Principal, asked: Asked, filters: Filters)
 async def _asked(
     request: Request, session: Session, caller: Principal
 ) -> tuple[Asked, ViewRead | None]:
-    """What the address asks for, with the values of the stored view that it names.
+    """The query of the address, with the values of the stored view that it names.
 
     The runs of a project alone are shown in its default view, which is also returned.
     """

@@ -33,7 +33,7 @@ class PlainHttpError(ForbiddenError):
 
 
 def require_private(request: Request) -> None:
-    """Requires that nobody on the way can read the session's cookie.
+    """Requires that the connection protects the session's cookie.
 
     Raises:
         PlainHttpError: If the request came over plain http from another machine.
@@ -90,7 +90,7 @@ def sign_in_page(
         request: The request.
         settings: Which ways there are.
         path: Where to continue after the sign-in.
-        problem: What was wrong with a token that was sent.
+        problem: Error of a token that was sent.
     """
     return render(
         request,
@@ -127,7 +127,7 @@ async def use_token(
 async def open_link(request: Request, session: CurrentSession, code: Code) -> Response:
     """Signs in where a person opened the link themselves; otherwise asks first.
 
-    Programs that look at links in messages do not use it up so, and no other site signs anyone in.
+    So programs that open links in messages do not use it up, and other sites cannot sign anyone in.
     """
     require_private(request)
     if request.headers.get("sec-fetch-site") == "none":

@@ -1,4 +1,4 @@
-"""Pages of a project and of a user: what their runs used, their budgets, their newest runs."""
+"""Pages of a project and of a user: use of their runs, budgets, newest runs."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""View models of the pages, made from what services return; each has text and plain value."""
+"""View models of the pages, from the results of services; each has text and plain value."""

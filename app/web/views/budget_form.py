@@ -58,7 +58,7 @@ class BudgetForm:
 
     Attributes:
         values: Texts of its fields.
-        errors: What is wrong, in the order of the fields.
+        errors: Errors in the order of the fields.
         is_unknown_scope: Whether the named project or experiment does not exist.
     """
 
@@ -132,7 +132,7 @@ def run_ids(texts: Sequence[str]) -> tuple[frozenset[UUID], list[FieldProblem]]:
 
 
 def checked(model: type[Model], body: Mapping[str, Any]) -> tuple[Model | None, list[FieldError]]:
-    """The request, or everything that is wrong with the form."""
+    """The request, or all errors of the form."""
     try:
         return model.model_validate(body), []
     except ValidationError as error:
@@ -143,7 +143,7 @@ def checked(model: type[Model], body: Mapping[str, Any]) -> tuple[Model | None, 
 
 
 def valid(body: Mapping[str, Any], errors: Iterable[FieldError]) -> dict[str, Any]:
-    """The fields of a request in which nothing is wrong."""
+    """The valid fields of a request."""
     wrong = {error.field for error in errors}
     return {name: value for name, value in body.items() if name not in wrong}
 

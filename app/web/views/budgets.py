@@ -41,11 +41,11 @@ class CrossingView:
 
     Attributes:
         tone: `bad` if it is used up, `near` if it will or may be.
-        text: What happens, to be followed by the times.
+        text: What happens; the times follow.
         at: Expected time.
         low: Earliest time.
         high: Latest time.
-        note: What else to know.
+        note: A further remark.
     """
 
     tone: Tone
@@ -173,7 +173,7 @@ def expected_evidence(read: BudgetRead, expected: BurnExpectation) -> Source:
 
 
 def missing(read: BudgetRead) -> str | None:
-    """What the amounts of a budget are without; None where all uses are known."""
+    """A remark on amounts missing from a budget; None if all uses are known."""
     if not read.unknown_runs:
         return None
     return f"at least: the use of {counted(read.unknown_runs, 'run')} is unknown"

@@ -194,8 +194,8 @@ def _chart(burn: BurnDownRead, read: BudgetRead, summary: str) -> Chart:
 def drawn_at(burn: BurnDownRead) -> datetime:
     """The present time as the chart draws it: up to a 400th of the chart's width early.
 
-    Nobody can see the difference, and as long as nothing is used or posted, the chart stays equal
-    and is stored once, whoever looks at it.
+    The difference is invisible, and while nothing is used or posted, the chart stays the same and
+    is stored only once.
     """
     begin, present = burn.points[0].at, burn.points[-1].at
     end = max([present, *(point.at for point in burn.projection)])

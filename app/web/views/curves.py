@@ -18,7 +18,7 @@ from pricetag.tag.ratios import Metric
 
 HOUR_S = 3600.0
 SOME = 5
-"""Number of trials in the middle of the table: what a curve needs at least."""
+"""Number of trials in the middle of the table: the minimum of a curve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class CurvesView:
         cost_unit: Unit of its column and of the axis.
         budget_unit: Unit in which the budget is entered.
         score: Name of the score.
-        remarks: What the reader must know about these runs.
+        remarks: Important remarks on these runs.
         without: That some cannot be read; empty for none.
     """
 
@@ -131,7 +131,7 @@ def _chart(
 
 
 def summary(drawn: Sequence[MethodCurve], stored: str, unit: Unit) -> str:
-    """What each method reaches with all its trials, in a sentence."""
+    """The result of each method with all its trials, in a sentence."""
     parts = [
         f"{method.name} {number(method.points[-1].expected)} after "
         f"{counted(method.trials, 'trial')} ({with_unit(method.points[-1].cost, stored, unit)})"

@@ -46,7 +46,7 @@ TOTALS = {
 PASSING = ("running_kwh", "undecided_kwh")
 IDLE = ("unallocated", "(not charged to runs)")
 OWNED = ("total_kwh", "charged_kwh", "running_kwh")
-"""What a project or user has; the rest of the energy belongs to nodes."""
+"""Energies of a project or user; the rest of the energy belongs to nodes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ def _size(item: Mapping[str, Any]) -> float:
 
 
 def _is_provisional(name: str, total: Mapping[str, Any], is_now: bool) -> bool:
-    """Whether a part may still change: in this hour all do, and by open runs what they get."""
+    """Whether a part may still change: all parts in this hour, and charges of open runs."""
     if not total[name]["value"]:
         return False
     by_runs = name in ("charged_kwh", "unallocated_kwh") and "runs_open" in total["flags"]
@@ -223,7 +223,7 @@ def _name(by: str, item: Mapping[str, Any]) -> str:
 
 
 def lost(failed: Mapping[str, Any], unit: Unit | None = None) -> FigureView:
-    """Energy of failed work: at least, where that of some attempts is unknown."""
+    """Energy of failed work; a lower bound if that of some attempts is unknown."""
     missing = counted(failed["unknown_attempts"], "ended attempt")
     reason = f"at least: the energy of {missing} is unknown" if failed["unknown_attempts"] else None
     return figure(

@@ -1,4 +1,4 @@
-"""Figures as every page shows them: value, unit, interval and source, or why there is none."""
+"""Figures on pages: value, unit, interval and source, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class FigureView:
         interval: The 95% interval in that unit; empty where there is none.
         source: Evidence behind it; None where it is unknown.
         exact: Unrounded value and unit, for the title.
-        reason: Why it is unknown; of a known one, what it is without.
+        reason: Why it is unknown; for a known one, what it does not include.
         is_provisional: Whether it may still change.
     """
 
@@ -133,7 +133,7 @@ def in_column(quantity: Quantity, unit: tuple[str, float]) -> FigureView:
 
 
 LEGIBLE = (0.01, 100_000.0)
-"""Least and most of the largest figure of a column in a unit that other columns have, too."""
+"""Range of the largest figure of a column for a unit shared with other columns."""
 
 
 def shared_units(*columns: Iterable[float | None], unit: str) -> list[Unit]:

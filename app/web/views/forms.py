@@ -15,7 +15,7 @@ class FormView:
 
     Attributes:
         values: Texts of its fields.
-        problems: What has to be corrected.
+        problems: Errors to correct.
         labels: Labels of its fields, where they differ from their names.
     """
 

@@ -33,7 +33,7 @@ NO_TAG = "without the tag"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the page's address chooses.
+    """Choices in the page's address.
 
     Attributes:
         metric: The cost.
@@ -73,8 +73,8 @@ class FrontierView:
         quality_name: Name of the score.
         price_unit: Unit of the marginal price.
         wasted: Cost of the runs after the last improvement.
-        remarks: What the reader must know about these runs, in sentences.
-        groupings: What points can be grouped by.
+        remarks: Important remarks on these runs, in sentences.
+        groupings: Possible groupings of the points.
         by: Name of the chosen grouping; empty without one.
     """
 
@@ -114,7 +114,7 @@ def frontier_view(read: FrontierRead, chosen: Settings) -> FrontierView:
 
 
 def _prefixes(points: Sequence[FrontierPoint]) -> list[str]:
-    """What stands before the colon of tags such as `seed:1`."""
+    """Prefixes of tags such as `seed:1`."""
     tags = {tag.partition(":")[0] for point in points for tag in point.tags if ":" in tag}
     return sorted(tags)[:20]
 
@@ -179,7 +179,7 @@ def _chart(
 
 
 def summary(read: FrontierRead) -> str:
-    """What the frontier shows, in a sentence."""
+    """The frontier in a sentence."""
     steps = read.steps
     if not steps:
         return f"No frontier: {read.reason}."

@@ -27,7 +27,7 @@ AXES: dict[Axis, str] = {
     "latency_p50_s": "Latency",
     "model_bytes": "Model size",
 }
-"""Names of what the frontier sets against quality."""
+"""Names of the frontier's axes against quality."""
 
 MOST_SOURCES = 12
 

@@ -185,7 +185,7 @@ def overview(read: OverviewRead) -> Overview:
 
 
 def _dearest(period: PeriodUse, month: UseRow) -> Mapping[str, str]:
-    """What selects the runs of this month, those first that cost (or else used) most."""
+    """The filters of this month's runs, most expensive (or else highest energy) first."""
     by = "cost" if month.label.startswith(LABELS["cost"]) else "it_energy_kwh"
     return {"finished_after": period.start.date().isoformat(), "sort": f"-{by}"}
 

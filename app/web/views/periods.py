@@ -37,7 +37,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A range of hours, and how the page's address says it.
+    """A range of hours, and its parameters in the page's address.
 
     Attributes:
         start: Its beginning (UTC).
@@ -57,7 +57,7 @@ class Period:
 
     @property
     def query(self) -> dict[str, str | None]:
-        """The parameters that say it."""
+        """The parameters of the range."""
         if self.name is not None:
             return {"period": self.name, "from": None, "to": None}
         return {"period": None, "from": self.first, "to": self.last}
@@ -82,7 +82,7 @@ class InvalidPeriodError(ValueError):
     """The two days are not a range.
 
     Attributes:
-        problems: What is wrong with each day.
+        problems: The error of each day.
     """
 
     def __init__(self, problems: Sequence[FieldProblem]) -> None:

@@ -39,9 +39,9 @@ class Pool:
         places: Places in use, in words.
         ratio: Share of the places in use; None without a live worker.
         share: The same in words.
-        counts: What runs, waits and has ended, in words.
+        counts: Numbers of running, waiting and ended runs, in words.
         rows: The first waiting runs.
-        further: What is not listed, in words; empty if everything is.
+        further: Number of runs that are not listed, in words; empty if all are.
         heard: Workers, longest silent first.
     """
 

@@ -52,7 +52,7 @@ class IssuedTag:
 
 @dataclass(frozen=True, slots=True)
 class Actions:
-    """What the visitor may do with the run."""
+    """Actions that the visitor may take on the run."""
 
     cancel: bool
     resume: bool
@@ -61,7 +61,7 @@ class Actions:
 
     @property
     def any(self) -> bool:
-        """Whether there is anything."""
+        """Whether there is any action."""
         return self.cancel or self.resume or self.reprice or self.report
 
 
@@ -92,7 +92,7 @@ class AttemptView:
 
     Attributes:
         attempt: The attempt.
-        duration: How long it took.
+        duration: Its duration.
         devices: Its devices.
         reason: Why it did not succeed.
         stages: JSON of ``[name, start, end]`` of its first stages, in s since its meter opened.
@@ -107,7 +107,7 @@ class AttemptView:
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """What the page shows above the bill."""
+    """Content of the page above the bill."""
 
     run: RunRead
     is_open: bool
@@ -144,7 +144,7 @@ def run_view(run: RunRead, visitor: Principal, *, has_tag: bool, now: datetime) 
 
 
 def actions(run: RunRead, visitor: Principal, *, has_tag: bool) -> Actions:
-    """What the visitor may do now; the services decide it again."""
+    """Actions that the visitor may take now; the services check them again."""
     is_author = visitor.has("admin") or (
         visitor.has("member") and run.created_by == visitor.user_id
     )

@@ -116,7 +116,7 @@ class BillView:
     """The bill of one version of a price tag.
 
     Attributes:
-        summary: Where most of the energy went, in a sentence; None if that is unknown.
+        summary: The largest shares of the energy, in a sentence; None if unknown.
         lines: From the energy of the devices to money and operations.
         components: Components, over all attempts.
         component_heads: Heads of the columns by component of the rows by stage.
@@ -128,7 +128,7 @@ class BillView:
         causes: Causes of error of each total.
         opinion: Another tool's figures; None if none ran.
         metered: The metered share of the run time.
-        remarks: Models, flags and reasons: what else to know about the figures.
+        remarks: Models, flags and reasons that qualify the figures.
     """
 
     summary: str | None

@@ -1,4 +1,4 @@
-"""Columns of the table of runs: what each shows, and which order it has."""
+"""Columns of the table of runs: their content and their sort order."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Column:
 
     Attributes:
         title: Its head.
-        kind: What its cells are.
+        kind: Type of its cells.
         unit: Stored unit of its figures, which all have one shown unit; empty for others.
         sort: Order of the API by this column, ascending; None without one.
-        tail: What the head has behind the unit.
+        tail: Text of the head after the unit.
     """
 
     title: str

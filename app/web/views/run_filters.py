@@ -9,10 +9,10 @@ from datetime import datetime
 from urllib.parse import urlencode
 
 PLACE = ("cursor", "start_at", "since", "column", "move")
-"""Parameters that say where on the list the page is, and not which list."""
+"""Parameters of the position in the list, not of its content."""
 
 ONLY_HERE = ("columns", "differ", "by", "view", "limit")
-"""Parameters that change how the page shows the list, and not what it selects."""
+"""Parameters of the presentation of the list, not of its content."""
 
 OPTIONS = {
     "project": "--project",
@@ -27,7 +27,7 @@ OPTIONS = {
 """Options of `pricetag runs` by parameter."""
 
 LONGEST_LINK = 1_500
-"""Characters of an address from which on a stored link replaces it."""
+"""Length of an address above which a stored link replaces it, in characters."""
 
 WORDS = {
     "project": "Project",
@@ -68,7 +68,7 @@ ORDERS = {
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What the page's form holds.
+    """Content of the page's form.
 
     Attributes:
         values: ``(parameter, value)`` of everything that is set, without the place.

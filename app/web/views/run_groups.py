@@ -56,7 +56,7 @@ class GroupRow:
     Attributes:
         group: The group.
         runs: Number of runs, in words.
-        statuses: How they ended, in words.
+        statuses: Their final statuses, in words.
         filter: Parameter and value that select its runs; None where no filter does.
         cells: Its figures.
         compared: IDs of its runs for a comparison, separated by commas; None if too many.

@@ -16,7 +16,7 @@ def measured_models(tag: TagView) -> Section | None:
 
 
 def scores(tag: TagView) -> Section | None:
-    """What the stages reported; None if they reported nothing."""
+    """Figures reported by the stages; None if there are none."""
     return quality.section([tag])
 
 

@@ -23,10 +23,10 @@ OPEN = frozenset({"queued", "running"})
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What one column shows of one run.
+    """The cell of one column for one run.
 
     Attributes:
-        kind: How it is shown: that of its column.
+        kind: Type of the cell: that of its column.
         plain: The value that is compared with other rows'.
         text: The text; empty for none.
         figure: The figure, of a column of figures.
@@ -64,7 +64,7 @@ class RunsTable:
     Attributes:
         heads: The columns.
         rows: The runs.
-        same: Columns that were omitted, with what all rows have in them.
+        same: Omitted columns, with the common value of all rows.
     """
 
     heads: Sequence[Head]
@@ -83,7 +83,7 @@ def table(
     Args:
         runs: The runs, in order.
         columns: Names of the columns, in order.
-        only_differing: Whether to omit columns in which all rows are alike.
+        only_differing: Whether to omit columns with equal values in all rows.
     """
     units = {name: _column_unit(name, runs) for name in columns}
     cells = {name: [_cell(name, run, units[name]) for run in runs] for name in columns}
@@ -185,7 +185,7 @@ def _opinion(tag: Headline) -> FigureView:
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A run of a short table, with the commonest columns."""
+    """A run of a short table, with the most common columns."""
 
     run: RunSummary
     duration: FigureView

@@ -36,7 +36,7 @@ class Check:
     """One check.
 
     Attributes:
-        what: What holds, if it does.
+        what: The checked statement.
         status: `ok`, `differs` or `not-checked`.
         word: The status in words.
         detail: What was compared, or the first difference.

@@ -35,7 +35,7 @@ class WorkView:
         energy: Its IT energy in the period, by running runs so far too.
         change: Against the period before.
         sums: Sums of price tags and of running attempts, by title.
-        note: What these are sums of.
+        note: Terms of these sums.
         failed: Energy of failed work.
         failed_text: Its share.
         ended: Number of ended attempts, in words.

@@ -30,7 +30,7 @@ DATES = ("start", "end")
 
 
 class SeriesQuery(ListQuery):
-    """Which series the page lists."""
+    """Filters of the listed series."""
 
     zone: Filled[Zone] = Field(None, title="Grid zone")
 

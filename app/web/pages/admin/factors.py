@@ -39,7 +39,7 @@ NEW = {"kind": "pue", "evidence": "estimated", "licence": "the lab's own figure"
 
 
 class FactorsQuery(ListQuery):
-    """Which factors the page lists."""
+    """Filters of the listed factors."""
 
     choices: ClassVar[Choices] = {"kind": factor_views.KINDS}
     site: Filled[StoredName] = Field(None, title="Site")

@@ -1,4 +1,4 @@
-"""Health of the service: what every check found, and what to do about it."""
+"""Health of the service: the result of every check, and what to do about it."""
 
 from __future__ import annotations
 

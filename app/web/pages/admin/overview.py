@@ -1,4 +1,4 @@
-"""What administrators can do, and whether something needs them."""
+"""Pages for administrators, and checks that need attention."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ NEW = FormView({"kind": "on_demand", "currency": "USD"})
 
 
 class PricesQuery(ListQuery):
-    """Which prices the page lists."""
+    """Filters of the listed prices."""
 
     accelerator: Filled[StoredName] = Field(None, title="Accelerator")
 

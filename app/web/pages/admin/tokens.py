@@ -32,7 +32,7 @@ async def show_tokens(
     caller: Caller,
     every: Annotated[bool, Query(alias="all")] = False,
 ) -> Response:
-    """The tokens that work; with `all`, revoked and expired ones, too."""
+    """The valid tokens; with `all`, revoked and expired ones as well."""
     listed = await tokens.list_all(session)
     rows = people.token_rows(listed.items, every=every)
     ended = sum(not token.in_force for token in listed.items)
