@@ -29,7 +29,7 @@ MOST_STAGES = 25
 
 SAMPLE_PERIOD_S = 0.1
 MOST_LATE_S = 0.001
-"""The meter's thread is woken up to so much later than it asked for."""
+"""Maximum delay with which the meter's thread wakes up."""
 
 CODECARBON_PERIOD_S = 15.0
 CODECARBON_STALE_S = 0.05

@@ -74,7 +74,7 @@ class Drawing:
         self._waiting += 1
         try:
             async with self._turn:
-                if key in self._kept:  # somebody else asked for it too
+                if key in self._kept:  # requested by somebody else, too
                     return self._again(key)
                 return self._keep(key, await self._draw(document, form))
         finally:

@@ -46,7 +46,7 @@ class QueueWorker:
     """Fetches entries from several queues and passes their runs to ``execute``.
 
     ``run`` ends or raises if the database goes away; call it again later. Executing runs continue
-    meanwhile, and count towards the concurrency of the next ``run``.
+    in the meantime, and count towards the concurrency of the next ``run``.
 
     Args:
         url: The database.

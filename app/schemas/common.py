@@ -187,7 +187,7 @@ class FieldProblem(Wire):
     """One invalid field."""
 
     field: str | None = Field(description="Path of the field, e.g. `recipe.stages.0.kind`.")
-    message: str = Field(description="What is wrong with the field.")
+    message: str = Field(description="Error of the field.")
     hint: str | None = Field(default=None, description="Hint about valid values.")
 
 
@@ -201,7 +201,7 @@ class Problem(Wire):
     status: int = Field(examples=[404], ge=400, le=599, description="HTTP status of the response.")
     detail: str = Field(
         examples=["Run 6f0c... not found: it does not exist or is hidden from you."],
-        description="Human-readable message: what is wrong, and what to do.",
+        description="Human-readable message: the problem, and what to do.",
     )
     code: str = Field(examples=["run-not-found"], description="Stable error code for programs.")
     errors: list[FieldProblem] = Field(default_factory=list, description="Every invalid field.")

@@ -3,11 +3,11 @@
 ``python -m benchmarks.ingest [--nodes 8] [--attempts 8] [--devices 8] [--streams 200]
 [--seconds 20]``
 
-Server and database are real processes on their own folder. Each node is a process that
-reads its devices once a second into journals and ships these as a worker does; nothing else of a
-worker runs there. Streams are read over HTTP by one more process. By default 8 nodes have 64
-devices each. CPU is the time that processes used, in percent of one core; ``others`` is what the
-rest of the machine used meanwhile. It takes about two minutes.
+Server and database are real processes on their own folder. Each node is a process that reads its
+devices once a second into journals and ships these as a worker does; nothing else of a worker runs
+there. Streams are read over HTTP by one more process. By default 8 nodes have 64 devices each. CPU
+is the time that processes used, in percent of one core; ``others`` is the use of the rest of the
+machine at the same time. It takes about two minutes.
 """
 
 from __future__ import annotations

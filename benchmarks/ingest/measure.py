@@ -49,7 +49,7 @@ class Figure:
         name: What was measured.
         value: In ``unit``.
         goal: The most that it may be.
-        others: Cores that other programs of the machine used meanwhile.
+        others: Cores that other programs of the machine used at the same time.
     """
 
     name: str

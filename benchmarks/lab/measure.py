@@ -30,7 +30,7 @@ FEWEST = 3
 TIMEOUT_S = 120.0
 ACCEPTED = 202
 HIDDEN = frozenset({403, 404})
-"""Answers to whoever may not see what is asked for."""
+"""Responses to callers who may not see the requested object."""
 MISSING = frozenset({404, 422})
 """Answers to a name that nothing has."""
 

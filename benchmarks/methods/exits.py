@@ -10,7 +10,7 @@ from benchmarks.methods.results import Results
 
 TITLE = "Early exit at each threshold"
 TRAINED, METERED = "train-early-exit-4", "early-exit-thresholds"
-"""The run with the exits, and that which meters its model at each threshold."""
+"""The run with the exits, and the run that meters its model at each threshold."""
 
 _AT = re.compile(r"metric\.exit_accuracy_at_(?P<threshold>[\d.]+)$")
 _AFTER = re.compile(r"metric\.exit_accuracy_layer_(?P<layer>\d+)$")

@@ -1,7 +1,7 @@
 """The energy of the steps between consecutive readings, for charts.
 
 The energy of a step is that of the counter, or of the integral if the counter is missing, was
-reset, jumped or stands still. A stand is a sequence of readings with one counter value; energy
+reset, jumped or does not advance. A stand is a sequence of readings with one counter value; energy
 that its counter catches up is not counted twice. A step is judged by the readings of its own
 stand, so that readings may be cut where the next stand begins, and judged in pieces.
 """
@@ -29,7 +29,7 @@ WIDEST_STEPS = 4096
 """Steps of a block, and of the widest segment."""
 
 LONGEST_STEPS = 16 * WIDEST_STEPS
-"""Steps after which a block ends, even if its counter stands still."""
+"""Maximum number of steps of a block whose counter does not advance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,7 +152,7 @@ def moves(counter_j: Floats) -> Mask:
 def _stands(
     component: str, t_s: Floats, counter_j: Floats, integrated_j: Floats
 ) -> tuple[Mask, Floats]:
-    """Whether each reading's counter stands still, and what the integral had meanwhile."""
+    """Whether each reading's counter does not advance, and the integral over that time."""
     if not len(t_s):
         return np.zeros(0, dtype=bool), np.zeros(0)
     moved = moves(counter_j)

@@ -164,7 +164,7 @@ def _efficiency(tag: TagView) -> Iterator[Line]:
 
 
 def remarks(tag: TagView) -> list[str]:
-    """Remarks about the figures, one a line."""
+    """Remarks about the figures, one per line."""
     coverage = tag.document.energy.coverage_ratio.value
     metered = "n/a" if coverage is None else short_percent(coverage)
     lines = [f"Metered: {metered} of the run time", *models(tag, ("ram",)), *_second_opinion(tag)]

@@ -75,6 +75,13 @@ RULES = (
     _rule(r"\bthe (?:newest|oldest|largest|latest|highest|lowest) first\b", "newest first"),
     _rule(r"\b(?:out|in)side of\b", "outside, inside"),
     _rule(r"\bfor ever\b", "forever, always, without end"),
+    _rule(r"\bin the place of\b", "instead of"),
+    _rule(r"\bone a (?:line|row|file|day|minute|month|page|column|step)\b", "one per line"),
+    _rule(r"\bmend(?:s|ed|ing)?\b", "fix, correct, repair"),
+    _rule(r"\bwhat (?:is|was) wrong\b", "the error, the problem"),
+    _rule(r"\bstands? still\b", "stops, does not advance"),
+    _rule(r"\bmeanwhile\b", "in the meantime, at the same time"),
+    _rule(r"\bthat which\b|\bnone but\b|\bthrown away\b", "plain words"),
     _rule(
         r"\b\w*(?:[a-z]{3}isation|utilis\w+|synchronis\w+|initialis\w+|normalis\w+|optimis\w+"
         r"|organis\w+|recognis\w+|summaris\w+)\b",

@@ -99,7 +99,7 @@ async def test_pause_by_key_stays_on_every_page(context: NewContext, site: Site)
     await expect(button).to_have_attribute("aria-pressed", "true")
     async with feeding(site, 555):
         shown = await page.locator("[data-power=total]").first.inner_text()
-        await asyncio.sleep(3)  # what comes meanwhile is not drawn
+        await asyncio.sleep(3)  # later samples are not drawn
         assert await page.locator("[data-power=total]").first.inner_text() == shown
         await page.keyboard.press("g")
         await page.keyboard.press("p")  # of another page, if there is one: no pause

@@ -212,7 +212,7 @@ def trained_steps(lab: Service, run_id: UUID) -> float:
 
 
 def test_a_budget_stops_a_retried_run_before_it_starts(lab: Service) -> None:
-    """Its first attempt was killed; meanwhile the budget was lowered to nothing."""
+    """Its first attempt was killed; before the next one, the budget was lowered to zero."""
     worker = lab.start_worker("--gpus", "none")
     budget = make_budget(lab, 3600.0)
     run_id = lab.submit(recipe=COMMAND)

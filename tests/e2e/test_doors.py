@@ -178,7 +178,7 @@ def test_cancelling_a_finished_or_unknown_run_is_an_error(lab: Service) -> None:
     refused(lab.http.get("/v1/runs", params={"projct": "x"}), 422, "invalid-request", "projct")
 
 
-# ---- At the worker: the run ends ``failed``, once, and says what to mend.
+# ---- At the worker: the run ends ``failed``, once, and states what to correct.
 
 
 def bad_inputs(inputs: Path) -> None:

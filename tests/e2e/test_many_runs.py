@@ -1,7 +1,7 @@
 """Ten workers, many small runs: each is executed exactly once and none is lost.
 
-One worker is killed meanwhile. What its job had done by then cannot be undone, so that one
-run, and no other, may have left its mark twice.
+One worker is killed at the same time. The work of its job cannot be undone, so that one run, and no
+other, may have left its mark twice.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def test_the_second_run_is_quoted_from_the_first(lab: Service) -> None:
         hit = score["quantities"][name]
         assert hit["actual"] == actual["value"]
         assert hit["quoted"] == value(offered, name)
-        # How well it hits depends on what else the machine does meanwhile.
+        # Its accuracy depends on the other load of the machine.
         assert hit["factor"] == pytest.approx(hit["actual"] / hit["quoted"])
     assert 0.1 < tag["duration_s"]["value"] / value(early, "duration_s") < 10
 

@@ -32,7 +32,7 @@ async def admitted(database: Database, run_id: UUID, kwh: float, pause_s: float 
             run = await session.get(Run, run_id)
             assert run is not None
             await budgets.admit(session, run, draft(kwh))
-            await asyncio.sleep(pause_s)  # the others come meanwhile
+            await asyncio.sleep(pause_s)  # the others arrive in between
             await promise(session, run, kwh)
             run.status = "queued"
     except BudgetExceededError:

@@ -119,7 +119,7 @@ async def fold(database: Database, draw: random.Random, written: asyncio.Event) 
 async def read(database: Database, written: asyncio.Event) -> int:
     """Compares both ways on one snapshot, again and again."""
     rounds = 0
-    while not written.is_set() or rounds <= 3:  # a busy machine has few rounds meanwhile
+    while not written.is_set() or rounds <= 3:  # a busy machine has few rounds
         async with database.sessions() as session:
             await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             await assert_equal(session, (ALL, ONE)[rounds % 2])

@@ -52,7 +52,7 @@ async def test_a_renewed_lease_is_not_closed(session: Session) -> None:
     clock = Clock()
     observer = execution.LeaseObserver(clock)
     for tick in range(1, 30):
-        # now() stands still within a transaction: the renewals are set by hand.
+        # now() is constant within a transaction, so the renewals are set explicitly.
         renewed = datetime.now(UTC) + timedelta(seconds=tick)
         await session.execute(
             update(Attempt)

@@ -86,7 +86,7 @@ class Api:
 
 @contextmanager
 def application(database: Database, settings: Settings) -> Iterator[FastAPI]:
-    """An application that nobody else uses meanwhile, on a database that is open already.
+    """An application that no other test uses at the same time, on a database that is open already.
 
     Its routes take longer to build than most tests of them: the next test uses them again. What
     a test gives it is in its resources alone.

@@ -14,7 +14,7 @@ J_PER_KWH = 3_600_000
 
 
 def check_bill(lab: Service, run_id: UUID, powercap: FakePowercap) -> dict[str, Any]:
-    """The tag's attempts add up to its total, and to what the counter rose by meanwhile."""
+    """The tag's attempts add up to its total, and to the rise of the counter over that time."""
     tag = lab.price_tag(run_id)
     attempts = tag["attempts"]
     booked_j = [attempt["it_energy_kwh"]["value"] * J_PER_KWH for attempt in attempts]

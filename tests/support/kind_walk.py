@@ -46,7 +46,7 @@ PATIENCE_S = 90.0
 """Far more than any of these jobs takes: what takes longer waits forever."""
 
 LAST_QUESTION = 6
-"""One question whether to stop comes before the stage, then one a step: five steps are done."""
+"""One question whether to stop comes before the stage, then one per step: five steps are done."""
 
 MODULES = (
     *TRAINING_MODULES,

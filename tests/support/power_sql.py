@@ -19,8 +19,8 @@ from pricetag.accounting.readings.step_energy import (
 # Two consecutive readings form one step. ntile() divides the steps of a component into equal
 # groups without gaps, so that no energy is lost between two points; if there are no more steps
 # than points, each step is a point. The energy of a step is that of the counter, or of the
-# integral if the counter is missing, was reset, jumped or stands still. A stand is a sequence of
-# readings with one counter value; energy that its counter catches up is not counted twice.
+# integral if the counter is missing, was reset, jumped or does not advance. A stand is a sequence
+# of readings with one counter value; energy that its counter catches up is not counted twice.
 _SERIES = text(
     """
     WITH marked AS (

@@ -1,6 +1,6 @@
 """A small OpenID Connect provider: `python -m tests.support.provider PORT_FILE`.
 
-It confirms everybody at once. What the ID token says, and what is wrong with it, is chosen by
+It confirms everybody at once. What the ID token says, and its errors, are chosen by
 parameters that a test adds to the address of the authorization: `as`, `groups`, `email`, `wrong`.
 """
 

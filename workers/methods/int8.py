@@ -14,7 +14,7 @@ def apply_int8(model: nn.Module, *, embeddings: bool) -> list[str]:
     """Give every Linear (and Embedding) of a model 8-bit weights, in place.
 
     Symmetric per row (S = max|r| / 127, Z = 0), so pruned weights stay exactly zero;
-    activations are quantized as they come.
+    activations are quantized at run time.
 
     Returns:
         The names of the modules that were replaced.

@@ -64,7 +64,7 @@ class Likeness:
 def likeness(recipe: Recipe, *, every_split: bool = False) -> Likeness:
     """The fingerprints of a stored recipe, with defaults filled in.
 
-    Splits that no step reads change none but ``data_sha256``.
+    Splits that no step reads only change ``data_sha256``.
 
     Args:
         recipe: The stored recipe.

@@ -80,8 +80,8 @@ async def stream_csv(
 ) -> AsyncIterator[bytes]:
     """All selected runs as CSV, page by page, in a bounded amount of memory.
 
-    Each page is read in its own transaction, so that a slow reader holds nothing. Runs that
-    are posted meanwhile cause no duplicates or gaps.
+    Each page is read in its own transaction, so that a slow reader holds nothing. Runs posted in
+    the meantime cause no duplicates or gaps.
 
     Args:
         database: Engine and sessions of this process.

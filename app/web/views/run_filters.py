@@ -73,7 +73,7 @@ class Filters:
     Attributes:
         values: ``(parameter, value)`` of everything that is set, without the place.
         view: The stored view that the address names; its values are among `values`.
-        problems: What is wrong, by parameter.
+        problems: Errors by parameter.
     """
 
     values: Sequence[tuple[str, str]]
@@ -154,7 +154,7 @@ def filters(
     Args:
         query: Its parameters, of which empty ones are of fields that nobody filled in.
         view: The stored view that the address names.
-        problems: What is wrong, by parameter.
+        problems: Errors by parameter.
     """
     values = [(name, value) for name, value in query if value and name not in PLACE]
     return Filters(values, view, problems or {})

@@ -60,7 +60,7 @@ def explain(
 
     Args:
         parts: Both figures by kind of component, including all of ours; attempts without a figure
-            of the other tool for a kind are a part of their own.
+            of the other tool for a kind are a separate part.
         total: Sum of the parts.
         looked: Measured times.
         pue: PUE of the price tag; the comparison is of IT energy, without it.

@@ -26,7 +26,7 @@ def health_lines(state: Mapping[str, Any]) -> Iterator[str]:
 
 
 def sessions_view(sessions: Iterable[Mapping[str, Any]]) -> ListTable:
-    """Signed-in browsers, one a row."""
+    """Signed-in browsers, one per row."""
     heads = ("~User", "~Browser", "By", "Last used (UTC)", "Expires (UTC)", "ID")
     rows = [
         (

@@ -30,7 +30,7 @@ class FakeDevice:
         power: Steps ``(t, W)``, ascending: the power from ``t`` on.
         counter_mj: The counter at the epoch.
         resets: When the counter falls to zero.
-        freezes: Stretches in which the counter stands still; it does not catch up.
+        freezes: Intervals in which the counter does not advance; it does not catch up.
         losses: Stretches in which every call says that the GPU is lost.
         codes: Return code by what is asked: ``counter``, ``field`` or ``usage``.
         architecture: NVML's number of the architecture; unknown unless said.

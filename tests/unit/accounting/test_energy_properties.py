@@ -20,7 +20,7 @@ EVENTS = st.sampled_from(
 
 @st.composite
 def traces(draw: st.DrawFn) -> list[Reading]:
-    """A trace in which the counter ticks, stands still, resets or goes away at every step."""
+    """A trace in which the counter ticks, stops, resets or disappears at every step."""
     t_s, counter_j, integral_j = 0.0, 1_000.0, 0.0
     readings = [Reading(t_s, counter_j, integral_j, None)]
     for event in draw(st.lists(EVENTS, min_size=2, max_size=30)):

@@ -73,7 +73,7 @@ def test_counter_reset_is_filled_with_the_integral() -> None:
 
 
 def test_frozen_counter_is_filled_with_the_integral() -> None:
-    # It stands still from 3 s on and never moves again.
+    # It stops at 3 s and never moves again.
     window = settle(trace(SECONDS, lambda t: 100 * min(t, 3.0), at_100_w), 0, 10)
     assert window.energy_by_source_j == {"counter": 300.0, "integrated": 700.0}
     assert window.flags == ("counter_frozen",)
@@ -100,7 +100,7 @@ def test_catching_up_is_not_booked_twice() -> None:
 
 
 def test_catching_up_has_the_shape_of_the_integral() -> None:
-    # 300 W until 5 s, then 100 W; the counter stands still from 2 to 7 s.
+    # 300 W until 5 s, then 100 W; the counter does not advance from 2 to 7 s.
     def drawn(t: float) -> float:
         return 300 * min(t, 5.0) + 100 * max(t - 5, 0.0)
 

@@ -1,4 +1,4 @@
-"""Choices of forms: what is wrong with one is said in the words that the form shows."""
+"""Choices of forms: errors use the labels that the form shows."""
 
 from __future__ import annotations
 

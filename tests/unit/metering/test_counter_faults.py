@@ -83,7 +83,7 @@ FAULTS = {
         0.0,
         FROZEN | {"counter_caught_up"},
     ),
-    # The meter's clock stands still while the machine sleeps; what its counters do differs.
+    # The meter's clock stops while the machine sleeps; the behavior of counters differs.
     "suspended, counted on": Fault(lambda t, j: j + 3600 * 5.0 if since(t) else j, 1.0, JUMP),
     "suspended, restarted": Fault(lambda t, j: j - AT_FAULT_J if since(t) else j, 1.0, RESET),
     "suspended, stood still": Fault(lambda t, j: j, 0.0, frozenset()),

@@ -191,7 +191,7 @@ def test_a_counter_within_the_models_factor_is_not(tmp_path: Path, power_w: floa
 
 
 def test_the_energy_of_a_suspended_machine_is_not_that_of_a_second(tmp_path: Path) -> None:
-    """The meter's clock stands still meanwhile, the counter does not."""
+    """The meter's clock stops in the meantime, the counter does not."""
     window = whole(tmp_path, lambda t_s: BEGIN_UJ + 65e6 * (t_s + 3600 * (t_s >= 20)))
     assert window.energy_j == pytest.approx(65 * (LAST_S - 1) + MODEL_W, rel=0.01)
     assert "implausible_power" in window.flags

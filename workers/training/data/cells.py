@@ -39,7 +39,7 @@ class Cells:
     def classes(self, column: str) -> list[str]:
         """The cells of a column as class names: ``1``, ``"1"`` and ``1.0`` are one class."""
         names = []
-        shared: dict[str, str] = {}  # one string a class, not one a row
+        shared: dict[str, str] = {}  # one string per class, not one per row
         for index, cell in enumerate(self.table.columns[column]):
             name = class_name(cell)
             if name is None or not is_unicode(name):

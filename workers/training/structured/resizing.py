@@ -63,7 +63,7 @@ class Resizing:
 def resize_and_save(
     context: StageContext, loaded: Loaded, params: Regularized, resizing: Resizing
 ) -> StageResult:
-    """Train, change the sizes of the layers as often as asked for, train, and save the model.
+    """Train, change the sizes of the layers as often as requested, train, and save the model.
 
     Args:
         context: The stage's context.
