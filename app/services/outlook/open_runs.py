@@ -182,8 +182,8 @@ _shared: list[_Shared] = []
 async def shared(session: Session, clock: Callable[[], float] = time.monotonic) -> OpenRuns:
     """All open runs, as another request has read them up to `SHARED_S` ago.
 
-    They are read again where an open run, its attempt or a worker has been written since. What the
-    attempts use meanwhile is in the state of the budgets, which each request reads.
+    They are read again if an open run, its attempt or a worker has been written since. The further
+    use of the attempts is in the state of the budgets, which each request reads.
 
     Args:
         session: Database session.
