@@ -373,6 +373,7 @@ def over_all(made: Any, sparsity: float) -> Masks:
 def trained(model: Encoder, masker: KeepZeros | RampedMasker, steps: range, total: int) -> Any:
     optimizer = torch.optim.AdamW([model.weight], lr=0.01)
     for done in steps:
+        masker.before_step(Step(done, total, 0.0, optimizer))
         loss = model.weight.square().sum() + model.weight.sum()
         model.weight.grad = torch.autograd.grad(loss, model.weight)[0]
         optimizer.step()
@@ -404,6 +405,8 @@ def test_masked_gradients_give_the_numbers_of_masked_weights_and_moments() -> No
         plain = RampedMasker(over_all, Ramp(0.75, 0.0, 0.8, 2))
         plain.attach(model)
         for done in range(10):
+            if model is models[0]:
+                masker.before_step(Step(done, 10, 0.0, optimizer))
             (model.weight.square().sum() + model.weight.sum()).backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_([model.weight], 0.5)
             optimizer.step()
@@ -437,6 +440,31 @@ def test_a_ramp_prunes_exactly_and_its_density_follows() -> None:
     expected = [24 - round(24 * share) for share in shares]
     assert counts == [24, *(e for e in expected[:-1] for _ in range(2)), *[expected[-1]] * 3]
     assert densities == [count / 24 for count in counts]
+
+
+def test_a_resumed_training_has_the_bits_of_a_whole_one() -> None:
+    """The signs of its zeros, too: files of weights are compared by their hashes."""
+    models = Encoder(), Encoder()
+    for model in models:
+        masker = RampedMasker(over_all, Ramp(0.75, 0.0, 0.3))
+        masker.attach(model)
+        optimizer = torch.optim.AdamW([model.weight], lr=0.01, weight_decay=0.1)
+        for done in range(8):
+            if model is models[1] and done == 5:
+                state, kept = optimizer.state_dict(), masker.state()
+                masker.detach(model)
+                masker = RampedMasker(over_all, Ramp(0.75, 0.0, 0.3))
+                masker.attach(model)
+                masker.restore(kept)
+                optimizer = torch.optim.AdamW([model.weight])
+                optimizer.load_state_dict(state)
+            masker.before_step(Step(done, 8, 0.0, optimizer))
+            target = torch.sin(torch.arange(24.0) * (done + 1)).view_as(model.weight)
+            model.weight.grad = model.weight.detach() - target
+            optimizer.step()
+            masker.after_step(Step(done + 1, 8, 0.0, optimizer))
+    assert torch.equal(models[0].weight, models[1].weight)
+    assert torch.equal(models[0].weight.signbit(), models[1].weight.signbit())
 
 
 def test_a_ramped_masker_continues_from_its_checkpoint() -> None:

@@ -66,18 +66,21 @@ class Masker(Plugin):
             }
         )
 
-    def after_step(self, step: Step) -> None:
-        """Apply masks that are new, or new to the optimizer."""
+    def before_step(self, step: Step) -> None:
+        """Mask the gradients of the optimizer, from its first step and the first one resumed."""
         # Where processes share a training, accelerate wraps the optimizer that makes the step.
         optimizer = getattr(step.optimizer, "optimizer", step.optimizer)
-        if self._are_new or optimizer is None or optimizer is not self._held:
-            self._apply(step.optimizer)
-            self._are_new = False
         if optimizer is not self._held:
             self._let_go()
             if optimizer is not None:
                 self._held = optimizer
                 self._hook = optimizer.register_step_pre_hook(self._mask_gradients)
+
+    def after_step(self, step: Step) -> None:
+        """Apply masks that are new."""
+        if self._are_new or self._held is None:
+            self._apply(step.optimizer)
+            self._are_new = False
 
     def detach(self, model: nn.Module) -> None:
         """Leave the optimizer alone."""
