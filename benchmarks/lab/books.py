@@ -21,12 +21,14 @@ from models import Budget
 CITED: dict[str, Any] = {"source": "the lab's meters", "licence": "the lab's own figure"}
 SINCE = "2020-01-01T00:00:00Z"
 HOURLY_ZONE = "NO"
+CURRENCY = "EUR"
+"""The currency of all sites, prices and budgets, and of the server that is measured."""
 
 # A tariff by the hour stays exact when a run is moved by weeks: Tokyo's clock has no summer time.
 SITES: dict[str, dict[str, Any]] = {
-    "berlin": {"grid_zone": "DE", "time_zone": "Europe/Berlin", "currency": "EUR"},
-    "tokyo": {"grid_zone": "JP", "time_zone": "Asia/Tokyo", "currency": "EUR"},
-    "oslo": {"grid_zone": HOURLY_ZONE, "time_zone": "UTC", "currency": "EUR"},
+    "berlin": {"grid_zone": "DE", "time_zone": "Europe/Berlin", "currency": CURRENCY},
+    "tokyo": {"grid_zone": "JP", "time_zone": "Asia/Tokyo", "currency": CURRENCY},
+    "oslo": {"grid_zone": HOURLY_ZONE, "time_zone": "UTC", "currency": CURRENCY},
 }
 PUES = {"berlin": "1.21", "tokyo": "1.34", "oslo": "1.09"}
 DAY_AND_NIGHT = {
@@ -85,7 +87,7 @@ async def enter_factors(session: Session, by: Principal, scale: Scale) -> None:
             "provider": f"cloud {number % 5}",
             "accelerator": ("H200", "H100", "A100", "L40S")[number % 4],
             "amount": str(Decimal("1.1") + Decimal(number) / 20),
-            "currency": "EUR",
+            "currency": CURRENCY,
             "kind": "spot" if number % 2 else "on_demand",
             "valid_from": SINCE,
         }
@@ -114,7 +116,7 @@ def budgets_of(people: People) -> list[dict[str, Any]]:
     of_user = {"scope": "user", "scope_id": user.id}
     energy = {"metric": "facility_energy_kwh", "currency": None}
     carbon = {"metric": "co2e_kg", "currency": None}
-    money = {"metric": "cost", "currency": "EUR"}
+    money = {"metric": "cost", "currency": CURRENCY}
     return [
         {"name": "lab, energy, year", "period": "year", **lab, **energy},
         {"name": "lab, cost, total", "period": "total", **lab, **money},

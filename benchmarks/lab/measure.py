@@ -18,6 +18,7 @@ import psycopg
 
 from app import embedded_postgres
 from app.db import libpq_url
+from benchmarks.lab.books import CURRENCY
 from benchmarks.lab.facts import Facts, read_facts
 from benchmarks.lab.people import MEMBER, OUTSIDER
 from benchmarks.lab.requests import Ask, all_asks
@@ -212,7 +213,9 @@ def server(data_dir: Path | None, database_url: str | None) -> Iterator[tuple[Se
     """A server on a filled database, with the database's address."""
     with tempfile.TemporaryDirectory(prefix="pricetag-lab-") as folder:
         place = data_dir or Path(folder)
-        settings = {} if database_url is None else {"database_url": database_url}
+        settings = {"currency": CURRENCY}
+        if database_url is not None:
+            settings["database_url"] = database_url
         with service(place, **settings) as running:
             url = database_url or embedded_postgres.Cluster(place.absolute()).url()
             yield running, libpq_url(url)
