@@ -294,16 +294,16 @@ def started(code: str) -> Iterator[subprocess.Popen[bytes]]:
         process.stdout.close()
 
 
-def test_awaited_orphaned_and_live_processes_are_counted() -> None:
+def test_awaited_orphaned_and_live_processes_are_counted(tmp_path: Path) -> None:
     """One child was waited for, one lives in its own session, its parent gone."""
-    burn = BURN.format(0.4)
+    burn, seen = BURN.format(0.4), tmp_path / "seen"
     code = f"""
 import subprocess, sys, time
 subprocess.run([sys.executable, "-c", {burn!r}])
 daemon = {burn + "time.sleep(60)"!r}
 run = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {{daemon!r}}])"
-parent = subprocess.Popen([sys.executable, "-c", run + "; import time; time.sleep(1.5)"],
-                          start_new_session=True)
+wait = "\\nimport os, time\\nwhile not os.path.exists({str(seen)!r}): time.sleep(0.01)"
+parent = subprocess.Popen([sys.executable, "-c", run + wait], start_new_session=True)
 parent.wait()
 print("ready", flush=True)
 time.sleep(60)
@@ -320,6 +320,8 @@ time.sleep(60)
             assert time.monotonic() < deadline_s
             time.sleep(0.05)
             busy_s.append(tree.busy_s())
+            if len(tree.pids()) == 3:  # the program, the parent and the daemon
+                seen.touch()
         while busy_s[-1] < 0.8:  # the daemon may have begun just now
             assert time.monotonic() < deadline_s, busy_s
             time.sleep(0.05)
