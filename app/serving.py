@@ -213,8 +213,8 @@ def run_server(server: uvicorn.Server, listener: socket.socket) -> None:
     # through all of it, for a tenth of a second.
     gc.collect()
     gc.freeze()
-    # What comes later are mostly statements that stay composed: a full collection rarely frees
-    # anything, and lets every request wait for up to half a second.
+    # A full collection of what came later makes every request wait, for up to half a second: it
+    # is rare.
     gc.set_threshold(*gc.get_threshold()[:2], 200)
     try:
         server.run(sockets=[listener])
