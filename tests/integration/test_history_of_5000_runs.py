@@ -147,8 +147,8 @@ async def test_the_account_of_5000_runs_equals_the_sum_of_their_hours(
     await session.execute(text("ANALYZE"))
     while await rollups.fold_pending(session, now=NOW):
         pass
-    # As autovacuum does. What other tests left in the statistics of these tables, then empty,
-    # made the planner choose loops that took minutes.
+    # As autovacuum does. By the statistics of tables that other tests filled and emptied, the
+    # planner may choose loops that take minutes.
     await session.execute(text("ANALYZE"))
     for _ in range(200):
         await hours.change(session)

@@ -28,6 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories.bitmap_scans import bitmap_scans, ordered_scans
 from app.repositories.runs import figures, kinds, labels
+from app.repositories.runs.figures import Leading
 from app.repositories.runs.orders import (
     FIRST_ID,
     LAST_ID,
@@ -181,10 +182,6 @@ def _sorted_by_figure(
     return None
 
 
-Leading = tuple[str, Sequence[Any]]
-"""A column, and its values, whose runs an index has in the order."""
-
-
 @dataclass(frozen=True)
 class _Walk:
     """An index that has runs in the order, and the columns whose conditions its runs meet.
@@ -203,8 +200,8 @@ def _walks(selection: Selection, order: Order, span: Span) -> list[_Walk]:
     if not order.is_by_figure:
         leading = selection.leading() if order.column == "created_at" else None
         covered = {order.column} | ({leading[0]} if leading is not None else set())
-        one = None if leading is None else (leading[0], (leading[1],))
-        return [_Walk(one, frozenset(covered))]
+        of_value = None if leading is None else (leading[0], (leading[1],))
+        return [_Walk(of_value, frozenset(covered))]
     if not figures.has_index(order, span):
         return [_Walk(None, frozenset(), is_exact=False)]
     walks = [_Walk(each, frozenset({each[0]})) for each in _leading_figures(selection)]
@@ -220,14 +217,14 @@ def _leading_figures(selection: Selection) -> list[Leading]:
     experiments = selection.values.get("experiment_id", ())
     if len(experiments) == 1:
         return [("experiment_id", tuple(experiments))]
-    made: list[Leading] = []
+    columns: list[Leading] = []
     of_kinds = selection.values.get("kind", ())
     if of_kinds:
-        made.append(("kind", tuple(of_kinds)))
+        columns.append(("kind", tuple(of_kinds)))
     projects = selection.values.get("project_id", ())
     if len(projects) == 1:
-        made.append(("project_id", tuple(projects)))
-    return made
+        columns.append(("project_id", tuple(projects)))
+    return columns
 
 
 @dataclass(frozen=True)
