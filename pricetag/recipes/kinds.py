@@ -71,6 +71,8 @@ class Traits(Generic[P]):
         evaluates_after: Whether an evaluation follows automatically unless ``evaluate: false``.
         evaluates_train: Whether that evaluation reads the training split too, for the gap between
             both.
+        continues: Whether it can continue the training of the same stage of an earlier run from its
+            published model, as the rungs of a study do.
         makes_model: Whether it produces a model, which is published and passed to the next stage.
         final: Reason why its model can be neither trained nor compressed further.
         headless: Why its model must be trained before it is used; None if it has a head.
@@ -106,6 +108,7 @@ class Traits(Generic[P]):
     all_ranks: bool = False
     evaluates_after: bool = False
     evaluates_train: bool = False
+    continues: bool = False
     makes_model: bool = False
     final: str | None = None
     headless: str | None = None

@@ -47,8 +47,13 @@ def parse_run_spec(obj: object, *, is_stored: bool = False) -> RunSpec:
     try:
         return RunSpec.model_validate(obj, context=AS_STORED if is_stored else None)
     except ValidationError as error:
-        details = error.errors(include_url=False)
-    raise RecipeError(errors=_distinct(_field_error(detail, obj) for detail in details))
+        raise RecipeError(errors=field_errors(error, obj)) from error
+
+
+def field_errors(error: ValidationError, obj: Mapping[str, Any]) -> list[FieldError]:
+    """The invalid fields of a description, each once, by the author's own paths."""
+    details = error.errors(include_url=False)
+    return _distinct(_field_error(detail, obj) for detail in details)
 
 
 def parse_recipe(obj: object) -> Recipe:
@@ -124,6 +129,8 @@ def _field_error(detail: ErrorDetails, obj: Mapping[str, Any]) -> FieldError:
     loc = list(_author_path(detail["loc"], obj, missing=kind == "missing"))
     if kind in ("union_tag_invalid", "union_tag_not_found") and loc[-1] == "architecture":
         return _unknown_architecture(loc, detail["input"])
+    if kind in ("union_tag_invalid", "union_tag_not_found") and "stages" not in loc:
+        return _unknown_tag(loc, context)
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         return _unknown_kind(loc, detail["input"])
     if "field" in context:
@@ -173,6 +180,16 @@ def _unknown_architecture(loc: list[str], value: object) -> FieldError:
     if name is None:
         return FieldError(field, f"is missing: {valid}")
     return FieldError(field, f"must be {valid}", _near(str(name), ARCHITECTURES, show_all=False))
+
+
+def _unknown_tag(loc: list[str], context: Mapping[str, Any]) -> FieldError:
+    field = ".".join([*loc, str(context["discriminator"]).strip("'")])
+    if "tag" not in context:
+        return FieldError(field, "is missing")
+    valid = str(context["expected_tags"]).replace("'", "")
+    return FieldError(
+        field, f"must be one of: {valid}", _near(context["tag"], valid.split(", "), show_all=False)
+    )
 
 
 def _unknown_kind(loc: list[str], value: object) -> FieldError:

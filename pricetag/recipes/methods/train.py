@@ -35,5 +35,5 @@ ENTRY = RecipeEntry(
         "learning_rate": 1e-4,
         "seed": 0,
     },
-    traits=replace(TRAINING, formats=ALL_FORMATS, starts_from_scratch=True),
+    traits=replace(TRAINING, formats=ALL_FORMATS, starts_from_scratch=True, continues=True),
 )

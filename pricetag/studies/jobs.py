@@ -1,0 +1,91 @@
+"""The job of a trial in a rung: the base job with its values, continuing the rung before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from pricetag.recipes.registry import kind_of, runs_program
+from pricetag.studies.space import Values, with_value, with_values
+from pricetag.studies.strategies import resource_of
+
+if TYPE_CHECKING:
+    from pricetag.studies.spec import StudySpec
+
+MOST_TAGS = 50
+
+
+def study_tag(study_id: UUID) -> str:
+    """The tag of all runs of a study."""
+    return f"study:{study_id}"
+
+
+def trained_before(spec: StudySpec, trial: int, rung: int) -> float:
+    """The resource that a trial had used before a rung."""
+    rungs = spec.plan.bracket_of(trial).rungs
+    return 0.0 if rung == 0 else rungs[rung - 1].resource or 0.0
+
+
+def job_of(
+    spec: StudySpec,
+    trial: int,
+    rung: int,
+    values: Values,
+    *,
+    study_id: UUID,
+    previous_run: UUID | None = None,
+) -> dict[str, Any]:
+    """The run to post for a rung of a trial.
+
+    A training stage trains only what the rung adds, from the model that the rung before has
+    published; what precedes it in the recipe is not repeated. Commands get ``STUDY_*`` in their
+    environment and continue from what they have stored themselves.
+
+    Args:
+        spec: The study.
+        trial: Number of the trial.
+        rung: Number of the rung.
+        values: Values of the trial.
+        study_id: The study, for the tag.
+        previous_run: The run of the rung before; None in the first rung.
+    """
+    job = dict(with_values(spec.base, values))
+    bracket = spec.plan.bracket_of(trial)
+    label = f" rung {rung}" if len(bracket.rungs) > 1 else ""
+    job["name"] = f"{spec.name} trial {trial}{label}"
+    job["tags"] = [*list(job.get("tags") or [])[: MOST_TAGS - 1], study_tag(study_id)]
+    target, before = bracket.rungs[rung].resource, trained_before(spec, trial, rung)
+    recipe = job.get("recipe")
+    if isinstance(recipe, Mapping) and runs_program(recipe):
+        return _with_variables(job, trial, rung, target, before)
+    resource = resource_of(spec.strategy)
+    if resource is None or target is None:
+        return job
+    amount: float | int = (target - before) * resource.unit
+    if resource.field.endswith(".max_steps"):
+        amount = round(amount)
+    job = with_value(job, resource.field, amount)
+    return job if previous_run is None else _continued(job, resource.field, previous_run)
+
+
+def _continued(job: dict[str, Any], field: str, previous_run: UUID) -> dict[str, Any]:
+    recipe = dict(job["recipe"])
+    stages = recipe["stages"][int(field.split(".")[2]) :]
+    name = stages[0].get("name") or kind_of(stages[0])
+    recipe |= {"stages": stages, "model": {"run": str(previous_run), "stage": name}}
+    return {**job, "recipe": recipe}
+
+
+def _with_variables(
+    job: dict[str, Any], trial: int, rung: int, target: float | None, before: float
+) -> dict[str, Any]:
+    """A job of commands with the place of their trial in their environment."""
+    variables = {"STUDY_TRIAL": str(trial), "STUDY_RUNG": str(rung)}
+    if target is not None:
+        variables |= {"STUDY_RESOURCE": f"{target:g}", "STUDY_RESOURCE_BEFORE": f"{before:g}"}
+    recipe = dict(job["recipe"])
+    recipe["stages"] = [
+        {**stage, "env": {**(stage.get("env") or {}), **variables}} for stage in recipe["stages"]
+    ]
+    return {**job, "recipe": recipe}
