@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from app.schemas.common import Quantity, Unit, Wire
+from app.schemas.common import Quantity, RunStatus, Unit, Wire
 from app.schemas.fields import Items, ProjectName, RunId, RunName, StatusOfRun, TagVersion
 
 Unreadable = Annotated[
@@ -186,6 +186,7 @@ class BestOfTrials(Wire):
         description="Cost of these trials, in `unit`: their number times the mean cost."
     )
     expected: float = Field(description="Expected best score.")
+    variance: float = Field(description="Variance of the best score over searches.")
     low: float = Field(
         description="Lower end of the range that contains the best score in 95% of searches."
     )
@@ -237,7 +238,76 @@ class ExpectedValidationRead(Wire):
     )
     methods: list[MethodCurve] = Field(description="The methods, those with the most trials first.")
     crossings: list[CurveCrossing] = Field(description="Where curves cross, by cost.")
+    verdicts: list[str] = Field(
+        description="Which of two methods is better at which cost, a sentence for each pair with "
+        "curves: at the costs that both reach, and nowhere else."
+    )
     projects: list[str] = Field(description="Projects of the runs.")
+    unreadable: Unreadable
+    is_whole: bool = Field(
+        description="Whether these are all selected runs; if not, the newest ones."
+    )
+
+
+class ResearchPartRead(Wire):
+    """Sums over one part of the work that led to a result."""
+
+    name: Literal["model", "tuning", "research"] = Field(
+        description="`model`: the best model alone; `tuning`: all runs of its method; `research`: "
+        "all selected runs. Each part includes the one before it."
+    )
+    runs: int = Field(description="Number of runs.")
+    unsuccessful: int = Field(description="Number of these runs that failed or were canceled.")
+    costs: dict[str, Quantity] = Field(description="Sum of each cost: a figure of the price tag.")
+
+
+class BestModelRead(Wire):
+    """The run with the best score."""
+
+    run_id: RunId
+    name: RunName
+    project: ProjectName
+    status: RunStatus = Field(description="Status of the run.")
+    version: TagVersion
+    method: str = Field(description="Its method: the stage kinds, joined by `+`.")
+    quality: float = Field(description="Its score.")
+
+
+class GreenAiRead(Wire):
+    """The factors E, D and H of the cost of a result (Schwartz et al. 2020, Green AI)."""
+
+    example: Quantity = Field(description="E: operations of the best model on one example.")
+    data: Quantity = Field(description="D: number of training examples.")
+    experiments: int = Field(description="H: number of runs of its method.")
+
+
+class EquivalentRead(Wire):
+    """Emissions of all runs as a multiple of well-known ones."""
+
+    name: str = Field(description="What they are compared with.")
+    times: Quantity = Field(description="The multiple.")
+    citation: str = Field(description="Source of the well-known emissions.")
+
+
+class ResearchCostRead(Wire):
+    """What the best result cost: its model, its tuning, all selected runs."""
+
+    kind: ScoreKind | None = Field(description="The score; null if no run has one.")
+    kinds: list[ScoreKind] = Field(
+        description="All kinds of scores that the selected runs have, most frequent first; choose "
+        "one by `quality`, `split`, `task` and `data`."
+    )
+    model: BestModelRead | None = Field(
+        description="The run with the best score; null with a `reason`."
+    )
+    reason: str | None = Field(description="Reason why there is none; null if there is.")
+    parts: list[ResearchPartRead] = Field(
+        description="The parts, smallest first; empty without a best model."
+    )
+    green_ai: GreenAiRead | None = Field(description="E, D and H; null without a best model.")
+    equivalents: list[EquivalentRead] | None = Field(
+        description="Well-known emissions to compare with; null unless requested."
+    )
     unreadable: Unreadable
     is_whole: bool = Field(
         description="Whether these are all selected runs; if not, the newest ones."

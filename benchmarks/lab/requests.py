@@ -442,6 +442,8 @@ def insights(facts: Facts) -> Iterator[Ask]:
     of_experiment: Query = {"project": facts.active, "experiment": facts["experiments"][0]}
     of_tag: Query = {"tag": "baseline", "limit": 100}
     score: Query = {"metric": "co2e_kg", "quality": "accuracy", "split": "validation"}
+    of_kind: Query = {"quality": "f1", "split": "test", "task": "classification", "data": "0"}
+    renamed = ("expected validation", "cost of a result")
     for title, query in (
         ("100 runs", of_active),
         ("200 runs", {**of_active, "limit": 200}),
@@ -457,6 +459,8 @@ def insights(facts: Facts) -> Iterator[Ask]:
         curves = [{**query, **score}, {**query, "method": "baseline", "with_replacement": "true"}]
         title = f"expected validation, {title}"
         yield Ask("getExpectedValidation", title, path, queries=curves)
+        path, whole = "/v1/insights/research-cost", {**query, **of_kind, "equivalents": "true"}
+        yield Ask("getResearchCost", title.replace(*renamed), path, queries=[query, whole])
     chart = facts["chart"] or "0" * 64  # stored once somebody opens a page with a chart
     for fmt in ("svg", "png", "pdf", "json", "csv"):
         yield Ask(

@@ -11,7 +11,7 @@ PANELS = {
         *("submit", "quote", "runs", "view", "queue", "priority"),
         *("show", "logs", "cancel", "resume"),
     ),
-    "Price tags": ("report", "verify", "compare", "reprice"),
+    "Price tags": ("report", "verify", "compare", "insights", "reprice"),
     "Energy and budgets": ("energy", "budget"),
     "Sites and factors": ("site", "factor", "price", "carbon"),
     "People": ("whoami", "user", "session", "project", "audit"),

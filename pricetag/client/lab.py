@@ -188,6 +188,10 @@ class LabCalls(Connection):
         """Expected best score by cost, as ``GET /v1/insights/expected-validation`` has it."""
         return self._get("/v1/insights/expected-validation", filters)
 
+    def research_cost(self, **filters: Any) -> dict[str, Any]:
+        """Cost of the best result with its tuning, as ``GET /v1/insights/research-cost`` has it."""
+        return self._get("/v1/insights/research-cost", filters)
+
     def create_budget(self, budget: Mapping[str, Any]) -> dict[str, Any]:
         """Creates a budget; fields as ``POST /v1/budgets`` has them."""
         return self._json("POST", "/v1/budgets", budget)

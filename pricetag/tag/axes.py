@@ -21,6 +21,12 @@ Axis = Literal[
     "latency_p50_s",
     "model_bytes",
 ]
+Spending = Literal[
+    "it_energy_kwh", "facility_energy_kwh", "co2e_kg", "cost", "duration_s", "flops_dense"
+]
+"""Costs that runs spend, which add up over runs."""
+
+SPENDING: tuple[Spending, ...] = get_args(Spending)
 MODEL_AXES: tuple[ModelAxis, ...] = get_args(ModelAxis)
 """Figures of a model, which no run spends: they do not add up over runs."""
 

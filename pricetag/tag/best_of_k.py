@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from pricetag.accounting.quantity.quantity import weakest
 from pricetag.accounting.work import expected_validation
-from pricetag.accounting.work.expected_validation import MIN_TRIALS, Best, CurvePoint
+from pricetag.accounting.work.expected_validation import MIN_TRIALS, Best, CurvePoint, Lead
+from pricetag.tag.axes import Spending
 from pricetag.tag.evaluated import Evaluated, ScoredRun
 from pricetag.tag.figure import Figure
+from pricetag.tag.figures import with_unit
 from pricetag.tag.frontier import Point, points_of
 from pricetag.tag.matches import LOWER_IS_BETTER
-from pricetag.tag.ratios import Metric
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Crossing:
 
 def methods(
     runs: Mapping[str, Sequence[ScoredRun]],
-    metric: Metric,
+    metric: Spending,
     kind: Evaluated | None,
     *,
     with_replacement: bool = False,
@@ -78,7 +79,7 @@ def methods(
 def _method(
     name: str,
     points: Sequence[Point],
-    metric: Metric,
+    metric: Spending,
     kind: Evaluated | None,
     with_replacement: bool,
 ) -> Method:
@@ -128,3 +129,60 @@ def crossings(curves: Sequence[Method]) -> list[Crossing]:
             for at in expected_validation.crossings(first_curve, second_curve)
         ]
     return sorted(places, key=lambda crossing: crossing.cost)
+
+
+def verdicts(curves: Sequence[Method], *, lower_is_better: bool) -> list[str]:
+    """Which of two methods is better at which budget, a sentence for each pair with curves.
+
+    For example ``a is better below 3.10 kWh, b above; both reach budgets from 1.00 kWh to
+    9.00 kWh.`` Methods whose costs have different units are not compared.
+
+    Args:
+        curves: The methods.
+        lower_is_better: Whether a smaller score is better.
+
+    Source:
+        Dodge et al. 2019, "Show Your Work", section 3: the better of two models depends on the
+        budget.
+    """
+    drawn = [method for method in curves if method.curve]
+    return [
+        _verdict(first, second, lower_is_better)
+        for first, second in itertools.combinations(drawn, 2)
+        if first.cost.unit == second.cost.unit
+    ]
+
+
+def _verdict(first: Method, second: Method, lower_is_better: bool) -> str:
+    unit = first.cost.unit
+    ranges = expected_validation.leads(first.curve, second.curve)
+    if not ranges:
+        small, large = sorted((first, second), key=lambda method: method.curve[0].budget)
+        return (
+            f"{first.name} and {second.name} have no budget in common: {small.name} ends at "
+            f"{with_unit(small.curve[-1].budget, unit)}, {large.name} starts at "
+            f"{with_unit(large.curve[0].budget, unit)}."
+        )
+    names = {1: first.name, -1: second.name}
+    if lower_is_better:
+        names = {1: second.name, -1: first.name}
+    reach = f"from {with_unit(ranges[0].low, unit)} to {with_unit(ranges[-1].high, unit)}"
+    if not ranges[0].ahead:
+        return f"{first.name} and {second.name} are equal at all budgets {reach}, which both reach."
+    if len(ranges) == 1:
+        name = names[ranges[0].ahead]
+        other = second.name if name == first.name else first.name
+        return f"{name} is better than {other} at all budgets {reach}, which both reach."
+    return f"{_changes(ranges, names, unit)}; both reach budgets {reach}."
+
+
+def _changes(ranges: Sequence[Lead], names: Mapping[int, str], unit: str) -> str:
+    """``a is better below 3.10 kWh, b above``."""
+    parts = [f"{names[ranges[0].ahead]} is better below {with_unit(ranges[0].high, unit)}"]
+    parts += [
+        f"{names[each.ahead]} from {with_unit(each.low, unit)} to {with_unit(each.high, unit)}"
+        for each in ranges[1:-1]
+    ]
+    last = names[ranges[-1].ahead]
+    above = f"above {with_unit(ranges[-1].low, unit)}" if len(ranges) > 2 else "above"
+    return ", ".join([*parts, f"{last} {above}"])

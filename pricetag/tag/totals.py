@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -85,7 +86,7 @@ def totals(tags: Sequence[TagView], profile: Profile) -> Totals:
 
 
 def total(figures: Iterable[Shown], unit: str) -> Figure:
-    """The sum of figures of one unit.
+    """The sum of figures of one unit: the double nearest to the exact sum, in any order.
 
     Interval ends are added as they are: runs of one lab share their meters' errors and
     their factors, so that the errors do not cancel. A run whose figure is unknown is dropped
@@ -101,9 +102,9 @@ def total(figures: Iterable[Shown], unit: str) -> Figure:
         return Figure.unknown(f"different units: {', '.join(sorted(units))}", unit)
     missing = len(items) - len(known_items)
     return Figure(
-        sum(value for _, value in known_items),
-        sum(value if item.low is None else item.low for item, value in known_items),
-        sum(value if item.high is None else item.high for item, value in known_items),
+        math.fsum(value for _, value in known_items),
+        math.fsum(value if item.low is None else item.low for item, value in known_items),
+        math.fsum(value if item.high is None else item.high for item, value in known_items),
         units.pop() or unit,
         max((item.source for item, _ in known_items if item.source), key=_rank, default=None),
         f"at least: {missing} of {len(items)} are unknown and not included" if missing else None,

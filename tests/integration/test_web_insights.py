@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 from html import escape
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from models import Run
 from tests.support.api import Api
 from tests.support.html import wrong_structure
 from tests.support.insights import compressed_run, moved, sweep, trials
@@ -104,6 +107,11 @@ async def test_curves_never_go_past_the_trials_that_were_made(api: Api) -> None:
     assert last["cost"] == pytest.approx(6 * mean)
     assert (third["points"], third["trials"]) == ([], 0)
     assert third["reason"] == "needs 5 runs with this score, and has 0"
+    (verdict,) = read["verdicts"]
+    assert verdict.startswith("method:b is better than method:a at all budgets from ")
+    variances = [point["variance"] for point in first["points"]]
+    assert variances == sorted(variances, reverse=True)
+    assert (variances[0], variances[-1]) == pytest.approx((0.0001 * 35 / 12, 0.0))
     biased = await api.viewer.get(
         "/v1/insights/expected-validation", params={**query, "with_replacement": True}
     )
@@ -127,6 +135,28 @@ async def test_failed_trials_cost_too(api: Api) -> None:
     assert method["mean_cost"]["value"] == pytest.approx(7 * 10.0 / 6)
     text = await page(api, "/insights/curves", **query)
     assert (await chart_of(api, text))["layer"][0]["encoding"]["x"]["axis"]["title"] == "Time (h)"
+
+
+async def test_a_result_costs_its_tuning_and_all_runs_too(api: Api) -> None:
+    async with api.database.session_scope() as session:
+        cheap = (await sweep(session, "sweep"))[0]
+        await session.execute(update(Run).where(Run.id == cheap).values(kind="train+measure"))
+    path, query = "/v1/insights/research-cost", {"project": "sweep"}
+    read = (await api.viewer.get(path, params={**query, "equivalents": True})).json()
+    assert (read["model"]["name"], read["model"]["quality"]) == ("dear", 0.88)
+    model, tuning, research = read["parts"]
+    assert [part["runs"] for part in read["parts"]] == [1, 6, 7]
+    assert [part["unsuccessful"] for part in read["parts"]] == [0, 1, 1]
+    frontier = (await api.viewer.get("/v1/insights/frontier", params=query)).json()["points"]
+    known = [point["cost"]["value"] for point in frontier]
+    assert research["costs"]["it_energy_kwh"]["value"] == math.fsum(known)
+    assert 0 < model["costs"]["co2e_kg"]["value"] < tuning["costs"]["co2e_kg"]["value"]
+    assert read["green_ai"]["experiments"] == 6
+    assert [each["name"][:3] for each in read["equivalents"]] == ["air", "one", "one", "a c"]
+    assert (await api.viewer.get(path, params=query)).json()["equivalents"] is None
+    nothing = (await api.viewer.get(path, params={**query, "quality": "f1"})).json()
+    assert (nothing["model"], nothing["parts"]) == (None, [])
+    assert nothing["reason"] == "no run has a score of this kind"
 
 
 async def test_pages_without_runs_say_what_is_missing(api: Api) -> None:

@@ -55,6 +55,7 @@ REQUESTS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "getFrontier": ({}, {}),
     "listCompressions": ({}, {}),
     "getExpectedValidation": ({}, {}),
+    "getResearchCost": ({}, {}),
     "getChart": ({"sha256": "{chart}", "fmt": "json"}, {}),
     "streamLab": ({}, {"params": {"follow": "false"}}),
     "getRunPriceTag": ({"run_id": "{finished}"}, {}),

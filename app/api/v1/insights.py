@@ -12,12 +12,16 @@ from app.api.deps import Caller, CurrentSession
 from app.api.v1.responses import problems
 from app.api.v1.run_filters import OfExperiment, OfProject, WithTags
 from app.schemas.common import StoredName
-from app.schemas.insights import CompressionLedger, ExpectedValidationRead, FrontierRead
-from app.services.insights import reading
+from app.schemas.insights import (
+    CompressionLedger,
+    ExpectedValidationRead,
+    FrontierRead,
+    ResearchCostRead,
+)
+from app.services.insights import reading, research
 from app.services.insights.reading import FINAL
 from app.services.runs.listing import RunFilter
-from pricetag.tag.axes import Axis
-from pricetag.tag.ratios import Metric
+from pricetag.tag.axes import Axis, Spending
 
 router = APIRouter(prefix="/insights", tags=["insights"])
 
@@ -134,7 +138,7 @@ async def get_expected_validation(
     caller: Caller,
     filters: Filters,
     wanted: Wanted,
-    metric: Annotated[Metric, Query(description="The cost.")] = "it_energy_kwh",
+    metric: Annotated[Spending, Query(description="The cost.")] = "it_energy_kwh",
     method: Annotated[
         list[StoredName] | None,
         Query(
@@ -153,8 +157,9 @@ async def get_expected_validation(
     limit: Newest = 100,
 ) -> ExpectedValidationRead:
     """Shows for each method the expected best score of 1 to n trials of a random search against
-    their cost, and where methods cross. Nothing is extrapolated beyond the trials that were made;
-    a method needs at least five. Runs of a method that failed count with their cost.
+    their cost, where methods cross, and which one is better at which cost. Nothing is
+    extrapolated beyond the trials that were made; a method needs at least five. Runs of a method
+    that failed count with their cost.
     """
     return await reading.expected_validation(
         session,
@@ -165,4 +170,32 @@ async def get_expected_validation(
         methods=method or (),
         with_replacement=with_replacement,
         limit=limit,
+    )
+
+
+@router.get(
+    "/research-cost",
+    dependencies=[READ],
+    summary="Show the cost of a result with its tuning",
+    responses=problems(404),
+)
+async def get_research_cost(
+    session: CurrentSession,
+    caller: Caller,
+    filters: Filters,
+    wanted: Wanted,
+    equivalents: Annotated[
+        bool,
+        Query(
+            description="Whether to compare the emissions with well-known ones, such as a flight."
+        ),
+    ] = False,
+    limit: Newest = 100,
+) -> ResearchCostRead:
+    """Shows what the run with the best score cost, together with all runs of its method (those
+    with the same stage kinds: its tuning), and together with all selected runs, as in table 4 of
+    Strubell et al. 2019; and the factors E, D and H of Schwartz et al. 2020.
+    """
+    return await research.research_cost(
+        session, caller, filters, wanted=wanted, with_equivalents=equivalents, limit=limit
     )

@@ -25,12 +25,11 @@ from app.services.insights.tags import newest_tags
 from app.services.principals import Principal
 from app.services.runs.listing import RunFilter
 from pricetag.tag import best_of_k
-from pricetag.tag.axes import UNITS, Axis
+from pricetag.tag.axes import UNITS, Axis, Spending
 from pricetag.tag.best_of_k import Method
 from pricetag.tag.evaluated import NOT_RECORDED, Evaluated, ScoredRun, kinds
 from pricetag.tag.frontier import frontier_of, marginal_prices, variant_rows, wasted_cost
 from pricetag.tag.matches import LOWER_IS_BETTER
-from pricetag.tag.ratios import Metric
 
 FINAL = ("succeeded", "failed", "cancelled")
 
@@ -63,7 +62,7 @@ async def frontier(
     recipes = await reports.recipes_of(session, [run.id for run, _ in tagged])
     scored = [ScoredRun(view, recipes[run.id]) for run, view in tagged]
     all_kinds = kinds(scored)
-    kind = next((each for each, _ in all_kinds if _is_wanted(each, wanted)), None)
+    kind = next((each for each, _ in all_kinds if is_wanted(each, wanted)), None)
     result = frontier_of(scored, metric, kind)
     points = [
         FrontierPoint(
@@ -91,8 +90,8 @@ async def frontier(
         metric=metric,
         unit=units.pop() if len(units) == 1 else UNITS[metric],
         score=None if kind is None else ScoreName(metric=kind.metric, split=kind.split),
-        kind=next((_shown(each, count) for each, count in all_kinds if each == kind), None),
-        kinds=[_shown(each, count) for each, count in all_kinds],
+        kind=next((shown_kind(each, count) for each, count in all_kinds if each == kind), None),
+        kinds=[shown_kind(each, count) for each, count in all_kinds],
         lower_is_better=is_lower,
         points=points,
         steps=[
@@ -116,11 +115,13 @@ async def frontier(
     )
 
 
-def _is_wanted(kind: Evaluated, wanted: Mapping[str, str | None]) -> bool:
+def is_wanted(kind: Evaluated, wanted: Mapping[str, str | None]) -> bool:
+    """Whether a kind of score has the wanted metric, split, task and data."""
     return all(value in (None, getattr(kind, name)) for name, value in wanted.items())
 
 
-def _shown(kind: Evaluated, runs: int) -> ScoreKind:
+def shown_kind(kind: Evaluated, runs: int) -> ScoreKind:
+    """A kind of score, with the number of runs that have it."""
     reason = NOT_RECORDED if kind.data is None else None
     return ScoreKind(**asdict(kind), data_reason=reason, runs=runs)
 
@@ -169,7 +170,7 @@ async def expected_validation(
     by: Principal,
     filters: RunFilter,
     *,
-    metric: Metric,
+    metric: Spending,
     wanted: Mapping[str, str | None],
     methods: Sequence[str],
     with_replacement: bool,
@@ -208,23 +209,25 @@ async def expected_validation(
         for name in names:
             runs.setdefault(name, []).append(trial)
     all_kinds = kinds(scored)
-    kind = next((each for each, _ in all_kinds if _is_wanted(each, wanted)), None)
+    kind = next((each for each, _ in all_kinds if is_wanted(each, wanted)), None)
     curves = best_of_k.methods(runs, metric, kind, with_replacement=with_replacement)
     curves.sort(key=lambda method: (-method.trials, method.name))
     units = {method.cost.unit for method in curves if method.cost.value is not None}
+    is_lower = kind is not None and kind.metric in LOWER_IS_BETTER
     is_one = len(units) <= 1  # curves over different currencies cross nowhere
     return ExpectedValidationRead(
         metric=metric,
         unit=min(units) if len(units) == 1 else UNITS[metric],
-        kind=next((_shown(each, count) for each, count in all_kinds if each == kind), None),
-        kinds=[_shown(each, count) for each, count in all_kinds],
-        lower_is_better=kind is not None and kind.metric in LOWER_IS_BETTER,
+        kind=next((shown_kind(each, count) for each, count in all_kinds if each == kind), None),
+        kinds=[shown_kind(each, count) for each, count in all_kinds],
+        lower_is_better=is_lower,
         with_replacement=with_replacement,
         methods=[_method_curve(method) for method in curves],
         crossings=[
             CurveCrossing(first=each.first, second=each.second, cost=each.cost)
             for each in (best_of_k.crossings(curves) if is_one else [])
         ],
+        verdicts=best_of_k.verdicts(curves, lower_is_better=is_lower),
         projects=sorted(projects),
         unreadable=newest.unreadable,
         is_whole=newest.is_whole,
@@ -244,6 +247,7 @@ def _method_curve(method: Method) -> MethodCurve:
                 trials=best.k,
                 cost=best.k * (mean or 0.0),
                 expected=best.expected,
+                variance=best.variance,
                 low=best.low,
                 high=best.high,
             )

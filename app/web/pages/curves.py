@@ -22,7 +22,7 @@ from app.web.parameters import ScoreQuery
 from app.web.rendering import page_router, render
 from app.web.views import insights as shared
 from app.web.views.curves import curves_view
-from pricetag.tag.ratios import Metric
+from pricetag.tag.axes import Spending
 
 router = page_router()
 DRAWS = {"without": "Without", "with": "With"}
@@ -32,8 +32,8 @@ LOGARITHMIC = {"cost": "Cost"}
 class CurvesQuery(ScoreQuery):
     """Query of the page of expected validation."""
 
-    choices: ClassVar[Choices] = {"metric": shared.COSTS, "draws": DRAWS, "log": LOGARITHMIC}
-    metric: Metric = Field("it_energy_kwh", title="Cost")
+    choices: ClassVar[Choices] = {"metric": shared.SPENT, "draws": DRAWS, "log": LOGARITHMIC}
+    metric: Spending = Field("it_energy_kwh", title="Cost")
     method: list[StoredName] = Field([], max_length=MOST_METHODS, title="Tags of the methods")
     draws: Literal["without", "with"] = Field("without", title="Replacement")
     budget: Filled[Annotated[float, Field(gt=0, allow_inf_nan=False)]] = Field(None, title="Budget")
@@ -60,7 +60,7 @@ async def show_curves(
         methods=[*state.all("method"), *[""] * MOST_METHODS][
             : max(MOST_METHODS, len(state.all("method")))
         ],
-        costs=list(shared.COSTS.items()),
+        costs=list(shared.SPENT.items()),
         draws=list(DRAWS.items()),
         logarithmic=list(LOGARITHMIC.items()),
         is_filtered=asked.query.is_filtered or bool(asked.query.method),

@@ -10,11 +10,11 @@ from app.charts.curves import Crossing, Curve, Knot, curves
 from app.charts.theme import MAX_SERIES
 from app.schemas.insights import ExpectedValidationRead, MethodCurve
 from app.web.views.figures import FigureView, figure, unknown
-from app.web.views.insights import COSTS, axis_unit, score_name, without_unreadable
+from app.web.views.insights import SPENT, axis_unit, score_name, without_unreadable
+from pricetag.tag.axes import Spending
 from pricetag.tag.figure import Figure
 from pricetag.tag.figure import figure_of as read_figure
 from pricetag.tag.figures import Unit, counted, number, with_unit
-from pricetag.tag.ratios import Metric
 
 HOUR_S = 3600.0
 SOME = 5
@@ -39,7 +39,7 @@ class CurvesView:
     Attributes:
         chart: The curves; None where no method has one.
         rows: The methods, those with the most trials first.
-        crossings: Where the better method changes, in sentences.
+        verdicts: Which of two methods is better at which cost, in sentences.
         cost_name: Name of the cost.
         cost_unit: Unit of its column and of the axis.
         budget_unit: Unit in which the budget is entered.
@@ -50,7 +50,7 @@ class CurvesView:
 
     chart: Chart | None
     rows: Sequence[MethodRow]
-    crossings: Sequence[str]
+    verdicts: Sequence[str]
     cost_name: str
     cost_unit: str
     budget_unit: str
@@ -60,7 +60,7 @@ class CurvesView:
 
 
 def curves_view(
-    read: ExpectedValidationRead, metric: Metric, *, budget: float | None, log: bool
+    read: ExpectedValidationRead, metric: Spending, *, budget: float | None, log: bool
 ) -> CurvesView:
     """The view of expected validation.
 
@@ -77,11 +77,8 @@ def curves_view(
     return CurvesView(
         chart=_chart(read, metric, unit, score, budget, log),
         rows=[_row(method, unit) for method in read.methods],
-        crossings=[
-            f"{each.first} and {each.second} cross at {with_unit(each.cost, read.unit, unit)}."
-            for each in read.crossings
-        ],
-        cost_name=COSTS[metric],
+        verdicts=read.verdicts,
+        cost_name=SPENT[metric],
         cost_unit=unit[0],
         budget_unit="h" if is_time else read.unit,
         score=score,
@@ -92,7 +89,7 @@ def curves_view(
 
 def _chart(
     read: ExpectedValidationRead,
-    metric: Metric,
+    metric: Spending,
     unit: Unit,
     score: str,
     budget: float | None,
@@ -119,12 +116,12 @@ def _chart(
             for each in read.crossings
             if each.first in names and each.second in names
         ],
-        measure=COSTS[metric],
+        measure=SPENT[metric],
         unit=unit[0],
         score=score,
         budget=None if budget is None else budget * in_stored / unit[1],
         log=log,
-        title=f"Expected best {score} against {COSTS[metric]}",
+        title=f"Expected best {score} against {SPENT[metric]}",
         summary=summary(drawn, read.unit, unit),
         projects=frozenset(read.projects),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from app.schemas.insights import ScoreKind
 from app.web.views.figures import FigureView, figure, money
-from pricetag.tag.axes import Axis
+from pricetag.tag.axes import SPENDING, Axis, Spending
 from pricetag.tag.figure import Shown
 from pricetag.tag.figures import Unit, column_unit, counted
 from pricetag.tag.ratios import METRICS, Metric
@@ -21,9 +21,14 @@ COSTS: dict[Metric, str] = {
 }
 """Names of the costs, as axes and columns have them."""
 
-AXES: dict[Axis, str] = {
+SPENT: dict[Spending, str] = {
     **{metric: COSTS[metric] for metric in METRICS},
     "flops_dense": "Operations",
+}
+"""Names of the costs that runs spend, the horizontal axes of curves."""
+
+AXES: dict[Axis, str] = {
+    **{spending: SPENT[spending] for spending in SPENDING},
     "latency_p50_s": "Latency",
     "model_bytes": "Model size",
 }

@@ -27,10 +27,11 @@ class ExpectedBest:
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """Expected best score of k trials, and the range of the best score in 95% of searches."""
+    """Expected best score of k trials, its variance, and its range in 95% of searches."""
 
     k: int
     expected: float
+    variance: float
     low: float
     high: float
 
@@ -122,7 +123,7 @@ def best_of(
         best = expected_best(signed, k, with_replacement=with_replacement)
         weights = weigh(len(scores), k)
         ends = sorted(sign * _quantile(ordered, weights, share) for share in CENTRAL_95)
-        curve.append(Best(k, sign * best.expected, ends[0], ends[1]))
+        curve.append(Best(k, sign * best.expected, best.score_std**2, ends[0], ends[1]))
     return curve
 
 
@@ -150,6 +151,46 @@ def budget_curve(
         for k in range(1, len(scores) + 1)
     ]
     return [CurvePoint(point.k * cost, point.expected) for point in best]
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """A range of budgets in which one of two curves has the better expected score.
+
+    Attributes:
+        low: Start of the range.
+        high: End of the range.
+        ahead: 1 where the first curve is higher, -1 where the second is, 0 where they are equal.
+    """
+
+    low: float
+    high: float
+    ahead: int
+
+
+def leads(first: Sequence[CurvePoint], second: Sequence[CurvePoint]) -> list[Lead]:
+    """Which of two curves is higher at each budget that both reach; never outside that range.
+
+    Returns:
+        The ranges between crossings, in order; empty if the curves have no budget in common.
+    """
+    low = max(first[0].budget, second[0].budget)
+    high = min(first[-1].budget, second[-1].budget)
+    if low > high:
+        return []
+    budgets = sorted({p.budget for p in (*first, *second) if low <= p.budget <= high})
+    first_at, second_at = _linear(first), _linear(second)
+    signs = [_sign(first_at(budget) - second_at(budget)) for budget in budgets]
+    ahead = next((sign for sign in signs if sign), 0)
+    ends = [low, *crossings(first, second), high]
+    return [
+        Lead(start, end, ahead * (-1) ** index)
+        for index, (start, end) in enumerate(itertools.pairwise(ends))
+    ]
+
+
+def _sign(difference: float) -> int:
+    return (difference > 0) - (difference < 0)
 
 
 def crossings(first: Sequence[CurvePoint], second: Sequence[CurvePoint]) -> list[float]:

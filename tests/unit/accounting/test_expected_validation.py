@@ -83,6 +83,8 @@ def test_the_better_search_changes_where_the_means_do(name: str, estimator: str)
         assert means == pytest.approx(case[f"mean_{estimator}_{name}"], rel=1e-9)
     (budget,) = ev.crossings(curves["a"], curves["b"])
     assert math.ceil(budget) == case[f"first_k_where_b_at_least_a_{estimator}"]
+    assert ev.leads(curves["a"], curves["b"]) == [ev.Lead(1, budget, 1), ev.Lead(budget, 8, -1)]
+    assert ev.leads(curves["b"], curves["a"]) == [ev.Lead(1, budget, -1), ev.Lead(budget, 8, 1)]
 
 
 @given(st.integers(1, 400), st.data())
@@ -114,6 +116,27 @@ def test_budgets_at_which_the_better_search_changes() -> None:
     # At 2 the cheap one leads by 0.02, at 3 the expensive one by 0.01: two thirds of the way.
     assert ev.crossings(cheap, dear) == [pytest.approx(2 + 2 / 3)]
     assert ev.crossings(cheap, cheap) == []
+
+
+@pytest.mark.parametrize("n", range(5, 9))
+def test_mean_variance_and_band_are_those_of_all_subsets(n: int) -> None:
+    scores = [math.sin(7 * i) for i in range(n)]
+    for point in ev.best_of(scores):
+        best = sorted(max(subset) for subset in itertools.combinations(scores, point.k))
+        assert point.expected == pytest.approx(statistics.fmean(best))
+        assert point.variance == pytest.approx(statistics.pvariance(best), abs=1e-15)
+        ends = [best[math.ceil(len(best) * share - 1e-9) - 1] for share in ev.CENTRAL_95]
+        assert [point.low, point.high] == ends
+
+
+def test_curves_lead_only_where_both_reach() -> None:
+    low = [ev.CurvePoint(1, 0.5), ev.CurvePoint(2, 0.6)]
+    assert ev.leads(low, [ev.CurvePoint(3, 0.5), ev.CurvePoint(4, 0.6)]) == []
+    assert ev.leads(low, low) == [ev.Lead(1, 2, 0)]
+    later = [ev.CurvePoint(1.5, 0.4), ev.CurvePoint(9, 0.9)]
+    assert ev.leads(low, later) == [ev.Lead(1.5, 2, 1)]
+    twice = [ev.CurvePoint(1, 0.4), ev.CurvePoint(1.5, 0.7), ev.CurvePoint(2, 0.4)]
+    assert [lead.ahead for lead in ev.leads(low, twice)] == [1, -1, 1]
 
 
 def test_budget_curve() -> None:
