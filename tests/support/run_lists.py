@@ -71,7 +71,10 @@ class Lab:
         await self.add(number, Random(seed))
 
     async def add(self, number: int, random: Random, **values: Any) -> None:
-        made = [self._run(random) | values for _ in range(number)]
+        await self.insert([self._run(random) | values for _ in range(number)], random)
+
+    async def insert(self, made: list[dict[str, Any]], random: Random) -> None:
+        """Inserts runs, and for some of them price tags."""
         self.runs += made
         names = {column.key for column in Run.__table__.columns}
         rows = [{k: v for k, v in run.items() if k in names} for run in made]
