@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import pytest_asyncio
@@ -14,11 +15,16 @@ from tests.browser.conftest import PATIENCE_MS, visit
 from tests.support.site import OPEN_PAGES, PAGES, Site
 
 AXE = (Path(__file__).parent / "vendor/axe.js").read_text(encoding="utf-8")
-WIDTHS = (320, 768, 1440)
+Theme = Literal["light", "dark"]
 HEIGHT = 900
-THEMES = ("light", "dark")
 COLOR_RULES = ("color-contrast", "link-in-text-block")
 """Rules of axe that look at colors, which are all that the themes differ in."""
+LOOKS: tuple[tuple[int, Theme, tuple[str, ...]], ...] = (
+    (320, "light", ()),
+    (768, "dark", COLOR_RULES),
+    (1440, "light", ()),
+)
+"""Width of the window, theme, and rules of axe (none: all of them)."""
 
 LISTEN = """
 window.violations = [];
@@ -117,7 +123,7 @@ class Visitor:
         page.on("request", note_request)
         page.on("pageerror", note_error)
         await page.emulate_media(color_scheme="light")
-        await page.set_viewport_size({"width": WIDTHS[0], "height": HEIGHT})
+        await page.set_viewport_size({"width": LOOKS[0][0], "height": HEIGHT})
         response = await visit(page, self._site.filled(path))
         width_px = await page.evaluate("document.documentElement.scrollWidth")
         wrong = await self._axe(page, path)
@@ -128,14 +134,12 @@ class Visitor:
         return Seen(requests, errors, violations, policy, width_px, wrong)
 
     async def _axe(self, page: Page, path: str) -> list[str]:
-        """What axe finds: by all its rules at each width, and by those of colors in each theme."""
+        """What axe finds in each theme and at each width."""
         wrong = []
-        for width in WIDTHS if path != "/docs" else WIDTHS[-1:]:
+        for width, theme, rules in LOOKS if path != "/docs" else LOOKS[1:]:
             await page.set_viewport_size({"width": width, "height": HEIGHT})
-            for theme in THEMES:
-                await page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
-                rules = () if theme == THEMES[0] else COLOR_RULES
-                wrong += [f"{theme} {width}: {line}" for line in await wrong_for_axe(page, rules)]
+            await page.emulate_media(color_scheme=theme)
+            wrong += [f"{theme} {width}: {line}" for line in await wrong_for_axe(page, rules)]
         return wrong
 
 
@@ -169,7 +173,7 @@ async def test_nothing_comes_from_elsewhere_or_breaks_the_policy(
 @every_page
 async def test_no_page_scrolls_sideways_at_320_pixels(visitor: Visitor, path: str) -> None:
     if path != "/docs":  # Swagger UI's page
-        assert (await visitor.seen(path)).width_px <= WIDTHS[0]
+        assert (await visitor.seen(path)).width_px <= LOOKS[0][0]
 
 
 @every_page

@@ -5,7 +5,7 @@ from __future__ import annotations
 from playwright.async_api import Page, expect
 
 from tests.browser.conftest import NewContext, has_loaded
-from tests.browser.test_every_page import AXE, THEMES
+from tests.browser.test_every_page import AXE
 from tests.support.site import Site
 
 
@@ -102,8 +102,8 @@ async def test_the_reference_can_be_read_in_both_themes(context: NewContext, sit
     await page.locator("#operations-health-getReadiness .opblock-summary-control").click()
     await expect(page.locator("#operations-health-getReadiness .responses-table")).to_be_visible()
     await page.evaluate(AXE)
-    for theme in THEMES:
-        await page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+    for theme in ("light", "dark"):
+        await page.emulate_media(color_scheme=theme)
         violations = await page.evaluate(
             "async () => (await axe.run('#reference', {runOnly: ['color-contrast']})).violations"
             ".flatMap((one) => one.nodes.map((node) => node.html + node.failureSummary))"

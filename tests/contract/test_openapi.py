@@ -26,7 +26,7 @@ from tests.support.api import finished_run, make_token, run_body, running_run
 from tests.support.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
-EXAMPLES = 8
+EXAMPLES = 5
 
 # Some of the wrong bodies it makes are too large to be looked at.
 REFUSALS = (

@@ -2,11 +2,13 @@
 
 A body is described once, whatever it is written in: every bound is tried in JSON, and in YAML
 one valid body. Where a value has the wrong type, one wrong type is tried; of the methods that an
-operation does not have, one.
+operation does not have, one; of the other cases of one kind at one place (bodies with one more of
+many optional fields), a few.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import schemathesis
@@ -14,7 +16,8 @@ from schemathesis.generation.meta import CoveragePhaseData, CoverageScenario
 
 IN_YAML = {CoverageScenario.DEFAULT_POSITIVE_TEST}
 ONCE = {CoverageScenario.INCORRECT_TYPE, CoverageScenario.UNSPECIFIED_HTTP_METHOD}
-_tried: set[tuple[object, ...]] = set()
+AT_MOST = 4
+_tried: Counter[tuple[object, ...]] = Counter()
 
 
 @schemathesis.hook
@@ -25,13 +28,9 @@ def filter_case(context: schemathesis.HookContext, case: schemathesis.Case[Any])
         return True
     if case.media_type == "application/yaml" and data.scenario not in IN_YAML:
         return False
-    if data.scenario not in ONCE:
-        return True
-    tried: tuple[object, ...] = (case.operation.label, data.scenario)
+    place = (data.parameter_location, data.parameter, data.location)
+    tried: tuple[object, ...] = (case.operation.label, data.scenario, *place)
     if data.scenario == CoverageScenario.INCORRECT_TYPE:
-        place = (data.parameter_location, data.parameter, data.location)
-        tried = (*tried, *place, data.description)
-    if tried in _tried:
-        return False
-    _tried.add(tried)
-    return True
+        tried = (*tried, data.description)
+    _tried[tried] += 1
+    return _tried[tried] <= (1 if data.scenario in ONCE else AT_MOST)
