@@ -25,9 +25,11 @@ from app.services.budgets.upkeep import BalanceUpkeep
 from app.services.energy import rollups
 from app.services.energy.backlog import LONG, Backlog, Progress
 from app.services.live import events
+from app.services.live.events import EventHub
 from app.services.people import web_sessions
 from app.services.queueing import waiting
 from app.services.saved import charts
+from app.services.studies import advancing
 from app.settings import Settings
 
 log = logging.getLogger("pricetag.server")
@@ -38,6 +40,9 @@ FOLD_EVERY_S = 5.0
 """Pause after all pending hours of the energy account are in its roll-ups."""
 
 CHECK_ROLLUPS_EVERY_S = 3600.0
+
+STUDIES_AGAIN_S = 1.0
+"""Pause after studies could not be advanced."""
 
 PACK_EVERY_S = 600.0
 """Pause after all readings that no longer change are packed."""
@@ -147,6 +152,24 @@ async def check_rollups(database: Database, alarms: Alarms) -> None:
         )
         log.error("%s (%s)", message, wrong[0])
     alarms.put(f"roll-ups of {month.name}", message)
+
+
+async def keep_studies(settings: Settings, database: Database, hub: EventHub) -> None:
+    """Advances studies whose runs have news, and all of them from time to time, forever.
+
+    Args:
+        settings: Configuration.
+        database: Engine and sessions of this process.
+        hub: Reports which runs have events.
+    """
+    watch = advancing.Watch(database, hub, settings.sweep_s)
+    while True:
+        with _kept_going("advancing studies", STUDIES_AGAIN_S):
+            await watch.one_round()
+            heed_cancellation()
+            continue
+        heed_cancellation()
+        await asyncio.sleep(STUDIES_AGAIN_S)
 
 
 async def keep_packed(database: Database, alarms: Alarms) -> None:

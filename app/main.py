@@ -18,7 +18,7 @@ from app.api.v1.router import router as v1
 from app.cancellation import end_tasks
 from app.db import Database, keep_database_up, resolve_database_url
 from app.edge import bodies, paths, prefixes, proxies, traffic
-from app.housekeeping import keep_headlines, keep_house, keep_packed, keep_rolled_up
+from app.housekeeping import keep_headlines, keep_house, keep_packed, keep_rolled_up, keep_studies
 from app.services.live.events import EventHub
 from app.settings import Settings, get_settings
 from app.web import install as web
@@ -33,6 +33,7 @@ reason. Errors are `application/problem+json` (RFC 9457) with a stable `code`.
 
 TAGS = [
     {"name": "runs", "description": "Jobs: lists of stages, each with its own price."},
+    {"name": "studies", "description": "Searches over runs of one job, with a budget."},
     {"name": "measurements", "description": "Measurements and reports of a run."},
     {"name": "artifacts", "description": "Files written by runs."},
     {"name": "price tags", "description": "Energy, emissions, cost and quality of a run."},
@@ -80,6 +81,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             ("live pages", resources.live.keep_ticking),
             ("housekeeping", lambda: keep_house(config, database, resources.alarms)),
             ("roll-ups", lambda: keep_rolled_up(database, resources.alarms, resources.notices)),
+            ("studies", lambda: keep_studies(config, database, hub)),
             ("packing", lambda: keep_packed(database, resources.alarms)),
             ("headlines", lambda: keep_headlines(database, requests)),
             ("database", lambda: keep_database_up(config)),

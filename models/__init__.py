@@ -30,6 +30,7 @@ from models.reading_block import ReadingBlock
 from models.run import Run, RunEvent, RunLabel
 from models.saved_view import SavedView
 from models.series import LogLine, Measurement, Metric, Reading
+from models.study import Study, StudyRun, StudyTrial
 from models.token import IdempotencyKey, Token
 from models.upstream import RunUpstream
 from models.user import User
@@ -86,6 +87,9 @@ __all__ = [
     "SpendBalance",
     "SpendRepeat",
     "Stage",
+    "Study",
+    "StudyRun",
+    "StudyTrial",
     "Token",
     "User",
     "WebSession",

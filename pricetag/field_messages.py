@@ -55,6 +55,8 @@ _PATTERNS = {
     r"^[^\r\n]+$": "must be one line of text",
     r"^[^\x00-\x20\x7f?#]*$": "must be the encoded query of an address, without '?' and '#'",
     r"^[0-9a-fA-F]{64}$": "must be a SHA-256 hash of 64 hexadecimal digits",
+    r"^(recipe|resources)(\.[A-Za-z0-9_-]+)+$": "must be the path of a field of the job, e.g. "
+    "recipe.stages.0.learning_rate",
     r"^[A-Z]{3}$": "must be the three capital letters of an ISO 4217 code, e.g. EUR",
     r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$": "must have 1 to 100 letters, digits, '.', '_' or '-', "
     "and begin with a letter or digit",

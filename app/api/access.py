@@ -31,6 +31,7 @@ About = Literal[
     "user",
     "session",
     "view",
+    "study",
 ]
 Need = Literal["author", "owner", "self"]
 
@@ -100,6 +101,9 @@ SEE_REPORT = rule("viewer", about="report")
 SEE_CHART = rule("viewer", about="chart")
 SEE_BUDGET = rule("viewer", about="budget")
 SEE_PROJECT = rule("viewer", about="project")
+SEE_STUDY = rule("viewer", about="study")
+POST_STUDY = rule("member", "post studies", "posted-project")
+CANCEL_STUDY = rule("member", "cancel studies", "study", "author")
 POST_RUN = rule("member", "post runs", "posted-project")
 CREATE_REPORT = rule("member", "create reports")
 REPORT_RUN = rule("member", "create reports", "run")

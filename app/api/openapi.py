@@ -24,6 +24,7 @@ from app.schemas.quotes import QuoteRequest
 from app.schemas.reports import ReportCreate
 from app.schemas.runs import RunCreate, RunPriority
 from app.schemas.sites import SiteCreate, SiteUpdate
+from app.schemas.studies import StudyCreate
 from app.schemas.tokens import TokenCreate
 from app.schemas.users import (
     MemberPut,
@@ -37,6 +38,7 @@ from app.schemas.views import ViewCreate
 
 BODIES: tuple[type[BaseModel], ...] = (
     RunCreate,
+    StudyCreate,
     ReportCreate,
     RepriceRequest,
     TokenCreate,

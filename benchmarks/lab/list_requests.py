@@ -33,6 +33,9 @@ def run_files(facts: Facts) -> Iterator[Ask]:
     yield Ask("listViews", "saved views", "/v1/views")
     nobody = "00000000-0000-4000-8000-000000000000"
     yield Ask("getView", "a view that nobody saved", f"/v1/views/{nobody}", is_missing=True)
+    queries = [{"limit": 200}, {"project": facts.active, "status": "finished"}]
+    yield Ask("listStudies", "studies", "/v1/studies", queries=queries)
+    yield Ask("getStudy", "an unknown study", f"/v1/studies/{nobody}", is_missing=True)
     known = f"/v1/verifications/{facts['hash']}"
     yield Ask("verifyHash", "verification by hash", known, VERIFY_MS, callers=frozenset({"admin"}))
     unknown = f"/v1/verifications/{'0' * 64}"

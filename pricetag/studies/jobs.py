@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from pricetag.recipes.registry import kind_of, runs_program
 from pricetag.studies.space import Values, with_value, with_values
+from pricetag.studies.spec import StudySpec
 from pricetag.studies.strategies import resource_of
-
-if TYPE_CHECKING:
-    from pricetag.studies.spec import StudySpec
 
 MOST_TAGS = 50
 

@@ -22,7 +22,7 @@ from app import serving
 from app.db import Database
 from app.main import create_app
 from app.settings import Settings
-from tests.support.api import finished_run, make_token, run_body, running_run
+from tests.support.api import finished_run, make_token, run_body, running_run, study_body
 from tests.support.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
@@ -62,6 +62,7 @@ def _seed_over_rest(url: str, token: str, runs: list[str]) -> dict[str, str]:
         body = {"title": "a report", "runs": runs[:1]}
         report = http.post("/v1/reports", json=body).raise_for_status().json()["id"]
         artifacts = http.get(f"/v1/runs/{runs[0]}/artifacts").json()["items"]
+        study = http.post("/v1/studies", json=study_body()).raise_for_status().json()["id"]
         made = http.post("/v1/tokens", json={"name": "v", "role": "viewer"}).json()
         viewer, user = made["id"], made["user_id"]
         http.post("/v1/projects/text/members", json={"user": "v"}).raise_for_status()
@@ -71,6 +72,7 @@ def _seed_over_rest(url: str, token: str, runs: list[str]) -> dict[str, str]:
     return {
         "run_id": runs[0],
         "report_id": report,
+        "study_id": study,
         "artifact_id": artifacts[0]["id"],
         "token_id": viewer,
         "name": site,
@@ -154,7 +156,7 @@ def test_no_request_about_existing_objects_breaks_the_contract(
     served: Served, tmp_path: Path
 ) -> None:
     # Every bound of a run's schema, tried one by one, takes minutes: it is fuzzed below.
-    takes_runs = ("createRun", "createQuote", "askBudgetWhatIf")
+    takes_runs = ("createRun", "createStudy", "createQuote", "askBudgetWhatIf")
     bodies = [("--exclude-operation-id", name) for name in takes_runs]
     options = ("--phases", "examples,coverage", *chain.from_iterable(bodies))
     operations = operations_of(served.url)  # the server builds the document now, not in the fuzz

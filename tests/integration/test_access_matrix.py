@@ -88,7 +88,10 @@ def expected(operation_id: str, access: Access, caller: Caller, target: Target) 
     visible = sees(caller, target)
     if access.about == "posted-project" and not visible:
         return 403
-    if access.about in ("run", "report", "chart", "budget", "project", "view") and not visible:
+    if (
+        access.about in ("run", "report", "chart", "budget", "project", "view", "study")
+        and not visible
+    ):
         return 404
     if operation_id in DELETES_VIEW and caller not in ("member", "owner", "admin"):
         return 403
@@ -163,7 +166,7 @@ async def test_nothing_that_an_outsider_may_read_names_private_projects(lab: Lab
                 leaks = [what for secret, what in secrets.items() if secret in text]
                 assert not leaks, (operation.operation_id, caller, leaks)
     # The test would notice: a member finds them in the same places.
-    for name in ("finished", "running", "report", "budget", "experiment_budget"):
+    for name in ("finished", "running", "report", "budget", "experiment_budget", "study"):
         assert hidden.ids[name] in seen_by_members, name
 
 
@@ -206,13 +209,14 @@ async def test_pages_stay_whole_where_rows_are_hidden(lab: Lab) -> None:
             assert len(document["items"]) == 2
 
     hidden = set(lab.things["private"].ids.values())
-    for path in ("/v1/runs", "/v1/reports", "/v1/budgets", "/v1/projects", "/v1/experiments"):
+    own = ("/v1/runs", "/v1/reports", "/v1/budgets", "/v1/studies")
+    for path in (*own, "/v1/projects", "/v1/experiments"):
         whole = await all_pages("admin", path)
         seen = await all_pages("outsider", path)
         assert len(set(whole)) == len(whole)
         listed = [row for row in whole if row in seen]
         assert seen == listed
-        if path in ("/v1/runs", "/v1/reports", "/v1/budgets"):
+        if path in own:
             assert set(whole) - set(seen) == set(whole) & hidden
         else:
             assert len(whole) > len(seen) > 0

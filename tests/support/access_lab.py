@@ -15,7 +15,7 @@ from uuid import UUID
 
 import httpx
 from fastapi import FastAPI
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from app.api.deps import Resources
@@ -39,10 +39,11 @@ from app.services.people import sign_in_links, tokens, users, web_sessions
 from app.services.principals import Principal
 from app.services.runs import posting, series
 from app.services.saved import charts, views
+from app.services.studies import changing as studies
 from app.settings import Settings
-from models import Project, Run, Token, User
+from models import Project, Run, StudyRun, Token, User
 from tests.support import site_live
-from tests.support.api import finished_run, run_body, running_run
+from tests.support.api import finished_run, run_body, running_run, study_body
 
 Target = Literal["private", "open"]
 TARGETS: tuple[Target, ...] = ("private", "open")
@@ -179,6 +180,12 @@ async def _things(session: Session, people: Mapping[Caller, Principal], target: 
     artifacts = (await series.artifacts(session, finished)).items
     wanted_view = ViewCreate(name=f"view of {target}", query="status=failed", project=target)
     view = await views.save(session, member, wanted_view)
+    wanted_study = study_body(
+        base=run_body(project=target), strategy={"kind": "random", "trials": 1}
+    )
+    study = await studies.create(session, member, wanted_study, f"study of {target}")
+    of_study = select(StudyRun.run_id).where(StudyRun.study_id == study.id)
+    trial = (await session.execute(of_study)).scalar_one()
     tag = await get_price_tag(session, finished)
     user = await users.get(session, member.user_id)
     begun = await web_sessions.begin(session, user, "link")
@@ -204,6 +211,8 @@ async def _things(session: Session, people: Mapping[Caller, Principal], target: 
         "session": begun.id,
         "link": link,
         "view": view.id,
+        "study": study.id,
+        "trial": trial,
         "hash": tag.content_sha256,
     }
     return Things(target, {name: str(id_) for name, id_ in ids.items()})

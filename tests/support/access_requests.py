@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.api.v1 import examples
-from tests.support.api import run_body
+from tests.support.api import run_body, study_body
 from tests.support.site_admin import FACTOR, PRICE
 
 FILE = {"content": ("file.csv", b"a,b\n1,2\n", "text/csv")}
@@ -23,6 +23,10 @@ REQUESTS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "groupRuns": ({}, {"params": {"by": "tag"}}),
     "downloadRuns": ({}, {}),
     "tabulateRuns": ({"fmt": "md"}, {"params": {"run": "{finished}"}}),
+    "createStudy": ({}, {"json": study_body(base={**run_body(), "project": "{project}"})}),
+    "listStudies": ({}, {}),
+    "getStudy": ({"study_id": "{study}"}, {}),
+    "cancelStudy": ({"study_id": "{study}"}, {}),
     "listViews": ({}, {}),
     "saveView": ({}, {"json": {"name": "failures", "query": "status=failed"}}),
     "getView": ({"view_id": "{view}"}, {}),

@@ -33,6 +33,18 @@ def run_body(**changes: Any) -> dict[str, Any]:
     return {"project": "text", "experiment": "sst2", "name": "a run", "recipe": COMMAND} | changes
 
 
+def study_body(**changes: Any) -> dict[str, Any]:
+    """The body of a small valid study of commands."""
+    field = "recipe.stages.0.env.LR"
+    return {
+        "name": "a study",
+        "base": run_body(),
+        "space": [{"kind": "choice", "field": field, "values": ["1", "2", "3"]}],
+        "strategy": {"kind": "random", "trials": 4},
+        "metric": {"name": "accuracy"},
+    } | changes
+
+
 async def make_token(session: Session, role: Role) -> str:
     """The secret of a new token."""
     return (await tokens.create(session, TokenCreate(name=f"a {role}", role=role))).secret

@@ -31,6 +31,7 @@ UNMEASURED_PARAMETERS = {
     "listUsers": {"cursor", "limit"},
     "listSessions": {"cursor", "limit"},
     "listReports": {"cursor", "limit"},
+    "listStudies": {"cursor"},
     "listFactors": {"cursor", "limit"},
     "listPrices": {"cursor", "limit"},
     "listCarbon": {"cursor", "limit"},

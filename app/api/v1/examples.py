@@ -43,6 +43,42 @@ COMMAND_RUN: dict[str, Any] = {
     },
 }
 
+STUDY: dict[str, Any] = {
+    "name": "learning rates",
+    "base": PIPELINE_RUN,
+    "space": [
+        {
+            "kind": "log_uniform",
+            "field": "recipe.stages.0.learning_rate",
+            "low": 1e-5,
+            "high": 1e-2,
+        },
+        {"kind": "choice", "field": "recipe.stages.0.batch_size", "values": [16, 32]},
+    ],
+    "strategy": {
+        "kind": "hyperband",
+        "max_resource": 9,
+        "eta": 3,
+        "resource": {"field": "recipe.stages.0.epochs", "unit": 0.5},
+    },
+    "metric": {"name": "accuracy"},
+    "budget": {"kwh": 2.5},
+}
+
+COMMAND_STUDY: dict[str, Any] = {
+    "name": "threads",
+    "base": COMMAND_RUN,
+    "space": [
+        {
+            "kind": "choice",
+            "field": "recipe.stages.0.env.OMP_NUM_THREADS",
+            "values": ["1", "2", "4"],
+        }
+    ],
+    "strategy": {"kind": "grid"},
+    "metric": {"name": "examples_per_s"},
+}
+
 REPORT: dict[str, Any] = {
     "title": "What the sentiment study cost",
     "profile": "strubell2019",

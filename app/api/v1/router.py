@@ -26,6 +26,7 @@ from app.api.v1 import (
     sessions,
     sites,
     stream,
+    studies,
     tokens,
     users,
     verifications,
@@ -35,6 +36,7 @@ from app.api.v1 import (
 router = APIRouter(prefix="/v1")
 for part in (
     runs,
+    studies,
     views,
     queue,
     stream,

@@ -9,7 +9,7 @@ import pytest
 
 from pricetag.recipes import parse_run_spec
 from pricetag.studies.jobs import job_of
-from pricetag.studies.spec import StudyError, parse_study
+from pricetag.studies.parse import StudyError, parse_study
 
 STAGE = "recipe.stages.0"
 COMMAND: dict[str, Any] = {

@@ -1,0 +1,202 @@
+"""Studies on the wire."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from app.schemas.common import Quantity, Reason, RunStatus, Wire
+from app.schemas.fields import (
+    CreatedAt,
+    ExperimentName,
+    Items,
+    NextCursor,
+    ObjectId,
+    ProjectName,
+)
+from pricetag.studies.spec import StudySpec
+
+StudyStatus = Literal["running", "finished", "failed", "cancelled"]
+StudyName = Annotated[str, Field(description="Name of the study.")]
+StatusOfStudy = Annotated[StudyStatus, Field(description="Status of the study.")]
+StatusReason = Annotated[
+    Reason | None, Field(description="Why the study has ended; null while it runs.")
+]
+
+
+class StudyCreate(StudySpec):
+    """The body of a posted study, checked by `pricetag.studies`."""
+
+
+class StudyAccepted(Wire):
+    """Response to posting or canceling a study."""
+
+    id: ObjectId
+    name: StudyName
+    project: ProjectName
+    experiment: ExperimentName
+    status: StatusOfStudy
+    status_reason: StatusReason
+    created_at: CreatedAt
+    url: str = Field(
+        examples=["/v1/studies/6f0c0d0e-0000-4000-8000-000000000000"],
+        description="Path of the study.",
+    )
+
+
+class StudyMetric(Wire):
+    """A figure of quality that runs report."""
+
+    name: str = Field(description="Name of the metric.")
+    split: str | None = Field(
+        description="Data split; null for validation, or values without a split."
+    )
+    goal: Literal["maximize", "minimize"] = Field(
+        description="Whether a larger or a smaller value is better."
+    )
+
+
+class StudySummary(Wire):
+    """A study in a list."""
+
+    id: ObjectId
+    name: StudyName
+    project: ProjectName
+    experiment: ExperimentName
+    user: str = Field(description="Name of the user who posted it.")
+    strategy: str = Field(examples=["hyperband"], description="Kind of the strategy.")
+    metric: StudyMetric = Field(description="The metric by which trials are compared.")
+    status: StatusOfStudy
+    status_reason: StatusReason
+    planned_trials: int = Field(description="Number of trials, if nothing ends the study before.")
+    started_trials: int = Field(description="Number of trials that have started.")
+    runs: int = Field(description="Number of runs that were posted.")
+    open_runs: int = Field(description="Number of queued and running runs.")
+    created_at: CreatedAt
+    finished_at: datetime | None = Field(
+        description="Time at which the study ended (UTC); null before."
+    )
+
+
+class RungRead(Wire):
+    """A rung of a bracket, with the trials that have reached it."""
+
+    rung: int = Field(description="Number of the rung, from 0.")
+    planned_trials: int = Field(description="Number of trials of the rung.")
+    resource: float | None = Field(
+        description="Total resource of a trial at its end; null where trials run once."
+    )
+    open_trials: int = Field(description="Number of trials that wait or run in it.")
+    done_trials: int = Field(description="Number of trials that have finished it.")
+    failed_trials: int = Field(description="Number of trials that failed in it.")
+
+
+class BracketRead(Wire):
+    """A successive halving of a study."""
+
+    number: int = Field(description="Number of the bracket, as in the published algorithm.")
+    rungs: list[RungRead] = Field(description="Its rungs, in order.")
+
+
+class TrialRun(Wire):
+    """The run of a trial in a rung."""
+
+    rung: int = Field(description="Number of the rung, from 0.")
+    resource: float | None = Field(description="Total resource of the trial at its end.")
+    run_id: uuid.UUID | None = Field(description="The run; null if it could not be posted.")
+    status: RunStatus = Field(description="Status of the run.")
+    reason: Reason | None = Field(description="Reason for the status.")
+    score: float | None = Field(description="Last reported value of the metric.")
+    it_energy_kwh: Quantity = Field(description="Energy charged by the meters, in kWh.")
+
+
+class TrialRead(Wire):
+    """A trial of a study."""
+
+    number: int = Field(description="Number of the trial, from 0.")
+    bracket: int = Field(description="Number of its bracket.")
+    state: Literal["running", "waiting", "stopped", "finished", "failed"] = Field(
+        description="`running` (or queued), `waiting` for the other trials of its rung, `stopped` "
+        "before the end, `finished` or `failed`."
+    )
+    values: dict[str, Any] = Field(description="Values by the path of their field.")
+    score: float | None = Field(description="Value of the metric by which it is ranked now.")
+    runs: list[TrialRun] = Field(description="Its runs, by rung.")
+
+
+class StudyFigures(Wire):
+    """Sums over runs, with the known figures only."""
+
+    duration_s: Quantity = Field(description="Run time of all attempts, in seconds.")
+    it_energy_kwh: Quantity = Field(description="Energy charged by the meters, in kWh.")
+    facility_energy_kwh: Quantity = Field(description="IT energy x PUE, in kWh.")
+    co2e_kg: Quantity = Field(description="Location-based emissions, in kg CO2e.")
+    cost: Quantity = Field(description="Cost, in the currency of its `unit`.")
+    flops_dense: Quantity = Field(description="Operations of the dense network.")
+    unknown_runs: dict[str, int] = Field(
+        description="Number of runs whose figure is unknown and not in the sum, by figure.",
+        examples=[{"flops_dense": 3}],
+    )
+    runs: int = Field(description="Number of runs.")
+
+
+class BestTrial(Wire):
+    """The trial with the best score."""
+
+    trial: int = Field(description="Number of the trial.")
+    score: float = Field(description="Its score.")
+    run_id: uuid.UUID | None = Field(description="Its last run.")
+    values: dict[str, Any] = Field(description="Values by the path of their field.")
+    price_tag: StudyFigures = Field(description="Sums over its own runs.")
+
+
+class SavedRead(Wire):
+    """Energy that was not used because trials stopped before the end."""
+
+    it_energy_kwh: Quantity = Field(
+        description="Energy of the training that stopped trials did not do, from their own energy "
+        "per resource, in kWh. Trials of unknown energy are not included."
+    )
+    stopped_trials: int = Field(description="Number of stopped trials.")
+    unknown_trials: int = Field(description="Number of stopped trials whose energy is unknown.")
+
+
+class StudyLimit(Wire):
+    """A limit of the study's budget."""
+
+    name: Literal["kwh", "co2e_kg", "cost", "flops", "hours"] = Field(
+        description="Name of the limit."
+    )
+    unit: str = Field(description="Unit of the amounts.")
+    limit: float = Field(description="Most that the study may use.")
+    used: float = Field(description="Use of ended runs, and of running ones so far.")
+    reserved: float = Field(description="Further use of open runs, by their quotes.")
+    unknown_runs: int = Field(
+        description="Number of runs whose use or quote is unknown; they are not counted."
+    )
+
+
+class StudyRead(StudySummary):
+    """A study with its trials and its price tag."""
+
+    spec: dict[str, Any] = Field(description="The description of the study.")
+    brackets: list[BracketRead] = Field(description="Its brackets, in the order of their start.")
+    trials: list[TrialRead] = Field(description="Its trials, by number.")
+    best: BestTrial | None = Field(description="The best trial so far; null without a score.")
+    price_tag: StudyFigures = Field(
+        description="Sums over all runs, those of failed and stopped trials included."
+    )
+    saved: SavedRead | None = Field(
+        description="Energy saved by stopping trials; null where every trial runs to its end."
+    )
+    budget: list[StudyLimit] = Field(description="Limits of its budget; empty without one.")
+
+
+class StudyPage(Wire):
+    """A page of studies, newest first."""
+
+    items: Items[StudySummary]
+    next_cursor: NextCursor

@@ -1,0 +1,1 @@
+"""Studies: created, advanced from their record, shown, canceled."""

@@ -1,0 +1,295 @@
+"""Studies with their trials, price tag and savings, and lists of them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.db import Session
+from app.repositories.studies import studies
+from app.schemas.studies import (
+    BestTrial,
+    BracketRead,
+    RungRead,
+    SavedRead,
+    StudyFigures,
+    StudyLimit,
+    StudyPage,
+    StudyRead,
+    StudyStatus,
+    StudySummary,
+    TrialRead,
+    TrialRun,
+)
+from app.services import access, cursors
+from app.services.principals import Principal
+from app.services.studies import record
+from app.services.studies.changing import not_found
+from app.services.studies.record import FIGURES, NOT_ISSUED, Record, StudyRunRow
+from pricetag.accounting.quantity.quantity import Quantity
+from pricetag.accounting.quantity.together import sum_together
+from pricetag.studies.decide import best_trial, score_of, state_of
+from pricetag.studies.jobs import trained_before
+from pricetag.studies.parse import parse_study
+from pricetag.studies.record import TrialRecord
+from pricetag.studies.saved import Part, not_spent, saved
+from pricetag.studies.spec import StudySpec
+from pricetag.studies.strategies import resource_of
+
+LIST = "studies"
+"""Name of the list in its cursors."""
+
+Figures = Mapping[uuid.UUID, Mapping[str, Quantity]]
+
+
+async def list_page(
+    session: Session,
+    principal: Principal,
+    *,
+    project: str | None,
+    status: StudyStatus | None,
+    cursor: str | None,
+    limit: int,
+) -> StudyPage:
+    """A page of studies, newest first.
+
+    Raises:
+        CursorError: If the cursor is not one of this list.
+        ProjectNotFoundError: If the project does not exist or is hidden.
+    """
+    if project is not None:
+        await access.require_project(session, principal, project)
+    after = cursors.position(cursor, LIST)
+    rows = await studies.page(
+        session, principal.viewer, project=project, status=status, after=after, limit=limit + 1
+    )
+    shown, next_cursor = cursors.page(
+        rows, limit, lambda row: (LIST, row.Study.created_at.isoformat(), str(row.Study.id))
+    )
+    counts = await studies.counts(session, [row.Study.id for row in shown])
+    return StudyPage(
+        items=[
+            StudySummary.model_validate(_summary(row, counts.get(row.Study.id))) for row in shown
+        ],
+        next_cursor=next_cursor,
+    )
+
+
+def _summary(row: Any, counted: Any) -> dict[str, Any]:
+    study = row.Study
+    spec = parse_study(study.spec, is_stored=True)
+    return {
+        "id": study.id,
+        "name": study.name,
+        "project": row.project,
+        "experiment": study.experiment,
+        "user": row.user,
+        "strategy": spec.strategy.kind,
+        "metric": spec.metric,
+        "status": study.status,
+        "status_reason": study.status_reason,
+        "planned_trials": spec.plan.trials,
+        "started_trials": 0 if counted is None else counted.trials,
+        "runs": 0 if counted is None else counted.runs,
+        "open_runs": 0 if counted is None else counted.open_runs,
+        "created_at": study.created_at,
+        "finished_at": study.finished_at,
+    }
+
+
+async def read(session: Session, principal: Principal, study_id: uuid.UUID) -> StudyRead:
+    """A study with its trials, its price tag and what it saved.
+
+    Raises:
+        StudyNotFoundError: If the study does not exist, or the principal may not see it.
+    """
+    row = await studies.get(session, principal.viewer, study_id)
+    if row is None:
+        raise not_found(study_id)
+    spec = parse_study(row.Study.spec, is_stored=True)
+    known = await record.read(session, study_id, spec)
+    figures = await record.figures(session, known.runs)
+    counted = (await studies.counts(session, [study_id])).get(study_id)
+    is_over = row.Study.status != "running"
+    states = {
+        trial.number: state_of(
+            spec.plan, trial, is_over=is_over, goal=spec.metric.goal, trials=known.trials
+        )
+        for trial in known.trials
+    }
+    return StudyRead.model_validate(
+        {
+            **_summary(row, counted),
+            "spec": row.Study.spec,
+            "brackets": _brackets(spec, known),
+            "trials": [
+                _trial(spec, trial, states[trial.number], known, figures) for trial in known.trials
+            ],
+            "best": _best(spec, known, figures),
+            "price_tag": _sums(known.runs, figures),
+            "saved": await _saved(session, spec, known, states),
+            "budget": [
+                StudyLimit.model_validate(limit)
+                for limit in await record.limits(session, spec, known)
+            ],
+        }
+    )
+
+
+def _brackets(spec: StudySpec, known: Record) -> list[BracketRead]:
+    def rung(bracket: int, number: int, state: str) -> int:
+        return sum(
+            number < len(trial.rungs) and trial.rungs[number].state == state
+            for trial in known.trials
+            if trial.bracket == bracket
+        )
+
+    return [
+        BracketRead(
+            number=bracket.number,
+            rungs=[
+                RungRead(
+                    rung=place,
+                    planned_trials=each.trials,
+                    resource=each.resource,
+                    open_trials=rung(bracket.number, place, "open"),
+                    done_trials=rung(bracket.number, place, "done"),
+                    failed_trials=rung(bracket.number, place, "failed"),
+                )
+                for place, each in enumerate(bracket.rungs)
+            ],
+        )
+        for bracket in spec.plan.brackets
+    ]
+
+
+def _trial(
+    spec: StudySpec, trial: TrialRecord, state: str, known: Record, figures: Figures
+) -> TrialRead:
+    bracket = spec.plan.bracket(trial.bracket)
+    runs = [known.run_of(trial.number, rung.rung) for rung in trial.rungs]
+    sign = 1.0 if spec.metric.goal == "maximize" else -1.0
+    ranked = [score_of(spec.plan, trial, rung.rung, spec.metric.goal) for rung in trial.rungs]
+    scores = [sign * score for score in ranked if score is not None]
+    return TrialRead.model_validate(
+        {
+            "number": trial.number,
+            "bracket": trial.bracket,
+            "state": state,
+            "values": trial.values,
+            "score": scores[-1] if scores else None,
+            "runs": [
+                TrialRun.model_validate(
+                    {
+                        "rung": rung.rung,
+                        "resource": bracket.rungs[rung.rung].resource,
+                        "run_id": run.run_id,
+                        "status": run.status,
+                        "reason": run.reason,
+                        "score": rung.score,
+                        "it_energy_kwh": _energy(run, figures).as_dict(),
+                    }
+                )
+                for rung, run in zip(trial.rungs, runs, strict=True)
+            ],
+        }
+    )
+
+
+def _energy(run: StudyRunRow, figures: Figures) -> Quantity:
+    if run.run_id is None:
+        return Quantity.exact(0.0, "kWh", "counter")
+    return figures[run.run_id]["it_energy_kwh"]
+
+
+def _best(spec: StudySpec, known: Record, figures: Figures) -> BestTrial | None:
+    best = best_trial(spec.plan, known.trials, spec.metric.goal)
+    if best is None:
+        return None
+    trial, score = best
+    own = [run for run in known.runs if run.trial == trial.number]
+    return BestTrial(
+        trial=trial.number,
+        score=score,
+        run_id=own[-1].run_id,
+        values=dict(trial.values),
+        price_tag=_sums(own, figures),
+    )
+
+
+def _sums(runs: Sequence[StudyRunRow], figures: Figures) -> StudyFigures:
+    """The sum of each figure over the runs that know it, with the number of the others."""
+    ids = [run.run_id for run in runs if run.run_id is not None]
+    sums: dict[str, Any] = {}
+    unknown: dict[str, int] = {}
+    for name, unit in FIGURES.items():
+        parts = {str(run_id): figures[run_id][name] for run_id in ids}
+        known = {run_id: part for run_id, part in parts.items() if part.value is not None}
+        if len(known) < len(parts):
+            unknown[name] = len(parts) - len(known)
+        if known or not parts:
+            # A run that was canceled before it began has used none of any currency.
+            real = {run_id: part for run_id, part in known.items() if part.value} or known
+            total = sum_together(real, unit)
+        else:
+            total = Quantity.unknown(unit, next(iter(parts.values())).reason or NOT_ISSUED)
+        sums[name] = total.as_dict()
+    return StudyFigures.model_validate({**sums, "unknown_runs": unknown, "runs": len(ids)})
+
+
+async def _saved(
+    session: Session, spec: StudySpec, known: Record, states: Mapping[int, str]
+) -> SavedRead | None:
+    """What stopped trials did not spend; None where trials have one rung."""
+    if all(len(bracket.rungs) == 1 for bracket in spec.plan.brackets):
+        return None
+    stopped = [trial for trial in known.trials if states[trial.number] == "stopped"]
+    ids = [run.run_id for run in known.runs if run.run_id and states[run.trial] == "stopped"]
+    documents = await studies.newest_documents(session, ids) if ids else {}
+    resource = resource_of(spec.strategy)
+    name = None
+    if resource is not None:
+        stage = spec.base["recipe"]["stages"][int(resource.field.split(".")[2])]
+        name = str(stage.get("name") or stage["kind"])
+    amounts = []
+    for trial in stopped:
+        bracket = spec.plan.bracket(trial.bracket)
+        parts = []
+        for rung in trial.rungs:
+            run_id = known.run_of(trial.number, rung.rung).run_id
+            before = trained_before(spec, trial.number, rung.rung)
+            added = (bracket.rungs[rung.rung].resource or 0.0) - before
+            document = documents.get(run_id) if run_id is not None else None
+            parts.append(Part(added, _trained(document, name)))
+        amounts.append(not_spent(parts, bracket.rungs[-1].resource or 0.0))
+    total = saved(amounts)
+    return SavedRead.model_validate(
+        {
+            "it_energy_kwh": total.energy.as_dict(),
+            "stopped_trials": total.trials,
+            "unknown_trials": total.unknown_trials,
+        }
+    )
+
+
+def _trained(document: Mapping[str, Any] | None, stage: str | None) -> Quantity:
+    """Energy of the stage that trains, over all attempts, or of the whole run without one."""
+    if document is None:
+        return Quantity.unknown("kWh", NOT_ISSUED)
+    if stage is None:
+        return _quantity(document.get("it_energy_kwh"))
+    trained = [each for each in document.get("stages") or [] if each.get("name") == stage]
+    spent = [each for each in trained if each.get("status") != "reused"]
+    parts = {str(place): _quantity(each.get("it_energy_kwh")) for place, each in enumerate(spent)}
+    return sum_together(parts, "kWh")
+
+
+def _quantity(stored: Mapping[str, Any] | None) -> Quantity:
+    if stored is None:
+        return Quantity.unknown("kWh", "this version of the price tag has no such figure")
+    if stored["value"] is None:
+        return Quantity.unknown("kWh", stored.get("reason") or "unknown")
+    return Quantity(
+        stored["value"], stored["low"], stored["high"], stored["unit"], stored["source"]
+    )
