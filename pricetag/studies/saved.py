@@ -25,7 +25,7 @@ class Part:
 def not_spent(parts: Sequence[Part], full: float) -> Quantity:
     """Energy of the training that a stopped trial did not do, in kWh.
 
-    The trial's own energy per resource, times the resource that it lacks. The interval goes from
+    The trial's own energy per resource, times its missing resource. The interval goes from
     the lowest to the highest energy per resource of its rungs, each with its own interval.
 
     Args:

@@ -221,7 +221,7 @@ class Watch:
 
     Args:
         database: Engine and sessions of this process.
-        hub: Tells which runs have events.
+        hub: Reports which runs have events.
         sweep_s: Longest time between two looks at all studies, in s.
     """
 
