@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -108,7 +109,7 @@ def demo(
     (folder / "data").mkdir(parents=True, exist_ok=True)
     began_s = time.monotonic()
     environment = demo_environment(folder)
-    say(f"A synthetic data set: sentences with negation and contrast, seed {seed}.")
+    say(f"Generating a data set: sentences with negation and contrast, seed {seed}.")
     output_of(
         environment,
         "workers.training.data.synthetic",
@@ -127,7 +128,9 @@ def demo(
                 code = _run_and_report(client, folder)
     finally:
         embedded_postgres.stop(folder / "data")
-    say(f"The dashboard of these data: PRICETAG_DATA_DIR={folder / 'data'} pricetag serve")
+    program = "pricetag" if shutil.which("pricetag") else sys.argv[0]
+    say(f"To open its dashboard again: PRICETAG_DATA_DIR={folder / 'data'} {program} serve")
+    say("To run a job of your own: see 'Your first job' in README.md.")
     say(f"Done in {time.monotonic() - began_s:.0f} s; nothing is left running.")
     raise typer.Exit(code)
 

@@ -234,5 +234,7 @@ def announce(url: str, first: FirstSteps) -> None:
         lines += [f"Sign in with this link, once within an hour: {url}{first.link}"]
     if first.token is not None:
         lines += [f"First administrator's token, shown only once: {first.token}"]
+    else:
+        lines += ["Another API token: pricetag token create --name NAME"]
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()

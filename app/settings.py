@@ -402,9 +402,9 @@ class SettingsError(ValueError):
 ROOT_WOULD_RUN_PROGRAMS = (
     "a worker that runs as root and executes `command` stages would run their programs as root: "
     "each could read the database credentials and make itself an administrator. Run the programs "
-    "as an unprivileged user with --job-user NAME (or PRICETAG_JOB_USER=NAME), or start the worker "
-    "as a user other than root. If all authors of such runs may administer the service, accept "
-    "this with --job-user root"
+    "as an unprivileged user with PRICETAG_JOB_USER=NAME (`pricetag worker` also takes --job-user "
+    "NAME), or start the worker as a user other than root. If all authors of such runs may "
+    "administer the service, accept this with PRICETAG_JOB_USER=root"
 )
 
 

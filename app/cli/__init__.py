@@ -39,7 +39,7 @@ commands.add_typer(headlines, name="headlines")
 commands.command("sign-in")(sign_in)
 
 
-@commands.command()
+@commands.command(epilog="Example: pricetag serve --with-worker 1")
 def serve(
     host: Annotated[
         str | None,
@@ -134,7 +134,7 @@ def set_up_logging(level: str) -> None:
 def migrate(
     fold: Annotated[
         bool,
-        typer.Option(help="Add waiting hours to the roll-ups of the energy account."),
+        typer.Option(help="Add hours that are not in the roll-ups of the energy account yet."),
     ] = True,
     json: Json = False,
 ) -> None:

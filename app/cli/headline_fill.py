@@ -53,7 +53,7 @@ def fill(
         stored = with_database(over)
     except KeyboardInterrupt:
         raise fail("interrupted: the server continues, or run the command again") from None
-    show(json, {"stored": stored}, f"{stored} stored; none is left.")
+    show(json, {"stored": stored}, f"Figures of {stored} price tags stored; none is missing.")
 
 
 async def _fill(

@@ -28,7 +28,7 @@ OPTIONS = {"expires_at": "expires"}
 """Fields of a token whose option has another name."""
 
 
-@token.command("create")
+@token.command("create", epilog="Example: pricetag token create --name ada --expires 90d")
 def create_token(
     name: Annotated[
         str | None, typer.Option(help="Name of the token, e.g. laptop. Default: the user's name.")

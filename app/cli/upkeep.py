@@ -65,7 +65,7 @@ def _over_balances(
         wrong: dict[str, int] = {}
         for number, part in enumerate(parts, 1):
             wrong[part.name] = count = await use(database, part)
-            state = f"{count} wrong sums{' repaired' if repaired else ''}" if count else "right"
+            state = f"{count} wrong sums{' repaired' if repaired else ''}" if count else "correct"
             if not json:
                 typer.echo(f"{number}/{len(parts)}  {part.name}: {state}")
         return wrong
@@ -135,7 +135,7 @@ def _over_rollups(*, json: bool, rebuilt: bool) -> dict[str, int]:
             if rebuilt:
                 await energy_rollups.rebuild(database, month)
             if not json:
-                state = f"{len(differing)} sums differ" if differing else "right"
+                state = f"{len(differing)} sums differ" if differing else "correct"
                 typer.echo(f"{number}/{len(months)}  {month.name}: {state}")
                 for line in differing[:SHOWN_DIFFERENCES]:
                     typer.echo(f"    {line}")
@@ -199,11 +199,13 @@ def check_readings(json: Json = False) -> None:
         return blocks, wrong
 
     blocks, wrong = with_database(over)
-    text = (
-        f"{len(wrong)} of {blocks} blocks are damaged."
-        if wrong
-        else f"All {blocks} blocks are right."
-    )
+    text = "No readings are packed yet."
+    if blocks:
+        text = (
+            f"{len(wrong)} of {blocks} blocks are damaged."
+            if wrong
+            else f"All {blocks} blocks are correct."
+        )
     show(json, {"blocks": blocks, "wrong": wrong}, text)
     if wrong:
         raise typer.Exit(1)

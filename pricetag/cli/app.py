@@ -86,8 +86,9 @@ def options(
     used and what it cost, each figure with an interval and a source.
 
     First steps: `pricetag demo` shows everything once and needs nothing else. With jobs of your
-    own: `pricetag serve --with-worker 1`, then `pricetag submit job.yaml --wait` and `pricetag
-    show last`.
+    own: start `pricetag serve --with-worker 1`, set PRICETAG_TOKEN to the token that it prints at
+    its first start (`pricetag token create --name NAME` prints another one), then use `pricetag
+    submit job.yaml --wait` and `pricetag show last`.
     """
     ctx.obj = Given(url=url, token=token, json=json)
 

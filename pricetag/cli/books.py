@@ -278,5 +278,6 @@ def list_carbon(
     """List the imported and fetched series of hourly carbon intensities, newest first."""
     with open_client(ctx) as client:
         items = list(islice(client.carbon_series(zone=zone), limit))
-    nothing = "No hourly carbon intensities have been entered."
+    of_zone = "" if zone is None else f" for {zone}"
+    nothing = f"No hourly carbon intensities have been entered{of_zone}."
     answer(ctx, json, items, each(series_line), nothing=nothing)

@@ -51,6 +51,8 @@ budget = typer.Typer(
     help="Manage budgets of energy, carbon or money, which warn, reject runs or stop them.",
 )
 
+NO_BUDGETS = "No budgets. Create one with: pricetag budget create NAME --amount AMOUNT"
+
 
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
@@ -58,7 +60,12 @@ def register(app: typer.Typer) -> None:
     app.command("audit")(audit)
 
 
-@budget.command("create")
+@budget.command(
+    "create",
+    epilog="Examples:\n\n"
+    "pricetag budget create lab-2026 --amount 500 --period year --warn-at 0.8\n\n"
+    "pricetag budget create reviews --amount 200 --metric cost --currency EUR --project reviews",
+)
 def create(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the new budget.")],
@@ -155,7 +162,7 @@ def list_budgets(
     """List budgets with the amount left in each."""
     with open_client(ctx) as client:
         items = list(client.budgets(closed=closed))
-    answer(ctx, json, items, budgets_view, nothing="No budgets.")
+    answer(ctx, json, items, budgets_view, nothing=NO_BUDGETS)
 
 
 @budget.command("show")
@@ -177,7 +184,7 @@ def burn_down(ctx: typer.Context, named: BudgetArgument, json: Json = False) -> 
     answer(ctx, json, state, burn_down_lines)
 
 
-@budget.command("set")
+@budget.command("set", epilog="Example: pricetag budget set lab-2026 --amount 600")
 def change(
     ctx: typer.Context,
     named: BudgetArgument,

@@ -16,9 +16,16 @@ By = Literal["node", "component", "site", "project", "user", "hour", "day", "mon
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
+EXAMPLES = (
+    "Examples:\n\n"
+    "pricetag energy --by project --failed\n\n"
+    "pricetag energy --from 2026-03-01 --to 2026-04-01 --by day"
+)
+
+
 def register(app: typer.Typer) -> None:
     """Adds the command."""
-    app.command("energy")(energy)
+    app.command("energy", epilog=EXAMPLES)(energy)
 
 
 def energy(

@@ -71,7 +71,8 @@ def _finite(ctx: typer.Context, option: typer.CallbackParam, value: float | None
 Std = Annotated[
     float | None,
     typer.Option(
-        help="Relative standard error (one sigma) as a ratio, e.g. 0.05 for 5%. Default: by kind.",
+        help="Relative standard error (one sigma) as a ratio, e.g. 0.05 for 5%. Default: that of "
+        "the kind of factor.",
         callback=_finite,
     ),
 ]
@@ -89,6 +90,7 @@ factor = typer.Typer(
     "tariff, ...",
 )
 
+NO_SITES = "No sites yet. Create one with: pricetag site create NAME --zone ZONE"
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -156,7 +158,7 @@ def list_sites(ctx: typer.Context, json: Json = False) -> None:
     """List all sites."""
     with open_client(ctx) as client:
         items = client.sites()
-    answer(ctx, json, items, each(site_line), nothing="No sites.")
+    answer(ctx, json, items, each(site_line), nothing=NO_SITES)
 
 
 @site.command("show", epilog="Example: pricetag site show berlin --as-of 2026-01-01")

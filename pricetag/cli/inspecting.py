@@ -19,14 +19,16 @@ TRAINING_BYTES = 16
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
-    app.command("inspect")(inspect)
+    app.command("inspect", epilog="Example: pricetag inspect models/minilm")(inspect)
 
 
 def inspect(
     ctx: typer.Context,
     model: Annotated[
         Path,
-        typer.Argument(metavar="MODEL", help="Folder with config.json and *.safetensors."),
+        typer.Argument(
+            metavar="MODEL", help="Folder of the model, with config.json and *.safetensors."
+        ),
     ],
     length: Annotated[
         int,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -24,11 +25,17 @@ if TYPE_CHECKING:
     from pricetag.accounting.quantity.checks import InvalidFactor
 
 
+ESTIMATE_EXAMPLE = (
+    "Example: pricetag estimate --devices 4 --device-power-w 300 --hours 10 --pue 1.2 "
+    "--grid-g-per-kwh 380"
+)
+
+
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    app.command("estimate")(estimate)
+    app.command("estimate", epilog=ESTIMATE_EXAMPLE)(estimate)
     app.command("doctor")(doctor)
-    app.command("recipes")(recipes)
+    app.command("recipes", epilog="Example: pricetag recipes distill")(recipes)
 
 
 def estimate(
@@ -139,10 +146,14 @@ def recipes(
 
     entries = describe()
     if kind is not None:
-        kinds = ", ".join(entry["kind"] for entry in entries)
+        kinds = [entry["kind"] for entry in entries]
         entries = [entry for entry in entries if entry["kind"] == kind]
         if not entries:
-            raise CliError(f"unknown stage kind {kind!r}; the kinds are {kinds}", EXIT_FAILURE)
+            near = " or ".join(map(repr, difflib.get_close_matches(kind, kinds, 3)))
+            hint = f" (did you mean {near}?)" if near else ""
+            raise CliError(
+                f"unknown stage kind {kind!r}{hint}; `pricetag recipes` lists all", EXIT_FAILURE
+            )
     if kind is None:
         answer(ctx, json, entries, _recipes_parts)
     else:

@@ -25,8 +25,10 @@ RENAMED = {
     "q": "--search",
     "refuses": "--refuse",
     "relative_std_ratio": "--std",
+    "report_id": "--id",
     "run_id": "RUN",
     "runs": "RUN",
+    "session_id": "ID",
     "start": "--from",
     "stops": "--stop",
     "tags": "--tag",
@@ -44,6 +46,7 @@ WRAPPERS = frozenset({"details", "filter", "ownership"})
 """Objects in a request whose fields are options of their own."""
 
 _WRAPPED = re.compile(r"\b(?:details|ownership)\.(\w+)\b")
+_BODY = re.compile(r"\AThe body\b")
 _WORD = re.compile(r"(?<![\w.-])[a-z]+(?:_[a-z]+)+(?![\w.])")
 
 
@@ -63,6 +66,8 @@ def refusal(ctx: Any, error: ApiError) -> list[str]:
     main = _with_options(ctx, main)
     if main.endswith(f" (and {len(faults) - 1} more)"):  # they are all named here
         main = main.rpartition(" (and ")[0]
+    if (file := ctx.params.get("file")) is not None:
+        main = _BODY.sub(lambda _: str(file), main)
     lines = [main]
     by_hint: dict[str, list[str]] = {}  # by hint, each shown once
     messages = [message for _, message, _ in faults]

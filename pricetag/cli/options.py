@@ -14,6 +14,12 @@ from pricetag.cli.console import EXIT_FAILURE, EXIT_USAGE, CliError, complain
 if TYPE_CHECKING:
     from pricetag.client import Client
 
+UNAUTHENTICATED = 401
+NO_TOKEN = (
+    "no API token: use --token or set PRICETAG_TOKEN; on the server's machine, "
+    "`pricetag token create --name NAME` prints a new one"
+)
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
 
 RUN_HELP = "a run ID, its first characters (at least 4), or 'last' for your newest run"
@@ -54,6 +60,8 @@ def open_client(ctx: typer.Context) -> Iterator[Client]:
             with Client(connection.url, connection.token) as client:
                 yield client
         except ApiError as error:
+            if error.status == UNAUTHENTICATED and connection.token is None:
+                raise CliError(NO_TOKEN) from error
             wrong_input = error.status in (400, 413, 415, 422)
             message, *details = map(as_typed, refusal(ctx, error))
             exit_code = EXIT_USAGE if wrong_input else EXIT_FAILURE

@@ -38,7 +38,7 @@ def what_if(
     named: BudgetArgument,
     without: Annotated[
         list[str] | None,
-        typer.Option(metavar="RUN", help=f"Open run to skip (repeatable): {RUN_HELP}."),
+        typer.Option(metavar="RUN", help=f"Open run to leave aside (repeatable): {RUN_HELP}."),
     ] = None,
     job: Annotated[
         Path | None,
@@ -46,7 +46,7 @@ def what_if(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Show what a budget would be without some open runs, or with one more.
+    """Show how a budget would end up without some of its open runs, or with one more.
 
     Nothing is changed, submitted or reserved.
     """

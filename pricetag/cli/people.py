@@ -13,7 +13,13 @@ from pricetag.cli.answering import answer
 from pricetag.cli.console import EXIT_USAGE, CliError
 from pricetag.cli.lifetimes import InvalidLifetimeError, end_of
 from pricetag.cli.options import Json, open_client
-from pricetag.cli.views.people import members_view, projects_view, user_tokens_view, users_view
+from pricetag.cli.views.people import (
+    members_view,
+    minute,
+    projects_view,
+    user_tokens_view,
+    users_view,
+)
 from pricetag.tag.figures import counted
 
 if TYPE_CHECKING:
@@ -53,7 +59,7 @@ def whoami(ctx: typer.Context, json: Json = False) -> None:
 def _me_lines(me: Mapping[str, Any]) -> Iterable[str]:
     token = me["token"]
     limits = [f"only project {token['project']}"] if token["project"] else []
-    limits += [f"expires {token['expires_at']}"] if token["expires_at"] else []
+    limits += [f"expires {minute(token['expires_at'])}"] if token["expires_at"] else []
     yield f"{me['user']['name']}, {me['role']}"
     yield f"token: {', '.join([token['name'], *limits])}"
     for membership in me["projects"]:
@@ -98,7 +104,7 @@ def make_sign_in_link(
 
 def _link_lines(link: Mapping[str, Any]) -> Iterator[str]:
     yield str(link["url"])
-    yield f"signs in as {link['user']}, once, until {link['expires_at']}"
+    yield f"signs in as {link['user']}, once, until {minute(link['expires_at'])}"
 
 
 @user.command("list")
@@ -231,7 +237,9 @@ def list_projects(ctx: typer.Context, json: Json = False) -> None:
     """List the projects that you may see."""
     with open_client(ctx) as client:
         projects = list(client.projects())
-    answer(ctx, json, projects, projects_view, nothing="No projects.")
+    answer(
+        ctx, json, projects, projects_view, nothing="No projects yet. A run creates its project."
+    )
 
 
 def _project_line(project: Mapping[str, Any]) -> str:
@@ -277,7 +285,7 @@ def _member_line(member: Mapping[str, Any]) -> str:
     return f"{member['user']}: {member['role']}"
 
 
-@project.command("add-member")
+@project.command("add-member", epilog="Example: pricetag project add-member reviews ada")
 def add_member(
     ctx: typer.Context,
     named: ProjectArgument,

@@ -22,10 +22,18 @@ MOST_OTHERS = 6
 """Maximum number of groups of a comparison beside the first two."""
 
 
+COMPARE_EXAMPLES = (
+    "Examples:\n\n"
+    "pricetag compare 3f2a9c01 77b0e4d2\n\n"
+    "pricetag compare 3f2a9c01,5d18b6aa 77b0e4d2,90ce1f37 --metric co2e_kg --seeds 2"
+)
+
+
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    for command in (reprice, verify, compare):
-        app.command()(command)
+    app.command("reprice", epilog="Example: pricetag reprice last")(reprice)
+    app.command("verify", epilog="Example: pricetag verify last")(verify)
+    app.command("compare", epilog=COMPARE_EXAMPLES)(compare)
 
 
 def reprice(
@@ -102,7 +110,11 @@ def verify(
     from_file = verifying.from_file(price_tag) if verifying.is_file(price_tag) else None
     if offline:
         if from_file is None:
-            raise CliError(f"--offline: file {price_tag} not found", EXIT_USAGE)
+            raise CliError(
+                f"--offline checks a file, and there is no file {price_tag}; write one with "
+                "`pricetag show RUN --json > price-tag.json`",
+                EXIT_USAGE,
+            )
         report = verifying.by_itself(from_file)
     else:
         with open_client(ctx) as client:
@@ -159,8 +171,8 @@ def compare(
     """Compare runs, or two to eight groups of repeated runs, as ratios with 95% intervals.
 
     Errors that both sides share, such as that of the carbon intensity, cancel in the ratio.
-    Quality is compared over the seeds of each group: lottery tickets (RUNS_A) whose mean is within
-    one standard deviation of the full model (RUNS_B) are winning tickets.
+    The quality of a group is the mean over its seeds. It matches that of RUNS_B if it is within one
+    standard deviation of RUNS_B. Lottery tickets that match the full model are winning tickets.
     """
     from pricetag.cli.find import run_id
 

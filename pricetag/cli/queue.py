@@ -35,7 +35,7 @@ def queue(
     """
     with open_client(ctx) as client:
         state = client.queue(pool=pool, limit=limit)
-    answer(ctx, json, state, queue_view)
+    answer(ctx, json, state, lambda queue: queue_view(queue, pool))
 
 
 def priority(

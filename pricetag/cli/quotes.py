@@ -15,7 +15,7 @@ from pricetag.cli.views.quote import quote_view, score_view
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
-    app.command("quote")(quote)
+    app.command("quote", epilog="Example: pricetag quote job.yaml")(quote)
 
 
 def quote(

@@ -23,9 +23,16 @@ ReportTable = Literal["glue"]
 FORMATS: tuple[ReportFormat, ...] = get_args(ReportFormat)
 
 
+EXAMPLES = (
+    "Examples:\n\n"
+    "pricetag report last --output paper\n\n"
+    "pricetag report --project reviews --profile site --format pdf,tex"
+)
+
+
 def register(app: typer.Typer) -> None:
     """Adds the command."""
-    app.command("report")(report)
+    app.command("report", epilog=EXAMPLES)(report)
 
 
 def report(
@@ -53,7 +60,7 @@ def report(
     table: Annotated[
         ReportTable | None,
         typer.Option(
-            help="Report on the scores of the runs with a task of GLUE, and print their table."
+            help="Table to add to the report and to print: the scores of runs with a GLUE task."
         ),
     ] = None,
     version: Annotated[
@@ -61,7 +68,7 @@ def report(
         typer.Option(
             min=1,
             max=2**31 - 1,
-            help="Version of the price tag, if there is one RUN. Default: the newest.",
+            help="Version of the price tag, for a single RUN. Default: the newest.",
         ),
     ] = None,
     formats: Annotated[

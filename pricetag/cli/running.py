@@ -14,6 +14,7 @@ from pricetag.cli.checkout import load
 from pricetag.cli.console import (
     EXIT_USAGE,
     CliError,
+    complain,
     emit_json_line,
     harmless,
     say,
@@ -27,14 +28,22 @@ if TYPE_CHECKING:
     from pricetag.client import Client
 
 
+NO_RUNS = "No runs yet. Submit one with: pricetag submit job.yaml"
+RUNS_EXAMPLES = (
+    "Examples:\n\n"
+    "pricetag runs --user me --status running\n\n"
+    "pricetag runs --project reviews --sort=-it_energy_kwh"
+)
+
+
 def register(app: typer.Typer) -> None:
     """Adds the commands."""
-    app.command("submit")(submit)
-    app.command("runs")(runs)
-    app.command("show")(show)
-    app.command("cancel")(cancel)
-    app.command("resume")(resume)
-    app.command("logs")(logs)
+    app.command("submit", epilog="Example: pricetag submit job.yaml --wait")(submit)
+    app.command("runs", epilog=RUNS_EXAMPLES)(runs)
+    app.command("show", epilog="Example: pricetag show last --wait")(show)
+    app.command("cancel", epilog="Example: pricetag cancel last")(cancel)
+    app.command("resume", epilog="Example: pricetag resume last --wait")(resume)
+    app.command("logs", epilog="Example: pricetag logs last --follow")(logs)
 
 
 def _valid_key(key: str | None) -> str | None:
@@ -147,7 +156,7 @@ def _check(ctx: typer.Context, file: Path, json: bool, data_roots: list[Path]) -
         spec = load_run_file(file)
     except RecipeError as error:
         raise CliError(str(error), EXIT_USAGE) from error
-    lines = [f"{file} describes a run: {spec.name} ({derive_kind(spec.recipe)})"]
+    lines = [f"{file} is a valid job file: {spec.name} ({derive_kind(spec.recipe)})"]
     for root in data_roots:
         if not root.is_dir():
             raise CliError(f"--data-root {root} is not a folder", EXIT_USAGE)
@@ -217,7 +226,9 @@ def runs(
     }
     with open_client(ctx) as client:
         items = list(islice(client.iter_runs(**filters), limit))
-    answer(ctx, json, items, runs_view, nothing="No matching runs.")
+    is_filtered = any(value for name, value in filters.items() if name != "sort")
+    nothing = "No matching runs." if is_filtered else NO_RUNS
+    answer(ctx, json, items, runs_view, nothing=nothing)
 
 
 def show(
@@ -257,7 +268,9 @@ def cancel(ctx: typer.Context, run: RunArgument, json: Json = False) -> None:
 
 
 def _cancelled_line(run: RunAccepted) -> str:
-    return f"{run['id']} {'cancelled' if run['status'] == 'cancelled' else 'was asked to stop'}"
+    return (
+        f"{run['id']} {'cancelled' if run['status'] == 'cancelled' else 'cancellation requested'}"
+    )
 
 
 def resume(
@@ -298,7 +311,11 @@ def logs(
     as_json = wants_json(ctx, json)
     with open_client(ctx) as client:
         try:
+            is_empty = True
             for line in client.iter_logs(run_id(client, run), follow=follow):
+                is_empty = False
                 emit_json_line(line) if as_json else say(harmless(line["text"]))
+            if is_empty and not as_json:
+                complain("the log of this run is empty")
         except KeyboardInterrupt:
             raise typer.Exit(EXIT_DETACHED) from None

@@ -35,7 +35,13 @@ def list_views(ctx: typer.Context, json: Json = False) -> None:
     """List your saved views and those that projects share with you."""
     with open_client(ctx) as client:
         views = client.views()
-    answer(ctx, json, views, _table, nothing="No saved views.")
+    answer(
+        ctx,
+        json,
+        views,
+        _table,
+        nothing="No saved views. Save one with: pricetag view save NAME QUERY",
+    )
 
 
 @view.command("show")

@@ -51,7 +51,11 @@ def from_file(name: str) -> dict[str, Any]:
             and "run_id" in candidate
         ):
             return _hashable(name, candidate)
-    raise CliError(f"{name} contains no price tag ({SCHEMA})", EXIT_USAGE)
+    raise CliError(
+        f"{name} contains no price tag ({SCHEMA}); write one with "
+        "`pricetag show RUN --json > price-tag.json`",
+        EXIT_USAGE,
+    )
 
 
 def _hashable(name: str, tag: dict[str, Any]) -> dict[str, Any]:

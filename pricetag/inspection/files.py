@@ -79,7 +79,10 @@ def read_model(folder: Path) -> StoredModel:
         UnreadableModelError: There is no such model, or its files are damaged or packed.
     """
     if not folder.is_dir():
-        raise UnreadableModelError(f"'{folder}' is not a folder with a model")
+        raise UnreadableModelError(
+            f"'{folder}' is not a folder; use the folder of a model, with config.json and "
+            "*.safetensors (download a model of the hub first)"
+        )
     files = sorted(folder.glob("model*.safetensors")) or sorted(folder.glob("*.safetensors"))
     if not files:
         raise UnreadableModelError(f"'{folder}' has no weights (*.safetensors)")

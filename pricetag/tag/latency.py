@@ -55,7 +55,7 @@ def _throughput(variants: Sequence[Variant]) -> list[str]:
     batches = [int(match[1]) for name in names if (match := _BATCH.fullmatch(name))]
     if not any(variant.metric(THROUGHPUT) for variant in variants):
         return []
-    return [f"Examples per second: at batch size {max(batches)}."]
+    return [f"Rate: examples per second at batch size {max(batches)}."]
 
 
 def _devices(tag: TagView, variants: Sequence[Variant]) -> str:

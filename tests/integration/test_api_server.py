@@ -198,7 +198,7 @@ def test_commands_before_the_first_migration_state_what_to_do(administer: Comman
     for early in (["balances", "check"], ["rollups", "check", "--json"], ["token", "list"]):
         code, out, err = administer(*early)
         assert (code, out) == (1, ""), out
-        assert err.startswith("pricetag: The database is at migration none")
+        assert err.startswith("pricetag: The database has no tables yet")
         assert "run `pricetag migrate`" in err
         assert err.count("\n") == 1
 

@@ -222,7 +222,7 @@ def test_commands_check_and_rebuild(
     rebuilt = runner.invoke(commands, ["balances", "rebuild"])
     assert rebuilt.exit_code == 0, rebuilt.output
     lines = rebuilt.output.splitlines()
-    assert lines[0] == f"1/{len(wrong)}  reserves: right"
+    assert lines[0] == f"1/{len(wrong)}  reserves: correct"
     assert lines[-1] == f"{sum(wrong.values())} sums are repaired."
     assert runner.invoke(commands, ["balances", "check"]).exit_code == 0
 

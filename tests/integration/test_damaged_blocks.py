@@ -140,7 +140,7 @@ async def test_the_commands_pack_and_check(
     checked = await asyncio.to_thread(run_command, "check")
     assert (checked.exit_code, checked.output) == (
         0,
-        "2 blocks checked, 0 wrong\nAll 2 blocks are right.\n",
+        "2 blocks checked, 0 wrong\nAll 2 blocks are correct.\n",
     )
     async with committed_db.session_scope() as session:
         await session.execute(text(f"UPDATE reading_blocks SET {DAMAGES['hash'][0]}"))

@@ -283,7 +283,7 @@ def test_the_commands_check_and_rebuild(
         )
     rebuilt = runner.invoke(commands, ["rollups", "rebuild"])
     assert rebuilt.exit_code == 0, rebuilt.output
-    assert rebuilt.output.startswith(f"1/1  {BEGIN:%Y-%m}: right\n")
+    assert rebuilt.output.startswith(f"1/1  {BEGIN:%Y-%m}: correct\n")
     with psycopg.connect(libpq_url(committed_db.url)) as direct:
         direct.execute("UPDATE energy_rollup_days SET hours = hours + 1")
     checked = runner.invoke(commands, ["rollups", "check", "--json"])

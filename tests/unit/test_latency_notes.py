@@ -71,7 +71,7 @@ def test_batch_tokens_calls_threads_and_device_are_named(
     begin = "Latency: of one forward pass of one example of 64 tokens (batch size 1), in "
     assert latency.startswith(begin)
     assert note in latency
-    assert rate == "Examples per second: at batch size 32."
+    assert rate == "Rate: examples per second at batch size 32."
 
 
 def test_fields_missing_in_older_price_tags_are_noted() -> None:
@@ -80,7 +80,7 @@ def test_fields_missing_in_older_price_tags_are_noted() -> None:
         f"Latency: of one forward pass of one example (batch size 1); {PERCENTILES}. The number of "
         "calls, the tokens, the threads and the device were not recorded."
     )
-    assert rate == "Examples per second: at batch size 1."
+    assert rate == "Rate: examples per second at batch size 1."
 
 
 def test_figures_of_scripts_have_no_note() -> None:

@@ -93,6 +93,6 @@ async def unknown(
 def _unknown(kind: str, name: str, place: str, names: Iterable[str]) -> UnknownScopeError:
     return UnknownScopeError(
         f"{kind.capitalize()} '{name}' not found{place}{did_you_mean(similar(name, names))}"
-        f" To budget a {kind} before its first run, create it with the budget: create_missing.",
+        f" To budget a {kind} before its first run, create it with the budget (`create_missing`).",
         field=kind,
     )

@@ -36,8 +36,9 @@ async def check(session: Session) -> str:
     """
     revision = await migration_revision(session)
     if revision != head_revision():
+        state = f"is at migration {revision}" if revision else "has no tables yet"
         raise NotMigratedError(
-            f"The database is at migration {revision or 'none'}, this version needs "
-            f"{head_revision()}: run `pricetag migrate`."
+            f"The database {state}; this version needs migration {head_revision()}: run "
+            "`pricetag migrate`."
         )
     return revision

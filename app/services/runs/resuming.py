@@ -67,7 +67,7 @@ async def resume(session: Session, principal: Principal, run_id: uuid.UUID) -> R
     if run.status in {"queued", "running"}:
         raise RunOpenError(f"The run is {run.status}: there is nothing to resume.")
     if run.status == "succeeded":
-        raise RunFinishedError("The run has already succeeded; post it again to repeat it.")
+        raise RunFinishedError("The run has already succeeded; submit its job again to repeat it.")
     warnings = await budgets.admit(session, run, await _remaining(session, run))
     ended_as = {"status": run.status, "reason": run.status_reason}
     await _queue(session, run, principal)

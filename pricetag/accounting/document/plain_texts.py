@@ -43,8 +43,8 @@ _PLAIN = (
     (
         r"ours is this run's share, (\S+) of what the devices used; theirs sees the whole machine, "
         r"and is (\S+) against that",
-        r"ours is this run's share, \1 of the devices' energy; theirs is of the whole machine, "
-        r"\2 relative to the devices' energy",
+        r"Pricetag charges this run its share, \1 of the devices' energy; the other tool reports "
+        r"the whole machine, \2 relative to the devices' energy",
     ),
     (
         r"it looked for (.+), the attempts took (.+)",

@@ -62,7 +62,7 @@ def repeat_ratio(first: Sequence[float], second: Sequence[float]) -> RepeatRatio
             require_positive(name, figure)
     value = mean(first) / mean(second)
     if min(len(first), len(second)) < FEWEST:
-        reason = f"a spread needs at least {FEWEST} repeats on each side"
+        reason = f"at least {FEWEST} repeats are needed on each side"
         return RepeatRatio(value, None, None, None, reason)
     first_error, second_error = (
         variance(group) / len(group) / mean(group) ** 2 for group in (first, second)

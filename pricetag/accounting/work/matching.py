@@ -52,8 +52,8 @@ def match(
     if min(len(model), len(full)) < seeds:
         return Match(
             None,
-            f"{seeds} seeds of each side are needed (a has {len(model)}, b has {len(full)}); run "
-            "more, or ask for fewer, at least 2",
+            f"each side needs {seeds} seeds (a has {len(model)}, b has {len(full)}); run more, or "
+            "lower the number of seeds, to at least 2",
         )
     worse = statistics.fmean(full) - statistics.fmean(model)
     return Match((-worse if lower_is_better else worse) <= statistics.stdev(full))

@@ -39,7 +39,7 @@ def scope_of(budget: Mapping[str, Any]) -> str:
     if budget["scope"] == "experiment":
         return f"experiment {budget['project']} / {budget['experiment']}"
     named = budget["project"] or budget["user"]
-    return f"{budget['scope']} {named}" if named else str(budget["scope"])
+    return f"{budget['scope']} {named}" if named else "the lab"
 
 
 def share(ratio: float | None) -> str:
@@ -81,7 +81,7 @@ def budget_lines(budget: Mapping[str, Any]) -> Iterator[str]:
         yield f"  of the amount spent, {amount(used, unit)} is {source}"
     if budget["unknown_runs"]:
         unknown = counted(budget["unknown_runs"], "run")
-        yield f"  {unknown} of unknown use, not included in these figures"
+        yield f"  {unknown} with unknown use, not included in these figures"
     for alert in budget["alerts"]:
         yield f"  warned at {share(alert['threshold_ratio'])} on {_minute(alert['at'], budget)}"
     does = [word for word, is_so in _manners(budget) if is_so]
@@ -95,7 +95,7 @@ def _manners(budget: Mapping[str, Any]) -> list[tuple[str, bool]]:
 
 def budgets_view(budgets: Sequence[Mapping[str, Any]]) -> ListTable:
     """A list of budgets, one per row."""
-    heads = ("~Budget", "~Of", "Period", ">Limit", ">Left", ">Used")
+    heads = ("~Budget", "~Covers", "Period", ">Limit", ">Left", ">Used")
     rows = [
         (
             budget["name"],

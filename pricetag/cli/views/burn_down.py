@@ -24,7 +24,7 @@ def burn_down_lines(state: Mapping[str, Any]) -> Iterator[str]:
         yield f"  expected after {runs}: {value} ({low} to {high})"
     if expected["unknown_runs"]:
         unknown = counted(expected["unknown_runs"], "open run")
-        yield f"  {unknown} of unknown use or end, not in this figure"
+        yield f"  {unknown} with unknown use or end, not in this figure"
     yield f"  {crossing_text(state['crossing'])}"
     yield f"  by {state['by']}:" if state["parts"] else "  nothing was spent in this period"
     for part in state["parts"][:MOST_PARTS]:

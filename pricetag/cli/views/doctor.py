@@ -12,8 +12,13 @@ if TYPE_CHECKING:
     from pricetag.metering.doctor import DoctorReport
 
 
+def _host_meter(setting: str) -> str:
+    chosen = "the best one available" if setting == "auto" else setting
+    return f"{chosen} (PRICETAG_METER_HOST={setting})"
+
+
 def doctor_view(report: DoctorReport, settings_fault: str | None = None) -> RenderableType:
-    """Every meter, open or closed, with the command that opens it; then wrong settings."""
+    """Every meter, whether it is available, the command that enables it; then invalid settings."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
@@ -28,7 +33,7 @@ def doctor_view(report: DoctorReport, settings_fault: str | None = None) -> Rend
         detail = Text(meter.detail)
         if meter.command:
             detail.append(f"\ntry: {meter.command}", style="bold")
-        mark = ("open", "green") if meter.available else ("closed", "yellow")
+        mark = ("available", "green") if meter.available else ("unavailable", "yellow")
         table.add_row(Text(meter.name, style="bold"), Text(*mark), detail)
     lines: list[RenderableType] = [
         Text(f"{host.name}: {host.cpu}, {host.cores} cores{memory}"),
@@ -36,7 +41,7 @@ def doctor_view(report: DoctorReport, settings_fault: str | None = None) -> Rend
         Text(""),
         table,
         Text(""),
-        Text(f"CPU and memory are metered by: {report.host_meter} (PRICETAG_METER_HOST)"),
+        Text(f"Meter of CPU and memory: {_host_meter(report.host_meter)}"),
     ]
     for device in report.devices:
         lines.append(Text(f"{device.name}  {device.uuid}"))

@@ -71,7 +71,7 @@ def _further(account: Mapping[str, Any]) -> Iterator[str]:
     """The change from the previous period, and failed work, if requested."""
     if (change := account.get("change")) is not None:
         before = account["before"]
-        yield f"Against {_hour(before['from'])} to {_hour(before['to'])} UTC:"
+        yield f"Compared with {_hour(before['from'])} to {_hour(before['to'])} UTC:"
         for name, difference in change.items():
             yield f"  {COLUMNS[name]}: {_change(difference)}"
     if (failed := account.get("failed")) is not None:
@@ -88,7 +88,7 @@ def _failed(failed: Mapping[str, Any]) -> Iterator[str]:
         return f"{column_number(group['it_energy_kwh'] / unit[1])} {unit[0]}{between}{share}"
 
     attempts = counted(failed["attempts"], "attempt")
-    yield f"Failed work: {text(failed, f' of {attempts}, ')} of all ended ones"
+    yield f"Failed work: {text(failed, f' in {attempts}, ')} of the energy of all ended attempts"
     for item in failed["items"]:
         yield f"  {item['name']}: {text(item, ', ')}"
 

@@ -37,7 +37,9 @@ def preview_parts(preview: Mapping[str, Any]) -> Iterator[str | RenderableType]:
         for name, words in OF_RUN.items()
     ]
     if rows:
-        yield ListTable(("~Site or run", "", "Figure", "Now", "With the factor", ">Change"), rows)
+        yield ListTable(
+            ("~Site or run", "", "+Figure", "+Now", "+With the factor", ">Change"), rows
+        )
 
 
 def _effect(effect: Mapping[str, Any]) -> tuple[str, str, str]:

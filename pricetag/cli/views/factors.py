@@ -83,7 +83,7 @@ def prices_view(prices: Sequence[Mapping[str, Any]]) -> RenderableType:
             Figures("Amount", [f"{price['amount']} {price['currency']}" for price in prices]),
             Figures("From", [_begins(price) for price in prices]),
             Figures("To", [_ends(price) for price in prices]),
-            Figures("Id", [price["id"] for price in prices]),
+            Figures("ID", [price["id"] for price in prices]),
         ],
     )
 

@@ -23,7 +23,7 @@ ADMISSIONS = {
 
 def outlook_view(items: Sequence[Mapping[str, Any]]) -> ListTable:
     """Open budgets, one per row, in the order in which they are used up."""
-    heads = ("~Budget", ">Used", ">Limit", ">Expected", "State")
+    heads = ("~Budget", ">Used", ">Limit", ">Expected", "+State")
     return ListTable(heads, [_row(item) for item in items])
 
 
@@ -53,7 +53,7 @@ def what_if_lines(change: Mapping[str, Any]) -> Iterator[str | RenderableType]:
     unit = display_unit(burn["limit"] or max(burn[part] for part in PARTS), burn["unit"])
     yield f"{burn['name']}  {burn['budget_id']}"
     yield f"  limit {amount(burn['limit'], unit)}"
-    yield f"  as it is: {_expected(change['before'], unit)}"
+    yield f"  without this change: {_expected(change['before'], unit)}"
     yield f"    {crossing_text(change['before_crossing'])}"
     yield f"  with this change: {_expected(burn['expected'], unit)}"
     yield f"    {crossing_text(burn['crossing'])}"
@@ -73,5 +73,5 @@ def _expected(expected: Mapping[str, Any], unit: Unit) -> str:
     runs = counted(expected["open_runs"], "open run")
     text = f"{value} ({low} to {high}) expected after {runs}"
     if expected["unknown_runs"]:
-        text = f"at least {text}, without {expected['unknown_runs']} of unknown use or end"
+        text = f"at least {text}, without {expected['unknown_runs']} with unknown use or end"
     return text

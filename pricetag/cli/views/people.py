@@ -53,6 +53,11 @@ def _token_cells(token: Mapping[str, Any]) -> tuple[str, ...]:
     return (token["role"], token_state(token), expires, token["project"] or "", token["id"])
 
 
+def minute(moment: str) -> str:
+    """A time to the minute, in UTC."""
+    return f"{datetime.fromisoformat(moment).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
 def token_state(token: Mapping[str, Any]) -> str:
     """Whether a token works; if not, the reason."""
     if token["in_force"]:

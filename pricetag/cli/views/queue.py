@@ -25,19 +25,29 @@ WORDS = {
 }
 
 
-def queue_view(queue: Mapping[str, Any]) -> RenderableType:
-    """Each pool: use, waiting runs, their reasons and expected starts."""
+def queue_view(queue: Mapping[str, Any], pool: str | None = None) -> RenderableType:
+    """Each pool: use, waiting runs, their reasons and expected starts.
+
+    Args:
+        queue: As returned by the API.
+        pool: Name of the requested pool; None for all pools.
+    """
     from rich.console import Group
     from rich.text import Text
 
     if not queue["pools"]:
-        return Text("No worker is live and nothing waits. Start a worker with: pricetag worker")
+        where = "" if pool is None else f" in pool '{pool}'"
+        option = "" if pool is None else f" --pool {pool}"
+        return Text(
+            f"No worker is live{where}, and no run waits. Start a worker with: "
+            f"pricetag worker{option}"
+        )
     parts: list[RenderableType] = []
-    for number, pool in enumerate(queue["pools"]):
+    for number, state in enumerate(queue["pools"]):
         if number:
             parts.append(Text(""))
-        parts.append(Text.assemble((f"Pool {pool['pool']}", "bold"), "  ", ", ".join(_use(pool))))
-        parts += _waiting(pool)
+        parts.append(Text.assemble((f"Pool {state['pool']}", "bold"), "  ", ", ".join(_use(state))))
+        parts += _waiting(state)
     return Group(*parts)
 
 

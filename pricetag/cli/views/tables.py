@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.table import Table
 
-LEAST_NAME = 8
-"""Minimum width of a name on narrow terminals, in characters."""
+MARKS = "~>+"
+"""Signs before the heads of a ``ListTable``."""
+
+LEAST = {"~": 8, "+": 20}
+"""Minimum width of a name and of a sentence on narrow terminals, in characters."""
 
 GAPS = (2, 1)  # between columns; the narrower one where names would wrap with the other
 
@@ -96,10 +99,11 @@ class ListTable:
     """A list with one line per row, under descriptive heads.
 
     Names that are too long end in an ellipsis. Columns without any text are dropped. On a
-    terminal that is too narrow for the rest, each row is its own sentence, with nothing cut.
+    terminal that is too narrow for the rest, each row is a block of lines, with nothing cut.
 
     Attributes:
-        heads: Heads of figures begin with ``>``, those of columns that may be cut with ``~``.
+        heads: Heads of figures begin with ``>``, those of columns that may be cut with ``~``, those
+            of sentences, which may wrap, with ``+``.
         rows: The cells of each row.
         styles: Styles of cells by their text.
     """
@@ -110,6 +114,7 @@ class ListTable:
 
     def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
         """Renders the list; called by rich."""
+        from rich.padding import Padding
         from rich.text import Text
 
         rows = [[one_line(cell) for cell in row] for row in self.rows]
@@ -120,8 +125,10 @@ class ListTable:
             yield self._table(heads, rows)
             return
         for row in rows:
-            named = zip((head.lstrip("~>") for head in heads), row, strict=True)
-            yield Text(", ".join(f"{head} {cell}" for head, cell in named if cell))
+            named = zip((head.lstrip(MARKS) for head in heads), row, strict=True)
+            first, *others = (f"{head}: {cell}" if head else cell for head, cell in named if cell)
+            yield Text(first)
+            yield from (Padding(Text(line), (0, 0, 0, 2), expand=False) for line in others)
 
     def _least(self, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
         """Width if every name is cut as far as possible."""
@@ -129,8 +136,8 @@ class ListTable:
 
         widths = []
         for index, head in enumerate(heads):
-            width = max(map(cell_len, [head.lstrip("~>"), *(row[index] for row in rows)]))
-            widths.append(min(width, LEAST_NAME) if head.startswith("~") else width)
+            width = max(map(cell_len, [head.lstrip(MARKS), *(row[index] for row in rows)]))
+            widths.append(min(width, LEAST.get(head[:1], width)))
         return sum(widths) + 2 * (len(widths) - 1)
 
     def _table(self, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
@@ -140,20 +147,21 @@ class ListTable:
 
         table = Table(box=SIMPLE, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
         for head in heads:
-            is_cut = head.startswith("~")
             table.add_column(
-                Text(head.lstrip("~>"), no_wrap=True),
+                Text(head.lstrip(MARKS), no_wrap=True),
                 justify="right" if head.startswith(">") else "left",
-                no_wrap=not is_cut,  # columns that may be cut make room for the others
-                min_width=LEAST_NAME if is_cut else None,
+                # Columns that may be cut or wrapped make room for the others.
+                no_wrap=head[:1] not in LEAST,
+                min_width=LEAST.get(head[:1]),
             )
         for row in rows:
-            table.add_row(
-                *(
-                    Text(cell, self.styles.get(cell, ""), no_wrap=True, overflow="ellipsis")
-                    for cell in row
-                )
-            )
+            cells = []
+            for head, cell in zip(heads, row, strict=True):
+                text = Text(cell, self.styles.get(cell, ""))
+                if not head.startswith("+"):
+                    text.no_wrap, text.overflow = True, "ellipsis"
+                cells.append(text)
+            table.add_row(*cells)
         return table
 
 

@@ -106,8 +106,8 @@ def _remarks(
     lines = []
     if any(variant.metered is not None for variant in measured_variants[1:]):
         lines.append(
-            "Break-even: inferences after which a variant has saved the energy spent on making it "
-            "from the first."
+            "Break-even: number of inferences after which a variant has saved the energy that was "
+            "spent on making it from the first variant."
         )
     unknown: dict[str, list[str]] = {}
     for variant, payback in zip(measured_variants[1:], paid[1:], strict=True):

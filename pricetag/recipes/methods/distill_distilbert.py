@@ -102,7 +102,7 @@ def _shape(params: DistillDistilbert, teacher: Shape) -> Shape:
 ENTRY = RecipeEntry(
     params=DistillDistilbert,
     title="Distill a masked-language model (DistilBERT)",
-    summary="Trains a student of half the depth on its teacher's words, labels and last states.",
+    summary="Trains a student of half the depth on predictions and last states of its teacher.",
     paper=Paper(
         "Sanh, Debut, Chaumond, Wolf (2019): DistilBERT, a distilled version of BERT: smaller, "
         "faster, cheaper and lighter. EMC2 Workshop, NeurIPS.",

@@ -93,7 +93,7 @@ def _work(params: DistillMobilebert, devices: int) -> Work:
 ENTRY = RecipeEntry(
     params=DistillMobilebert,
     title="Distill into bottlenecks, layer by layer (MobileBERT)",
-    summary="Trains a thin student on each layer of its teacher in turn, then on its words.",
+    summary="Trains a thin student on each layer of its teacher in turn, then on predicted tokens.",
     paper=Paper(
         "Sun, Yu, Song, Liu, Yang, Zhou (2020): MobileBERT: a Compact Task-Agnostic BERT for "
         "Resource-Limited Devices. ACL.",

@@ -58,7 +58,7 @@ def _fits_task(params: DistillSequence, task: TaskEntry) -> MisfitError | None:
 ENTRY = RecipeEntry(
     params=DistillSequence,
     title="Distill the teacher's own outputs",
-    summary="Trains a student on what its teacher writes, or on the classes that it chooses.",
+    summary="Trains a student on text that its teacher generates, or on the classes it predicts.",
     paper=Paper(
         "Kim, Rush (2016): Sequence-Level Knowledge Distillation. EMNLP.",
         "https://arxiv.org/abs/1606.07947",

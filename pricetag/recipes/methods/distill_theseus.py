@@ -112,7 +112,7 @@ def _shape(params: DistillTheseus, predecessor: Shape) -> Shape:
 ENTRY = RecipeEntry(
     params=DistillTheseus,
     title="Replace modules progressively (BERT-of-Theseus)",
-    summary="Replaces modules of the model at random with shallower ones, trained inside it.",
+    summary="Trains shallower modules in the model, where they replace its modules at random.",
     paper=Paper(
         "Xu, Zhou, Ge, Wei, Zhou (2020): BERT-of-Theseus: Compressing BERT by Progressive Module "
         "Replacing. EMNLP.",

@@ -131,7 +131,7 @@ def _check_task(params: DistillTinybert, task: TaskEntry) -> MisfitError | None:
 ENTRY = RecipeEntry(
     params=DistillTinybert,
     title="Distill embeddings, states and attention (TinyBERT)",
-    summary="Trains a student on its teacher's inner states and attention scores, then on logits.",
+    summary="Trains a student on its teacher's hidden states and attention scores, then on logits.",
     paper=Paper(
         "Jiao, Yin, Shang, Jiang, Chen, Li, Wang, Liu (2020): TinyBERT: Distilling BERT for "
         "Natural Language Understanding. Findings of EMNLP.",

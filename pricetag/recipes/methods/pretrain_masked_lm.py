@@ -54,7 +54,7 @@ ENTRY = RecipeEntry(
     params=PretrainMaskedLm,
     title="Pre-train by masked language modeling (BERT)",
     summary="Pre-trains a model on text, from random weights or from a checkpoint: it predicts "
-    "hidden tokens.",
+    "masked tokens.",
     paper=Paper(
         "Devlin, Chang, Lee, Toutanova (2019): BERT: Pre-training of Deep Bidirectional "
         "Transformers for Language Understanding. NAACL.",

@@ -107,7 +107,7 @@ def _splits(params: PruneLayerdrop) -> tuple[SplitNeed, ...]:
 ENTRY = RecipeEntry(
     params=PruneLayerdrop,
     title="Train with LayerDrop, and remove layers",
-    summary="Trains a model that can do without some of its layers, and removes them.",
+    summary="Trains a model with randomly dropped layers, then removes some of them.",
     paper=Paper(
         "Fan, Grave, Joulin (2020): Reducing Transformer Depth on Demand with Structured "
         "Dropout. ICLR.",

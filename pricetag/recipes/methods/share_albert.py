@@ -73,7 +73,7 @@ def above_limit(size: int, limit: int) -> str:
 ENTRY = RecipeEntry(
     params=ShareAlbert,
     title="Share layers and factorize the embedding",
-    summary="Gives layers the same weights and the tokens a narrow table, and trains (ALBERT).",
+    summary="Shares weights between layers, factorizes the embeddings, and trains (ALBERT).",
     paper=Paper(
         "Lan, Chen, Goodman, Gimpel, Sharma, Soricut (2020): ALBERT: A Lite BERT for "
         "Self-supervised Learning of Language Representations. ICLR.",

@@ -62,7 +62,7 @@ def _reshape(params: ShareTiedEmbeddings, shape: Shape) -> Shape:
 ENTRY = RecipeEntry(
     params=ShareTiedEmbeddings,
     title="Tie input and output embeddings",
-    summary="Gives a language model one table for reading and predicting tokens, and trains it.",
+    summary="Ties the input and output embeddings of a language model, and trains it.",
     paper=Paper(
         "Press, Wolf (2017): Using the Output Embedding to Improve Language Models. EACL.",
         "https://doi.org/10.18653/v1/E17-2025",

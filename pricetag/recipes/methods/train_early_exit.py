@@ -127,7 +127,7 @@ def _splits(params: TrainEarlyExit) -> tuple[SplitNeed, ...]:
 ENTRY = RecipeEntry(
     params=TrainEarlyExit,
     title="Train with early exits",
-    summary="Trains classifiers after several layers; sure examples leave early.",
+    summary="Trains classifiers after several layers; confident examples exit early.",
     paper=Paper(
         "Schwartz, Stanovsky, Swayamdipta, Dodge, Smith (2020): The Right Tool for the Job: "
         "Matching Model and Instance Complexities. ACL.",

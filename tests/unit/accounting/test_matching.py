@@ -38,7 +38,7 @@ def test_a_lower_score_is_better_where_that_is_said(full: list[float], ticket: l
 def test_too_few_seeds_give_no_verdict_but_a_reason(model: int, full: int) -> None:
     verdict = match([0.5] * model, [0.5] * full)
     assert verdict.within_one_std is None
-    assert f"5 seeds of each side are needed (a has {model}, b has {full})" in str(verdict.reason)
+    assert f"each side needs 5 seeds (a has {model}, b has {full})" in str(verdict.reason)
 
 
 def test_one_seed_is_never_enough() -> None:

@@ -131,7 +131,7 @@ def test_show_prints_everything_in_one_unit(api: FakeApi, capsys: Captured) -> N
         "left              9.25 kg",
         "used                55.0%",
         "12.5 kg is assumed",
-        "2 runs of unknown use, not included in these figures",
+        "2 runs with unknown use, not included in these figures",
         "warned at 50.0% on 2026-11-20 11:11 Europe/Berlin\n",
         "rejects runs that would exceed it\n",
     ):
@@ -153,7 +153,7 @@ def test_show_prints_closed_lab_budgets_and_json(api: FakeApi, capsys: Captured)
     api.answers[f"GET /v1/budgets/{ID}"] = Answer(closed)
     assert pricetag(["budget", "show", ID]) == 0
     out = capsys.readouterr().out
-    assert "emissions of lab, total, closed 2026-11-20 01:00 Europe/Berlin" in out
+    assert "emissions of the lab, total, closed 2026-11-20 01:00 Europe/Berlin" in out
     assert "used " not in out
     assert "only warns" in out
     assert pricetag(["--json", "budget", "show", ID]) == 0
@@ -181,14 +181,16 @@ def test_budgets_are_closed_and_listed(api: FakeApi, capsys: Captured) -> None:
     assert pricetag(["budget", "list", "--closed"]) == 0
     assert "closed=true" in api.asked[-1].query
     head, _, first, second = capsys.readouterr().out.splitlines()
-    assert head.split() == ["Budget", "Of", "Period", "Limit", "Left", "Used"]
+    assert head.split() == ["Budget", "Covers", "Period", "Limit", "Left", "Used"]
     assert first.split("  ")[0].endswith("…") or first.startswith("text, monthly")
     assert "month, Europe/Berlin" in first
     assert "9.25 kg" in first
     assert "closed" in second
     api.answers["GET /v1/budgets"] = page()
     assert pricetag(["budget", "list"]) == 0
-    assert capsys.readouterr().out == "No budgets.\n"
+    assert capsys.readouterr().out == (
+        "No budgets. Create one with: pricetag budget create NAME --amount AMOUNT\n"
+    )
 
 
 @pytest.mark.parametrize(

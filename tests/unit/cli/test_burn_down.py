@@ -41,7 +41,7 @@ def shown(api: FakeApi, capsys: Captured, **more: Any) -> str:
 def test_use_expectation_crossing_and_parts_are_shown(api: FakeApi, capsys: Captured) -> None:
     output = shown(api, capsys)
     assert "expected after 2 open runs: 9.00 kWh (7.00 kWh to 12.0 kWh)" in output
-    assert "1 open run of unknown use or end, not in this figure" in output
+    assert "1 open run with unknown use or end, not in this figure" in output
     assert "limit reached at 2026-03-01 12:30 at the earliest (they may not)" in output
     assert "3.00 kWh 75.0% text" in output
 

@@ -160,11 +160,11 @@ def test_the_change_and_failed_work_are_shown_where_asked_for(
         },
     }
     out = shown(api, capsys, compared, "--by", "project", "--compare", "--failed")
-    assert "Against 2026-02-28 00:00 to 2026-03-01 00:00 UTC:" in out
+    assert "Compared with 2026-02-28 00:00 to 2026-03-01 00:00 UTC:" in out
     assert "Used: no difference that these measurements could show" in out
     assert "Charged: +5.00 kWh (+3.00 kWh to +7.00 kWh)" in out
     assert "Unallocated: unknown" in out
-    assert "Failed work: 1.50 kWh of 3 attempts, 12.5% of all ended ones" in out
+    assert "Failed work: 1.50 kWh in 3 attempts, 12.5% of the energy of all ended attempts" in out
     assert "text: 1.50 kWh, 12.5%" in out
     assert "vision: 0.00400 kWh, 12.5%" in out  # and not 4.00 Wh
     query = parse_qs(api.asked[-1].query)

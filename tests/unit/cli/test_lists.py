@@ -17,6 +17,7 @@ from pricetag.cli.views.people import (
     users_view,
 )
 from pricetag.cli.views.runs import runs_view
+from pricetag.cli.views.tables import ListTable
 from tests.support.fake_api import RUN_ID, run
 from tests.unit.cli.test_budgets import budget
 
@@ -87,10 +88,20 @@ def test_column_headings_name_their_figures() -> None:
     named = {what: [head.strip() for head in line if head] for what, line in heads.items()}
     assert named == {
         "runs": ["Run", "Status", "Name", "Submitted (UTC)", "IT energy", "CO2e"],
-        "budgets": ["Budget", "Of", "Period", "Limit", "Left", "Used"],
+        "budgets": ["Budget", "Covers", "Period", "Limit", "Left", "Used"],
         "users": ["User", "Role", "State", "ID"],
         "user tokens": ["Token", "Role", "State", "ID"],
         "tokens": ["User", "Role", "State", "Expires", "Only project", "ID"],
         "projects": ["Project", "Visibility", "Experiments", "Runs"],
         "members": ["User", "Role"],
     }
+
+
+def test_a_sentence_in_a_list_wraps_or_gets_a_line_of_its_own() -> None:
+    reason = "limit not reached: no run is queued or running, so no further use is expected"
+    table = ListTable(("~Budget", ">Used", "+State"), [("lab", "0.1%", reason)])
+    wide, narrow = drawn(table, 60), drawn(table, 20)
+    assert wide[0].split() == ["Budget", "Used", "State"]
+    assert " ".join(" ".join(wide[2:]).split()) == f"lab 0.1% {reason}"
+    assert narrow[:2] == ["Budget: lab", "  Used: 0.1%"]
+    assert " ".join(" ".join(narrow[2:]).split()) == f"State: {reason}"

@@ -58,6 +58,9 @@ USES = (
     f"priority {RUN_ID} 5",
     "view save v status=failed --project p --default",
     f"user sign-in-link {RUN_ID} --lifetime-h 2",
+    "insights frontier --metric cost --project p --experiment e --tag t --quality q --split s",
+    "insights curves --metric cost --method a --with-replacement --project p",
+    "insights cost --equivalents --project p",
 )
 FIXED = {"limit", "cursor", "scope", "visibility", "disabled", "unit"}
 """Fields that a command decides by itself."""

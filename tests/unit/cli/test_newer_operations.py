@@ -120,7 +120,9 @@ def test_a_what_if_sends_runs_to_skip_and_compares_before_and_after(
     assert pricetag(["budget", "what-if", ID, "--without", RUN_ID]) == 0
     assert json.loads(api.asked[-1].body) == {"without": [RUN_ID], "run": None}
     output = printed(capsys)
-    assert "as it is: 9.00 kWh (7.00 kWh to 12.0 kWh) expected after 2 open runs" in output
+    assert (
+        "without this change: 9.00 kWh (7.00 kWh to 12.0 kWh) expected after 2 open runs" in output
+    )
     assert "with this change: 6.00 kWh" in output
     assert "limit not reached" in output
 

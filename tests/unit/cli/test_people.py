@@ -50,7 +50,7 @@ def test_whoami_shows_user_token_and_projects(api: FakeApi, capsys: Captured) ->
     assert pricetag(["whoami"]) == 0
     assert capsys.readouterr().out == (
         "ada, viewer\n"
-        "token: laptop, only project text, expires 2027-01-01T00:00:00Z\n"
+        "token: laptop, only project text, expires 2027-01-01 00:00 UTC\n"
         "project: text (owner)\n"
     )
     assert pricetag(["whoami", "--json"]) == 0
@@ -68,7 +68,7 @@ def test_a_sign_in_link_is_printed_with_its_expiry(users: FakeApi, capsys: Captu
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].endswith("/login/link/c0de")
     assert printed[0].startswith("http")
-    assert printed[1] == "signs in as eve, once, until 2026-11-30T12:00:00Z"
+    assert printed[1] == "signs in as eve, once, until 2026-11-30 12:00 UTC"
     assert pricetag(["user", "sign-in-link", "eve", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["url"] == printed[0]
     assert pricetag(["user", "sign-in-link", "eve", "--lifetime-h", "0"]) == 2
@@ -139,7 +139,7 @@ def test_tokens_of_a_user_are_created_listed_and_revoked(users: FakeApi, capsys:
     users.answers[f"GET {path}"] = Answer({"items": [token]})
     assert pricetag(["user", "tokens", "ada"]) == 0
     assert " ".join(capsys.readouterr().out.split()) == (
-        f"Token ada, Role ingest, State active, Expires 2027-01-01, Only project text, ID {EVE}"
+        f"Token: ada Role: ingest State: active Expires: 2027-01-01 Only project: text ID: {EVE}"
     )
     users.answers[f"GET {path}"] = Answer({"items": [{**token, "project": None}]})
     assert pricetag(["user", "tokens", "ada"]) == 0

@@ -298,7 +298,7 @@ def test_a_file_with_a_duplicate_key_is_rejected(
         (["verify", "absent.json"], "cannot read absent.json"),
         (["verify", "broken.json"], "broken.json is not JSON"),
         (["verify", "other.json"], "other.json contains no price tag"),
-        (["verify", RUN_ID, "--offline"], f"file {RUN_ID} not found"),
+        (["verify", RUN_ID, "--offline"], f"there is no file {RUN_ID}"),
         (["verify", f"{RUN_ID}@0"], "a version is a whole number from 1"),
         (["reprice", RUN_ID, "--as-of", "soon"], "--as-of soon"),
     ],

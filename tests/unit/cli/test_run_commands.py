@@ -19,6 +19,8 @@ from tests.support.price_tags import compressed_run, tag
 def test_empty_list_of_runs_prints_a_sentence(api: FakeApi, capsys: Captured) -> None:
     api.answers["GET /v1/runs"] = Answer({"items": [], "next_cursor": None})
     assert pricetag(["runs"]) == 0
+    assert capsys.readouterr().out == "No runs yet. Submit one with: pricetag submit job.yaml\n"
+    assert pricetag(["runs", "--status", "failed"]) == 0
     assert capsys.readouterr().out == "No matching runs.\n"
 
 
@@ -176,7 +178,7 @@ def test_a_file_can_be_checked_without_a_server(capsys: Captured, tmp_path: Path
     }
     file.write_text(json.dumps(described))
     assert pricetag(["submit", str(file), "--check"]) == 0
-    assert "describes a run: n (command)" in capsys.readouterr().out
+    assert "is a valid job file: n (command)" in capsys.readouterr().out
     file.write_text(json.dumps(described | {"name": ""}))
     assert pricetag(["submit", str(file), "--check"]) == 2
     assert "name" in complaint(capsys)
@@ -310,6 +312,10 @@ def test_logs_are_plain_lines_or_objects(api: FakeApi, capsys: Captured) -> None
     api.answers[f"GET /v1/runs/{RUN_ID}"] = Answer(run("succeeded"))
     assert pricetag(["logs", RUN_ID]) == 0
     assert capsys.readouterr().out == "epoch 1 [x]\ndone\n"
+    items_shown, items = items, []
+    assert pricetag(["logs", RUN_ID]) == 0
+    assert tuple(capsys.readouterr()) == ("", "pricetag: the log of this run is empty\n")
+    items = items_shown
     assert pricetag(["logs", RUN_ID, "-f", "--json"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [json.loads(line) for line in lines] == items

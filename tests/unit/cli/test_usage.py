@@ -102,7 +102,7 @@ def test_doctor_and_recipes_need_no_server(capsys: Captured) -> None:
     assert pricetag(["recipes", "train", "--json"]) == 0
     assert said(capsys)["schema"]["properties"]["epochs"]
     assert pricetag(["recipes", "tarin"]) == 1
-    assert "unknown stage kind 'tarin'; the kinds are pretrain-" in complaint(capsys)
+    assert "unknown stage kind 'tarin' (did you mean 'train'" in complaint(capsys)
     assert pricetag(["doctor", "--json"]) == 0
     assert {meter["name"] for meter in said(capsys)["meters"]} >= {"nvml", "rapl-package"}
 
@@ -136,10 +136,15 @@ def test_error_without_a_server_has_a_hint(capsys: Captured) -> None:
     assert "(is the server running?)" in message
 
 
-def test_error_for_a_missing_token_has_a_hint(api: FakeApi, capsys: Captured) -> None:
+def test_error_for_a_missing_token_has_a_hint(
+    api: FakeApi, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
     api.answers["GET /v1/runs"] = problem(401, "unauthenticated", "No token.")
     assert pricetag(["runs"]) == 1
-    assert "PRICETAG_TOKEN" in complaint(capsys)
+    assert complaint(capsys) == "pricetag: No token. (use --token or set PRICETAG_TOKEN)\n"
+    monkeypatch.delenv("PRICETAG_TOKEN")
+    assert pricetag(["runs"]) == 1
+    assert "`pricetag token create --name NAME` prints a new one" in complaint(capsys)
 
 
 def test_help_loads_neither_client_nor_service() -> None:

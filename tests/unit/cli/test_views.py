@@ -168,7 +168,7 @@ def test_figures_beside_energy_are_shown() -> None:
         "MFU               6.1% of the dense 16-bit peak",
         "FLOPs per energy  160 GFLOP/J",
         "Largest error: IT energy: power model of cpu (89.6%); CO2e: carbon intensity",
-        "ours is this run's share, 50.0% of the devices' energy",
+        "Pricetag charges this run its share, 50.0% of the devices' energy",
         "FLOPs, dense      at least ",
         "Not counted in FLOPs: aten::_softmax",
     ):

@@ -106,7 +106,7 @@ def test_the_causes_of_error_are_listed(context: dict[str, Any]) -> None:
 def test_differences_to_the_second_opinion_are_explained(context: dict[str, Any]) -> None:
     opinions = next(t for t in section(context, "checks")["tables"] if t["id"] == "second-opinion")
     explanation = next(note for note in opinions["notes"] if note.startswith("on our own card"))
-    assert "all: ours is this run's share, 50.0% of the devices' energy" in explanation
+    assert "all: Pricetag charges this run its share, 50.0% of the devices' energy" in explanation
     assert "gpu: ours is metered" in explanation
     # 100 s at 1.02 x 300 + 70 W of twice the time, against 12.5 Wh.
     heads = [column["label"] for column in opinions["columns"]]

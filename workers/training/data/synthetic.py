@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,6 +148,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     write(args.folder, train=args.train, dev=args.dev, test=args.test, seed=args.seed)
+    for name in ("train", "dev", "test"):
+        sys.stdout.write(f"{args.folder / name}.tsv: {getattr(args, name):,} labeled sentences\n")
 
 
 if __name__ == "__main__":
