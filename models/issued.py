@@ -87,6 +87,10 @@ class RunFigure(Base):
             *("experiment_id", "it_energy_kwh", "run_id"),
         ),
         Index("ix_run_figures_experiment_id_cost", "experiment_id", "currency", "cost", "run_id"),
+        Index("ix_run_figures_created_by_it_energy_kwh", "created_by", "it_energy_kwh", "run_id"),
+        Index("ix_run_figures_created_by_cost", "created_by", "currency", "cost", "run_id"),
+        Index("ix_run_figures_status_it_energy_kwh", "status", "it_energy_kwh", "run_id"),
+        Index("ix_run_figures_status_cost", "status", "currency", "cost", "run_id"),
         # All runs of a month, to be sorted.
         Index("ix_run_figures_created_at", "created_at", postgresql_include=_OF_RUN),
         Index("ix_run_figures_finished_at", "finished_at", postgresql_include=_OF_RUN),
@@ -95,11 +99,13 @@ class RunFigure(Base):
     run_id: Mapped[uuid.UUID] = mapped_column(
         ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True
     )
-    project_id: Mapped[uuid.UUID]  # of the run, as are experiment, kind and times
+    project_id: Mapped[uuid.UUID]  # of the run, as are experiment, kind, user and times
     experiment_id: Mapped[uuid.UUID]
     kind: Mapped[str]
+    created_by: Mapped[uuid.UUID | None]
     created_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
+    status: Mapped[str | None]  # of a run that is over; null while it is open
     version: Mapped[int]
     it_energy_kwh: Mapped[float | None]
     cost: Mapped[float | None]

@@ -20,6 +20,8 @@ DIFFERENT = text(
         ORDER BY version DESC LIMIT 1) AS t ON true
     WHERE (f.project_id, f.experiment_id, f.kind, f.created_at, f.finished_at) IS DISTINCT FROM
             (r.project_id, r.experiment_id, r.kind, r.created_at, r.finished_at)
+        OR (f.created_by, f.status) IS DISTINCT FROM (r.created_by,
+            CASE WHEN r.status NOT IN ('queued', 'running') THEN r.status END)
         OR (f.version, f.it_energy_kwh, f.cost, f.currency) IS DISTINCT FROM
             (coalesce(t.version, 0), t.it_energy_kwh, t.cost, t.currency)
     """
@@ -45,6 +47,15 @@ async def test_figures_follow_new_versions_and_runs_that_end_or_move(session: Se
     assert await different(session) == 0
     await session.execute(text("UPDATE runs SET kind = 'train+prune' WHERE kind = 'train'"))
     assert await different(session) == 0
+    moves = (
+        "UPDATE runs SET created_by = NULL WHERE kind = 'train+prune'",
+        "UPDATE runs SET status = 'queued', finished_at = NULL WHERE status = 'failed'",
+        "UPDATE runs SET status = 'cancelled', finished_at = created_at WHERE status = 'running'",
+    )
+    for statement in moves:
+        moved = await session.execute(text(statement))
+        assert getattr(moved, "rowcount", 0) > 0, statement
+        assert await different(session) == 0
     # A later version is written before an earlier one.
     earlier = "INSERT INTO price_tags SELECT gen_random_uuid() AS id, {columns} FROM price_tags"
     columns = "run_id, 0 AS version, accounting_version, cause, content, content_sha256, created_at"

@@ -295,6 +295,10 @@ FIGURE_INDEXES = {
     ("cost", "a kind"): "ix_run_figures_kind_cost",
     ("it_energy_kwh", "all stages of a kind"): "ix_run_figures_kind_it_energy_kwh",
     ("cost", "all stages of a kind"): "ix_run_figures_kind_cost",
+    ("it_energy_kwh", "a user"): "ix_run_figures_created_by_it_energy_kwh",
+    ("cost", "a user"): "ix_run_figures_created_by_cost",
+    ("it_energy_kwh", "a status"): "ix_run_figures_status_it_energy_kwh",
+    ("cost", "a status"): "ix_run_figures_status_cost",
     ("it_energy_kwh", "an experiment of a project"): "ix_run_figures_experiment_id_it_energy_kwh",
     ("cost", "an experiment of a project"): "ix_run_figures_experiment_id_cost",
 }

@@ -16,6 +16,7 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
+    or_,
     select,
     true,
     tuple_,
@@ -23,7 +24,7 @@ from sqlalchemy import (
 )
 
 from app.repositories.runs.orders import FIRST_ID, LAST_ID, Order, Span, between, literals
-from app.repositories.runs.selection import FILTERED, Selection
+from app.repositories.runs.selection import Selection
 from models import Run, RunFigure
 
 INFINITY: ColumnElement[Any] = literal_column("'infinity'::float8")
@@ -31,25 +32,70 @@ INFINITY: ColumnElement[Any] = literal_column("'infinity'::float8")
 Leading = tuple[str, Sequence[Any]]
 """A column whose runs an index has in the order, and the values that it may have."""
 
+OF_RUN = (
+    RunFigure.project_id,
+    RunFigure.experiment_id,
+    RunFigure.kind,
+    RunFigure.created_by,
+    RunFigure.created_at,
+    RunFigure.finished_at,
+    RunFigure.status,
+)
+"""Columns of a run that rows of figures repeat, so that most conditions need no look at the run."""
 
-def along(
-    order: Order, span: Span, leading: Leading | None, limit: int, columns: Sequence[Any]
-) -> Select[Any]:
-    """The first runs of a part of an order by a figure, with their ``key``.
+_NAMES = ("id", "key", *(column.key for column in OF_RUN))
+
+LOOKED_AT = (Run.name, Run.tags, Run.status, Run.created_at, Run.finished_at)
+"""Columns of a run that the other conditions use."""
+
+
+def along(order: Order, span: Span, leading: Leading | None, limit: int) -> Select[Any]:
+    """The first runs of a part of an order that has an index: ``id`` and ``key``.
 
     Args:
         order: By a figure.
-        span: The part: of runs whose figure is known, or of the others. Of the others of an order
-            by cost these are only those among the first runs: see `has_index`.
+        span: The part: of runs whose figure is known, or of the others. See `has_index`.
         leading: Only runs with these values; the runs of each are read along the index, and
             merged.
         limit: Maximum number of runs; as many rows of each value are read.
-        columns: Columns of runs.
     """
     most: ColumnElement[Any] = literal_column(str(limit))
-    if not has_index(order, span):
-        return _first_without_cost(order, span, most, columns)
-    return _looked_up(order, span, _led(order, span, leading, most), columns).limit(most)
+    return _led(order, span, leading, most).limit(most)
+
+
+def ahead(
+    order: Order, span: Span, selection: Selection, leading: Leading | None, most: int, limit: int
+) -> Select[Any]:
+    """Selected runs among the first ones of a part of an order: ``id`` and ``key``.
+
+    Args:
+        order: By a figure.
+        span: As for `along`; of runs whose cost is unknown, all runs are read by their ids.
+        selection: Which of them.
+        leading: As for `along`. Their conditions are known to hold.
+        most: Rows that are read.
+        limit: Maximum number of runs.
+    """
+    if has_index(order, span):
+        near = along(order, span, leading, most).subquery("near").c
+        conditions = []
+    else:
+        unknown = or_(RunFigure.currency.is_distinct_from(order.currency), RunFigure.cost.is_(None))
+        first = select(RunFigure.run_id.label("id"), *OF_RUN, unknown.label("is_unknown"))
+        first = first.where(*_ids(span, RunFigure.run_id))
+        first = first.order_by(*order.by(RunFigure.run_id.expression))
+        near = first.limit(literal_column(str(most))).subquery("near").c
+        conditions = [near.is_unknown]
+    of_figures, of_run = selection.split()
+    covered = () if leading is None else (leading[0],)
+    key = INFINITY.label("key") if span.is_without_key else near.key
+    page = select(near.id, key).where(*conditions, *of_figures.conditions(near, without=covered))
+    if of_run.conditions(Run):
+        run = select(*LOOKED_AT).where(Run.id == near.id).offset(0).lateral("run")
+        page = page.join(run, true()).where(*of_run.conditions(run.c))
+    # Of runs without a figure the ids alone: read in their order, no more than a page is read.
+    keys = [near.id] if span.is_without_key else [near.key, near.id]
+    return page.order_by(*order.by(*keys)).limit(limit)
 
 
 def has_index(order: Order, span: Span) -> bool:
@@ -60,10 +106,37 @@ def has_index(order: Order, span: Span) -> bool:
     return order.currency is None or not span.is_without_key
 
 
-def without_cost(order: Order, span: Span, leading: Leading | None, limit: int) -> Select[Any]:
+def selected(order: Order, span: Span, selection: Selection, limit: int) -> Select[Any] | None:
+    """The first selected runs of a part of an order, from the rows of figures alone.
+
+    All selected rows are found and sorted. None if the selection depends on more than these rows.
+    """
+    of_figures, of_run = selection.split()
+    if of_run.conditions(Run):
+        return None
+    conditions = of_figures.conditions(RunFigure)
+    for name in ("created_at", "finished_at"):
+        after, before = selection.bounds(name)
+        column = getattr(RunFigure, name)  # as its index has it
+        conditions += [] if after is None else [column > after]
+        conditions += [] if before is None else [column < before]
+    if not has_index(order, span):
+        return _without_cost(order, span, conditions, limit)
+    figure = getattr(RunFigure, order.column)
+    key = INFINITY if span.is_without_key else figure
+    query = select(RunFigure.run_id.label("id"), key.label("key"))
+    query = query.where(*_in_part(order, span), *conditions)
+    if order.currency is not None:
+        query = query.where(RunFigure.currency == order.currency)
+    keys = [*([] if span.is_without_key else [figure.expression]), RunFigure.run_id.expression]
+    return query.order_by(*order.by(*keys)).limit(limit)
+
+
+def _without_cost(
+    order: Order, span: Span, conditions: Sequence[ColumnElement[bool]], limit: int
+) -> Select[Any]:
     """The first of all runs whose cost is unknown or in another currency: all are sorted."""
     currency, cost = RunFigure.currency, RunFigure.cost
-    of_them = [] if leading is None else [getattr(RunFigure, leading[0]).in_(list(leading[1]))]
     ranges = (
         currency.is_(None),
         and_(currency == order.currency, cost.is_(None)),
@@ -73,34 +146,13 @@ def without_cost(order: Order, span: Span, leading: Leading | None, limit: int) 
     unknown = union_all(
         *(
             select(RunFigure.run_id.label("id")).where(
-                each, *of_them, *_ids(span, RunFigure.run_id)
+                each, *conditions, *_ids(span, RunFigure.run_id)
             )
             for each in ranges
         )
     ).subquery("without_cost")
     query = select(unknown.c.id, INFINITY.label("key"))
     return query.order_by(*order.by(unknown.c.id)).limit(limit)
-
-
-def of_a_time(order: Order, span: Span, selection: Selection, limit: int) -> Select[Any] | None:
-    """The first selected runs among those of the selection's time, which are sorted first.
-
-    None if the selection has no beginning, or selects by more than its times: then other indexes
-    find its runs. None as well for the part of runs without the figure.
-    """
-    times = [name for name in ("created_at", "finished_at") if selection.bounds(name)[0]]
-    if not times or span.is_without_key or not selection.is_of_times:
-        return None
-    known = _of_part(order, span)
-    for name in times:
-        column = getattr(RunFigure, name)
-        after, before = selection.bounds(name)
-        known = known.where(column > after)
-        if before is not None:
-            known = known.where(column < before)
-    runs = _looked_up(order, span, known, FILTERED).subquery("of_a_time").c
-    page = select(runs.id, runs.key).where(*selection.conditions(runs))
-    return page.order_by(*order.by(runs.key, runs.id)).limit(limit)
 
 
 def matching(order: Order, span: Span, conditions: Sequence[ColumnElement[bool]]) -> Select[Any]:
@@ -112,21 +164,10 @@ def matching(order: Order, span: Span, conditions: Sequence[ColumnElement[bool]]
     return select(runs.id, runs.key).where(*between(order, span, runs.key, runs.id))
 
 
-def _first_without_cost(
-    order: Order, span: Span, most: ColumnElement[Any], columns: Sequence[Any]
-) -> Select[Any]:
-    """The runs whose cost is unknown or in another currency, among the first by their ids."""
-    first = select(*columns).where(*_ids(span, Run.id.expression))
-    runs = first.order_by(*order.by(Run.id.expression)).limit(most).subquery("first")
-    figures = _of_run(order, runs.c.id)
-    query = select(*runs.c, INFINITY.label("key")).outerjoin_from(runs, figures, true())
-    return query.where(figures.c.figure.is_(None)).order_by(*order.by(runs.c.id))
-
-
 def _led(
     order: Order, span: Span, leading: Leading | None, most: ColumnElement[Any]
 ) -> Select[Any]:
-    """Runs of a part of an order, as ``run_id`` and ``key``; the part has an index."""
+    """Runs of a part of an order that has an index: ``id``, ``key`` and what else is known."""
     if leading is None:
         return _of_part(order, span)
     name, values = leading
@@ -138,13 +179,14 @@ def _led(
         _of_value(order, span, name, value).limit(most).subquery(f"of_value_{number}").c
         for number, value in enumerate(values)
     )
-    merged = union_all(*(select(one.run_id, one.key) for one in each)).subquery("merged")
-    return select(merged.c.run_id, merged.c.key).order_by(*order.by(merged.c.key, merged.c.run_id))
+    merged = union_all(*(select(*(one[name] for name in _NAMES)) for one in each))
+    rows = merged.subquery("merged").c
+    return select(*rows).order_by(*order.by(rows.key, rows.id))
 
 
 def _of_part(order: Order, span: Span) -> Select[Any]:
     figure = getattr(RunFigure, order.column)
-    query: Select[Any] = select(RunFigure.run_id, figure.label("key"))
+    query: Select[Any] = select(RunFigure.run_id.label("id"), figure.label("key"), *OF_RUN)
     query = query.where(*_in_part(order, span))
     if order.currency is not None:
         query = query.where(RunFigure.currency == order.currency)
@@ -171,7 +213,7 @@ def _of_value(order: Order, span: Span, name: str, only: Any) -> Select[Any]:
         literal(value, column.type)
         for value, column in zip((only, order.currency), columns, strict=False)
     ]
-    query: Select[Any] = select(RunFigure.run_id, figure.label("key"), *columns)
+    query: Select[Any] = select(RunFigure.run_id.label("id"), figure.label("key"), *OF_RUN)
     if span.is_without_key:
         query = query.where(*_in_part(order, span))
         for column, value in zip(columns, values, strict=True):
@@ -185,19 +227,6 @@ def _of_value(order: Order, span: Span, name: str, only: Any) -> Select[Any]:
         )
     keys = [column.expression for column in (*columns, figure, RunFigure.run_id)]
     return query.order_by(*order.by(*keys))
-
-
-def _looked_up(
-    order: Order, span: Span, ordered: Select[Any], columns: Sequence[Any]
-) -> Select[Any]:
-    """The runs themselves, in the same order: each is looked up by its id."""
-    first = ordered.offset(0).subquery("figures")
-    run = select(*columns).where(Run.id == first.c.run_id).offset(0).lateral("run")
-    key = INFINITY.label("key") if span.is_without_key else first.c.key
-    query: Select[Any] = select(*run.c, key).select_from(first).join(run, true())
-    # Also by the columns that are equal for all: the order is known to be that of the index.
-    equal = [column for column in first.c if column.name not in ("run_id", "key")]
-    return query.order_by(*order.by(*equal, first.c.key, first.c.run_id))
 
 
 def _of_run(order: Order, run_id: Any = Run.id) -> Any:

@@ -62,6 +62,8 @@ COUNT_AHEAD = 20_000
 FREQUENT_RATIO = 0.1
 """Part of the runs nearby that have a word which is not looked up."""
 
+NEWEST = Order("created_at", descending=True)
+
 Statement = Callable[[Subquery], Select[Any]]
 """Makes the query for the rows of a page from its ``id`` and ``key``."""
 
@@ -126,13 +128,17 @@ async def _first_of(
         if len(rows) == limit:
             return rows
     if order.is_by_figure:
-        sorted_page = _sorted_by_figure(selection, order, span, limit)
-        if sorted_page is not None:
-            async with ordered_scans(session):
-                return await _execute(session, statement, sorted_page)
+        selected = figures.selected(order, span, selection, limit)
+        if selected is not None:
+            has_index = figures.has_index(order, span)
+            async with bitmap_scans(session) if has_index else ordered_scans(session):
+                return await _execute(session, statement, selected)
     words = selection.words
     if words and selection.has_index:
-        nearby = _along(order, span, walks[0].leading, LOOK_AHEAD)
+        # Runs in the order of a figure lie anywhere: the newest ones are as good a sample.
+        sampled, part = (NEWEST, Span(None, None)) if order.is_by_figure else (order, span)
+        [walk] = _walks(selection, sampled, part)
+        nearby = _along(sampled, part, walk.leading, LOOK_AHEAD)
         words = (await _words(session, selection, nearby)).rare
     matching = _matching(order, span, selection.conditions(Run, looked_up=words), limit)
     if not selection.has_index and not words:
@@ -154,12 +160,7 @@ async def _look_ahead(
     values = 1 if walk.leading is None else len(walk.leading[1])
     near = farther = min(LOOK_AHEAD, MOST_MERGED // values)
     while True:
-        ahead = _along(order, span, walk.leading, farther).subquery("ahead").c
-        conditions = selection.conditions(ahead, without=walk.covered)
-        page = select(ahead.id, ahead.key).where(*conditions)
-        # Of runs without a figure the ids alone: read in their order, no more than a page is read.
-        keys = [ahead.id] if order.is_by_figure and span.is_without_key else [ahead.key, ahead.id]
-        page = page.order_by(*order.by(*keys)).limit(limit)
+        page = _near(selection, order, span, walk, farther, limit)
         async with ordered_scans(session):
             rows = await _execute(session, statement, page)
         if len(rows) == limit or farther > near or not rows:
@@ -169,17 +170,15 @@ async def _look_ahead(
             return rows
 
 
-def _sorted_by_figure(
-    selection: Selection, order: Order, span: Span, limit: int
-) -> Select[Any] | None:
-    """A page from the rows of figures alone, which are fewer bytes than runs; None if none can."""
-    if figures.has_index(order, span):
-        return figures.of_a_time(order, span, selection, limit)
-    for leading in (*_leading_figures(selection), None):
-        covered = {leading[0]} if leading is not None else set()
-        if not selection.conditions(Run, without=covered):
-            return figures.without_cost(order, span, leading, limit)
-    return None
+def _near(
+    selection: Selection, order: Order, span: Span, walk: _Walk, most: int, limit: int
+) -> Select[Any]:
+    """The first selected runs among so many next ones along an index."""
+    if order.is_by_figure:
+        return figures.ahead(order, span, selection, walk.leading, most, limit)
+    ahead = _along(order, span, walk.leading, most).subquery("ahead").c
+    page = select(ahead.id, ahead.key).where(*selection.conditions(ahead, without=walk.covered))
+    return page.order_by(*order.by(ahead.key, ahead.id)).limit(limit)
 
 
 @dataclass(frozen=True)
@@ -211,17 +210,18 @@ def _walks(selection: Selection, order: Order, span: Span) -> list[_Walk]:
 def _leading_figures(selection: Selection) -> list[Leading]:
     """The columns of figures whose runs are found along an index.
 
-    An experiment has few runs. Those of a kind lie closer together than those of a project with
-    the kind among all of the project: kinds differ in what they use.
+    An experiment has few runs, and a user fewer than most projects. Those of a kind or status lie
+    closer together than those of a project with it among all of the project: they differ in what
+    they use.
     """
-    experiments = selection.values.get("experiment_id", ())
-    if len(experiments) == 1:
-        return [("experiment_id", tuple(experiments))]
-    columns: list[Leading] = []
-    of_kinds = selection.values.get("kind", ())
-    if of_kinds:
-        columns.append(("kind", tuple(of_kinds)))
-    projects = selection.values.get("project_id", ())
+    values = selection.split()[0].values
+    for name in ("experiment_id", "created_by"):
+        if len(values.get(name, ())) == 1:
+            return [(name, tuple(values[name]))]
+    columns: list[Leading] = [
+        (name, tuple(values[name])) for name in ("kind", "status") if values.get(name)
+    ]
+    projects = values.get("project_id", ())
     if len(projects) == 1:
         columns.append(("project_id", tuple(projects)))
     return columns
@@ -276,7 +276,7 @@ async def count(session: AsyncSession, selection: Selection, most: int) -> Count
     """Number of runs in a selection; counts up to a maximum, in bounded time."""
     if selection.is_empty:
         return Count(0, at_least=False)
-    order = Order("created_at", descending=True)
+    order = NEWEST
     (span,) = Span.ahead(selection, order, None)
     [walk] = _walks(selection, order, span)
     leading, covered = walk.leading, walk.covered
@@ -349,7 +349,7 @@ def _along(
     the index that begins with it has that order.
     """
     if order.is_by_figure:
-        return figures.along(order, span, leading, limit, columns)
+        return figures.along(order, span, leading, limit)
     key, run_id = order.key(Run), Run.id.expression
     query = select(*columns, key.label("key")).limit(literal_column(str(limit)))
     if leading is None:

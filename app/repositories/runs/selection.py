@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,8 @@ from pricetag.recipes import kinds_within
 LEADING = ("experiment_id", "created_by", "project_id", "kind", "status")
 """Columns whose runs an index has by time of posting; those of the fewest runs first."""
 
+OPEN = frozenset({"queued", "running"})
+"""Status of runs that are not over."""
 
 FILTERED = (
     Run.id,
@@ -91,12 +93,20 @@ class Selection:
             getattr(self.wanted, name) != getattr(unused, name) for name in conditions
         )
 
-    @property
-    def is_of_times(self) -> bool:
-        """Whether it selects by times alone, among the projects that the viewer sees."""
-        wanted = self.wanted
-        others = (wanted.experiment, wanted.user, wanted.tags, wanted.statuses)
-        return not any((*others, wanted.kind, wanted.search))
+    def split(self) -> tuple[Selection, Selection]:
+        """What the rows of figures answer by themselves, and what only the runs do.
+
+        Those have the status of runs that are over.
+        """
+        wanted, values = self.wanted, dict(self.values)
+        of_run = RunFilter(tags=wanted.tags, search=wanted.search)
+        is_over = OPEN.isdisjoint(values.get("status", ()))
+        of_status = {} if is_over or "status" not in values else {"status": values.pop("status")}
+        of_figures = replace(wanted, tags=(), search=None, statuses=())
+        return (
+            replace(self, wanted=of_figures, values=values),
+            Selection(of_run, of_status),
+        )
 
     @property
     def words(self) -> Sequence[str]:
