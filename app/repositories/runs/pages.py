@@ -173,7 +173,7 @@ async def _look_ahead(
 def _near(
     selection: Selection, order: Order, span: Span, walk: _Walk, most: int, limit: int
 ) -> Select[Any]:
-    """The first selected runs among so many next ones along an index."""
+    """The first selected runs among the next ones along an index, up to a number of these."""
     if order.is_by_figure:
         return figures.ahead(order, span, selection, walk.leading, most, limit)
     ahead = _along(order, span, walk.leading, most).subquery("ahead").c
