@@ -8,13 +8,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
 from sqlalchemy import select, text, update
 
 from app.db import Session
 from app.repositories.energy import account as energy_account
 from app.repositories.energy import hours as energy_hours
-from app.repositories.energy.account import Owner
-from app.repositories.energy.rollups import By, Range
+from app.repositories.energy.account import Grouping, Owner
+from app.repositories.energy.rollups import By, Grain, Range
 from app.repositories.people.visibility import Viewer
 from app.services.energy.node_hours import NodeHour, book_node_hours
 from models import Attempt, Experiment, Project, Run, User
@@ -31,6 +32,7 @@ COMPONENTS: dict[str, tuple[Any, ...]] = {
     "cpu": ("cpu", "AMD EPYC", "modelled", 0.45),
 }
 BYS: tuple[By, ...] = ("node", "component", "site", "hour", "day", "month")
+PLACES: dict[Grouping, Grain] = {"node": "hour", "component": "day", "site": "month"}
 OWNERS: tuple[Owner, ...] = ("project", "user")
 EVERYBODY = Viewer(uuid4(), sees_all=True)
 
@@ -55,6 +57,28 @@ async def assert_equal(session: Session, *ranges: Range) -> None:
     for hours in ranges:
         rolled = await accounts(session, hours, every_hour=False)
         assert rolled == await accounts(session, hours, every_hour=True), hours
+        for by, over in PLACES.items():
+            await _assert_others_are_the_rest(session, by, over, hours)
+
+
+async def _assert_others_are_the_rest(
+    session: Session, by: Grouping, over: Grain, hours: Range
+) -> None:
+    """Places named have the same rows as among all; the others add up to the one without a name."""
+    every = await energy_account.sums_over_time(session, by, over, hours)
+    named = sorted({row.place for row in every})[1:]
+    others: dict[Any, list[float]] = {}
+    for row in every:
+        if row.place not in named:
+            before = others.setdefault(tuple(row[1:6]), [0.0, 0])
+            before[0] += row.total_j
+            before[1] += row.hours
+    some = await energy_account.sums_over_time(session, by, over, hours, named)
+    assert [tuple(row) for row in some if row.place is not None] == [
+        tuple(row) for row in every if row.place in named
+    ], (by, hours)
+    rest = {tuple(row[1:6]): [row.total_j, row.hours] for row in some if row.place is None}
+    assert rest == {key: pytest.approx(sums, rel=1e-12) for key, sums in others.items()}
 
 
 def row(

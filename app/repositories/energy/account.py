@@ -8,12 +8,14 @@ judged by the same rules, this is the sum over all hours, to the last digit.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from typing import Any, Literal
 
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from app.repositories.bitmap_scans import hash_joins
 from app.repositories.energy.judging import CHARGED, JUDGED, MEASURES, PRODUCT
 from app.repositories.energy.rollups import (
     SERIES,
@@ -68,7 +70,12 @@ def _sum(name: str) -> str:
     return f"CAST(sum({_EXACT.get(name, name)}) AS {kind}) AS {name}"
 
 
-_TOTALS = ", ".join(_sum(name) for name in (*Entry._fields[len(PRODUCT) :], "rest_j"))
+_SUMMED = (*Entry._fields[len(PRODUCT) :], "rest_j")
+_TOTALS = ", ".join(map(_sum, _SUMMED))
+_NAMES = ", ".join(_SUMMED)
+
+NOBODY = uuid.UUID(int=0)
+"""Whose charges have no user, or are hidden."""
 
 
 async def sums(
@@ -126,24 +133,24 @@ async def sums_by_owner(
     """
     parts, values = _parts(None, hours, every_hour)
     charges, more_values = _charge_parts(hours, every_hour)
-    name = "p.name" if owner == "project" else "u.name"
     statement = f"""
-        WITH {parts}, {charges}, owned AS (
-          SELECT ({SEES_PROJECT_SQL}) AS visible, {name} AS owner, c.*, 0 AS awaited_hours
-          FROM charge_parts AS c
-          CROSS JOIN LATERAL (SELECT * FROM projects WHERE id = c.project_id OFFSET 0) AS p
-          LEFT JOIN users AS u ON u.id = c.user_id
+        WITH {parts}, {charges}, {_seen(owner)},
+        sums AS (
+          SELECT {_owner(owner)}, {_PRODUCT}, {_TOTALS}
+          FROM (SELECT *, 0 AS awaited_hours FROM charge_parts) AS c
+          JOIN seen AS p ON p.id = c.project_id
+          GROUP BY 1, 2, {_PRODUCT} HAVING sum(hours) > 0
         )
-        SELECT false AS is_total, visible, CASE WHEN visible THEN owner END AS owner,
-          {_PRODUCT}, {_TOTALS}
-        FROM owned GROUP BY 2, 3, {_PRODUCT} HAVING sum(hours) > 0
+        SELECT false AS is_total, visible, owner, {_PRODUCT}, {_NAMES}
+        FROM sums LEFT JOIN owners USING (owner_id)
         UNION ALL
         SELECT true, true, NULL, {_PRODUCT}, {_TOTALS}
         FROM parts GROUP BY {_PRODUCT} HAVING sum(hours) > 0
         ORDER BY is_total, visible DESC, owner NULLS LAST, {_PRODUCT}
     """
     values = values | more_values | sql_values(viewer)
-    return (await session.execute(text(statement), values)).all()
+    async with hash_joins(session):
+        return (await session.execute(text(statement), values)).all()
 
 
 Grouping = Literal["node", "component", "site"]
@@ -193,22 +200,33 @@ async def sums_over_time(
     Returns:
         Rows of place, start, kind, name, method, gain_std_ratio, total_j and hours, by start.
     """
-    parts, values = _parts(by, hours, every_hour=False, over=over)
     place = _PLACES[by]
     if named is not None:
         place = f"CASE WHEN {place} = ANY (CAST(:named AS text[])) THEN {place} END"
+    if named is None or hours.node is not None:
+        parts, values = _parts(by, hours, every_hour=False, over=over)
+        parts += f", placed AS (SELECT {place} AS place, parts.*, {_ALL} AS used_j FROM parts)"
+    else:
+        parts, values = _named_parts(by, over, hours, place)
+    if named is not None:
         values["named"] = list(named)
     statement = f"""
         WITH {parts}
-        SELECT {place} AS place, start, {_PRODUCT}, CAST(sum({_ALL}) AS float8) AS total_j,
+        SELECT place, start, {_PRODUCT}, CAST(sum(used_j) AS float8) AS total_j,
           CAST(sum(hours) AS bigint) AS hours
-        FROM parts GROUP BY 1, 2, {_PRODUCT} HAVING sum(hours) > 0 ORDER BY start, 1, {_PRODUCT}
+        FROM placed GROUP BY 1, 2, {_PRODUCT} HAVING sum(hours) > 0 ORDER BY start, 1, {_PRODUCT}
     """
-    return (await session.execute(text(statement), values)).all()
+    async with hash_joins(session):
+        return (await session.execute(text(statement), values)).all()
 
 
 async def charges_over_time(
-    session: AsyncSession, owner: Owner, viewer: Viewer, over: Grain, hours: Range
+    session: AsyncSession,
+    owner: Owner,
+    viewer: Viewer,
+    over: Grain,
+    hours: Range,
+    most: int | None = None,
 ) -> Sequence[Any]:
     """Charges of the runs of each project or user, by product and bucket of time.
 
@@ -218,31 +236,62 @@ async def charges_over_time(
         viewer: Who asks.
         over: The buckets.
         hours: Which hours, and the one project or user if only one is asked for.
+        most: So many owners, those of the largest charges, have their own rows; the others are
+            one. One more has its own if it would be the only other.
 
     Returns:
-        Rows of visible, owner, start, kind, name, method, gain_std_ratio, total_j (charged to
-        ended and running runs), running_j (the part of running ones) and hours, by start; projects
-        that the viewer may not see are one owner without a name.
+        Rows of is_other, visible, owner, start, kind, name, method, gain_std_ratio, total_j
+        (charged to ended and running runs), running_j (the part of running ones) and hours, by
+        start; projects that the viewer may not see are one owner without a name.
     """
     pending, values = _parts(None, hours, every_hour=False, over=over)
     charges, more_values = _charge_parts(hours, every_hour=False, over=over)
-    name = "p.name" if owner == "project" else "u.name"
+    is_other = "false" if most is None else "place > :most AND owners > :most + 1"
     statement = f"""
-        WITH {pending}, {charges}, owned AS (
-          SELECT ({SEES_PROJECT_SQL}) AS visible, {name} AS owner, c.*
-          FROM charge_parts AS c
-          CROSS JOIN LATERAL (SELECT * FROM projects WHERE id = c.project_id OFFSET 0) AS p
-          LEFT JOIN users AS u ON u.id = c.user_id
-          WHERE {hours.owned("c")}
+        WITH {pending}, {charges}, {_seen(owner)},
+        sums AS (
+          SELECT {_owner(owner)}, c.start, {_PRODUCT}, sum({_USED}) AS total_j,
+            sum(running_j) AS running_j, sum(hours) AS hours
+          FROM charge_parts AS c JOIN seen AS p ON p.id = c.project_id
+          WHERE {hours.owned("c")} GROUP BY 1, 2, 3, {_PRODUCT} HAVING sum(hours) > 0
+        ),
+        ranked AS (
+          SELECT visible, owner_id, owner, count(*) OVER () AS owners,
+            row_number() OVER (ORDER BY total_j DESC, owner) AS place
+          FROM (SELECT visible, owner_id, sum(total_j) AS total_j FROM sums GROUP BY 1, 2) AS size
+          LEFT JOIN owners USING (owner_id)
+        ),
+        shown AS (
+          SELECT {is_other} AS is_other, r.owner, sums.*
+          FROM sums JOIN ranked AS r ON r.visible = sums.visible
+            AND coalesce(r.owner_id, :nobody) = coalesce(sums.owner_id, :nobody)
         )
-        SELECT visible, CASE WHEN visible THEN owner END AS owner, start, {_PRODUCT},
-          CAST(sum({_USED}) AS float8) AS total_j,
+        SELECT is_other, visible OR is_other AS visible, CASE WHEN NOT is_other THEN owner END
+            AS owner, start, {_PRODUCT}, CAST(sum(total_j) AS float8) AS total_j,
           CAST(sum(running_j) AS float8) AS running_j, CAST(sum(hours) AS bigint) AS hours
-        FROM owned GROUP BY 1, 2, 3, {_PRODUCT} HAVING sum(hours) > 0
-        ORDER BY start, visible DESC, owner NULLS LAST, {_PRODUCT}
+        FROM shown GROUP BY 1, 2, 3, 4, {_PRODUCT}
+        ORDER BY start, is_other, visible DESC, owner NULLS LAST, {_PRODUCT}
     """
-    values = values | more_values | sql_values(viewer)
-    return (await session.execute(text(statement), values)).all()
+    if most is not None:
+        values["most"] = most
+    values |= more_values | sql_values(viewer) | {"nobody": NOBODY}
+    async with hash_joins(session):
+        return (await session.execute(text(statement), values)).all()
+
+
+def _seen(owner: Owner) -> str:
+    """CTEs of the projects, and of the names of owners."""
+    table = "projects" if owner == "project" else "users"
+    return f"""
+        seen AS MATERIALIZED (
+          SELECT p.id, ({SEES_PROJECT_SQL}) AS visible FROM projects AS p),
+        owners AS MATERIALIZED (SELECT id AS owner_id, name AS owner FROM {table})
+    """
+
+
+def _owner(owner: Owner) -> str:
+    """Columns: whether the charge ``c`` of a project ``p`` is seen, and then whose it is."""
+    return f"p.visible, CASE WHEN p.visible THEN c.{owner}_id END AS owner_id"
 
 
 def _parts(
@@ -271,6 +320,34 @@ def _parts(
         )
     """
     return statement, hours.values | values
+
+
+def _named_parts(by: Grouping, over: Grain, hours: Range, place: str) -> tuple[str, dict[str, Any]]:
+    """CTEs up to ``placed``: the parts of the places named, and the lab's without these.
+
+    As all sums are exact, what remains of the lab's is the sum of the other places, to the last
+    digit, and their many rows need not be read.
+    """
+    whose = f"{_PLACES[by]} = ANY (CAST(:named AS text[]))"
+    of_named, values = rolled(hours, by, over, whose=whose)
+    of_lab, lab_values = rolled(hours, over, prefix="lab")
+    about = f"r.start, {of('s', PRODUCT)}"
+    again = superseded("component", bucket(over, "r.start"))
+    statement = f"""
+        {_PENDING}, {JUDGED}, superseded AS ({again}),
+        named AS MATERIALIZED (
+          SELECT {_PLACES[by]} AS place, {about}, sum(r.hours) AS hours, sum({_ALL}) AS used_j
+          {of_named} GROUP BY 1, 2, 3, 4, 5, 6
+        ),
+        placed AS (
+          SELECT * FROM named
+          UNION ALL SELECT NULL, start, {_PRODUCT}, -hours, -used_j FROM named
+          UNION ALL SELECT NULL, {about}, r.hours, {_ALL} {of_lab}
+          UNION ALL SELECT {place}, {about}, -r.hours, -({_ALL}) FROM superseded AS r {SERIES}
+          UNION ALL SELECT {place}, {bucket(over, "hour")}, {_PRODUCT}, hours, {_ALL} FROM judged
+        )
+    """
+    return statement, hours.values | values | lab_values
 
 
 def _charge_parts(

@@ -55,7 +55,14 @@ def bucket(by: By | None, hour: str) -> str:
     return "CAST(NULL AS timestamptz)"
 
 
-def rolled(hours: Range, by: By | None, over: Grain | None = None) -> tuple[str, dict[str, Any]]:
+def rolled(
+    hours: Range,
+    by: By | None,
+    over: Grain | None = None,
+    *,
+    whose: str = "true",
+    prefix: str = "r",
+) -> tuple[str, dict[str, Any]]:
     """Sums of component-hours by series and bucket, with the statement's parameters.
 
     Its rows are ``r``, their series ``s``.
@@ -64,14 +71,16 @@ def rolled(hours: Range, by: By | None, over: Grain | None = None) -> tuple[str,
         hours: Which hours.
         by: What the rows are about.
         over: Buckets of rows that are about something else than a time; None for one sum.
+        whose: A condition on few series, if not all are wanted.
+        prefix: Of the parameters.
     """
     is_lab = hours.node is None and by in (None, "hour", "day", "month")
-    bucketed = by if over is None else over
-    scopes: dict[Level, Scope] = dict.fromkeys(LEVELS, "lab" if is_lab else "component")
-    segments = cover(hours.start, hours.stop, _levels(bucketed))
-    sums, values = _sums(hours, bucketed, segments, scopes, "r", grouped=over is None)
     scope: Scope = "lab" if is_lab else "component"
-    return f"{sums} {_few_series(_whose(scope, hours))}", values
+    bucketed = by if over is None else over
+    scopes: dict[Level, Scope] = dict.fromkeys(LEVELS, scope)
+    segments = cover(hours.start, hours.stop, _levels(bucketed))
+    sums, values = _sums(hours, bucketed, segments, scopes, prefix, over is None, whose)
+    return f"{sums} {_few_series(_whose(scope, hours, whose))}", values
 
 
 def _levels(by: By | None) -> tuple[Level, ...]:
@@ -85,14 +94,15 @@ def rolled_charges(hours: Range, over: Grain | None = None) -> tuple[str, dict[s
     # Hours of all nodes together are not kept.
     scopes: dict[Level, Scope] = {"month": lab, "day": lab, "hour": "charge"}
     segments = cover(hours.start, hours.stop, _levels(over))
-    sums, values = _sums(hours, over, segments, scopes, "q", grouped=over is None)
+    sums, values = _sums(hours, over, segments, scopes, "q", over is None)
     return f"{sums} {_own_series(hours)}", values
 
 
-def _whose(scope: Scope, hours: Range) -> str:
+def _whose(scope: Scope, hours: Range, more: str = "true") -> str:
     of_node = "" if hours.node is None else " AND s.node_name = :node"
     of_owner = "" if hours.owner is None else f" AND {hours.owned('s')}"
-    return f"s.scope = '{scope}'{of_node}{of_owner}"
+    of_more = "" if more == "true" else f" AND {more}"
+    return f"s.scope = '{scope}'{of_node}{of_owner}{of_more}"
 
 
 def _own_series(hours: Range) -> str:
@@ -150,8 +160,8 @@ def _sums(
     segments: Sequence[Segment],
     scopes: dict[Level, Scope],
     prefix: str,
-    *,
     grouped: bool,
+    more: str = "true",
 ) -> tuple[str, dict[str, Any]]:
     """The rows of the segments; added up by series and bucket where there are several, if asked."""
     values: dict[str, Any] = {}
@@ -161,10 +171,10 @@ def _sums(
         count = (segment.stop - segment.start) // HOUR
         values |= zip(names, (segment.start, segment.stop, count - 1), strict=True)
         scope = scopes[segment.level]
-        whose = _whose(scope, hours)
+        whose = _whose(scope, hours, more)
         if segment.level != "hour":
             rows = _series(segment.level, names, whose)
-        elif scope == "lab" or hours.node is not None:
+        elif scope == "lab" or hours.node is not None or more != "true":
             rows = _hours_of_few(names, whose)
         else:
             few = scope == "component"

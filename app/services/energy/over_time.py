@@ -174,11 +174,13 @@ async def _table(
     kinds: dict[str, str] = {}
     if by == "project" or by == "user":
         hidden = PRIVATE_PROJECTS if principal.project_id is None else OTHER_PROJECTS
-        for row in await rows.charges_over_time(session, by, principal.viewer, grain, hours):
+        viewer = principal.viewer
+        for row in await rows.charges_over_time(session, by, viewer, grain, hours, MOST_GROUPS):
             name = (row.owner or NO_USER) if row.visible else hidden
+            name = OTHER_PARTS if row.is_other else name
             kinds[name] = by if row.visible and row.owner else "others"
             cells[name][row.start].append(total_entry(row))
-        merged = _few(cells, kinds)
+        ordered = _largest_first(cells)
         unallocated = {
             at: [
                 only_total(entry, entry.total_j - entry.charged_j - entry.running_j)
@@ -186,40 +188,34 @@ async def _table(
             ]
             for at, entries in totals.items()
         }
-        merged.cells[NOT_CHARGED] = unallocated
-        return _Table(merged.cells, {**merged.kinds, NOT_CHARGED: "not-charged"})
+        ordered[NOT_CHARGED] = unallocated
+        return _Table(ordered, {**kinds, NOT_CHARGED: "not-charged"})
     if by == "node" or by == "component" or by == "site":
         most = await rows.largest(session, by, hours, MOST_GROUPS + 2)
-        largest = most if len(most) <= MOST_GROUPS + 1 else most[:MOST_GROUPS]
+        has_others = len(most) > MOST_GROUPS + 1
+        largest = most[:MOST_GROUPS] if has_others else most
         for place, _ in largest:
             name = place or NO_SITE
             kinds[name], cells[name] = (by if place else "others"), defaultdict(list)
         named = [place for place, _ in largest]
+        # The lab's total without all other places is that of the largest, whose rows are the most.
+        is_whole = has_others or hours.node is not None or not named
+        rest = OTHER_PARTS if is_whole else (named.pop(0) or NO_SITE)
         for row in await rows.sums_over_time(session, by, grain, hours, named):
-            name = OTHER_PARTS if row.place is None else (row.place or NO_SITE)
+            name = rest if row.place is None else (row.place or NO_SITE)
             kinds.setdefault(name, "others")
             cells[name][row.start].append(total_entry(row))
     return _Table(cells, kinds)
 
 
-def _few(cells: _Cells, kinds: Mapping[str, str]) -> _Table:
-    """The largest groups by name, largest first; the others added up."""
+def _largest_first(cells: _Cells) -> _Cells:
+    """The groups in the order of their sizes, with what has no group of its own at the end."""
     sizes = {
         name: sum(entry.total_j for entries in of.values() for entry in entries)
         for name, of in cells.items()
     }
-    ordered = sorted(cells, key=lambda name: (-sizes[name], name))
-    named = ordered if len(ordered) <= MOST_GROUPS + 1 else ordered[:MOST_GROUPS]
-    few: _Cells = {name: cells[name] for name in named}
-    shown_kinds = {name: kinds[name] for name in named}
-    if len(named) < len(ordered):
-        others: dict[datetime, list[Entry]] = defaultdict(list)
-        for name in ordered[MOST_GROUPS:]:
-            for at, entries in cells[name].items():
-                others[at] += entries
-        few[OTHER_PARTS] = {at: _added(entries) for at, entries in others.items()}
-        shown_kinds[OTHER_PARTS] = "others"
-    return _Table(few, shown_kinds)
+    ordered = sorted(cells, key=lambda name: (name == OTHER_PARTS, -sizes[name], name))
+    return {name: cells[name] for name in ordered}
 
 
 def _added(entries: Sequence[Entry]) -> list[Entry]:
