@@ -236,7 +236,7 @@ async def charges_over_time(
         viewer: Who asks.
         over: The buckets.
         hours: Which hours, and the one project or user if only one is asked for.
-        most: So many owners, those of the largest charges, have their own rows; the others are
+        most: Number of owners with their own rows, those of the largest charges; the others are
             one. One more has its own if it would be the only other.
 
     Returns:
@@ -290,7 +290,7 @@ def _seen(owner: Owner) -> str:
 
 
 def _owner(owner: Owner) -> str:
-    """Columns: whether the charge ``c`` of a project ``p`` is seen, and then whose it is."""
+    """Columns: whether the charge ``c`` of a project ``p`` is seen, and if so its owner."""
     return f"p.visible, CASE WHEN p.visible THEN c.{owner}_id END AS owner_id"
 
 
