@@ -24,6 +24,7 @@ from models.factor import CarbonHour, CarbonSeries, Factor, Price, Site
 from models.issued import PriceTag, Report, ReportProject, RunFigure
 from models.node import Node, WorkerProcess
 from models.outcome import Outcome
+from models.papers import Paper, PaperRun
 from models.project import Experiment, Project, ProjectMember
 from models.quote_score import QuoteScore
 from models.reading_block import ReadingBlock
@@ -61,6 +62,8 @@ __all__ = [
     "Metric",
     "Node",
     "Outcome",
+    "Paper",
+    "PaperRun",
     "Price",
     "PriceTag",
     "Project",

@@ -122,6 +122,7 @@ class Report(HasId, HasCreatedAt, Base):
     context: Mapped[dict[str, Any]] = mapped_column(Document)
     content_sha256: Mapped[str]
     created_by: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("users.id"))
+    paper_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("papers.id"), index=True)
 
 
 class ReportProject(Base):

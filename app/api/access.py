@@ -32,6 +32,7 @@ About = Literal[
     "session",
     "view",
     "study",
+    "paper",
 ]
 Need = Literal["author", "owner", "self"]
 
@@ -47,12 +48,12 @@ class Access:
     Attributes:
         role: Lowest role of the token; None if no token is needed.
         to: Purpose of the operation, for the error message.
-        about: Object of the operation. A run, report, chart, budget or project does not exist (404)
-            for callers who may not see its project; posting to such a project is forbidden (403). A
-            session exists only for its user, as does a view unless a project shares it. Lists skip
-            hidden objects.
+        about: Object of the operation. A run, report, chart, budget, project or paper does not
+            exist (404) for callers who may not see its project; posting to such a project is
+            forbidden (403). A session exists only for its user, as does a view unless a project
+            shares it. Lists skip hidden objects.
         need: Requirement in addition to the role, except for administrators: to have posted the
-            run, to own the project, or to be the user.
+            run or created the paper, to own the project, or to be the user.
     """
 
     role: Role | None
@@ -105,6 +106,10 @@ SEE_STUDY = rule("viewer", about="study")
 POST_STUDY = rule("member", "post studies", "posted-project")
 CANCEL_STUDY = rule("member", "cancel studies", "study", "author")
 POST_RUN = rule("member", "post runs", "posted-project")
+CREATE_PAPER = rule("member", "create papers", "project")
+SEE_PAPER = rule("viewer", about="paper")
+CHANGE_PAPER = rule("member", "change papers", "paper", "author")
+REPORT_PAPER = rule("member", "create reports", "paper")
 CREATE_REPORT = rule("member", "create reports")
 REPORT_RUN = rule("member", "create reports", "run")
 OWNER = rule("member", "manage the project", "project", "owner")

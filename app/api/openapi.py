@@ -17,6 +17,7 @@ from app.schemas.burn_down import WhatIfCreate
 from app.schemas.carbon import CarbonFetch, CarbonImport
 from app.schemas.common import Problem
 from app.schemas.factors import FactorCreate
+from app.schemas.papers import PaperChange, PaperCreate, PaperReportCreate, PaperRunsAdd
 from app.schemas.price_tags import RepriceRequest
 from app.schemas.prices import PriceCreate, PriceImport
 from app.schemas.projects import ProjectChange
@@ -62,6 +63,10 @@ BODIES: tuple[type[BaseModel], ...] = (
     WhatIfCreate,
     RunPriority,
     SignInLinkCreate,
+    PaperCreate,
+    PaperChange,
+    PaperRunsAdd,
+    PaperReportCreate,
 )
 TEMPLATE = "#/components/schemas/{model}"
 

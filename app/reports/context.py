@@ -88,18 +88,18 @@ def build_context(
             provenance.factors_section(factors, len(tags), profile),
             provenance.section(tags),
         ],
-        "model_card": _model_card(tags, sums, profile),
+        "model_card": model_card(tags, sums, profile),
         "line_columns": lines.columns(bare),
         "lines": bare,
         "quality": quality.figures(tags),
-        "runs": [_run(row, tag) for row, tag in zip(rows, tags, strict=True)],
+        "runs": [run_figures(row, tag) for row, tag in zip(rows, tags, strict=True)],
         "totals": sums.as_dict(),
         "factors": provenance.factor_lines(factors),
     }
     return cast(dict[str, Any], clean_all(context))
 
 
-def _run(row: StrubellRow, tag: TagView) -> dict[str, Any]:
+def run_figures(row: StrubellRow, tag: TagView) -> dict[str, Any]:
     """The figures of a run, and the version of its price tag that they are of."""
     values = {item.name: getattr(row, item.name) for item in fields(row)}
     figures = {
@@ -118,7 +118,8 @@ def _factors_of(profile: Profile) -> str:
     return label[0].lower() + label[1:]
 
 
-def _model_card(tags: Sequence[TagView], sums: Totals, profile: Profile) -> ModelCard:
+def model_card(tags: Sequence[TagView], sums: Totals, profile: Profile) -> ModelCard:
+    """The emissions of all runs, for the metadata of a model card."""
     co2e = sums.co2e_kg
     intensities = (single(tag, "carbon_intensity") for tag in tags)
     zones = {factor.zone for factor in intensities if factor is not None and factor.zone}

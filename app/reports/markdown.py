@@ -33,14 +33,15 @@ def render(context: Context) -> bytes:
         f"# {escape(context['title'])}",
         f"{escape(context['profile_label'])}  \n{escape(context['generated_label'])}",
         escape(context["lead"]),
-        *map(_section, context["sections"]),
+        *map(section_text, context["sections"]),
         "## Model card",
         _card(context["model_card"]),
     ]
     return ("\n\n".join(parts) + "\n").encode()
 
 
-def _section(section: Section) -> str:
+def section_text(section: Section) -> str:
+    """A section with its heading, paragraphs and tables."""
     parts = [f"## {escape(section['heading'])}"]
     parts += map(escape, section["paragraphs"])
     parts += map(table_text, section["tables"])

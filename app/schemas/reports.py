@@ -17,10 +17,9 @@ ReportTable = Literal["glue"]
 ReportFormat = Literal["html", "pdf", "tex", "md", "csv", "json"]
 
 
-class ReportFilter(Request):
-    """Filter of runs; all conditions must hold."""
+class RunConditions(Request):
+    """Conditions of runs; all must hold."""
 
-    project: StoredName | None = Field(default=None, description="Only runs of this project.")
     experiment: StoredName | None = Field(default=None, description="Only runs of this experiment.")
     tags: Annotated[list[StoredName], Field(max_length=20)] = Field(
         default_factory=list, description="Only runs with all of these tags."
@@ -39,6 +38,12 @@ class ReportFilter(Request):
     created_before: Moment | None = Field(
         default=None, description="Only runs posted before this time (ISO 8601 with time zone)."
     )
+
+
+class ReportFilter(RunConditions):
+    """Filter of runs; all conditions must hold."""
+
+    project: StoredName | None = Field(default=None, description="Only runs of this project.")
 
 
 class ReportCreate(Request):

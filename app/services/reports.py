@@ -44,7 +44,7 @@ from app.services.errors import InvalidError, NotFoundError
 from app.services.people.names import require_filters
 from app.services.principals import Principal
 from app.services.processes import SharedProcesses
-from models import Report
+from models import Paper, Report
 from pricetag.accounting.document.canonical import content_sha256
 from pricetag.tag.glue.runs import earlier_run
 
@@ -100,19 +100,41 @@ async def create(session: Session, principal: Principal, request: ReportCreate) 
             generated_at=datetime.now(UTC),
             chains=lineages,
         )
-    report = Report(
-        title=request.title,
-        profile=request.profile,
-        context=context,
-        content_sha256=content_sha256(context),
-        created_by=principal.user_id,
-    )
-    # Readers of the report must be allowed to see all runs in it.
     named = {up.run_id for lineage_ in chains.values() for up in lineage_.upstream}
-    await reports.add(session, report, [*tags, *named])
-    read = _read(report)
+    read = await store(session, principal, request.title, context, [*tags, *named])
     read.runs_left_out = [run_id for run_id in run_ids if run_id not in tags]
     return read
+
+
+async def store(
+    session: Session,
+    principal: Principal,
+    title: str,
+    context: dict[str, Any],
+    run_ids: Sequence[uuid.UUID],
+    *,
+    paper: Paper | None = None,
+) -> ReportRead:
+    """Stores the content of a report as a new report.
+
+    Args:
+        session: Database session; the caller commits.
+        principal: Who creates it.
+        title: Its title.
+        context: Its content.
+        run_ids: Runs that its readers must be allowed to see.
+        paper: The paper that it is on, whose project they must see, too; None without one.
+    """
+    report = Report(
+        title=title,
+        profile=context["profile"],
+        context=context,
+        content_sha256=await asyncio.to_thread(content_sha256, context),
+        created_by=principal.user_id,
+        paper_id=None if paper is None else paper.id,
+    )
+    await reports.add(session, report, run_ids, None if paper is None else paper.project_id)
+    return _read(report)
 
 
 async def _glue(

@@ -513,6 +513,12 @@ def people(facts: Facts) -> Iterator[Ask]:
 def reports(facts: Facts) -> Iterator[Ask]:
     """Reports; one is made before the measurement."""
     yield Ask("listReports", "reports", "/v1/reports")
+    of_project: Query = {"project": facts.active}
+    yield Ask("listPapers", "papers", "/v1/papers", queries=[{}, of_project])
+    nobody = f"/v1/papers/{UNKNOWN}"
+    yield Ask("getPaper", "a paper that nobody created", nobody, is_missing=True)
+    path = f"{nobody}/files/badge.svg"
+    yield Ask("downloadPaperFile", "the badge of no paper", path, is_missing=True)
     yield Ask("getReport", "a report", f"/v1/reports/{facts['report']}")
     for fmt in FORMATS:
         goal_ms = PDF_MS if fmt == "pdf" else 5 * LIST_MS

@@ -89,7 +89,7 @@ def expected(operation_id: str, access: Access, caller: Caller, target: Target) 
     if access.about == "posted-project" and not visible:
         return 403
     if (
-        access.about in ("run", "report", "chart", "budget", "project", "view", "study")
+        access.about in ("run", "report", "chart", "budget", "project", "view", "study", "paper")
         and not visible
     ):
         return 404
@@ -209,7 +209,7 @@ async def test_pages_stay_whole_where_rows_are_hidden(lab: Lab) -> None:
             assert len(document["items"]) == 2
 
     hidden = set(lab.things["private"].ids.values())
-    own = ("/v1/runs", "/v1/reports", "/v1/budgets", "/v1/studies")
+    own = ("/v1/runs", "/v1/reports", "/v1/budgets", "/v1/papers", "/v1/studies")
     for path in (*own, "/v1/projects", "/v1/experiments"):
         whole = await all_pages("admin", path)
         seen = await all_pages("outsider", path)

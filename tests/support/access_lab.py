@@ -25,6 +25,7 @@ from app.main import create_app
 from app.repositories.people import projects as project_rows
 from app.schemas.budgets import BudgetCreate
 from app.schemas.common import ProjectRole, Role
+from app.schemas.papers import PaperCreate, PaperReportCreate
 from app.schemas.reports import ReportCreate
 from app.schemas.sites import SiteCreate
 from app.schemas.tokens import TokenCreate
@@ -35,6 +36,7 @@ from app.services.billing.issuing import get_price_tag
 from app.services.budgets import admin as budget_admin
 from app.services.factors import sites
 from app.services.live.events import EventHub
+from app.services.papers import collecting, reporting
 from app.services.people import sign_in_links, tokens, users, web_sessions
 from app.services.principals import Principal
 from app.services.runs import posting, series
@@ -161,6 +163,9 @@ async def _things(session: Session, people: Mapping[Caller, Principal], target: 
     await session.execute(update(Run).where(Run.id == failed.id).values(status="failed"))
     wanted = ReportCreate(title=f"of {target}", profile="strubell2019", runs=[finished])
     report = await reports.create(session, member, wanted)
+    collected = PaperCreate(project=target, title=f"paper of {target}", runs=[finished])
+    paper = await collecting.create(session, member, collected)
+    paper_report = await reporting.report(session, member, paper.id, PaperReportCreate())
     budgets = {}
     for scope in ("project", "experiment"):
         experiment = "sst2" if scope == "experiment" else None
@@ -202,6 +207,8 @@ async def _things(session: Session, people: Mapping[Caller, Principal], target: 
         "quoted": quoted.id,
         "failed": failed.id,
         "report": report.id,
+        "paper": paper.id,
+        "paper_report": paper_report.id,
         "budget": budgets["project"],
         "experiment_budget": budgets["experiment"],
         "chart": chart.sha256,

@@ -32,6 +32,7 @@ UNMEASURED_PARAMETERS = {
     "listSessions": {"cursor", "limit"},
     "listReports": {"cursor", "limit"},
     "listStudies": {"cursor"},
+    "listPapers": {"cursor", "limit"},
     "listFactors": {"cursor", "limit"},
     "listPrices": {"cursor", "limit"},
     "listCarbon": {"cursor", "limit"},

@@ -85,6 +85,15 @@ REPORT: dict[str, Any] = {
     "filter": {"project": "text", "status": ["succeeded", "failed"]},
 }
 
+PAPER: dict[str, Any] = {
+    "project": "text",
+    "title": "Small encoders at half the energy",
+    "authors": "Lovelace, Ada and Hopper, Grace",
+    "rule": {"experiment": "sst2", "created_after": "2026-03-01T00:00:00Z"},
+}
+
+PAPER_CHANGE: dict[str, Any] = {"authors": "Lovelace, Ada"}
+
 TOKEN: dict[str, Any] = {"name": "ada's laptop", "role": "member"}
 
 USER: dict[str, Any] = {"name": "ada", "email": "ada@example.org", "role": "member"}

@@ -27,7 +27,7 @@ _KINDS = {"gpu": "accelerator", "cpu": "processor", "ram": "memory", "host": "ho
 def section(tags: Sequence[TagView], sums: Totals, profile: Profile) -> Section:
     """The measurement method, and the result."""
     sentences = [
-        *_measured(tags),
+        *measured(tags),
         *_shared(tags),
         *_factors(tags, profile),
         *_result(sums),
@@ -41,7 +41,8 @@ def section(tags: Sequence[TagView], sums: Totals, profile: Profile) -> Section:
     }
 
 
-def _measured(tags: Sequence[TagView]) -> list[str]:
+def measured(tags: Sequence[TagView]) -> list[str]:
+    """How the energy was measured, in a sentence."""
     hardware = dict.fromkeys(name for tag in tags if (name := tag.hardware))
     on = f"All work ran on {'; '.join(hardware)}. " if hardware else ""
     ways = dict.fromkeys(

@@ -21,8 +21,9 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
-from models import Project, ProjectMember, ReportProject, Run
+from models import Paper, PaperRun, Project, ProjectMember, ReportProject, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +43,17 @@ class Viewer:
 
 def sees_project(viewer: Viewer) -> ColumnElement[bool]:
     """Whether the viewer sees a row of ``projects``, from which the query selects."""
+    return _sees(viewer, Project)
+
+
+def _sees(viewer: Viewer, project: Any) -> ColumnElement[bool]:
     membership = exists().where(
-        ProjectMember.project_id == Project.id, ProjectMember.user_id == viewer.user_id
+        ProjectMember.project_id == project.id, ProjectMember.user_id == viewer.user_id
     )
-    visible = true() if viewer.sees_all else or_(Project.visibility == "open", membership)
+    visible = true() if viewer.sees_all else or_(project.visibility == "open", membership)
     if viewer.project_id is None:
         return visible
-    return and_(Project.id == viewer.project_id, visible)
+    return and_(project.id == viewer.project_id, visible)
 
 
 def sees_project_id(viewer: Viewer, project_id: Any) -> ColumnElement[bool]:
@@ -68,6 +73,20 @@ def sees_report(viewer: Viewer, report_id: Any) -> ColumnElement[bool]:
         .where(ReportProject.report_id == report_id, ~sees_project(viewer))
     )
     return ~hidden.exists()
+
+
+def sees_paper(viewer: Viewer) -> ColumnElement[bool]:
+    """Whether the viewer sees a row of ``papers`` joined with its project, and all its runs."""
+    project = aliased(Project)
+    visible_ids = select(project.id).where(_sees(viewer, project))
+    hidden = (
+        select(PaperRun.run_id)
+        .join(Run, Run.id == PaperRun.run_id)
+        .where(PaperRun.paper_id == Paper.id, Run.project_id.not_in(visible_ids))
+    )
+    if viewer.sees_all and viewer.project_id is None:
+        return true()
+    return and_(sees_project(viewer), ~hidden.exists())
 
 
 # The same condition for statements in text form, for `p`, a row of projects.

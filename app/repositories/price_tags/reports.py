@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import DateTime, Select, cast, insert, literal, select, tuple_
+from sqlalchemy import DateTime, Select, cast, insert, literal, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -15,14 +15,20 @@ from app.repositories.price_tags.price_tags import STORED, decoded
 from models import PriceTag, Project, Report, ReportProject, Run
 
 
-async def add(session: AsyncSession, report: Report, run_ids: Sequence[uuid.UUID]) -> None:
-    """Stores a report, and the projects of its runs."""
+async def add(
+    session: AsyncSession,
+    report: Report,
+    run_ids: Sequence[uuid.UUID],
+    project_id: uuid.UUID | None = None,
+) -> None:
+    """Stores a report, and the projects of its runs, with one more project if it is of one."""
     session.add(report)
     await session.flush()
-    projects = (
-        select(literal(report.id, Report.id.type), Run.project_id)
-        .where(Run.id.in_(run_ids))
-        .distinct()
+    projects = select(literal(report.id, Report.id.type), Project.id).where(
+        or_(
+            Project.id.in_(select(Run.project_id).where(Run.id.in_(run_ids))),
+            Project.id == project_id,
+        )
     )
     columns = [ReportProject.report_id, ReportProject.project_id]
     await session.execute(insert(ReportProject).from_select(columns, projects))

@@ -1,0 +1,244 @@
+"""The content of a report on a paper: all of its runs, and what they cost together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from app.reports.context import PROFILES, SCHEMA, model_card, run_figures
+from app.reports.sections import (
+    ai_act,
+    bill,
+    methods,
+    neurips,
+    paper,
+    provenance,
+    search,
+    strubell,
+)
+from app.reports.text import clean_all
+from pricetag.tag import best_of_k
+from pricetag.tag.axes import SPENDING, Spending
+from pricetag.tag.evaluated import Evaluated, kinds
+from pricetag.tag.factors import applied
+from pricetag.tag.frontier import frontier_of, marginal_prices, wasted_cost
+from pricetag.tag.matches import LOWER_IS_BETTER
+from pricetag.tag.paper import PaperRun, budget_line, by_experiment, by_purpose
+from pricetag.tag.research import best_run, equivalents, green_ai, research_parts
+from pricetag.tag.strubell import Profile, strubell_row
+from pricetag.tag.totals import totals
+
+AXIS: Spending = "it_energy_kwh"
+"""The cost of the curves and of the frontier."""
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a report states about its paper.
+
+    Attributes:
+        paper_id: ID of the paper.
+        title: Its title.
+        authors: Its authors; None if not stated.
+        project: Its project.
+        rule: Conditions of the runs that it collects; None without a rule.
+        frozen_at: Time of freezing (ISO 8601); None while it collects runs.
+        selection_sha256: Hash of the frozen runs; None while it collects runs.
+        not_counted: Runs that are not in any figure: `run_id`, `name`, `reason`.
+        budgets: Budgets of the project: `name`, `metric`, `amount`, `unit`, `period`.
+    """
+
+    paper_id: str
+    title: str
+    authors: str | None
+    project: str
+    rule: Mapping[str, Any] | None
+    frozen_at: str | None
+    selection_sha256: str | None
+    not_counted: Sequence[Mapping[str, str]]
+    budgets: Sequence[Mapping[str, Any]]
+
+
+def paper_context(
+    about: About,
+    profile: Profile,
+    runs: Sequence[PaperRun],
+    *,
+    generated_at: datetime,
+    with_equivalents: bool = False,
+) -> dict[str, Any]:
+    """The content of all formats of a report on a paper.
+
+    Args:
+        about: The paper.
+        profile: Selects the factors for the measured energy.
+        runs: Its runs with a price tag, in the order in which they were posted.
+        generated_at: Time of creation, with time zone.
+        with_equivalents: Whether emissions are compared with well-known ones.
+    """
+    tags = [run.scored.tag for run in runs]
+    sums = totals(tags, profile)
+    rows = [strubell_row(tag, profile) for tag in tags]
+    factors = applied(tags, profile)
+    content = _content(about, runs, with_equivalents)
+    lines = [_line(run) for run in content["runs"]]
+    context = {
+        "schema": SCHEMA,
+        "title": about.title,
+        "profile": profile,
+        "profile_label": PROFILES[profile],
+        "generated_at": generated_at.isoformat(timespec="seconds"),
+        "generated_label": generated_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "lead": bill.lead(sums),
+        "sections": [
+            paper.selection_section(content),
+            bill.section(sums, tags),
+            paper.budget_section(content),
+            *filter(None, (search.research_section(content), search.curves_section(content))),
+            *filter(None, [search.frontier_section(content)]),
+            strubell.section(rows, sums, profile),
+            methods.section(tags, sums, profile),
+            provenance.factors_section(factors, len(tags), profile),
+            neurips.section(content, sums),
+            ai_act.section(content, tags, sums),
+            paper.hashes_section(content),
+        ],
+        "model_card": model_card(tags, sums, profile),
+        "line_columns": list(dict.fromkeys(name for line in lines for name in line)),
+        "lines": lines,
+        "quality": [],
+        "runs": [run_figures(row, tag) for row, tag in zip(rows, tags, strict=True)],
+        "totals": sums.as_dict(),
+        "factors": provenance.factor_lines(factors),
+        "paper": content,
+    }
+    return cast(dict[str, Any], clean_all(context))
+
+
+def _content(about: About, runs: Sequence[PaperRun], with_equivalents: bool) -> dict[str, Any]:
+    """The paper's own data."""
+    whole = budget_line("", runs)
+    content = {
+        **asdict(about),
+        "runs": [run.as_dict() for run in runs],
+        "totals": whole.as_dict(),
+        "by_purpose": [line.as_dict() for line in by_purpose(runs)],
+        "by_experiment": [line.as_dict() for line in by_experiment(runs)],
+        "equivalents": [asdict(each) for each in equivalents(whole.used["co2e_kg"])]
+        if with_equivalents
+        else None,
+    }
+    scored = [run.scored for run in runs]
+    kind = next((kind for kind, _ in kinds(scored)), None)
+    content["score"] = None if kind is None else asdict(kind)
+    content["research"] = _research(runs, kind)
+    content["curves"] = _curves(runs, kind)
+    content["frontier"] = _frontier(runs, kind)
+    return content
+
+
+def _research(runs: Sequence[PaperRun], kind: Evaluated | None) -> dict[str, Any] | None:
+    best = best_run([run.scored for run in runs], kind)
+    if best is None or kind is None:
+        return None
+    own = next(run for run in runs if run.scored is best)
+    tuning = [run for run in runs if run.method == own.method]
+    parts = research_parts(
+        (best.tag, own.status),
+        [(run.scored.tag, run.status) for run in tuning],
+        [(run.scored.tag, run.status) for run in runs],
+    )
+    return {
+        "run_id": best.tag.document.run_id,
+        "name": best.tag.name,
+        "method": own.method,
+        "quality": best.scores()[kind],
+        "parts": [
+            {
+                "name": part.name,
+                "runs": part.runs,
+                "unsuccessful": part.unsuccessful,
+                "costs": {axis: part.costs[axis].as_dict() for axis in SPENDING},
+            }
+            for part in parts
+        ],
+        "green_ai": asdict(green_ai(best.tag, len(tuning))),
+    }
+
+
+def _curves(runs: Sequence[PaperRun], kind: Evaluated | None) -> dict[str, Any]:
+    by_method: dict[str, list[PaperRun]] = {}
+    for run in runs:
+        by_method.setdefault(run.method, []).append(run)
+    scored = {name: [run.scored for run in group] for name, group in by_method.items()}
+    curves = {axis: best_of_k.methods(scored, axis, kind) for axis in SPENDING}
+    main = curves[AXIS]
+    is_lower = kind is not None and kind.metric in LOWER_IS_BETTER
+    units = {method.cost.unit for method in main if method.cost.value is not None}
+    return {
+        "metric": AXIS,
+        "methods": [
+            {
+                "name": method.name,
+                "trials": method.trials,
+                "unscored": method.unscored,
+                "mean_costs": {axis: curves[axis][n].cost.as_dict() for axis in SPENDING},
+                "points": [asdict(best) for best in method.best],
+                "reason": method.reason,
+            }
+            for n, method in enumerate(main)
+        ],
+        "crossings": [asdict(each) for each in best_of_k.crossings(main)]
+        if len(units) <= 1
+        else [],
+        "verdicts": best_of_k.verdicts(main, lower_is_better=is_lower),
+    }
+
+
+def _frontier(runs: Sequence[PaperRun], kind: Evaluated | None) -> dict[str, Any]:
+    result = frontier_of([run.scored for run in runs], AXIS, kind)
+    best = {view.document.run_id for view, _, _ in result.steps}
+    prices = [price.as_dict() for price in marginal_prices(result)]
+    is_lower = kind is not None and kind.metric in LOWER_IS_BETTER
+    return {
+        "metric": AXIS,
+        "points": [
+            {
+                "run_id": point.run.tag.document.run_id,
+                "name": point.run.tag.name,
+                "method": run.method,
+                "status": run.status,
+                "cost": point.cost.as_dict(),
+                "quality": point.quality,
+                "is_best": point.run.tag.document.run_id in best,
+            }
+            for run, point in zip(runs, result.points, strict=True)
+        ],
+        "steps": [
+            {"run_id": view.document.run_id, "price": price, "is_costlier": is_costlier}
+            for (view, _, is_costlier), price in zip(result.steps, prices, strict=True)
+        ],
+        "wasted_cost": wasted_cost(result, lower_is_better=is_lower).as_dict(),
+        "reason": result.reason,
+    }
+
+
+def _line(run: Mapping[str, Any]) -> dict[str, Any]:
+    """A line of the CSV: the run, its figures with intervals and evidence, its quote."""
+    line = {
+        name: run[name]
+        for name in (
+            *("run_id", "name", "project", "experiment", "method", "status"),
+            *("purpose", "group", "hardware", "version", "sha256"),
+        )
+    }
+    for axis, figure in run["figures"].items():
+        line[axis] = figure["value"]
+        for part in ("low", "high", "source", "reason"):
+            line[f"{axis}_{part}"] = figure[part]
+    line["cost_currency"] = run["figures"]["cost"]["unit"]
+    for axis, figure in run["planned"].items():
+        line[f"planned_{axis}"] = figure["value"]
+    return line

@@ -1,0 +1,195 @@
+"""A paper's runs, its computational budget, and the hashes of its price tags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.reports.cells import Notes, column_unit
+from app.reports.shape import Row, Section, Table, column, row, table
+from pricetag.tag.figure import Figure, figure_of
+from pricetag.tag.figures import counted, money, number, percent, with_unit
+
+Content = Mapping[str, Any]
+ALL = "All runs"
+
+
+def selection_section(content: Content) -> Section:
+    """Which runs are in the report, and which are not, with reasons."""
+    runs, missing = content["runs"], content["not_counted"]
+    failed = sum(run["status"] != "succeeded" for run in runs)
+    paragraphs = [
+        f"This report covers {counted(len(runs), 'run')}, of which {failed} failed or were "
+        f"canceled; they count like all others. {_how(content)}",
+        _frozen(content),
+    ]
+    tables = []
+    if missing:
+        rows = [row(each["name"], each["run_id"], each["reason"]) for each in missing]
+        columns = [column("Run", weight=1.5), column("ID", weight=2), column("Reason", weight=2)]
+        tables.append(table("not-counted", "Runs that are not counted", columns, rows))
+    else:
+        paragraphs.append("Every run of the paper is counted.")
+    unknown = [
+        f"{label} of {counted(count, 'run')}" for label, count in _unknown(runs).items() if count
+    ]
+    if unknown:
+        paragraphs.append(f"Unknown, and in no sum: {', '.join(unknown)}.")
+    return {
+        "id": "selection",
+        "heading": "Runs of the paper",
+        "paragraphs": [*paragraphs, _outside()],
+        "tables": tables,
+    }
+
+
+def _how(content: Content) -> str:
+    rule = content["rule"]
+    if rule is None:
+        return "They were chosen one by one."
+    conditions = [
+        f"{name.replace('_', ' ')} {', '.join(value) if isinstance(value, list) else value}"
+        for name, value in rule.items()
+    ]
+    text = "; ".join(conditions) if conditions else "all runs"
+    return f"A rule collected them in the project {content['project']}: {text}."
+
+
+def _frozen(content: Content) -> str:
+    if content["frozen_at"] is None:
+        return "The paper is not frozen: runs and price tags may still be added."
+    return (
+        f"The paper was frozen at {content['frozen_at']}: its runs and their price tags are "
+        f"fixed. The SHA-256 of the selection is {content['selection_sha256']}."
+    )
+
+
+def _outside() -> str:
+    return (
+        "Not counted at all: work that was not run through Pricetag, such as experiments on other "
+        "machines, the training of downloaded models, and the people's own computers."
+    )
+
+
+def _unknown(runs: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    labels = {
+        "it_energy_kwh": "the IT energy",
+        "co2e_kg": "the emissions",
+        "cost": "the cost",
+        "flops_dense": "the operations",
+    }
+    return {
+        label: sum(run["figures"][axis]["value"] is None for run in runs)
+        for axis, label in labels.items()
+    }
+
+
+def budget_section(content: Content) -> Section:
+    """Planned against used, by purpose and by experiment."""
+    tables = [
+        _budget("purposes", "Planned and used, by purpose", "Purpose", content, "by_purpose"),
+        _budget(
+            "experiments", "Planned and used, by experiment", "Experiment", content, "by_experiment"
+        ),
+    ]
+    if content["budgets"]:
+        tables.append(_budgets(content["budgets"]))
+    return {
+        "id": "budget",
+        "heading": "Computational budget",
+        "paragraphs": [
+            "Planned is the sum of the quotes that were made when the runs were posted, over those "
+            "runs whose quote has the figure; used of these is what the same runs used. Runs that "
+            "failed or were canceled are a group of their own, whatever their purpose was."
+        ],
+        "tables": tables,
+    }
+
+
+def _budget(id_: str, caption: str, noun: str, content: Content, key: str) -> Table:
+    notes = Notes()
+    lines = [*content[key], {**content["totals"], "name": ALL}]
+    energies = [figure_of(line["used"]["it_energy_kwh"]) for line in lines]
+    masses = [figure_of(line["used"]["co2e_kg"]) for line in lines]
+    kwh, kg = column_unit(energies, "kWh"), column_unit(masses, "kg")
+    rows = [_line(line, kwh[1], kg[1], notes) for line in lines]
+    columns = [
+        column(noun, weight=1.8),
+        column("Runs", "right", 0.6),
+        column("Failed", "right", 0.7),
+        column(f"IT energy ({kwh[0]})", "right"),
+        column(f"95% interval ({kwh[0]})", "right", 1.5),
+        column(f"Planned ({kwh[0]})", "right"),
+        column("Used of these", "right", 1.2),
+        column(f"CO2e ({kg[0]})", "right"),
+        column("Hours", "right", 0.8),
+        column("Cost", "right", 1.3),
+    ]
+    return table(id_, caption, columns, rows, notes.lines())
+
+
+def _line(line: Mapping[str, Any], kwh: float, kg: float, notes: Notes) -> Row:
+    used = {name: figure_of(figure) for name, figure in line["used"].items()}
+    planned = figure_of(line["planned"]["it_energy_kwh"])
+    same = figure_of(line["used_of_planned"]["it_energy_kwh"])
+    return row(
+        line["name"],
+        str(line["runs"]),
+        str(line["unsuccessful"]),
+        notes.figure(used["it_energy_kwh"], kwh),
+        notes.interval(used["it_energy_kwh"], kwh),
+        notes.figure(planned, kwh),
+        _share(same, planned, kwh),
+        notes.figure(used["co2e_kg"], kg),
+        notes.figure(used["duration_s"], 3600.0),
+        notes.price_range(used["cost"]),
+        total=line["name"] == ALL,
+    )
+
+
+def _share(same: Figure, planned: Figure, kwh: float) -> str:
+    """What the quoted runs used, and its share of the plan."""
+    if same.value is None or planned.value is None:
+        return ""
+    text = number(same.value / kwh)
+    return f"{text} ({percent(same.value / planned.value)})" if planned.value else text
+
+
+def _budgets(budgets: Sequence[Mapping[str, Any]]) -> Table:
+    rows = [
+        row(
+            each["name"],
+            each["period"],
+            f"{money(each['amount'])} {each['unit']}"
+            if each["metric"] == "cost"
+            else with_unit(each["amount"], each["unit"]),
+        )
+        for each in budgets
+    ]
+    columns = [column("Budget", weight=2), column("Period"), column("Amount", "right", 1.2)]
+    return table("budgets", "Budgets of the project", columns, rows)
+
+
+def hashes_section(content: Content) -> Section:
+    """The version and the hash of each price tag."""
+    rows = [
+        row(run["name"], run["run_id"], run["group"], str(run["version"]), run["sha256"])
+        for run in content["runs"]
+    ]
+    columns = [
+        column("Run", weight=1.4),
+        column("ID", weight=2.2),
+        column("Purpose", weight=0.9),
+        column("Version", "right", 0.7),
+        column("SHA-256 of the price tag", weight=3.4),
+    ]
+    return {
+        "id": "hashes",
+        "heading": "Price tags",
+        "paragraphs": [
+            "The sums of this report are the doubles nearest to the exact sums of the figures in "
+            "these price tags. The archive of a frozen paper has all of them, and a script that "
+            "adds them up again."
+        ],
+        "tables": [table("price-tags", "Price tags of the runs", columns, rows)],
+    }

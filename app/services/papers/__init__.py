@@ -1,0 +1,1 @@
+"""Papers: collections of runs, frozen and reported as a whole."""

@@ -1,0 +1,151 @@
+"""Reports on papers, and freezing, which makes the first report of the frozen runs."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from app.db import Session
+from app.reports.paper_context import About, paper_context
+from app.repositories.budgets import budgets
+from app.repositories.price_tags import reports as report_rows
+from app.schemas.papers import PaperRead, PaperReportCreate
+from app.schemas.reports import ReportRead
+from app.services import reports
+from app.services.billing.documents import PriceTagUnreadableError, tag_view
+from app.services.papers import collecting
+from app.services.papers.collecting import Collected, EmptyPaperError
+from app.services.principals import Principal
+from models import Budget, Paper
+from pricetag.tag.evaluated import ScoredRun
+from pricetag.tag.figure import Figure, figure_of
+from pricetag.tag.paper import PaperRun
+
+MOST_BUDGETS = 50
+UNITS = {"facility_energy_kwh": "kWh", "co2e_kg": "kg"}
+NO_TAG = "it has no price tag: no attempt of it has ended"
+
+
+async def freeze(session: Session, principal: Principal, paper_id: uuid.UUID) -> PaperRead:
+    """Fixes the runs of a paper and their price tags, and reports on them.
+
+    Raises:
+        PaperNotFoundError: If the paper does not exist, or has hidden runs.
+        NotYourPaperError: If somebody else created it.
+        PaperFrozenError: If it is frozen already.
+        EmptyPaperError: If no run has a price tag.
+    """
+    await collecting.fix(session, principal, paper_id)
+    await report(session, principal, paper_id, PaperReportCreate())
+    return await collecting.read(session, principal, paper_id)
+
+
+async def report(
+    session: Session, principal: Principal, paper_id: uuid.UUID, request: PaperReportCreate
+) -> ReportRead:
+    """Creates and stores a report on all runs of a paper.
+
+    Raises:
+        RoleRequiredError: If the principal may only read.
+        PaperNotFoundError: If the paper does not exist, or has hidden runs.
+        EmptyPaperError: If no run has a price tag that can be read.
+    """
+    principal.require("member", "create reports")
+    row = await collecting.require(session, principal, paper_id)
+    paper, project = row.Paper, row.project
+    found = await collecting.collected(session, principal, paper, project)
+    versions = {each.facts.id: each.version for each in found if each.version is not None}
+    documents = await report_rows.price_tags_of(session, versions)
+    lines = await _budgets(session, principal, paper)
+    context = await asyncio.to_thread(_context, paper, project, found, documents, lines, request)
+    return await reports.store(
+        session, principal, paper.title, context, [each.facts.id for each in found], paper=paper
+    )
+
+
+def _context(
+    paper: Paper,
+    project: str,
+    found: Sequence[Collected],
+    documents: Mapping[uuid.UUID, Mapping[str, Any]],
+    budget_lines: Sequence[Mapping[str, Any]],
+    request: PaperReportCreate,
+) -> dict[str, Any]:
+    runs: list[PaperRun] = []
+    not_counted: list[dict[str, str]] = []
+    for each in found:
+        document, reason = documents.get(each.facts.id), NO_TAG
+        if document is not None:
+            try:
+                runs.append(_run(each, document))
+                continue
+            except PriceTagUnreadableError as error:
+                reason = error.message
+        run_id = str(each.facts.id)
+        not_counted.append({"run_id": run_id, "name": each.facts.name, "reason": reason})
+    if not runs:
+        raise EmptyPaperError("No run of the paper has a price tag that can be read.")
+    about = About(
+        paper_id=str(paper.id),
+        title=paper.title,
+        authors=paper.authors,
+        project=project,
+        rule=paper.rule,
+        frozen_at=None if paper.frozen_at is None else paper.frozen_at.isoformat(),
+        selection_sha256=paper.selection_sha256,
+        not_counted=not_counted,
+        budgets=budget_lines,
+    )
+    return paper_context(
+        about,
+        request.profile,
+        runs,
+        generated_at=datetime.now(UTC),
+        with_equivalents=request.equivalents,
+    )
+
+
+def _run(each: Collected, document: Mapping[str, Any]) -> PaperRun:
+    facts = each.facts
+    quantities = (facts.quote or {}).get("quantities") or {}
+    planned = {name: figure_of(figure) for name, figure in quantities.items()}
+    return PaperRun(
+        scored=ScoredRun(tag_view(document), facts.recipe),
+        project=facts.project,
+        experiment=facts.experiment,
+        method=facts.kind,
+        status=facts.status,
+        purpose=each.purpose,
+        sha256=each.sha256 or "",
+        planned={name: figure for name, figure in planned.items() if _is_known(figure)},
+    )
+
+
+def _is_known(figure: Figure) -> bool:
+    return figure.value is not None
+
+
+async def _budgets(session: Session, principal: Principal, paper: Paper) -> list[dict[str, Any]]:
+    """The budgets of the paper's project, closed ones too."""
+    rows: Sequence[Budget] = await budgets.page(
+        session,
+        principal.viewer,
+        name=None,
+        closed=True,
+        after=None,
+        limit=MOST_BUDGETS,
+        of=("project", paper.project_id),
+    )
+    return [
+        {
+            "name": budget.name,
+            "metric": budget.metric,
+            "amount": float(budget.amount),
+            "unit": UNITS.get(budget.metric) or budget.currency,
+            "period": budget.period,
+        }
+        for budget in rows
+    ]

@@ -1,0 +1,41 @@
+"""Papers: named collections of runs, whose price tags are fixed when a paper is frozen."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Base, HasCreatedAt, HasId
+
+
+class Paper(HasId, HasCreatedAt, Base):
+    """A collection of the runs behind a paper: those that were added, and those of its rule."""
+
+    __tablename__ = "papers"
+
+    project_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("projects.id"), index=True)
+    created_by: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id"))
+    title: Mapped[str]
+    authors: Mapped[str | None]
+    rule: Mapped[dict[str, Any] | None]  # conditions of the runs that it collects
+    frozen_at: Mapped[datetime | None]
+    selection_sha256: Mapped[str | None]  # of the frozen runs, versions and hashes
+
+
+class PaperRun(Base):
+    """A run of a paper: added by hand, or fixed by freezing."""
+
+    __tablename__ = "paper_runs"
+
+    paper_id: Mapped[uuid.UUID] = mapped_column(
+        ForeignKey("papers.id", ondelete="CASCADE"), primary_key=True
+    )
+    run_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("runs.id"), primary_key=True, index=True)
+    purpose: Mapped[str | None]
+    # Of the frozen price tag; null until then, and for a run that had none.
+    version: Mapped[int | None]
+    content_sha256: Mapped[str | None]

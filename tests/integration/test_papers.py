@@ -1,0 +1,189 @@
+"""Papers: collections of runs, frozen and reported as a whole."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from models import Run
+from tests.support.api import Api, fields, problem
+from tests.support.insights import sweep
+
+FORMATS = ("html", "tex", "md", "csv", "json")
+
+
+async def a_sweep(api: Api) -> list[str]:
+    """Seven runs of the project, one of which failed, and one that is queued."""
+    queued = await api.post_run(project="sweep", experiment="experiment", name="waits")
+    async with api.database.session_scope() as session:
+        run_ids = await sweep(session, created_by=None)
+        tagged = update(Run).where(Run.id.in_(run_ids[:3]))
+        await session.execute(tagged.values(tags=["tuning"]))
+    return [*map(str, run_ids), queued]
+
+
+async def create(api: Api, **body: Any) -> dict[str, Any]:
+    response = await api.member.post(
+        "/v1/papers", json={"project": "sweep", "title": "A & B: <50%>", "rule": {}, **body}
+    )
+    assert response.status_code == 201, response.text
+    return dict(response.json())
+
+
+async def reported(api: Api, paper: dict[str, Any], **body: Any) -> dict[str, Any]:
+    response = await api.member.post(f"/v1/papers/{paper['id']}/reports", json=body)
+    assert response.status_code == 201, response.text
+    return dict(response.json()["context"])
+
+
+async def energies(api: Api) -> dict[str, float]:
+    response = await api.viewer.get("/v1/insights/frontier", params={"project": "sweep"})
+    return {p["run_id"]: p["cost"]["value"] for p in response.json()["points"]}
+
+
+async def test_a_report_counts_every_run_to_the_last_digit(api: Api) -> None:
+    run_ids = await a_sweep(api)
+    paper = await create(api, authors="Lovelace, Ada")
+    assert [run["origin"] for run in paper["runs"]] == ["rule"] * 8
+    assert {run["run_id"] for run in paper["runs"]} == set(run_ids)
+    context = await reported(api, paper, equivalents=True)
+    content, known = context["paper"], await energies(api)
+    assert content["totals"]["used"]["it_energy_kwh"]["value"] == math.fsum(known.values())
+    assert context["totals"]["it_energy_kwh"]["value"] == math.fsum(known.values())
+    lines = {line["name"]: line for line in content["by_purpose"]}
+    assert {name: line["runs"] for name, line in lines.items()} == {
+        "tuning": 3,
+        "not stated": 3,
+        "failed": 1,
+    }
+    tuning = [known[run_id] for run_id in run_ids[:3]]
+    assert lines["tuning"]["used"]["it_energy_kwh"]["value"] == math.fsum(tuning)
+    assert [each["name"] for each in content["not_counted"]] == ["waits"]
+    assert content["research"]["name"] == "dear"
+    assert [part["runs"] for part in content["research"]["parts"]] == [1, 7, 7]
+    assert content["frontier"]["steps"][0]["run_id"] == run_ids[0]
+    sections = {section["id"]: section for section in context["sections"]}
+    assert "7 runs, of which 1 failed" in sections["selection"]["paragraphs"][0]
+    assert any(
+        "flight" in text or "air travel" in text for text in sections["research"]["paragraphs"]
+    )
+    assert "MWh" in json.dumps(sections["eu-ai-act"])
+    assert "for the listed reasons: 1 run." in sections["neurips"]["paragraphs"][-1]
+    [report] = (await api.viewer.get(f"/v1/papers/{paper['id']}")).json()["reports"]
+    for fmt in FORMATS:
+        rendered = await api.viewer.get(f"/v1/reports/{report['id']}.{fmt}")
+        assert rendered.status_code == 200, rendered.text
+        assert rendered.content
+
+
+async def test_files_of_a_paper_come_from_its_newest_report(api: Api) -> None:
+    await a_sweep(api)
+    paper = await create(api, authors="Lovelace, Ada")
+    path = f"/v1/papers/{paper['id']}/files"
+    early = await api.viewer.get(f"{path}/badge.svg")
+    problem(early, 409, "paper-not-reported")
+    context = await reported(api, paper)
+
+    async def file(name: str) -> str:
+        response = await api.viewer.get(f"{path}/{name}")
+        assert response.status_code == 200, response.text
+        assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+        return response.text
+
+    badge = await file("badge.svg")
+    assert "price tag" in badge
+    assert "A &amp; B: &lt;50%&gt;" in badge
+    assert r"A \& B: <50\%>" in await file("paper.bib")
+    assert "author = {Lovelace, Ada}" in await file("paper.bib")
+    grams = context["model_card"]["emissions_g"]
+    assert f"  emissions: {grams}\n" in await file("co2_eq_emissions.yaml")
+    assert f"  emissions: {grams}\n" in await file("model-card.md")
+    assert "Total compute:" in await file("neurips.md")
+    assert "Annex XI" in await file("eu-ai-act.md")
+    assert len((await file("runs.csv")).splitlines()) == 1 + 7
+    stated = json.loads(await file("paper.json"))
+    assert stated["totals"] == context["paper"]["totals"]
+    assert (await api.viewer.get(f"{path}/passwd")).status_code == 422
+
+
+async def test_freezing_fixes_runs_and_price_tags(api: Api) -> None:
+    run_ids = await a_sweep(api)
+    paper = await create(api, runs=run_ids[:1])
+    path = f"/v1/papers/{paper['id']}"
+    added = {"runs": run_ids[1:2], "purpose": "final"}
+    assert (await api.member.post(f"{path}/runs", json=added)).status_code == 200
+    frozen = (await api.member.post(f"{path}/freeze")).json()
+    assert frozen["frozen_at"] is not None
+    assert {run["origin"] for run in frozen["runs"]} == {"frozen"}
+    purposes = {run["run_id"]: run["purpose"] for run in frozen["runs"]}
+    assert [purposes[run_id] for run_id in run_ids[:4]] == ["tuning", "final", "tuning", None]
+    assert len(frozen["reports"]) == 1
+    before = await reported(api, frozen)
+    assert before["paper"]["selection_sha256"] == frozen["selection_sha256"]
+    # A new version of a price tag, another run, and other tags change nothing.
+    assert (await api.admin.post(f"/v1/runs/{run_ids[0]}/price-tag/reprice", json={})).is_success
+    async with api.database.session_scope() as session:
+        await session.execute(update(Run).values(tags=["ablation"]))
+    await a_sweep(api)
+    after = await reported(api, frozen)
+    assert after["paper"] == before["paper"]
+    assert {run["version"] for run in after["paper"]["runs"]} == {1}
+    for response in (
+        await api.member.post(f"{path}/runs", json=added),
+        await api.member.post(f"{path}/freeze"),
+        await api.member.patch(path, json={"rule": {}}),
+        await api.member.delete(f"{path}/runs/{run_ids[0]}"),
+    ):
+        problem(response, 409, "paper-frozen")
+    renamed = await api.member.patch(path, json={"title": "B"})
+    assert renamed.json()["title"] == "B"
+
+
+async def test_a_rule_collects_by_its_conditions_until_it_is_changed(api: Api) -> None:
+    run_ids = await a_sweep(api)
+    paper = await create(api, rule={"tags": ["tuning"]})
+    path = f"/v1/papers/{paper['id']}"
+    assert {run["run_id"] for run in paper["runs"]} == set(run_ids[:3])
+    failed = (await api.member.patch(path, json={"rule": {"status": ["failed"]}})).json()
+    assert [run["run_id"] for run in failed["runs"]] == run_ids[6:7]
+    assert (await api.member.delete(f"{path}/runs/{run_ids[6]}")).status_code == 404
+    none = (await api.member.patch(path, json={"rule": None})).json()
+    assert none["runs"] == []
+    empty = await api.member.post(f"{path}/freeze")
+    problem(empty, 409, "empty-paper")
+    listed = (await api.viewer.get("/v1/papers", params={"project": "sweep"})).json()
+    assert [item["id"] for item in listed["items"]] == [paper["id"]]
+    other = await api.viewer.get("/v1/papers", params={"project": "sweeps"})
+    assert other.status_code == 404
+
+
+async def test_wrong_papers_are_rejected_with_every_reason(api: Api) -> None:
+    run_ids = await a_sweep(api)
+    nobody = "6f0c0d0e-0000-4000-8000-00000000000f"
+    wrong = await api.member.post(
+        "/v1/papers",
+        json={"project": "sweep", "title": "t", "runs": [nobody, run_ids[0], nobody]},
+    )
+    assert fields(wrong.json()) == ["runs.0", "runs.2"]
+    nothing = await api.member.post("/v1/papers", json={"project": "sweep", "title": "t"})
+    assert "needs runs, a rule, or both" in nothing.text
+    missing = {"project": "sweep", "title": "t", "rule": {"experiment": "experimant"}}
+    response = await api.member.post("/v1/papers", json=missing)
+    problem(response, 404, "experiment-not-found")
+    paper = await create(api)
+    purpose = {"runs": run_ids[:1], "purpose": "fun"}
+    response = await api.member.post(f"/v1/papers/{paper['id']}/runs", json=purpose)
+    assert fields(response.json()) == ["purpose"]
+
+
+@pytest.mark.parametrize("profile", ["strubell2019"])
+async def test_the_factors_of_the_profile_are_applied(api: Api, profile: str) -> None:
+    await a_sweep(api)
+    paper = await create(api)
+    context = await reported(api, paper, profile=profile)
+    energy, facility = (context["totals"][f"{name}_energy_kwh"] for name in ("it", "facility"))
+    assert facility["value"] == pytest.approx(1.58 * energy["value"])
