@@ -29,13 +29,13 @@ def intensity(
 
     Args:
         hours: Every hour in order, with its intensity in g/kWh; None in a gap.
-        annual: The annual figure, which stands for gaps.
+        annual: The annual figure, used for the gaps.
         title: Heading.
         summary: What it shows, in a sentence made from the data.
         sources: Sources of the hours.
     """
     rows: list[Row] = [{"at": utc(at), "value": value} for at, value in hours]
-    if hours:  # the last hour has a length, too
+    if hours:  # draws the last hour at full length
         rows.append({"at": utc(hours[-1][0] + HOUR), "value": hours[-1][1]})
     limit: list[Row] = [] if annual is None else [{"value": annual, "text": "annual figure"}]
     return Chart(
@@ -53,7 +53,7 @@ def intensity(
 
 
 def _gaps(hours: Sequence[tuple[datetime, float | None]]) -> list[Row]:
-    """Unbroken rows of hours that are not recorded."""
+    """Groups of consecutive hours without a record."""
     gaps: list[list[datetime]] = []
     for at, value in hours:
         if value is not None:

@@ -39,7 +39,7 @@ LAB = frozenset[str]()
 
 
 class ChartError(ValueError):
-    """A chart does not hold together."""
+    """The parts of a chart contradict one another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +73,8 @@ class Chart:
         columns: Columns of the table and the CSV.
         rows: What is drawn, with the plain values in the units of the columns.
         form: The Vega-Lite document without data; it names the data set `drawn`.
-        projects: Names of all projects whose runs it shows: only who may see all of them gets
-            the picture. `LAB` for what every viewer may see.
+        projects: Names of all projects whose runs it shows: only viewers who may see all of them
+            get the picture. `LAB` for what every viewer may see.
         sources: Where the figures come from, for the caption: runs with versions of their price
             tags.
         extra: Further data sets of the form, by name, e.g. of labels.
@@ -98,7 +98,7 @@ class Chart:
 
     @cached_property
     def content(self) -> bytes:
-        """The document in canonical form, from which the chart's hash comes."""
+        """The document in canonical form, which the chart's hash is computed from."""
         document = {
             "$schema": SCHEMA,
             "description": self.summary,

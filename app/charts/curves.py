@@ -14,7 +14,7 @@ from app.charts.chart import HEIGHT, Chart, Column, Row
 from app.charts.labels import apart
 
 PLOT_SHARE = 0.8
-"""Share of a chart's height that its plot has, about."""
+"""Approximate share of a chart's height that its plot takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def curves(
 
 
 def _ends(lines: Sequence[Curve]) -> list[dict[str, Any]]:
-    """The name of each curve at its end, none over another."""
+    """The name of each curve at its end, without overlaps."""
     knots = [knot for line in lines for knot in line.knots]
     if not knots:
         return []
@@ -177,7 +177,7 @@ def _form(measure: str, unit: str, score: str, log: bool, names: tuple[str, ...]
 
 
 def upright(data: str, style: str, at: alt.X, *, line: int = 0) -> list[Any]:
-    """Upright lines of a data set of `{at, text}`, with their texts in a line at the top."""
+    """Vertical lines of a data set of `{at, text}`, with their texts in a row at the top."""
     chart = alt.Chart(forms.named(data))
     return [
         chart.mark_rule(style=style).encode(x=at),

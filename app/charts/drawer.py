@@ -1,7 +1,8 @@
 """Draws charts: a separate program that reads documents and writes pictures.
 
 A request is a line of JSON, `{format, document}`; the response a line of JSON, `{bytes}` followed
-by that many bytes, or `{error}`. It ends with its input. It uses nothing else of this project, so
+by that many bytes, or `{error}`. It ends when its input ends. It uses nothing else of this project,
+so
 that it starts fast and stays small.
 """
 
@@ -38,7 +39,7 @@ def drawn(document: dict[str, Any], form: str) -> bytes:
 def main() -> None:
     """Answers requests until the input ends."""
     os.nice(NICER)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends it to all; the server decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # sent by terminals to all; the server decides
     for line in sys.stdin.buffer:
         request = json.loads(line)
         picture = b""

@@ -81,7 +81,7 @@ class Drawing:
             self._waiting -= 1
 
     async def close(self) -> None:
-        """Ends the process, if there is one."""
+        """Ends the process, if it runs."""
         process, self._process = self._process, None
         if process is None or process.returncode is not None:
             return
@@ -96,7 +96,7 @@ class Drawing:
 
     @property
     def process_id(self) -> int | None:
-        """ID of the other process; None while there is none."""
+        """ID of the other process; None while it does not run."""
         return None if self._process is None else self._process.pid
 
     def _again(self, key: str) -> bytes:

@@ -50,7 +50,7 @@ def stacked(
     kind: str = "energy",
     idle: str | None = None,
 ) -> Chart:
-    """The chart of parts, those of one bar on each other in the order of the groups.
+    """The chart of parts, stacked in the order of the groups.
 
     Args:
         parts: The parts, bar by bar; negative ones are not drawn.
@@ -105,7 +105,7 @@ def _rows(parts: Sequence[Part], groups: Sequence[str]) -> list[Row]:
 
 
 def utc(at: datetime) -> str:
-    """A time as charts have it."""
+    """A time in the form that charts use."""
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -117,7 +117,7 @@ TIMES = {
     "quarter": "%b %Y",
     "year": "%Y",
 }
-"""Labels of a time axis by what their ticks are apart."""
+"""Labels of a time axis, by the distance of its ticks."""
 
 
 def time_axis(field: str) -> alt.X:

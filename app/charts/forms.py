@@ -15,9 +15,9 @@ LOG_NUMBERS = ",~g"
 NUMBERS = ",.4~r"
 COUNTS = "~s"
 PLAIN_ZERO = "datum.value === 0 ? '0' : datum.label"
-"""Labels without a prefix behind the zero."""
+"""Labels in which zero has no SI prefix."""
 SHORT = 26
-"""Number of characters of a name beside its mark."""
+"""Maximum length of a name beside its mark, in characters."""
 
 
 def named(data: str) -> alt.NamedData:
@@ -54,9 +54,8 @@ Domain = tuple[float, float]
 def around_one(
     values: Sequence[float], *, log: bool = False, is_share: bool = False
 ) -> Domain | None:
-    """The domain of an axis on which all marks are at one place; None where they are not.
-
-    Without it, the ticks would differ in their last digits alone.
+    """The domain of an axis whose marks all have the same value; None otherwise. Without it, the
+    ticks would differ only in their last digits.
     """
     if len(set(values)) != 1:
         return None
@@ -75,7 +74,7 @@ def scale(
     padding: float = 0,
     domain: Domain | None = None,
 ) -> alt.Scale:
-    """A linear or logarithmic scale, with room of some pixels at its ends."""
+    """A linear or logarithmic scale, with a margin of a few pixels at both ends."""
     if domain is not None:
         return alt.Scale(type="log" if log else "linear", nice=True, domain=list(domain))
     around: dict[str, Any] = {"padding": padding} if padding else {}

@@ -69,7 +69,7 @@ class Axes:
 
 
 def groups_of(marks: Sequence[Mark]) -> tuple[str, ...]:
-    """The groups, largest first; beyond what the eye can distinguish, the rest is one."""
+    """The groups, largest first; those beyond what the eye can distinguish are merged into one."""
     sizes: dict[str, int] = {}
     for mark in marks:
         sizes[mark.group] = sizes.get(mark.group, 0) + 1
@@ -133,7 +133,7 @@ def frontier(
 
 
 def _with_domains(axes: Axes, marks: Sequence[Mark]) -> Axes:
-    """The axes, wider than their marks where these are all at one place."""
+    """The axes, extended where all marks have the same value."""
     ends = [end for mark in marks for end in (mark.low, mark.high) if end is not None]
     costs = [*(mark.cost for mark in marks), *(ends if axes.whiskers else [])]
     qualities = [mark.quality for mark in marks if mark.quality is not None]

@@ -1,4 +1,4 @@
-"""Direct labels of series that do not cover one another."""
+"""Direct labels of series, without overlaps."""
 
 from __future__ import annotations
 

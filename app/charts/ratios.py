@@ -1,4 +1,4 @@
-"""Ratios to a reference group with their intervals, one line a figure and group."""
+"""Ratios to a reference group with their intervals, one line per figure and group."""
 
 from __future__ import annotations
 

@@ -16,8 +16,8 @@ _BEGIN = datetime(2000, 1, 1, tzinfo=UTC)
 class SteadyCharts:
     """Keeps a chart of each subject for up to five minutes, in this process.
 
-    A chart up to the present has other content, and thus another hash, each time it is made. If
-    each was stored, a monitor that asks all the time would push out all other charts.
+    A chart that reaches the present has different content, and thus a different hash, each time it
+    is made. If every one were stored, a monitor that polls would evict all other charts.
     """
 
     def __init__(self) -> None:
@@ -28,12 +28,12 @@ class SteadyCharts:
 
         Args:
             subject: What it is about.
-            state: What changes only by events; after a change of it the chart is a new one.
+            state: State that changes only with events; a new state gives a new chart.
             chart: The chart as of now.
             now: Present time.
 
         Returns:
-            The chart first made in this piece of five minutes with this state.
+            The first chart made with this state in the current five minutes.
         """
         piece = (now - _BEGIN) // EVERY
         stored = self._kept.get(subject)

@@ -1,4 +1,4 @@
-"""An SVG that says what it shows: role, title and description of its root."""
+"""An accessible SVG: role, title and description of its root."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ Theme = Literal["light", "dark", "print"]
 THEMES: tuple[Theme, ...] = get_args(Theme)
 
 FONT = "'Liberation Sans', Arial, Helvetica, sans-serif"
-"""Fonts with the widths that the renderer reckons with; their digits are equally wide."""
+"""Fonts with the character widths that the renderer assumes; all digits have the same width."""
 
 FONT_SIZES: Mapping[Theme, int] = {"light": 13, "dark": 13, "print": 11}
 """Size of a chart's text in pixels: that of a page's text, or that of a report."""

@@ -8,9 +8,8 @@ Point = tuple[float, float | None]
 
 
 def thinned(points: Sequence[Point], most: int) -> list[Point]:
-    """At most this many points: of each stretch its lowest and its highest one, in order.
-
-    A stretch with a gap (None) keeps the gap.
+    """Up to ``most`` points: the lowest and the highest of each interval, in order. An interval
+    with a gap (None) keeps the gap.
 
     Args:
         points: ``(x, y)`` in the order of x; y is None in a gap.

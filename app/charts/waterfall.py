@@ -1,4 +1,4 @@
-"""Waterfall: how parts add up to a total, and a total is multiplied to the next."""
+"""Waterfall: how parts add up to a total, and how a total is multiplied into the next."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Step:
 
     Attributes:
         label: What it is: a component, a stage, a total.
-        amount: Its amount, in the unit of the chart; negative where it takes away.
+        amount: Its amount, in the unit of the chart; negative for a deduction.
         low: Lower end of the amount's 95% interval; None without one.
         high: Upper end.
         source: Evidence behind it: `counter`, `modelled`, `assumed`.
@@ -113,7 +113,7 @@ def _rows(steps: Sequence[Step]) -> tuple[list[dict[str, Any]], list[dict[str, A
 
 
 def _distinct(labels: Sequence[str]) -> list[str]:
-    """Labels as they are on the axis: short, and each once."""
+    """Labels of the axis: shortened and unique."""
     distinct_labels: list[str] = []
     for label in labels:
         name, n = forms.short(label), 2

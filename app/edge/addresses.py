@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
-"""Addresses that stand for all of a machine, and how a browser there reaches them."""
+"""Wildcard addresses, and how a browser on the machine reaches them."""
 
 
 def address_of(host: str, port: int) -> str:

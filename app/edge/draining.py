@@ -1,4 +1,4 @@
-"""The server process at its end: streams that never end by themselves."""
+"""Shutdown of the server process: ends streams that never end by themselves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class DrainingServer(uvicorn.Server):
     """uvicorn that ends the live streams before it waits for open requests."""
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Ends everything that is open."""
+        """Closes the live streams, then shuts down."""
         app: Any = self.config.app
         resources = getattr(app.state, "resources", None)  # none if it did not start
         if resources is not None:

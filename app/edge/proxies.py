@@ -24,7 +24,7 @@ class Proxies:
         self._app = ProxyHeadersMiddleware(app, trusted_hosts=list(trusted))  # type: ignore[arg-type]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Keeps the address that the request really came from."""
+        """Notes the address of the peer before the headers of proxies replace it."""
         if scope["type"] == "http":
             client = scope.get("client")
             scope[PEER] = client[0] if client else ""

@@ -1,4 +1,4 @@
-"""When the last request came: upkeep that can wait keeps out of the way of requests."""
+"""Time of the last request: maintenance that can wait yields to requests."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def build_context(
 
 
 def run_figures(row: StrubellRow, tag: TagView) -> dict[str, Any]:
-    """The figures of a run, and the version of its price tag that they are of."""
+    """The figures of a run, and the version of its price tag that they come from."""
     values = {item.name: getattr(row, item.name) for item in fields(row)}
     figures = {
         name: value.as_dict() if isinstance(value, Figure) else value

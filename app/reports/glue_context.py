@@ -1,4 +1,4 @@
-"""The content of a report on GLUE: the table of scores, and what its figures rest on."""
+"""The content of a report on GLUE: the table of scores, and what its figures are based on."""
 
 from __future__ import annotations
 

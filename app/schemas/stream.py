@@ -31,7 +31,7 @@ class PowerBatch(BaseModel):
     """A worker's message: the samples of one second, or of a part of its components."""
 
     node: str = Field(max_length=300, description="Name of the node.")
-    t0: int = Field(ge=0, description="Begin of the second, in ms since 1970.")
+    t0: int = Field(ge=0, description="Start of the second, in ms since 1970.")
     dt_ms: int = Field(ge=10, le=60_000, description="Time between two samples, in ms.")
     components: list[PowerOfComponent] = Field(description="Components with their samples.")
 

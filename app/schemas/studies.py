@@ -171,7 +171,7 @@ class StudyLimit(Wire):
         description="Name of the limit."
     )
     unit: str = Field(description="Unit of the amounts.")
-    limit: float = Field(description="Most that the study may use.")
+    limit: float = Field(description="Maximum amount that the study may use.")
     used: float = Field(description="Use of ended runs, and of running ones so far.")
     reserved: float = Field(description="Further use of open runs, by their quotes.")
     unknown_runs: int = Field(

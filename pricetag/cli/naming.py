@@ -59,15 +59,17 @@ def refusal(ctx: Any, error: ApiError) -> list[str]:
         ctx: Of the command.
         error: What the server responded.
     """
+    file = ctx.params.get("file")
     faults = [_in_words_of(ctx, fault) for fault in error.errors]
     main = error.message
+    if file is not None:  # the body of the request
+        main = _BODY.sub(lambda _: str(file), main)
+        faults = [(name, _BODY.sub(lambda _: str(file), text), hint) for name, text, hint in faults]
     if error.errors:
         main = _renamed_start(main, error.errors[0].get("field"), faults[0])
     main = _with_options(ctx, main)
     if main.endswith(f" (and {len(faults) - 1} more)"):  # they are all named here
         main = main.rpartition(" (and ")[0]
-    if (file := ctx.params.get("file")) is not None:
-        main = _BODY.sub(lambda _: str(file), main)
     lines = [main]
     by_hint: dict[str, list[str]] = {}  # by hint, each shown once
     messages = [message for _, message, _ in faults]

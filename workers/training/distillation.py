@@ -75,7 +75,7 @@ def first_layers(context: StageContext, count: Callable[[int], int]) -> Student:
 
     Args:
         context: The stage's context.
-        count: From the model's number of layers that of the student; raises ``MisfitError``.
+        count: Maps the model's number of layers to that of the student; raises ``MisfitError``.
 
     Raises:
         JobError: ``bad-student``.

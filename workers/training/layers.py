@@ -58,7 +58,7 @@ def _require_layers(context: StageContext, loaded: Loaded) -> int:
 def operations_of_a_layer(context: StageContext, loaded: Loaded) -> Callable[[int, float], float]:
     """Operations of one layer's forward pass by the number of tokens and the density.
 
-    They are the difference to the same architecture with a layer less.
+    They are the difference to the same architecture with one layer fewer.
     """
     shorter = copy.deepcopy(loaded.model.config)
     shorter.num_hidden_layers -= 1

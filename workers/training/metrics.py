@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 LOWER_IS_BETTER = frozenset({"loss", "perplexity"})
-"""Metrics of which a smaller value is a better one."""
+"""Metrics for which smaller is better."""
 
 
 @dataclass(frozen=True)

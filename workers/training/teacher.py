@@ -1,4 +1,4 @@
-"""The teacher of a distillation: one forward pass a batch, for any number of loss terms."""
+"""The teacher of a distillation: one forward pass per batch, for any number of loss terms."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def section(tags: Sequence[TagView]) -> Section | None:
 
 
 def _speeds(lines: Sequence[Line]) -> list[Table]:
-    """The speeds, and below them what the latencies are of."""
+    """The speeds, with a note on what the latencies measure."""
     notes: dict[str, list[str]] = {}
     for tag in {id(line.tag): line.tag for line in lines}.values():
         for note in conditions(tag, [line.variant for line in lines if line.tag is tag]):

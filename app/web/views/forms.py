@@ -33,7 +33,7 @@ class FormView:
         return self.labels.get(name) or f"{words[:1].upper()}{words[1:]}"
 
     def is_day(self, name: str) -> bool:
-        """Whether a field of a date can show its text: a browser shows no other."""
+        """Whether a date field can show its text: browsers show only valid dates."""
         try:
             return not self.get(name) or bool(date.fromisoformat(self.get(name)))
         except ValueError:

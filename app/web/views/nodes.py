@@ -144,7 +144,7 @@ def devices(node: NodeRead) -> str:
 
 
 def meters(node: NodeRead) -> list[Meter]:
-    """Meters of a node, as its worker has examined them."""
+    """Meters of a node, as examined by its worker."""
     examined: Sequence[Mapping[str, Any]] = node.capabilities.get("meters") or ()
     return [
         Meter(
@@ -182,7 +182,8 @@ def idle(node: NodeRead) -> list[Idle]:
 
 
 def units(account: EnergyAccount, hours: EnergyAccount) -> tuple[Unit, Unit, Unit]:
-    """The units of a node's total, of its components and of its days: one where it is legible."""
+    """The units of a node's total, of its components and of its days: a common one where it is
+    legible."""
     days: dict[date, float] = {}
     for item in hours.items:
         if item.hour is not None and item.total_kwh.value is not None:

@@ -80,7 +80,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Tiles of one node, or of all under no name."""
+    """Tiles of one node, or of all nodes with an empty name."""
 
     node: str | None
     tiles: Sequence[Tile]

@@ -1,4 +1,4 @@
-"""Questions before what cannot be undone."""
+"""Confirmations of actions that cannot be undone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question, with the form that does it.
+    """A confirmation, with the form of the action.
 
     Attributes:
         title: The question.
@@ -32,7 +32,7 @@ class Question:
 
 
 def cancel_run(name: str, *, is_running: bool, action: str, back: str) -> Question:
-    """The question before a run is canceled."""
+    """The confirmation before a run is canceled."""
     consequence = (
         "It is asked to stop. Its use so far stays on its price tag, and its work since its last"
         " checkpoint is lost."
@@ -45,7 +45,7 @@ def cancel_run(name: str, *, is_running: bool, action: str, back: str) -> Questi
 
 
 def delete_view(name: str, project: str | None, *, action: str, back: str) -> Question:
-    """The question before a saved view is deleted."""
+    """The confirmation before a saved view is deleted."""
     sentences = ["Links to it stop working. Its runs stay."]
     if project is not None:
         sentences.append(f"It is shared: everybody in project {project} loses it.")
@@ -54,7 +54,7 @@ def delete_view(name: str, project: str | None, *, action: str, back: str) -> Qu
 
 
 def reprice_run(name: str, as_of: str, *, action: str, back: str) -> Question:
-    """The question before a run is priced again."""
+    """The confirmation before a run is re-priced."""
     factors = f"the factors known on {as_of}" if as_of else "the factors known now"
     sentences = [
         f"A new version of its price tag is issued with {factors}. Versions cannot be deleted;"

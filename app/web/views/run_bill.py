@@ -17,7 +17,7 @@ from pricetag.tag.trust import compared_attempts, error_causes, models, opinions
 from pricetag.tag.view import TagView
 
 MOST_COLUMNS = 12
-"""Components beyond which the table by stage has no column for each."""
+"""Maximum number of components with a column each in the table by stage."""
 
 MOST_ROWS = 300
 """Rows by stage that the page shows; the price tag has all."""
@@ -274,7 +274,7 @@ def _component(item: ComponentTag, unit: Unit) -> ComponentRow:
 
 
 def _heads(tag: TagView) -> list[str]:
-    """Names of the components; of devices with one name, those of their IDs too."""
+    """Names of the components; devices that share a name also have their ID."""
     components = tag.document.energy.components
     if len(components) > MOST_COLUMNS:
         return []

@@ -67,7 +67,7 @@ DEFAULT_COLUMNS = (
 """The name and the energy come first: a narrow screen shows no more at once."""
 
 ALWAYS = "name"
-"""The column that names the row, and always stays."""
+"""The column that names the row; it is always shown."""
 
 
 def chosen(ticked: Sequence[str], move: str | None) -> Sequence[str]:

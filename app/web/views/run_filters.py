@@ -71,7 +71,7 @@ class Filters:
     """Content of the page's form.
 
     Attributes:
-        values: ``(parameter, value)`` of everything that is set, without the place.
+        values: ``(parameter, value)`` of everything that is set, without the position in the list.
         view: The stored view that the address names; its values are among `values`.
         problems: Errors by parameter.
     """

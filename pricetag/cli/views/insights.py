@@ -96,7 +96,7 @@ def cost_view(read: Stored) -> Iterator[Shown]:
         (label, *(_text(figure_of(part["costs"][name])) for part in read["parts"]))
         for name, label in COSTS.items()
     ]
-    yield ListTable(("~Cost", *heads), rows)
+    yield ListTable(("~Quantity", *heads), rows)
     factors = read["green_ai"]
     yield f"E, operations of one example: {_text(figure_of(factors['example']))}"
     yield f"D, training examples: {_text(figure_of(factors['data']))}"

@@ -39,7 +39,7 @@ class OperationCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts as ``FlopCounterMode`` does, and names operators that compute without a count.
 
     Operators that only view, move or fill memory have no name here. Layers of the same shape are
-    worked out once: on meta tensors, which have no values, the shapes of the arguments determine
+    counted once: on meta tensors, which have no values, the shapes of the arguments determine
     the shape of a result. Torch takes up to a millisecond to find it, for each of some thirty
     operators of a layer.
 

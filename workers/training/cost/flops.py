@@ -167,7 +167,7 @@ def architecture_key(config: PreTrainedConfig) -> str:
 
 
 def closed_form(config: PreTrainedConfig, length: int) -> int | None:
-    """Forward operations of a BERT classifier of two; None for other architectures."""
+    """Forward operations of a BERT classifier with two classes; None for other architectures."""
     return CLASSIFIER.closed_form(config, length)
 
 

@@ -93,7 +93,7 @@ class Format(ABC):
     def chunked_flops(self, model: PreTrainedModel, layers: int | None = None) -> tuple[int, int]:
         """Tokens of a chunk, and forward operations of the model for each chunk of a text.
 
-        With ``layers`` the first ones alone.
+        With ``layers``, only of the first ones.
         """
         return 1, 0
 

@@ -98,7 +98,8 @@ def distilbert_of(
 
 
 def _renamed(name: str, numbers: dict[int, int], *, transform: bool) -> str | None:
-    """The name that a tensor of the teacher has in the student; None for one without a place."""
+    """The name that a tensor of the teacher has in the student; None for one without a
+    counterpart."""
     if name in _DECODER:
         return _DECODER[name]
     part, _, kind = name.rpartition(".")

@@ -104,7 +104,7 @@ def freeze_unread(model: PreTrainedModel) -> None:
 
 
 def _pairs(model: PreTrainedModel) -> list[tuple[str, str]]:
-    """Parameters of the output that are, in a tied model, others of the model: their names."""
+    """Names of the output's parameters that, in a tied model, belong to other modules."""
     names = dict(model.named_parameters(remove_duplicate=False))
     mapping: Any = getattr(model, "_tied_weights_keys", None)
     listed = mapping.items() if isinstance(mapping, dict) else ()

@@ -15,7 +15,7 @@ def round_sparsities(sparsity: float, rounds: int) -> list[float]:
 
 
 def cubic(step: float, begin: float, end: float, initial: float, final: float) -> float:
-    """A value that goes from ``initial`` to ``final``, fast at first and slowly in the end.
+    """A value that goes from ``initial`` to ``final``, fast at first and slowly at the end.
 
     v_t = v_f + (v_i - v_f) * (1 - (t - t_0) / (t_1 - t_0))^3 between the two steps.
 

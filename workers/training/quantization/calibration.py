@@ -73,7 +73,7 @@ def observed_inputs(
 def calibrated_ranges(
     context: StageContext, loaded: Loaded, names: Sequence[str], params: QuantizeInt8Static
 ) -> tuple[dict[str, tuple[float, float]], int]:
-    """Ranges of the inputs of some layers, and the number of examples that they are from.
+    """Ranges of the inputs of some layers, and the number of examples that they come from.
 
     Raises:
         JobError: ``no-activations`` for a layer that the examples do not use; the training split

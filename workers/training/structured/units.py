@@ -101,7 +101,8 @@ def without_least(alive: Numbers, importance: Sequence[Sequence[float]], count: 
     Args:
         alive: Units of each layer.
         importance: Importance of each of these units.
-        count: Number of units to remove; fewer are removed where one a layer would not remain.
+        count: Number of units to remove; fewer are removed where a layer would otherwise have none
+            left.
 
     Returns:
         The units that remain.
