@@ -31,6 +31,7 @@ from pricetag.cli import (
     saved_views,
     service,
     service_state,
+    studies,
 )
 from pricetag.cli.console import (
     EXIT_DETACHED,
@@ -95,6 +96,7 @@ def options(
 
 for register in (
     running.register,
+    studies.register,
     queue.register,
     saved_views.register,
     quotes.register,

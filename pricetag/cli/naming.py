@@ -29,6 +29,7 @@ RENAMED = {
     "run_id": "RUN",
     "runs": "RUN",
     "session_id": "ID",
+    "study_id": "STUDY",
     "start": "--from",
     "stops": "--stop",
     "tags": "--tag",

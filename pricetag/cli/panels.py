@@ -9,7 +9,7 @@ from pricetag.cli.help_text import FilledGroup
 PANELS = {
     "Runs": (
         *("submit", "quote", "runs", "view", "queue", "priority"),
-        *("show", "logs", "cancel", "resume"),
+        *("show", "logs", "cancel", "resume", "study", "studies"),
     ),
     "Price tags": ("report", "verify", "compare", "insights", "reprice"),
     "Energy and budgets": ("energy", "budget"),

@@ -46,7 +46,7 @@ def register(app: typer.Typer) -> None:
     app.command("logs", epilog="Example: pricetag logs last --follow")(logs)
 
 
-def _valid_key(key: str | None) -> str | None:
+def valid_key(key: str | None) -> str | None:
     """Rejects keys that a header cannot hold.
 
     Raises:
@@ -83,7 +83,7 @@ def submit(
         str | None,
         typer.Option(
             help="Idempotency key: submissions with the same key create one run.",
-            callback=_valid_key,
+            callback=valid_key,
         ),
     ] = None,
     json: Json = False,
@@ -103,7 +103,7 @@ def submit(
         return
     from pricetag.cli.programs import check_programs
 
-    text = _read(file)
+    text = read_job_file(file)
     missing = check_programs(file, text)
     with open_client(ctx) as client:
         accepted = client.create_run(text, idempotency_key=key)
@@ -137,7 +137,12 @@ def _accepted_lines(run: RunAccepted) -> Iterator[str]:
     yield f"follow it with: pricetag show {run['id']} --wait"
 
 
-def _read(file: Path) -> str:
+def read_job_file(file: Path) -> str:
+    """The text of a job or study file.
+
+    Raises:
+        CliError: If it cannot be read, or is empty.
+    """
     try:
         text = file.read_text(encoding="utf-8-sig")
     except OSError as error:

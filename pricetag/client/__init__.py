@@ -17,6 +17,7 @@ from pricetag.client.lists import ListCalls
 from pricetag.client.people import PeopleCalls
 from pricetag.client.prices import PriceCalls
 from pricetag.client.runs import RunCalls
+from pricetag.client.studies import StudyCalls
 from pricetag.wire import (
     ApiError,
     ClientError,
@@ -43,7 +44,7 @@ __all__ = [
 ]
 
 
-class Client(RunCalls, ListCalls, PriceCalls, BookCalls, PeopleCalls, LabCalls):
+class Client(RunCalls, StudyCalls, ListCalls, PriceCalls, BookCalls, PeopleCalls, LabCalls):
     """One server, one token.
 
     Args:
