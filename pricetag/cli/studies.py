@@ -136,9 +136,7 @@ def studies(
     project: Annotated[str | None, typer.Option(help="Show only studies of this project.")] = None,
     status: Annotated[
         str | None,
-        typer.Option(
-            help="Show only studies with this status: running, finished, failed or cancelled."
-        ),
+        typer.Option(help="Show only studies with this status, e.g. running, finished or failed."),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of rows.")] = 20,
     json: Json = False,

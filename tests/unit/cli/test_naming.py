@@ -47,6 +47,8 @@ USES = (
     "runs --project p --experiment e --user u --tag t --status queued --kind train --search w "
     "--sort name",
     "submit job.yaml --key k",
+    "study post job.yaml --key k",
+    "studies --project p --status running",
     f"reprice {RUN_ID} --as-of 2026-01-01",
     f"compare {RUN_ID} {RUN_ID} --metric cost",
     f"report {RUN_ID} --title t --profile site",
@@ -151,7 +153,7 @@ def test_every_command_that_sends_fields_is_tried() -> None:
         ),
         *("demo", "serve", "worker", "migrate", "token", "sign-in", "balances", "rollups"),
         *("readings", "headlines", "health", "queue", "session list", "session end"),
-        *("view list", "view show", "view delete"),
+        *("view list", "view show", "view delete", "study show", "study cancel"),
         *("budget burn-down", "budget outlook", "budget what-if"),
         *("budget list", "budget show", "budget close", "budget alerts"),
         *("site list", "user list", "user enable", "user disable", "user tokens"),
