@@ -17,6 +17,10 @@ THEMES: tuple[Theme, ...] = get_args(Theme)
 FONT = "'Liberation Sans', Arial, Helvetica, sans-serif"
 """Fonts with the character widths that the renderer assumes; all digits have the same width."""
 
+PRINTED_AROUND = {"left": 8, "top": 8, "right": 14, "bottom": 8}
+SHOWN_AROUND = PRINTED_AROUND | {"left": 22, "right": 24}
+"""Space around a chart in pixels: in a browser the font may be a sixth wider, as DejaVu Sans."""
+
 FONT_SIZES: Mapping[Theme, int] = {"light": 13, "dark": 13, "print": 11}
 """Size of a chart's text in pixels: that of a page's text, or that of a report."""
 
@@ -91,7 +95,7 @@ def config(theme: Theme) -> Mapping[str, Any]:
     return {
         "background": token["surface"],
         "font": FONT,
-        "padding": {"left": 8, "top": 8, "right": 14, "bottom": 8},
+        "padding": PRINTED_AROUND if theme == "print" else SHOWN_AROUND,
         "view": {"stroke": None},
         "range": {"category": list(SERIES[theme]), "symbol": list(MARKERS)},
         "axis": {
@@ -101,6 +105,7 @@ def config(theme: Theme) -> Mapping[str, Any]:
             "labelColor": token["muted"],
             "labelFontSize": font_size,
             "labelOverlap": True,
+            "labelSeparation": 10,
             "tickColor": token["line-strong"],
             "tickSize": 4,
             "titleColor": token["muted"],
