@@ -105,7 +105,7 @@ def config(theme: Theme) -> Mapping[str, Any]:
             "labelColor": token["muted"],
             "labelFontSize": font_size,
             "labelOverlap": True,
-            "labelSeparation": 10,
+            "labelSeparation": 6,
             "tickColor": token["line-strong"],
             "tickSize": 4,
             "titleColor": token["muted"],
