@@ -517,6 +517,8 @@ def reports(facts: Facts) -> Iterator[Ask]:
     yield Ask("listPapers", "papers", "/v1/papers", queries=[{}, of_project])
     nobody = f"/v1/papers/{UNKNOWN}"
     yield Ask("getPaper", "a paper that nobody created", nobody, is_missing=True)
+    path = f"{nobody}/archive.zip"
+    yield Ask("downloadPaperArchive", "the archive of no paper", path, is_missing=True)
     path = f"{nobody}/files/badge.svg"
     yield Ask("downloadPaperFile", "the badge of no paper", path, is_missing=True)
     yield Ask("getReport", "a report", f"/v1/reports/{facts['report']}")

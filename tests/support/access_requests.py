@@ -82,6 +82,7 @@ REQUESTS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "removePaperRun": ({"paper_id": "{paper}", "run_id": "{finished}"}, {}),
     "freezePaper": ({"paper_id": "{paper}"}, {}),
     "createPaperReport": ({"paper_id": "{paper}"}, {"json": {}}),
+    "downloadPaperArchive": ({"paper_id": "{paper}"}, {}),
     "downloadPaperFile": ({"paper_id": "{paper}", "name": "badge.svg"}, {}),
     "listRecipes": ({}, {}),
     "listProjects": ({}, {}),
@@ -238,6 +239,7 @@ PAGES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
 }
 # Whoever may call these gets another response than 2xx, for their own reasons.
 ALLOWED_BUT: dict[str, int] = {
+    "downloadPaperArchive": 409,  # not frozen
     "fetchCarbon": 409,  # no provider is set up
     "use_token": 401,  # not a token
     "visit_provider": 404,  # no identity provider is set up

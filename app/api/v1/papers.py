@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Response
 
 from app.api.access import CHANGE_PAPER, CREATE_PAPER, READ, REPORT_PAPER, SEE_PAPER
 from app.api.body import validated
-from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit
+from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit, ServerResources
 from app.api.openapi import request_body
 from app.api.v1 import examples
 from app.api.v1.responses import BODY, problems
@@ -190,5 +190,30 @@ async def download_paper_file(
         "Content-Disposition": f'inline; filename="{rendered.filename}"',
         "X-Content-Type-Options": "nosniff",
         "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+    }
+    return Response(rendered.content, media_type=rendered.media_type, headers=headers)
+
+
+@router.get(
+    "/{paper_id}/archive.zip",
+    dependencies=[SEE_PAPER],
+    summary="Download the archive of a paper",
+    response_class=Response,
+    responses={
+        **problems(404, 409),
+        200: {"description": "The archive.", "content": {"application/zip": {"schema": {}}}},
+    },
+)
+async def download_paper_archive(
+    resources: ServerResources, session: CurrentSession, caller: Caller, paper_id: PaperId
+) -> Response:
+    """A frozen paper as an RO-Crate: its newest report in six formats, all data, every price tag,
+    and a script of the standard library (`verify.py`) that adds everything up again and names
+    what was changed.
+    """
+    rendered = await files.archive_of(session, caller, paper_id, resources.charts)
+    headers = {
+        "Content-Disposition": f'attachment; filename="{rendered.filename}"',
+        "X-Content-Type-Options": "nosniff",
     }
     return Response(rendered.content, media_type=rendered.media_type, headers=headers)

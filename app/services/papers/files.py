@@ -4,16 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Mapping
+from typing import Any
 
+from app.charts.drawing import Drawing
 from app.db import Session
+from app.reports import FORMATS
+from app.reports.paper_archive import MEDIA_TYPE, paper_archive
 from app.reports.paper_files import paper_file
 from app.reports.rendered import Rendered
+from app.reports.text import slug
 from app.repositories.papers import papers
+from app.repositories.price_tags import reports as report_rows
 from app.schemas.papers import PaperFile
+from app.services import reports
 from app.services.errors import ConflictError
 from app.services.papers import collecting
 from app.services.principals import Principal
 from models import Report
+from pricetag.accounting.document.canonical import hashed_text
+
+
+class PaperNotFrozenError(ConflictError):
+    """The paper still collects runs, so that its price tags are not fixed."""
+
+    code = "paper-not-frozen"
 
 
 class PaperNotReportedError(ConflictError):
@@ -50,3 +65,44 @@ async def newest_report(session: Session, principal: Principal, paper_id: uuid.U
             "the paper."
         )
     return report
+
+
+async def archive_of(
+    session: Session, principal: Principal, paper_id: uuid.UUID, drawing: Drawing
+) -> Rendered:
+    """The archive of a frozen paper: an RO-Crate that a stranger can check.
+
+    Raises:
+        PaperNotFoundError: If the paper does not exist, or has hidden runs.
+        PaperNotFrozenError: If it still collects runs.
+        PaperNotReportedError: If it has no report yet.
+    """
+    row = await collecting.require(session, principal, paper_id)
+    if row.Paper.frozen_at is None:
+        raise PaperNotFrozenError("The paper still collects runs. Freeze it, then download it.")
+    newest = await newest_report(session, principal, paper_id)
+    report = await reports.read(session, principal, newest.id)
+    rendered: dict[str, bytes] = {
+        fmt: (await reports.render_report(report, fmt, drawing)).content for fmt in FORMATS
+    }
+    runs = report.context["paper"]["runs"]
+    versions = {uuid.UUID(run["run_id"]): int(run["version"]) for run in runs}
+    documents = await report_rows.price_tags_of(session, versions)
+    texts = await asyncio.to_thread(_texts, runs, documents)
+    content = await asyncio.to_thread(paper_archive, report.context, texts, rendered)
+    return Rendered(content, MEDIA_TYPE, f"{slug(report.title)}.zip")
+
+
+def _texts(
+    runs: list[dict[str, Any]], documents: Mapping[uuid.UUID, Mapping[str, Any]]
+) -> dict[str, str]:
+    """The text of each price tag that has the hash of the paper, by run ID."""
+    return {
+        run["run_id"]: hashed_text(_issued(documents[uuid.UUID(run["run_id"])]), run["sha256"])
+        for run in runs
+    }
+
+
+def _issued(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A price tag without what the database states beside it."""
+    return {name: value for name, value in document.items() if name != "cause"}

@@ -56,6 +56,20 @@ def known_sha256(content: Mapping[str, Any], accounting_version: object) -> tupl
     return (content_sha256(content),)
 
 
+def hashed_text(content: Mapping[str, Any], sha256: str) -> str:
+    """The text of a price tag whose SHA-256 is its hash, in whichever version it was issued.
+
+    Raises:
+        ValueError: If no version of the accounting gives the content this hash.
+    """
+    texts = (canonical_json, _python_json, lambda value: _python_json(_whole_as_integers(value)))
+    for write in texts:
+        text = write(content)
+        if _sha256(text) == sha256:
+            return text
+    raise ValueError(f"the content does not have the hash {sha256}")
+
+
 def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 

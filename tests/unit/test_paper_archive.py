@@ -1,0 +1,160 @@
+"""A paper's archive is checked by its own script; one digit that was changed is named."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.reports.paper_archive import paper_archive
+from app.reports.paper_context import About, paper_context
+from pricetag.accounting.document.canonical import content_sha256, hashed_text
+from pricetag.tag import archive_check
+from pricetag.tag.evaluated import ScoredRun
+from pricetag.tag.figure import Figure
+from pricetag.tag.paper import PaperRun, selection_sha256
+from pricetag.tag.view import TagView
+from tests.support.price_tags import compressed_run, failed_run, tag, unmetered_run
+
+MOST_LINES = 200
+
+
+@pytest.fixture(scope="module")
+def archive() -> bytes:
+    made = (compressed_run(), compressed_run("again"), failed_run(), unmetered_run())
+    documents: dict[str, Mapping[str, Any]] = {}
+    runs = []
+    for number, inputs in enumerate(made):
+        document = tag(inputs) | {"run_id": f"6f0c0d0e-0000-4000-8000-{number:012d}"}
+        documents[document["run_id"]] = document
+        runs.append(
+            PaperRun(
+                scored=ScoredRun(TagView.read(document), {"stages": []}),
+                project="text",
+                experiment=f"experiment {number % 2}",
+                method="train",
+                status="failed" if number == 2 else "succeeded",
+                purpose="tuning" if number == 0 else None,
+                sha256=content_sha256(document),
+                planned={"it_energy_kwh": Figure(0.1, 0.05, 0.2, "kWh", "estimated")},
+            )
+        )
+    hashes = {run.scored.tag.document.run_id: run.sha256 for run in runs}
+    about = About(
+        paper_id="6f0c0d0e-0000-4000-8000-00000000000a",
+        title="A paper",
+        authors=None,
+        project="text",
+        rule=None,
+        frozen_at="2026-03-01T12:00:00+00:00",
+        selection_sha256=selection_sha256(
+            [(run_id, documents[run_id]["version"], sha256) for run_id, sha256 in hashes.items()]
+        ),
+        not_counted=[],
+        budgets=[],
+    )
+    context = paper_context(about, "site", runs, generated_at=datetime(2026, 3, 1, tzinfo=UTC))
+    texts = {run_id: hashed_text(documents[run_id], hashes[run_id]) for run_id in documents}
+    report = json.dumps(context).encode()
+    return paper_archive(context, texts, {"json": report})
+
+
+def files_of(archive: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+        return {name: opened.read(name) for name in opened.namelist()}
+
+
+def changed(files: dict[str, bytes], name: str, old: str, new: str) -> list[str]:
+    assert files[name].decode().count(old) >= 1
+    other = files | {name: files[name].decode().replace(old, new, 1).encode()}
+    return archive_check.check(other)
+
+
+def test_a_stranger_recomputes_it_with_nothing_but_the_standard_library(
+    archive: bytes, tmp_path: Path
+) -> None:
+    files = files_of(archive)
+    assert len(files["verify.py"].decode().splitlines()) <= MOST_LINES
+    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+        opened.extractall(tmp_path)
+    command = [sys.executable, "-I", "-S", str(tmp_path / "verify.py")]
+    result = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    paper = json.loads(files["paper.json"])
+    total = paper["totals"]["used"]["it_energy_kwh"]["value"]
+    assert f"it_energy_kwh: {total!r} kWh" in result.stdout
+    assert f"verified: 4 runs, selection {paper['selection_sha256']}" in result.stdout
+
+
+def test_one_digit_of_a_price_tag_is_named(archive: bytes) -> None:
+    files = files_of(archive)
+    name = sorted(name for name in files if name.startswith("price-tags/"))[0]
+    text = files[name].decode()
+    path, old = next(
+        (path, repr(value))
+        for path, value in archive_check.leaves(json.loads(text))
+        if path.startswith("stages[") and isinstance(value, float) and text.count(repr(value)) == 1
+    )
+    new = old[:-1] + ("1" if old[-1] != "1" else "2")
+    problems = changed(files, name, old, new)
+    assert f"{name}: {path} was changed: it is {new} now" in problems
+    assert any("not the price tag that the paper names" in text for text in problems)
+    assert len(problems) == 2
+
+
+def test_one_digit_of_a_sum_is_named_with_what_it_should_be(archive: bytes) -> None:
+    files = files_of(archive)
+    stated = json.loads(files["paper.json"])
+    value = stated["totals"]["used"]["co2e_kg"]["value"]
+    stated["totals"]["used"]["co2e_kg"]["value"] = value * (1 + 1e-15)
+    # Whoever changes the sum can write new hashes, but not other price tags.
+    content = json.dumps(stated, indent=1, sort_keys=True).encode() + b"\n"
+    other = files | {"paper.json": content}
+    checks = json.loads(files["checks.json"])
+    checks["sha256"]["paper.json"] = hashlib.sha256(content).hexdigest()
+    other["checks.json"] = json.dumps(checks).encode()
+    [problem] = archive_check.check(other)
+    wrong = stated["totals"]["used"]["co2e_kg"]["value"]
+    assert problem == f"paper.json: totals.used.co2e_kg.value is {wrong!r}, not {value!r}"
+
+
+def test_missing_added_and_broken_files_are_named(archive: bytes) -> None:
+    files = files_of(archive)
+    without = {name: content for name, content in files.items() if name != "runs.csv"}
+    assert archive_check.check(without) == ["runs.csv is missing"]
+    assert archive_check.check(files | {"more.txt": b"x"}) == [
+        "more.txt does not belong to the archive"
+    ]
+    name = next(name for name in files if name.startswith("price-tags/"))
+    assert archive_check.check(files | {name: b"{"})[0].startswith(f"{name}: is not JSON")
+    assert archive_check.check({}) == ["checks.json is missing: not a paper's archive"]
+    assert archive_check.check(files) == []
+    assert archive_check.check(files, "0" * 64) != []
+
+
+def test_the_crate_describes_all_files_and_runs(archive: bytes) -> None:
+    files = files_of(archive)
+    graph = json.loads(files["ro-crate-metadata.json"])["@graph"]
+    kinds: dict[str, int] = {}
+    for entity in graph:
+        kinds[entity["@type"]] = kinds.get(entity["@type"], 0) + 1
+    assert kinds["File"] == len(files) - 1
+    assert kinds["CreateAction"] == 4
+    parts = next(entity for entity in graph if entity["@id"] == "./")["hasPart"]
+    assert {part["@id"] for part in parts} == files.keys() - {"ro-crate-metadata.json"}
+
+
+def test_the_hash_of_another_version_of_the_accounting_is_found_too() -> None:
+    document = {"b": 1.0, "a": 1e-7}
+    assert hashed_text(document, content_sha256(document)) == '{"a":1e-7,"b":1}'
+    with pytest.raises(ValueError, match="does not have the hash"):
+        hashed_text(document, "0" * 64)
