@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import zipfile
 from typing import Any
 
 import pytest
 from sqlalchemy import update
 
 from models import Run
+from pricetag.tag import archive_check
 from tests.support.api import Api, fields, problem
 from tests.support.insights import sweep
 
@@ -187,3 +190,18 @@ async def test_the_factors_of_the_profile_are_applied(api: Api, profile: str) ->
     context = await reported(api, paper, profile=profile)
     energy, facility = (context["totals"][f"{name}_energy_kwh"] for name in ("it", "facility"))
     assert facility["value"] == pytest.approx(1.58 * energy["value"])
+
+
+async def test_the_archive_of_a_frozen_paper_checks_out(api: Api) -> None:
+    await a_sweep(api)
+    paper = await create(api)
+    path = f"/v1/papers/{paper['id']}"
+    problem(await api.viewer.get(f"{path}/archive.zip"), 409, "paper-not-frozen")
+    frozen = (await api.member.post(f"{path}/freeze")).json()
+    response = await api.viewer.get(f"{path}/archive.zip")
+    assert response.status_code == 200, response.text
+    with zipfile.ZipFile(io.BytesIO(response.content)) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    assert archive_check.check(files, frozen["selection_sha256"]) == []
+    assert sum(name.startswith("price-tags/") for name in files) == 7
+    assert {f"report.{fmt}" for fmt in (*FORMATS, "pdf")} <= files.keys()
