@@ -46,8 +46,8 @@ def section(name: str) -> dict[str, str]:
 
 def theme_of(request: Request) -> str:
     """The theme that this browser's user chose."""
-    chosen = request.cookies.get(THEME_COOKIE)
-    return chosen if chosen in THEMES else "system"
+    theme = request.cookies.get(THEME_COOKIE)
+    return theme if theme in THEMES else "system"
 
 
 def render(

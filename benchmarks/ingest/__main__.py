@@ -27,16 +27,20 @@ from tests.support.service import service
 
 
 def main() -> int:
-    given = _parser().parse_args()
-    if given.node:
-        devices, attempts = given.devices, given.attempts
-        asyncio.run(run_node(given.url, given.folder, given.node, attempts, devices))
+    arguments = _parser().parse_args()
+    if arguments.node:
+        devices, attempts = arguments.devices, arguments.attempts
+        asyncio.run(run_node(arguments.url, arguments.folder, arguments.node, attempts, devices))
         return 0
-    if given.follow:
-        asyncio.run(follow(given.follow, os.environ["BENCH_TOKEN"], given.runs, given.streams))
+    if arguments.follow:
+        asyncio.run(
+            follow(arguments.follow, os.environ["BENCH_TOKEN"], arguments.runs, arguments.streams)
+        )
         return 0
     signal.signal(signal.SIGTERM, _end)  # so that the service ends, too
-    load = Load(given.nodes, given.attempts, given.devices, given.streams, given.seconds)
+    load = Load(
+        arguments.nodes, arguments.attempts, arguments.devices, arguments.streams, arguments.seconds
+    )
     figures: list[Figure] = []
     print(f"{load.readings_per_s} readings a second from {load.nodes * load.attempts} attempts")
     with tempfile.TemporaryDirectory(prefix="pricetag-bench-") as name:
@@ -46,9 +50,9 @@ def main() -> int:
             for figure in Bench(running, load).figures():
                 figures.append(figure)
                 print(figure, flush=True)
-    if given.json is not None:
-        write_json(given.json, figures)
-    return 0 if given.no_fail or not any(figure.is_over for figure in figures) else 1
+    if arguments.json is not None:
+        write_json(arguments.json, figures)
+    return 0 if arguments.no_fail or not any(figure.is_over for figure in figures) else 1
 
 
 def _end(number: int, frame: object) -> None:

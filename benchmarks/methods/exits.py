@@ -83,10 +83,10 @@ def _after(results: Results, layer: str) -> list[str]:
 def _mean(results: Results, name: str, figure: str, factor: float, spec: str) -> str:
     """The mean over the seeds; n/a if a seed did not report it, or none ran."""
     values = [one.value for one in results.figures(name, figure)]
-    known = [value for value in values if value is not None]
-    if not known or len(known) < len(values):
+    known_values = [value for value in values if value is not None]
+    if not known_values or len(known_values) < len(values):
         return "n/a"
-    return format(factor * fmean(known), spec)
+    return format(factor * fmean(known_values), spec)
 
 
 def _head(*names: str) -> list[str]:

@@ -144,14 +144,14 @@ def _timing(
 ) -> Timing | None:
     """A model's time beside its teacher's; None if one of them was disturbed too often."""
     times = [calls.latency_s for calls in teachers]
-    known = [seconds for seconds in times if seconds is not None]
-    if own.latency_s is None or len(known) < len(times):
+    measured_s = [seconds for seconds in times if seconds is not None]
+    if own.latency_s is None or len(measured_s) < len(times):
         return None
     everything = (own, *teachers)
     return Timing(
         run_id=run_id,
         latency_s=own.latency_s,
-        teacher_s=sum(known) / len(known),
+        teacher_s=sum(measured_s) / len(measured_s),
         undisturbed=sum(each.undisturbed for each in everything),
         calls=sum(each.calls for each in everything),
         processor_share=min(each.processor_share for each in everything),

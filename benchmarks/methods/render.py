@@ -137,8 +137,8 @@ def results_of(records: Iterable[Record], state: State) -> dict[str, Results]:
     for data in TITLES:
         if data in state.about()["inputs"]:
             labels = dev_labels(state.folder / INPUTS, data)
-            known = Labels.of(labels) if labels else None
-            results[data] = Results.of(records, data, known, measurements)
+            label_counts = Labels.of(labels) if labels else None
+            results[data] = Results.of(records, data, label_counts, measurements)
     return results
 
 
@@ -206,22 +206,22 @@ its first steps. The machine {evidence} FLOPs, latency and energy of inference a
 
 def _conditions(conditions: Sequence[Mapping[str, str]]) -> str:
     """Machine, software, commits and dates of the runs, by their price tags."""
-    known = [each for each in conditions if each]
-    if not known:
+    recorded = [each for each in conditions if each]
+    if not recorded:
         return "The runs do not state their conditions."
-    varying = differing(known)
+    varying = differing(recorded)
     shared = [
-        f"{title} {known[0].get(name, UNKNOWN)}"
+        f"{title} {recorded[0].get(name, UNKNOWN)}"
         for name, title in SHOWN.items()
         if name not in varying
     ]
-    parts = [f"By their price tags, all {len(known)} runs had: {', '.join(shared)}."]
+    parts = [f"By their price tags, all {len(recorded)} runs had: {', '.join(shared)}."]
     for name, values in varying.items():
         parts.append(f"**They differ in {SHOWN[name]}: {', '.join(values)}.**")
-    commits = sorted({each.get("commit", UNKNOWN)[:10] for each in known})
-    dates = sorted({each.get("date", UNKNOWN)[:10] for each in known})
+    commits = sorted({each.get("commit", UNKNOWN)[:10] for each in recorded})
+    dates = sorted({each.get("date", UNKNOWN)[:10] for each in recorded})
     parts.append(f"Dates: {', '.join(dates)}; commits of the worker: {', '.join(commits)}.")
-    if unknown := len(conditions) - len(known):
+    if unknown := len(conditions) - len(recorded):
         parts.append(f"{counted(unknown, 'run')} do not state their conditions.")
     return " ".join(parts)
 

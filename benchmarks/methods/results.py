@@ -106,10 +106,10 @@ class Results:
         """Whether each sentence got its class, by seed; only where it is the score of the run."""
         if self.measurements is None:
             return {}
-        known = self.measurements.predictions()
+        predictions = self.measurements.predictions()
         right: dict[int, Sequence[bool]] = {}
         for run in runs:
-            prediction = known.get(str(run.run_id))
+            prediction = predictions.get(str(run.run_id))
             score = run.figures["score"].value
             if prediction is None or score is None:
                 continue

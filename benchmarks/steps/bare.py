@@ -142,12 +142,12 @@ class Bare:
         return stack
 
     def _generated(self, generator: Any, inputs: Batch, targets: Batch) -> torch.Tensor:
-        chosen = targets["labels"] != IGNORED
+        is_predicted = targets["labels"] != IGNORED
         with self._computing():
             states = generator.electra(**accepted(generator, inputs)).last_hidden_state
-            hidden = generator.generator_predictions(states[chosen])
+            hidden = generator.generator_predictions(states[is_predicted])
             logits = generator.generator_lm_head(hidden).float()
-        return nn.functional.cross_entropy(logits, targets["labels"][chosen])
+        return nn.functional.cross_entropy(logits, targets["labels"][is_predicted])
 
 
 def _copy(model: PreTrainedModel) -> PreTrainedModel:

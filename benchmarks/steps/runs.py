@@ -58,11 +58,11 @@ def write_data(root: Path, source: Path, examples: int) -> None:
     """Write ``train.tsv`` and ``dev.tsv`` with some of the sentences, and questions on them."""
     (root / "data").mkdir(parents=True)
     head, *lines = (source / "train.tsv").read_text(encoding="utf-8").splitlines()
-    chosen = random.Random(0).sample(lines, examples)
-    for name, part in (("train.tsv", chosen), ("dev.tsv", chosen[:64])):
+    sample = random.Random(0).sample(lines, examples)
+    for name, part in (("train.tsv", sample), ("dev.tsv", sample[:64])):
         (root / "data" / name).write_text("\n".join([head, *part]) + "\n", encoding="utf-8")
     column = head.split("\t").index("sentence")
-    texts = [line.split("\t")[column] for line in chosen]
+    texts = [line.split("\t")[column] for line in sample]
     paragraphs = [_question(number, text) for number, text in enumerate(texts)]
     described = {"version": "1.1", "data": [{"title": "sentences", "paragraphs": paragraphs}]}
     (root / "data" / "questions.json").write_text(json.dumps(described), encoding="utf-8")

@@ -209,18 +209,18 @@ def _rows(model: StoredModel, tensor: StoredTensor, length: int, uses: dict[int,
 
 def _attention_widths(model: StoredModel) -> Iterator[tuple[int, int]]:
     """Stored layer and width of all its heads."""
-    known = False
+    is_known = False
     for tensor in weights_of(model):
         layer = LAYER.search(tensor.name)
         if layer is None:
             continue
         if _QUERY.search(tensor.name):
-            known = True
+            is_known = True
             yield int(layer[1]), tensor.shape[0]
         elif fused := _FUSED.search(tensor.name):
-            known = True
+            is_known = True
             yield int(layer[1]), tensor.shape[0 if fused[1] else 1] // 3
-    if not known:
+    if not is_known:
         kind = model.config.get("model_type", "model")
         raise UnreadableModelError(f"the attention of a {kind} is not known")
 

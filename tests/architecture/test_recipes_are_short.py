@@ -34,7 +34,7 @@ def test_every_recipe_is_a_composition_on_one_screen() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "found"),
+    ("code", "expected"),
     [
         ("x = 1\n" * 41, ["41 lines"]),
         ("x = 1\n" * 40, []),
@@ -42,5 +42,5 @@ def test_every_recipe_is_a_composition_on_one_screen() -> None:
         ("class Loop: ...\n", ["Loop"]),
     ],
 )
-def test_a_recipe_with_machinery_is_detected(code: str, found: list[str]) -> None:
-    assert faults(code) == found
+def test_a_recipe_with_machinery_is_detected(code: str, expected: list[str]) -> None:
+    assert faults(code) == expected

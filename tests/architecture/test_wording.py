@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.architecture.wording import Text, findings, page_text, python_texts
+from tests.architecture.wording import Text, findings, names_in, page_text, python_texts
 
 HABITS = [
     "The device tells its power.",
@@ -42,6 +42,10 @@ HABITS = [
     "A pass that took as much.",
     "The price tag states the device and the power of it.",
     "There is no run ",
+    "The renderer reckons with these widths.",
+    "A model with a layer less.",
+    "The teacher makes one pass a batch.",
+    "Run more, or ask for fewer.",
 ]
 IDIOMATIC = [
     "No figure is no longer shown twice.",
@@ -84,4 +88,14 @@ def test_a_finding_on_a_page_has_its_line_and_code_blocks_have_none() -> None:
     page = page_text("a.md", "# Title\n\n```bash\necho told\n```\n\nIt is told.\n")
     assert [str(finding) for finding in findings(iter([page]))] == [
         "a.md:7: 'told': write report, show, state, announce, send"
+    ]
+
+
+def test_empty_names_of_locals_and_arguments_are_detected() -> None:
+    source = (
+        "def f(told, rows):\n    found = [row for row in rows]\n    return g(found, got=told)\n"
+    )
+    assert [(each.line, each.words) for each in names_in("a.py", source)] == [
+        (1, "told"),
+        (2, "found"),
     ]

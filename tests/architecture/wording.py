@@ -3,7 +3,7 @@
 ``python -m tests.architecture.wording`` prints every place. It checks the strings in the sources
 (help texts, messages, log lines, API descriptions), the docstrings that become help texts or API
 descriptions, and the prose of the documentation. With ``--all``, as in the lint, it also checks
-docstrings and comments.
+docstrings, comments, and the names of locals and arguments.
 """
 
 from __future__ import annotations
@@ -19,6 +19,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 ROOMS = ("app", "models", "pricetag", "workers")
+# Names of locals and arguments that name no thing, and the rooms where they are still in use.
+EMPTY_NAMES = frozenset({"found", "got", "stuff", "things", "told"})
+EXCEPT = (
+    *("app/repositories/runs/", "app/services/papers/", "pricetag/studies/", "pricetag/tag/"),
+    "tests/integration/",
+)
 # Of these, docstrings and comments are checked: their strings are inputs and expected outputs.
 BENCHES = ("benchmarks", "tests")
 PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs")
@@ -79,6 +85,10 @@ RULES = (
     _rule(r"\bone a (?:line|row|file|day|minute|month|page|column|step)\b", "one per line"),
     _rule(r"\bmend(?:s|ed|ing)?\b", "fix, correct, repair"),
     _rule(r"\bwhat (?:is|was) wrong\b", "the error, the problem"),
+    _rule(r"\breckon(?:s|ed|ing)?\b", "assume, expect"),
+    _rule(r"\ban? (?:layer|row|run|step|token) less\b", "one layer fewer"),
+    _rule(r"\b(?:call|line|pass|row) an? (?:batch|example|figure|run|step)\b", "per batch"),
+    _rule(r"\bask for fewer\b|\bas (?:it|they) sees? it\b", "plain words"),
     _rule(r"\bstands? still\b", "stops, does not advance"),
     _rule(r"\bmeanwhile\b", "in the meantime, at the same time"),
     _rule(r"\bthat which\b|\bnone but\b|\bthrown away\b", "plain words"),
@@ -153,6 +163,27 @@ def shown_texts(root: Path = ROOT) -> Iterator[Text]:
         yield page_text(page.relative_to(root).as_posix(), page.read_text("utf-8"))
 
 
+def empty_names(root: Path = ROOT) -> Iterator[Finding]:
+    """Locals and arguments of functions whose name does not name their content."""
+    for file in _sources(root, (*ROOMS, *BENCHES)):
+        name = file.relative_to(root).as_posix()
+        if not name.startswith(EXCEPT):
+            yield from names_in(name, file.read_text("utf-8"))
+
+
+def names_in(name: str, source: str) -> Iterator[Finding]:
+    """The empty names of one source."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.arg):
+            stored = node.arg
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            stored = node.id
+        else:
+            continue
+        if stored in EMPTY_NAMES:
+            yield Finding(name, node.lineno, stored, "a noun that names the content")
+
+
 def all_texts(root: Path = ROOT) -> Iterator[Text]:
     """The same, with all docstrings and comments, those of tests and benchmarks too."""
     for file in _sources(root):
@@ -212,7 +243,9 @@ def main(arguments: list[str]) -> int:
     """Prints the findings; returns exit code 1 if there are any."""
     texts = all_texts() if "--all" in arguments else shown_texts()
     prefixes = tuple(argument for argument in arguments if not argument.startswith("-"))
-    places = [f for f in findings(texts) if not prefixes or f.file.startswith(prefixes)]
+    found_names = empty_names() if "--all" in arguments else ()
+    every = [*findings(texts), *found_names]
+    places = [f for f in every if not prefixes or f.file.startswith(prefixes)]
     for finding in places:
         sys.stdout.write(f"{finding}\n")
     sys.stdout.write(f"{len(places)} places\n" if places else "")

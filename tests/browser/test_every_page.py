@@ -41,7 +41,7 @@ async def wrong_for_axe(page: Page, rules: tuple[str, ...] = ()) -> list[str]:
     """What axe finds, a line for each element; with all rules by default."""
     if not await page.evaluate("'axe' in window"):
         await page.evaluate(AXE)
-    found = await page.evaluate(
+    violations = await page.evaluate(
         "async ([foreign, only]) => (await axe.run({exclude: [[foreign]]},"
         " {resultTypes: ['violations'], preload: false, ...(only.length ? {runOnly: only} : {}),"
         " rules: {'landmark-no-duplicate-main': {enabled: !document.querySelector(foreign)}}}))"
@@ -50,7 +50,7 @@ async def wrong_for_axe(page: Page, rules: tuple[str, ...] = ()) -> list[str]:
     )
     return [
         f"{violation['id']}: {node['html'][:150]} ({node['failureSummary']})"
-        for violation in found
+        for violation in violations
         for node in violation["nodes"]
     ]
 

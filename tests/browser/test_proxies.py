@@ -115,8 +115,8 @@ async def test_redirects_lead_below_the_prefix(behind: str) -> None:
         there = urljoin(f"{behind}/runs", asked.headers["location"])
         assert there == f"{behind}/login?next=%2Fruns%3Flimit%3D20"
         form = {"theme": "dark", "next": "/runs"}
-        chosen = await nobody.post(f"{behind}/theme", headers=OWN, data=form)
-        assert urljoin(f"{behind}/theme", chosen.headers["location"]) == f"{behind}/runs"
+        redirect = await nobody.post(f"{behind}/theme", headers=OWN, data=form)
+        assert urljoin(f"{behind}/theme", redirect.headers["location"]) == f"{behind}/runs"
 
 
 async def test_events_come_through_as_they_are_sent(

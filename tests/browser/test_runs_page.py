@@ -20,15 +20,15 @@ async def test_filters_change_the_page_in_place_and_the_address_holds_them(
     await search.fill("bert-base")
     await search.press("Enter")
     await expect(count).not_to_have_text(all_runs)
-    found = await count.inner_text()
+    count_text = await count.inner_text()
     assert await page.evaluate("window.stays") is True
     assert "q=bert-base" in page.url
     assert await page.evaluate("document.activeElement.id") == "filter-q"
-    await expect(page.locator("#announcements")).to_have_text(found)
+    await expect(page.locator("#announcements")).to_have_text(count_text)
     named = page.locator("#results").get_by_role("link", name="bert-base, baseline")
     await expect(named.first).to_be_visible()
     await page.goto(page.url)  # as a colleague opens it
-    await expect(count).to_have_text(found)
+    await expect(count).to_have_text(count_text)
     await page.get_by_label("Submitted after").evaluate(
         "field => field.closest('details').open = true"
     )

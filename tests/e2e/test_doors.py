@@ -81,12 +81,12 @@ FIELDS = {
 
 
 def refused(
-    answer: httpx.Response, status: int, code: str, field: str | None = None
+    response: httpx.Response, status: int, code: str, field: str | None = None
 ) -> dict[str, Any]:
     """The problem document, checked."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    problem: dict[str, Any] = answer.json()
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = response.json()
     assert (problem["status"], problem["code"]) == (status, code)
     assert problem["detail"]
     if field is not None:
@@ -400,7 +400,7 @@ def test_posts_at_the_same_time_with_one_key_make_one_run(lab: Service) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(post, range(8)))
-    assert [answer.status_code for answer in answers] == [202] * 8
-    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert [response.status_code for response in answers] == [202] * 8
+    assert len({response.json()["id"] for response in answers}) == 1
     [run] = lab.items("/v1/runs", project="race")
     assert len(lab.wait_for_end(UUID(run["id"]))["attempts"]) == 1

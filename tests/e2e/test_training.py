@@ -68,8 +68,8 @@ def recipe(*stages: dict[str, Any]) -> dict[str, Any]:
 
 def steps_of_long(lab: Service, run_id: UUID, attempt: int | None = None) -> list[dict[str, Any]]:
     """The loss metrics of the long stage (an attempt's, or all): step and time of each."""
-    chosen = {} if attempt is None else {"attempt": attempt}
-    metrics = lab.items(f"/v1/runs/{run_id}/metrics", name="loss", limit=5000, **chosen)
+    of_attempt = {} if attempt is None else {"attempt": attempt}
+    metrics = lab.items(f"/v1/runs/{run_id}/metrics", name="loss", limit=5000, **of_attempt)
     return [metric for metric in metrics if metric["step"] and metric["stage"] == "2"]
 
 

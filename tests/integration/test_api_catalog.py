@@ -62,8 +62,8 @@ async def test_projects_and_experiments_are_listed_in_pages(api: Api) -> None:
         await api.post_run(project=project, experiment=experiment)
     first = (await api.viewer.get("/v1/projects", params={"limit": 1})).json()
     second = (await api.viewer.get("/v1/projects", params={"cursor": first["next_cursor"]})).json()
-    found = [(p["name"], p["experiments"], p["runs"]) for p in first["items"] + second["items"]]
-    assert found == [("a", 2, 3), ("b", 1, 1)]
+    counts = [(p["name"], p["experiments"], p["runs"]) for p in first["items"] + second["items"]]
+    assert counts == [("a", 2, 3), ("b", 1, 1)]
     first = (await api.viewer.get("/v1/experiments", params={"limit": 2})).json()
     params = {"cursor": first["next_cursor"]}
     second = (await api.viewer.get("/v1/experiments", params=params)).json()
@@ -78,9 +78,9 @@ async def test_nodes_show_what_runs_on_them(api: Api) -> None:
         run_id = await running_run(session, 1)
         await execution.register_node(session, "node", "lab", [{"uuid": "GPU-1"}], {"nvml": True})
         await execution.register_node(session, "other", "default", [], {})
-    found = (await api.viewer.get("/v1/nodes")).json()["items"]
-    assert [(n["name"], n["pool"], n["running"]) for n in found] == [
+    nodes = (await api.viewer.get("/v1/nodes")).json()["items"]
+    assert [(n["name"], n["pool"], n["running"]) for n in nodes] == [
         ("node", "lab", [str(run_id)]),
         ("other", "default", []),
     ]
-    assert found[0]["capabilities"] == {"nvml": True}
+    assert nodes[0]["capabilities"] == {"nvml": True}

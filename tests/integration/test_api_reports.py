@@ -72,11 +72,11 @@ async def test_a_report_stays_as_it_was(api: Api) -> None:
 
 
 async def test_runs_are_chosen_by_filter(api: Api) -> None:
-    chosen = await tagged(api, name="chosen", tags=["paper"])
+    tagged_run = await tagged(api, name="chosen", tags=["paper"])
     await tagged(api, name="another")
     waiting = await api.post_run(tags=["paper"])
     report = await make(api, filter={"tags": ["paper"]})
-    assert [run["run_id"] for run in report["context"]["runs"]] == [str(chosen)]
+    assert [run["run_id"] for run in report["context"]["runs"]] == [str(tagged_run)]
     assert report["runs_left_out"] == [waiting]
 
 
@@ -167,8 +167,8 @@ async def test_a_report_uses_the_newest_or_the_selected_version(api: Api) -> Non
     for fmt in ("html", "tex", "md"):
         text = (await api.viewer.get(alone["formats"][fmt])).text
         assert "version 1 of 2 of the price tag of MiniLM" in text
-    chosen = await make(api, filter={"project": None}, versions={run_id: 1})
-    assert (1, 2, None) in versions(chosen)
+    filtered = await make(api, filter={"project": None}, versions={run_id: 1})
+    assert (1, 2, None) in versions(filtered)
 
 
 async def test_the_error_for_a_missing_version_names_it(api: Api) -> None:

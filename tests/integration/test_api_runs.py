@@ -81,8 +81,8 @@ async def test_the_same_key_at_the_same_time_posts_one_run(committed_api: Api) -
             for _ in range(6)
         )
     )
-    assert [answer.status_code for answer in answers] == [202] * 6
-    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert [response.status_code for response in answers] == [202] * 6
+    assert len({response.json()["id"] for response in answers}) == 1
     assert await count(committed_api.database, Run) == 1
     assert await count(committed_api.database, IdempotencyKey) == 1
     async with committed_api.database.session_scope() as session:

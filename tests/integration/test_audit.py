@@ -97,10 +97,10 @@ async def test_filters_and_pages(api: Api) -> None:
                 object_id=f"s{number}",
                 after={"number": number},
             )
-    chosen: dict[str, Any] = {"object_kind": "site", "limit": 2}
+    filters: dict[str, Any] = {"object_kind": "site", "limit": 2}
     ids, cursor = [], None
     for _ in range(3):
-        params = chosen | ({"cursor": cursor} if cursor else {})
+        params = filters | ({"cursor": cursor} if cursor else {})
         page = (await api.admin.get("/v1/audit", params=params)).json()
         ids += [entry["object_id"] for entry in page["items"]]
         cursor = page["next_cursor"]

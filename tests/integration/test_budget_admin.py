@@ -190,8 +190,8 @@ async def test_pages_and_names(api: Api) -> None:
     second = (await api.viewer.get("/v1/budgets", params=rest)).json()
     names = [budget["name"] for budget in first["items"] + second["items"]]
     assert (names, second["next_cursor"]) == (["a", "b", "c"], None)
-    (found,) = (await api.viewer.get("/v1/budgets", params={"name": "b"})).json()["items"]
-    assert found["name"] == "b"
+    (named,) = (await api.viewer.get("/v1/budgets", params={"name": "b"})).json()["items"]
+    assert named["name"] == "b"
 
 
 async def test_a_budget_created_too_late_warns_at_once_and_a_raised_one_again(api: Api) -> None:

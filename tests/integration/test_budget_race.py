@@ -204,10 +204,10 @@ def quoted_as(monkeypatch: pytest.MonkeyPatch, kwh: float) -> None:
     async def quote_for(*args: Any, **kwargs: Any) -> Any:
         from dataclasses import replace
 
-        found = await real(*args, **kwargs)
+        quote = await real(*args, **kwargs)
         energy = Quantity(kwh, kwh, kwh, "kWh", "estimated")
-        quantities = {**found.quantities, "facility_energy_kwh": energy}
-        return replace(found, method="history", quantities=quantities)
+        quantities = {**quote.quantities, "facility_energy_kwh": energy}
+        return replace(quote, method="history", quantities=quantities)
 
     monkeypatch.setattr(quoting, "quote_for", quote_for)
 
@@ -220,10 +220,10 @@ async def test_one_of_two_simultaneous_requests_gets_the_rest_of_a_budget(
     answers = await asyncio.gather(
         *(committed_api.member.post("/v1/runs", json=run_body(name=f"r{n}")) for n in range(6))
     )
-    assert sorted(answer.status_code for answer in answers) == [202, 409, 409, 409, 409, 409]
-    for answer in answers:
-        if answer.status_code == 409:
-            document = problem(answer, 409, "budget-exceeded")
+    assert sorted(response.status_code for response in answers) == [202, 409, 409, 409, 409, 409]
+    for response in answers:
+        if response.status_code == 409:
+            document = problem(response, 409, "budget-exceeded")
             assert "'lab' has 0.4 kWh left of 1 kWh in all" in document["detail"]
             assert "expected to need 0.6 kWh" in document["detail"]
             assert document["errors"][0]["hint"]

@@ -69,8 +69,8 @@ async def test_one_of_many_claimants_wins(committed_db: Database) -> None:
             return await claim(session, run_id, f"w{worker}")
 
     for run_id in run_ids:
-        got = await asyncio.gather(*(attempt(run_id, worker) for worker in range(8)))
-        assert len([taken for taken in got if taken is not None]) == 1
+        claims = await asyncio.gather(*(attempt(run_id, worker) for worker in range(8)))
+        assert len([won for won in claims if won is not None]) == 1
     async with committed_db.session_scope() as session:
         assert await session.scalar(select(func.count()).select_from(Attempt)) == len(run_ids)
 

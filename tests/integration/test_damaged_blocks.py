@@ -112,9 +112,9 @@ async def test_verification_says_which_readings_are_damaged(api: Api) -> None:
         await session.execute(text(f"UPDATE reading_blocks SET {change} WHERE component = 'cpu'"))
         (block,) = [block for block in await blocks(session) if block.component == "cpu"]
     url = f"/v1/runs/{run_id}/price-tag/verification"
-    found: dict[str, Any] = (await api.viewer.get(url)).json()
-    step = found["steps"][1]
-    assert (found["outcome"], step["status"]) == ("differs", "differs")
+    verification: dict[str, Any] = (await api.viewer.get(url)).json()
+    step = verification["steps"][1]
+    assert (verification["outcome"], step["status"]) == ("differs", "differs")
     numbers = f"{block.first_seq} to {block.last_seq}"
     assert f"attempt 1: readings {numbers} of cpu are damaged" in step["detail"]
     response = await api.viewer.get(f"/v1/runs/{run_id}/power")

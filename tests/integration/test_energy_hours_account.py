@@ -129,8 +129,10 @@ async def test_charges_beyond_the_device_are_shown_and_flagged(session: Session)
     assert joules(total, "unallocated") == pytest.approx(300_000)  # it nets out ...
     assert total["overallocated_kwh"] == pytest.approx(joules_to_kwh(600_000))  # ... but is stated
     assert total["flags"] == ["overallocated"]
-    found = {item["component"]: item for item in (await account(session, "component"))["items"]}
-    over = found[GPU]["unallocated_kwh"]
+    by_component = {
+        item["component"]: item for item in (await account(session, "component"))["items"]
+    }
+    over = by_component[GPU]["unallocated_kwh"]
     assert over["value"] == pytest.approx(joules_to_kwh(-600_000))
     assert over["low"] <= over["value"] <= over["high"] < 0
 

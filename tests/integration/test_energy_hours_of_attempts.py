@@ -152,7 +152,7 @@ async def test_how_a_journal_is_cut_into_batches_changes_no_figure(
 ) -> None:
     one, other = await book_shared(session), await book_shared(session, batch)
     for key in ("", "0"):
-        first, second = [await measured(session, found.id, key) for found in (one, other)]
+        first, second = [await measured(session, attempt.id, key) for attempt in (one, other)]
         assert first.energy_j == second.energy_j
         assert first.energy_by_hour_j == second.energy_by_hour_j
         assert (first.device_energy_j, first.baseline_j) == (

@@ -23,9 +23,9 @@ HOURS = "SELECT count(DISTINCT (node_name, hour)) FROM energy_hours"
 
 def row(url: str, query: str) -> tuple[Any, ...]:
     with psycopg.connect(libpq_url(url)) as connection:
-        found = connection.execute(query.encode()).fetchone()
-    assert found is not None
-    return found
+        fetched = connection.execute(query.encode()).fetchone()
+    assert fetched is not None
+    return fetched
 
 
 async def test_existing_hours_are_kept_marked_and_folded(fresh_database_url: str) -> None:

@@ -24,7 +24,7 @@ async def test_one_of_many_simultaneous_creations_succeeds(
     committed_api: Api, path: str, body: dict[str, Any], code: str
 ) -> None:
     posted = (committed_api.admin.post(path, json=body) for _ in range(6))
-    answers = sorted(await asyncio.gather(*posted), key=lambda answer: answer.status_code)
-    assert [answer.status_code for answer in answers] == [201, 409, 409, 409, 409, 409]
-    for answer in answers[1:]:
-        problem(answer, 409, code)
+    answers = sorted(await asyncio.gather(*posted), key=lambda response: response.status_code)
+    assert [response.status_code for response in answers] == [201, 409, 409, 409, 409, 409]
+    for response in answers[1:]:
+        problem(response, 409, code)

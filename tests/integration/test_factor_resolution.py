@@ -97,8 +97,8 @@ async def test_earlier_zone_of_a_site_applies_as_of_an_earlier_time(api: Api) ->
     await changed(api, "lab", grid_zone="SE", currency="SEK")
 
     async def zone(as_of: datetime | None) -> str | None:
-        found = (await resolved(api, "lab", as_of=as_of)).carbon_intensity
-        return found.zone if found else None
+        intensity = (await resolved(api, "lab", as_of=as_of)).carbon_intensity
+        return intensity.zone if intensity else None
 
     assert [await zone(at) for at in (first, second, None)] == ["DEU", "FRA", "SWE"]
     long_ago = datetime(2020, 1, 1, tzinfo=UTC)

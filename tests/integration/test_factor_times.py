@@ -123,8 +123,10 @@ async def test_calibrating_an_unknown_device_gives_a_warning(api: Api) -> None:
     (warning,) = made["warnings"]
     assert "'GPU-6f0c1e2b' has never been seen" in warning
     assert "GPU-6f0c1e2d" in warning
-    known = await enter(api, None, "calibration", "0.98", subject="gpu:GPU-6F0C1E2D", **CARD)
-    assert known["warnings"] == []
+    of_known_device = await enter(
+        api, None, "calibration", "0.98", subject="gpu:GPU-6F0C1E2D", **CARD
+    )
+    assert of_known_device["warnings"] == []
     assert (await enter(api, None, "pue", "1.2"))["warnings"] == []
 
 
@@ -164,12 +166,12 @@ async def test_an_error_that_is_not_a_number_is_rejected(api: Api, error: str) -
 
 async def test_an_unknown_currency_is_rejected(api: Api) -> None:
     await make_site(api, "berlin")
-    for answer in (
+    for response in (
         await api.admin.post("/v1/sites", json={"name": "paris", "currency": "XQZ"}),
         await api.admin.patch("/v1/sites/berlin", json={"currency": "XTS"}),
         await api.admin.post("/v1/prices", json=price("a", "2", currency="XQZ")),
     ):
-        details = problem(answer, 422, "invalid-request")
+        details = problem(response, 422, "invalid-request")
         assert fields(details) == ["currency"]
         assert "is not the ISO 4217 code of a currency in use" in details["errors"][0]["message"]
         assert details["errors"][0]["hint"] == "e.g. EUR or USD"

@@ -282,9 +282,13 @@ def test_no_request_reads_a_large_table_from_beginning_to_end(plans: Plans) -> N
     for beginning in MONTHS:
         assert any(title.startswith(beginning) for title in plans.reads), beginning
     reading = {
-        title: [str(read) for read in found] for title, found in plans.reads.items() if found
+        title: [str(read) for read in table_reads]
+        for title, table_reads in plans.reads.items()
+        if table_reads
     }
-    assert not reading, "\n".join(f"{title}: {found}" for title, found in reading.items())
+    assert not reading, "\n".join(
+        f"{title}: {table_reads}" for title, table_reads in reading.items()
+    )
 
 
 async def test_a_statement_without_an_index_is_detected(plans: Plans, lab_url: str) -> None:

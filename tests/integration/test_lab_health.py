@@ -25,8 +25,8 @@ async def health(api: Api) -> dict[str, Any]:
 
 
 def check(document: dict[str, Any], name: str) -> dict[str, Any]:
-    (found,) = [one for one in document["checks"] if one["name"] == name]
-    return dict(found)
+    (named,) = [one for one in document["checks"] if one["name"] == name]
+    return dict(named)
 
 
 async def with_worker(api: Api, pool: str) -> None:
@@ -88,9 +88,9 @@ def test_meters_that_are_silent_are_named(
         MeterHealth(node=node, component="gpu:1", name="H200", reporting=reporting)
         for node, reporting in meters
     ]
-    found = lab_health._of_meters(devices, nodes)
-    assert found.state == state
-    assert part in found.message
+    meter_check = lab_health._of_meters(devices, nodes)
+    assert meter_check.state == state
+    assert part in meter_check.message
 
 
 def test_disks_are_listed_once_and_a_missing_folder_by_its_parent(tmp_path: Path) -> None:
@@ -118,12 +118,12 @@ async def test_metrics_are_of_the_lab_without_names(api: Api) -> None:
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("text/plain; version=")
     assert "secret project" not in response.text
-    found = families(response.text)
-    assert found["pricetag_open_runs"]["far", "queued"] == 1
-    assert found["pricetag_open_runs"]["default", "running"] == 1
-    assert found["pricetag_live_workers"]["near",] == 1
-    assert found["pricetag_alarms"][()] == 0
-    assert "pricetag_power_watts" not in found  # nothing reports, which is not 0 W
+    metrics = families(response.text)
+    assert metrics["pricetag_open_runs"]["far", "queued"] == 1
+    assert metrics["pricetag_open_runs"]["default", "running"] == 1
+    assert metrics["pricetag_live_workers"]["near",] == 1
+    assert metrics["pricetag_alarms"][()] == 0
+    assert "pricetag_power_watts" not in metrics  # nothing reports, which is not 0 W
     problem(await api.nobody.get("/metrics"), 401, "unauthenticated")
 
 

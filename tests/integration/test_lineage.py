@@ -257,8 +257,8 @@ async def test_a_run_in_a_hidden_project_is_reported_as_missing(api: Api) -> Non
     hidden = await api.member.post("/v1/runs", json=body(from_run(source)))
     missing = await api.member.post("/v1/runs", json=body(from_run(uuid4())))
     texts = [
-        re.sub(UUID_TEXT, "ID", problem(answer, 422, "invalid-upstream")["detail"])
-        for answer in (hidden, missing)
+        re.sub(UUID_TEXT, "ID", problem(response, 422, "invalid-upstream")["detail"])
+        for response in (hidden, missing)
     ]
     assert texts[0] == texts[1]
     assert "ID" in texts[0]

@@ -178,10 +178,10 @@ async def test_idle_accelerators_cost_their_idle_power_at_the_sites_price(api: A
     assert unmeasured["cost_per_day"]["value"] is None
     if site["tariff"] is None:
         assert measured["cost_per_day"]["reason"] == site["tariff_reason"]
-    total, known = read["idle_cost_per_day"], measured["cost_per_day"]
-    assert (total["value"], total["unit"]) == (known["value"], known["unit"])
+    total, cost = read["idle_cost_per_day"], measured["cost_per_day"]
+    assert (total["value"], total["unit"]) == (cost["value"], cost["unit"])
     assert total["reason"] == (
-        known["reason"] if known["value"] is None else "at least: the cost of 1 device is unknown"
+        cost["reason"] if cost["value"] is None else "at least: the cost of 1 device is unknown"
     )
 
 

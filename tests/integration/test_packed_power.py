@@ -35,8 +35,8 @@ def check_equal(rows: list[Any], series: dict[power.Key, Segments]) -> None:
     for (_, component), segments in series.items():
         expected = [row for row in rows if row.component == component]
         for name in COLUMNS:
-            got: Floats = getattr(segments, name)
-            np.testing.assert_array_equal(got, column(expected, name), f"{component} {name}")
+            values: Floats = getattr(segments, name)
+            np.testing.assert_array_equal(values, column(expected, name), f"{component} {name}")
         mean_w = segments.energy_j / np.where(segments.covered_s > 0, segments.covered_s, np.nan)
         np.testing.assert_array_equal(mean_w, column(expected, "mean_w"))
 

@@ -115,8 +115,8 @@ async def test_a_late_journal_is_added_to_a_packed_attempt(session: Session) -> 
     assert await row_count(session) == 0
     await execution.ingest(session, attempt_id, journal.records[250:])
     assert await row_count(session) == 0
-    got = (await readings.columns(session, attempt_id, "gpu:GPU-1")).readings()
-    assert got == [Reading.from_record({**row, "component": ""}) for row in rows]
+    stored = (await readings.columns(session, attempt_id, "gpu:GPU-1")).readings()
+    assert stored == [Reading.from_record({**row, "component": ""}) for row in rows]
     written = await blocks(session)
     assert sum(block.steps for block in written) == len(rows) - 1
     assert all(block.is_settled for block in written[:-1])
@@ -212,8 +212,8 @@ async def test_a_journal_that_arrives_while_it_is_packed_is_whole(
     first, second, _ = await asyncio.gather(pack(), pack(), ingest())
     assert first + second > 100
     async with committed_db.session_scope() as session:
-        got = (await readings.columns(session, attempt_id, "gpu:GPU-1")).readings()
-        assert got == [Reading.from_record({**row, "component": ""}) for row in rows]
+        stored = (await readings.columns(session, attempt_id, "gpu:GPU-1")).readings()
+        assert stored == [Reading.from_record({**row, "component": ""}) for row in rows]
         assert await row_count(session) == 0
     assert await wrong(committed_db) == []
 

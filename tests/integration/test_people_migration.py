@@ -95,15 +95,15 @@ def _rows(url: str, query: str) -> list[tuple[Any, ...]]:
 
 def _named(url: str) -> dict[str, list[Any]]:
     """Whom each row names, by table."""
-    found = {
+    users = {
         table: sorted(
             (row[0] for row in _rows(url, f"SELECT {column} FROM {table}")),
             key=lambda id_: str(id_),
         )
         for table, column in REFERENCES.items()
     }
-    found["budgets"] = [row[0] for row in _rows(url, "SELECT scope_id FROM budgets")]
-    return found
+    users["budgets"] = [row[0] for row in _rows(url, "SELECT scope_id FROM budgets")]
+    return users
 
 
 def test_every_reference_is_kept_there_and_back(fresh_database_url: str) -> None:

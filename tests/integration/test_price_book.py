@@ -235,7 +235,7 @@ async def test_two_overlapping_prices_at_once_leave_one(committed_api: Api) -> N
             for amount in range(1, 5)
         )
     )
-    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409]
+    assert sorted(response.status_code for response in answers) == [201, 409, 409, 409]
     assert len(await book(committed_api)) == 1
 
 

@@ -28,10 +28,10 @@ async def ship(api: Api, journal: TrainingJournal) -> None:
 
 
 async def shown(api: Api, run_id: str) -> dict[str, Any]:
-    found = (await api.viewer.get(f"/v1/runs/{run_id}")).json()["projection"]
+    projection = (await api.viewer.get(f"/v1/runs/{run_id}")).json()["projection"]
     quote = (await api.viewer.get(f"/v1/runs/{run_id}/quote")).json()
-    assert quote["projection"] == found
-    return dict(found)
+    assert quote["projection"] == projection
+    return dict(projection)
 
 
 def energy(projection: dict[str, Any]) -> dict[str, Any]:
@@ -105,15 +105,15 @@ async def test_the_newest_progress_event_has_the_projection(api: Api) -> None:
     journal.tell(1.0, "0", 0, 200)
     journal.tell(21.0, "0", 100, 200)
     await ship(api, journal)
-    found = []
+    all_events = []
     async with api.database.session_scope() as session:
         principal = await a_principal(session)
     hub = events.EventHub(api.database)
     async for news in events.stream(api.database, hub, principal, _id(run_id), 0):
-        found += news.events
+        all_events += news.events
         if any(event.payload.get("done") == 100 for event in news.events):
             break
-    progress_events = [event for event in found if event.kind == "progress"]
+    progress_events = [event for event in all_events if event.kind == "progress"]
     assert ["projection" in event.payload for event in progress_events] == [False, False, True]
     assert progress_events[-1].payload["projection"] == await shown(api, run_id)
 

@@ -107,7 +107,7 @@ async def test_as_of_uses_the_factors_entered_by_then(api: Api) -> None:
     assert then.status_code == 201, then.text
     before = await api.admin.post(path, json={"as_of": "2026-01-01T00:00:00Z"})
     now = await api.admin.post(path, json={})
-    versions = [answer.json()["version"] for answer in (then, before, now)]
+    versions = [response.json()["version"] for response in (then, before, now)]
     pues = [(await price_tag(api, run_id, v))["pue"]["value"] for v in (1, *versions)]
     assert pues == [1.25, 1.25, 1.54, 1.10]
     content = await price_tag(api, run_id, versions[0])

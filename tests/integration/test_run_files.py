@@ -103,10 +103,10 @@ async def test_runs_that_are_not_finished_come_last_in_either_order(committed_ap
         assert [name for part in paged for name in part] == rows
 
 
-def lines(answer: httpx.Response) -> list[dict[str, str]]:
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["content-type"].startswith("text/csv")
-    return list(csv.DictReader(io.StringIO(answer.text)))
+def lines(response: httpx.Response) -> list[dict[str, str]]:
+    assert response.status_code == 200, response.text
+    assert response.headers["content-type"].startswith("text/csv")
+    return list(csv.DictReader(io.StringIO(response.text)))
 
 
 async def test_the_csv_has_every_run_of_every_page_with_exact_figures(
@@ -369,9 +369,9 @@ async def test_hashes_are_verified_where_their_runs_may_be_seen(committed_api: A
     (run,) = (await committed_api.viewer.get("/v1/runs")).json()["items"]
     tag = (await committed_api.viewer.get(f"/v1/runs/{run['id']}/price-tag")).json()
     sha256 = tag["content_sha256"]
-    known = await committed_api.viewer.get(f"/v1/verifications/{sha256.upper()}")
-    assert known.json()["outcome"] == "verified"
-    assert known.json()["run_id"] == run["id"]
+    of_own_run = await committed_api.viewer.get(f"/v1/verifications/{sha256.upper()}")
+    assert of_own_run.json()["outcome"] == "verified"
+    assert of_own_run.json()["run_id"] == run["id"]
     document = {"text": (await committed_api.viewer.get(f"/v1/runs/{run['id']}/price-tag")).text}
     checked = await committed_api.viewer.post("/v1/verifications", json=document)
     assert checked.json()["outcome"] == "verified"
@@ -382,8 +382,8 @@ async def test_hashes_are_verified_where_their_runs_may_be_seen(committed_api: A
     assert differs["outcome"] == "differs"
     assert differs["steps"][1]["detail"].startswith("name: 'run 1'")
     quoted = {"text": f"see {sha256} and {'0' * 64}."}
-    found = (await committed_api.viewer.post("/v1/verifications", json=quoted)).json()
-    assert ([item["sha256"] for item in found["items"]], found["unknown"]) == (
+    verification = (await committed_api.viewer.post("/v1/verifications", json=quoted)).json()
+    assert ([item["sha256"] for item in verification["items"]], verification["unknown"]) == (
         [sha256],
         ["0" * 64],
     )
@@ -415,9 +415,9 @@ async def test_the_page_verifies_what_is_pasted_or_chosen(committed_api: Api) ->
     assert "<h1>Verified</h1>" in page.text
     assert "&lt;img src=x" in page.text
     files: dict[str, Any] = {"text": (None, ""), "file": ("tag.json", tag.encode())}
-    chosen = await committed_api.viewer.post("/verify", files=files, headers=form)
-    assert chosen.status_code == 200
-    assert "The document is the one that was issued here" in chosen.text
+    uploaded = await committed_api.viewer.post("/verify", files=files, headers=form)
+    assert uploaded.status_code == 200
+    assert "The document is the one that was issued here" in uploaded.text
     for path, status, words in (
         (f"/verify/{'0' * 64}", 404, "Not issued here"),
         ("/verify?sha256=abc", 422, "is not a hash"),

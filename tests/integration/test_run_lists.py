@@ -122,18 +122,18 @@ async def test_pages_equal_those_of_a_plain_list(
     limit: int,
     look_ahead: int,
 ) -> None:
-    chosen = only(wanted, names)
+    filters = only(wanted, names)
     viewer = Viewer(lab.users.get(who, lab.users["ada"]), sees_all=who == "root")
     if who == "token":
         viewer = replace(viewer, project_id=lab.projects["hers"])
-    expected = by_hand(lab, viewer, chosen, sort)
+    expected = by_hand(lab, viewer, filters, sort)
     limit = max(limit, len(expected) // 5)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pages, "LOOK_AHEAD", look_ahead)
         patch.setattr(pages, "COUNT_AHEAD", look_ahead)
         patch.setattr(labels, "RUNS_AHEAD", look_ahead)
-        assert await listed(lab.session, viewer, chosen, sort, limit) == expected
-        selection = await resolve(lab.session, viewer, chosen)
+        assert await listed(lab.session, viewer, filters, sort, limit) == expected
+        selection = await resolve(lab.session, viewer, filters)
         if expected:
             middle = len(expected) // 2
             before = await listed_before(lab, selection, sort, expected[middle], limit)

@@ -215,8 +215,8 @@ async def test_prices_of_a_misspelled_accelerator_are_an_error(api: Api) -> None
     response = await api.viewer.get("/v1/prices", params={"accelerator": "NVIDIA H10 SXM"})
     detail = problem(response, 404, "accelerator-not-found")["detail"]
     assert "did you mean 'NVIDIA H100 SXM'" in detail
-    for known in ("NVIDIA H100 SXM", "nvidia h100 sxm", "h100-sxm", "H100"):
-        none = await api.viewer.get("/v1/prices", params={"accelerator": known})
+    for accelerator in ("NVIDIA H100 SXM", "nvidia h100 sxm", "h100-sxm", "H100"):
+        none = await api.viewer.get("/v1/prices", params={"accelerator": accelerator})
         assert (none.status_code, none.json()["items"]) == (200, [])
 
 

@@ -120,8 +120,8 @@ async def test_wrong_groups_keep_the_form_with_every_error_at_once(lab: Api) -> 
 async def test_a_selection_leads_to_the_comparison_or_its_form(lab: Api) -> None:
     ids = (f"{A},{B},{C}").split(",")
 
-    async def select(*chosen: str) -> Any:
-        params = {"run": list(chosen), "to": "compare"}
+    async def select(*run_ids: str) -> Any:
+        params = {"run": list(run_ids), "to": "compare"}
         return await lab.viewer.get("/runs/selected", params=params, headers=HTML)
 
     for number, query in ((0, ""), (1, f"?a={ids[0]}"), (2, f"?a={ids[0]}&b={ids[1]}")):

@@ -90,13 +90,13 @@ async def test_every_axis_shows_what_the_api_returns(
     page = await shown(api, f"?project=sweep&metric={axis}")
     assert f'<option value="{axis}" selected>{name}</option>' in page
     assert read["unit"] == unit
-    known = [point["cost"] for point in read["points"] if point["cost"]["value"] is not None]
-    assert all(f'<data value="{cost["value"]}">' in page for cost in known)
+    known_costs = [point["cost"] for point in read["points"] if point["cost"]["value"] is not None]
+    assert all(f'<data value="{cost["value"]}">' in page for cost in known_costs)
     reasons = {
         point["cost"]["reason"] for point in read["points"] if point["cost"]["value"] is None
     }
     if axis in ("latency_p50_s", "model_bytes"):
-        assert len(known) == (axis == "model_bytes")
+        assert len(known_costs) == (axis == "model_bytes")
         assert reasons == {"no measure stage of the run reported it"}
         assert read["wasted"] is None
         assert read["wasted_reason"] == "a figure of a model, which no run spends"

@@ -148,8 +148,8 @@ async def test_a_result_costs_its_tuning_and_all_runs_too(api: Api) -> None:
     assert [part["runs"] for part in read["parts"]] == [1, 6, 7]
     assert [part["unsuccessful"] for part in read["parts"]] == [0, 1, 1]
     frontier = (await api.viewer.get("/v1/insights/frontier", params=query)).json()["points"]
-    known = [point["cost"]["value"] for point in frontier]
-    assert research["costs"]["it_energy_kwh"]["value"] == math.fsum(known)
+    costs = [point["cost"]["value"] for point in frontier]
+    assert research["costs"]["it_energy_kwh"]["value"] == math.fsum(costs)
     assert 0 < model["costs"]["co2e_kg"]["value"] < tuning["costs"]["co2e_kg"]["value"]
     assert read["green_ai"]["experiments"] == 6
     assert [each["name"][:3] for each in read["equivalents"]] == ["air", "one", "one", "a c"]

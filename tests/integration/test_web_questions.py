@@ -26,9 +26,9 @@ async def asked(api: Api, path: str, **query: Any) -> str:
 
 
 def form(text: str) -> str:
-    found = re.search(r'<form class="card question" method="post" action="([^"]+)"', text)
-    assert found is not None, text
-    return found[1]
+    opening = re.search(r'<form class="card question" method="post" action="([^"]+)"', text)
+    assert opening is not None, text
+    return opening[1]
 
 
 @pytest.mark.parametrize("name", [name.strip() for name in NAMES])

@@ -222,8 +222,8 @@ async def test_the_log_is_searched_and_each_line_has_an_address(api: Api) -> Non
     assert newest.count("<li id=") == 500
     assert "step 699 &lt;b&gt;" in newest
     assert "step 199 " not in newest
-    found = await log("?q=STEP+69&attempt=")
-    assert found.count("<li id=") == 11
+    matches = await log("?q=STEP+69&attempt=")
+    assert matches.count("<li id=") == 11
     around = await log("?attempt=1&line=300")
     assert '<li id="L1-300" class="linked">' in around
     assert around.count("<li id=") == 451

@@ -243,7 +243,7 @@ async def access_lab(database: Database, data_dir: Path) -> AsyncIterator[Lab]:
         async with shared.session_scope() as session:
             people = await _people(session)
             await sites.create(session, SiteCreate(name="berlin"), people["admin"])
-            things = {target: await _things(session, people, target) for target in TARGETS}
+            targets = {target: await _things(session, people, target) for target in TARGETS}
             await posting.create(session, people["member"], run_body(project="elsewhere"), None)
             await site_live.register(session)
             secrets = await _secrets(session, people, "elsewhere")
@@ -260,5 +260,5 @@ async def access_lab(database: Database, data_dir: Path) -> AsyncIterator[Lab]:
         app.state.resources = Resources(settings, shared, EventHub(shared))
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="https://lab.test") as http:
-            yield Lab(app, http, secrets, things, undo)
+            yield Lab(app, http, secrets, targets, undo)
         await outer.rollback()

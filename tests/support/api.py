@@ -157,11 +157,11 @@ async def serving(
         )
 
 
-def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+def problem(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
     """The error document of an answer, which must be this one."""
-    assert answer.headers["content-type"] == "application/problem+json", answer.text
-    document: dict[str, Any] = answer.json()
-    assert (answer.status_code, document["status"], document["code"]) == (status, status, code), (
+    assert response.headers["content-type"] == "application/problem+json", response.text
+    document: dict[str, Any] = response.json()
+    assert (response.status_code, document["status"], document["code"]) == (status, status, code), (
         document
     )
     assert document["type"] == f"urn:pricetag:problem:{code}"

@@ -78,12 +78,12 @@ def models_for(kind: str) -> list[str]:
     stated = {SPARSE, *(REGISTRY[kind].traits.formats or ())}
     usable = [name for name in MAKERS if formats_in(name) <= stated]
     left = {name: formats_in(name) for name in usable if is_makeable(name, task_of(kind))}
-    missing, chosen = set().union(*left.values()), []
+    missing, models = set().union(*left.values()), []
     while missing:
         best = max(left, key=lambda name: len(left[name] & missing))
-        chosen.append(best)
+        models.append(best)
         missing -= left[best]
-    return chosen
+    return models
 
 
 def is_makeable(name: str, task: str) -> bool:

@@ -68,10 +68,10 @@ class GpuNode:
     ) -> subprocess.Popen[bytes]:
         """A worker that may run commands, on ``--gpus all`` unless the options say otherwise."""
         pool = pool or self.pool
-        chosen = options if "--gpus" in options else ("--gpus", "all", *options)
+        all_options = options if "--gpus" in options else ("--gpus", "all", *options)
         seen = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
         return self.lab.start_worker(
-            *("--pool", pool, "--name", f"node-{pool}", "--allow-commands", *chosen),
+            *("--pool", pool, "--name", f"node-{pool}", "--allow-commands", *all_options),
             log=f"worker-{pool}",
             environment={**self.variables, **seen},
         )
@@ -102,15 +102,15 @@ class GpuNode:
     def held(self) -> list[Held]:
         """Every execution that came to its end."""
         begun: dict[str, float] = {}
-        found = []
+        intervals = []
         for line in self._lines():
             what, at_s, name, devices = line.split()
             if what == "begin":
                 begun[name] = float(at_s)
             else:
                 uuids = tuple(devices.split(","))
-                found.append(Held(name, uuids, begun.pop(name), float(at_s)))
-        return found
+                intervals.append(Held(name, uuids, begun.pop(name), float(at_s)))
+        return intervals
 
     def _lines(self) -> Sequence[str]:
         return self.notes.read_text().splitlines()

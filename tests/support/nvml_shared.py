@@ -64,11 +64,11 @@ class SharedNvml(NvmlReplay):
             return SUCCESS
         return super()._nvmlDeviceGetName(handle, text, length)
 
-    def _nvmlDeviceGetAttributes_v2(self, handle: Any, told: Any) -> int:  # noqa: N802
+    def _nvmlDeviceGetAttributes_v2(self, handle: Any, attributes: Any) -> int:  # noqa: N802
         part = self._part(handle)
-        told._obj.gpuInstanceSliceCount = part.slices
-        told._obj.computeInstanceSliceCount = part.compute or part.slices
-        told._obj.memorySizeMB = part.memory_mb
+        attributes._obj.gpuInstanceSliceCount = part.slices
+        attributes._obj.computeInstanceSliceCount = part.compute or part.slices
+        attributes._obj.memorySizeMB = part.memory_mb
         return SUCCESS
 
     def _nvmlDeviceGetGpuInstanceId(self, handle: Any, instance: Any) -> int:  # noqa: N802
@@ -88,16 +88,16 @@ class SharedNvml(NvmlReplay):
         return SUCCESS
 
     def _nvmlDeviceGetComputeRunningProcesses_v3(  # noqa: N802
-        self, handle: Any, count: Any, found: Any
+        self, handle: Any, count: Any, processes: Any
     ) -> int:
         running = self.processes.get(self._device(handle).uuid, 0)
         if running == 0:
             return SUCCESS
-        if found is None:
+        if processes is None:
             count._obj.value = running
             return int(pynvml.NVML_ERROR_INSUFFICIENT_SIZE)
         for index in range(running):
-            found[index].pid = 1000 + index
+            processes[index].pid = 1000 + index
         count._obj.value = running
         return SUCCESS
 

@@ -181,16 +181,16 @@ def matches(wanted: RunFilter, run: dict[str, Any]) -> bool:
 def by_hand(lab: Lab, viewer: Viewer, wanted: RunFilter, sort: str) -> list[uuid.UUID]:
     """Ids of the runs that a list has, in its order."""
     column = sort.removeprefix("-")
-    chosen = [run for run in lab.runs if sees(viewer, lab, run) and matches(wanted, run)]
+    selected = [run for run in lab.runs if sees(viewer, lab, run) and matches(wanted, run)]
 
     def key(run: dict[str, Any]) -> tuple[Any, int]:
         nothing = 0.0 if column in FIGURES else BEGIN
         return nothing if run[column] is None else run[column], run["id"].int
 
     is_descending = sort.startswith("-")
-    chosen.sort(key=key, reverse=is_descending)
-    chosen.sort(key=lambda run: run[column] is None)  # those without a key, last
-    return [run["id"] for run in chosen]
+    selected.sort(key=key, reverse=is_descending)
+    selected.sort(key=lambda run: run[column] is None)  # those without a key, last
+    return [run["id"] for run in selected]
 
 
 async def listed(

@@ -39,8 +39,8 @@ def wait_until(
     """The first answer of ``probe`` that is neither None nor False."""
     deadline_s = time.monotonic() + timeout_s
     while time.monotonic() < deadline_s:
-        if answer := probe():
-            return answer
+        if result := probe():
+            return result
         time.sleep(every_s)
     raise AssertionError(f"{what} did not happen within {timeout_s:g} s")
 
@@ -180,14 +180,14 @@ class Service:
 
     def items(self, path: str, **params: Any) -> list[dict[str, Any]]:
         """Everything that a list of the API holds, page after page."""
-        found: list[dict[str, Any]] = []
+        listed: list[dict[str, Any]] = []
         while True:
             response = self.http.get(path, params=params)
             assert response.status_code == 200, response.text
             page = response.json()
-            found += page["items"]
+            listed += page["items"]
             if page.get("next_cursor") is None:
-                return found
+                return listed
             params["cursor"] = page["next_cursor"]
 
     def log_text(self, run_id: UUID) -> str:
@@ -197,12 +197,12 @@ class Service:
 
     def journals(self, run_id: UUID) -> list[list[dict[str, Any]]]:
         """The journals of a run's attempts that lie in the data folder, in order."""
-        found = []
+        journal_records = []
         for path in (self.data_dir / "journal").glob("*.jsonl*"):
             records = [json.loads(line) for line in path.read_bytes().splitlines()]
             if records and records[0].get("run_id") == str(run_id):
-                found.append(records)
-        return sorted(found, key=lambda records: int(records[0]["attempt_number"]))
+                journal_records.append(records)
+        return sorted(journal_records, key=lambda records: int(records[0]["attempt_number"]))
 
     def child_pids(self) -> list[int]:
         """The processes of the jobs that run now."""

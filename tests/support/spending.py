@@ -133,9 +133,9 @@ class History:
         chance = self.random
         rows = []
         for attempt_id, at in zip(run.attempts, run.at, strict=True):
-            known = {name: self._figure() for name in METRICS if chance.random() < 0.8}
-            sources = {name: chance.choice(SOURCES) for name in known}
-            cost = known.get("cost")
+            amounts = {name: self._figure() for name in METRICS if chance.random() < 0.8}
+            sources = {name: chance.choice(SOURCES) for name in amounts}
+            cost = amounts.get("cost")
             rows.append(
                 {
                     "attempt_id": attempt_id,
@@ -145,9 +145,9 @@ class History:
                     "user_id": run.user_id,
                     "at": at,
                     "price_tag_version": 1,
-                    "it_energy_kwh": known.get("facility_energy_kwh"),
-                    "facility_energy_kwh": known.get("facility_energy_kwh"),
-                    "co2e_kg": known.get("co2e_kg"),
+                    "it_energy_kwh": amounts.get("facility_energy_kwh"),
+                    "facility_energy_kwh": amounts.get("facility_energy_kwh"),
+                    "co2e_kg": amounts.get("co2e_kg"),
                     "cost": None if cost is None else Decimal(str(cost)),
                     "currency": None if cost is None else chance.choice(CURRENCIES[:2]),
                     "sources": {name: one for name, one in sources.items() if one is not None},
@@ -161,16 +161,16 @@ class History:
 
     def _quote(self, run: Past) -> dict[str, Any]:
         chance = self.random
-        known = {name: self._figure() for name in METRICS if chance.random() < 0.8}
-        cost = known.get("cost")
+        amounts = {name: self._figure() for name in METRICS if chance.random() < 0.8}
+        cost = amounts.get("cost")
         return {
             "id": uuid.UUID(int=chance.getrandbits(128), version=4),
             "run_id": run.run_id,
             "method": "history",
             "content": {},
             "created_at": BEGIN,
-            "facility_energy_kwh": known.get("facility_energy_kwh"),
-            "co2e_kg": known.get("co2e_kg"),
+            "facility_energy_kwh": amounts.get("facility_energy_kwh"),
+            "co2e_kg": amounts.get("co2e_kg"),
             "cost": None if cost is None else Decimal(str(cost)),
             "currency": None if cost is None else chance.choice(CURRENCIES[:2]),
         }

@@ -85,8 +85,8 @@ def accept(arguments: list[str]) -> None:
     app.add_typer(cli.commands)
     command = typer.main.get_command(app)
     context = command.make_context("pricetag", arguments[1:2])
-    name, found, _ = command.resolve_command(context, arguments[1:2])  # type: ignore[attr-defined]
-    found.make_context(name, arguments[2:])
+    name, subcommand, _ = command.resolve_command(context, arguments[1:2])  # type: ignore[attr-defined]
+    subcommand.make_context(name, arguments[2:])
 
 
 def test_services_wait_for_their_dependencies() -> None:
@@ -128,7 +128,7 @@ def test_powercap_is_mounted_read_only_where_the_worker_looks(name: str, tmp_pat
         (zone / file).write_text(text)
     link = "../../devices/virtual/powercap/intel-rapl/intel-rapl:0"
     (classes / "intel-rapl:0").symlink_to(link)
-    assert [found.id for found in scan(classes).packages] == ["package-0"]
+    assert [package.id for package in scan(classes).packages] == ["package-0"]
 
 
 @pytest.mark.parametrize("name", WORKERS)

@@ -170,8 +170,8 @@ def test_runs_that_scored_other_data_or_tasks_are_listed_but_not_ranked(
     # The caller may choose the other one.
     [*_, (other, count)] = [item for item in kinds(runs) if item[0].metric == "accuracy"]
     assert count == 2
-    chosen = frontier_of(runs, "it_energy_kwh", other)
-    assert [step[0] for step in chosen.steps] == [runs[1].tag]
+    frontier = frontier_of(runs, "it_energy_kwh", other)
+    assert [step[0] for step in frontier.steps] == [runs[1].tag]
 
 
 def test_a_run_that_failed_before_its_score_is_wasted_where_its_recipe_belongs() -> None:

@@ -120,16 +120,19 @@ def shared(idle_j: float | None, reserved_ratio: float = 0.5) -> TagView:
 
 
 def test_other_rules_of_the_charge_do_not_cancel() -> None:
-    known, unknown = shared(60.0), shared(None)
-    flags = [("idle_power_unknown" in made.document.flags) for made in (known, unknown)]
+    with_idle_power, without_idle_power = shared(60.0), shared(None)
+    flags = [
+        ("idle_power_unknown" in made.document.flags)
+        for made in (with_idle_power, without_idle_power)
+    ]
     assert flags == [False, True]
-    comparison = compare([known] * 2, [unknown] * 2, "it_energy_kwh")
+    comparison = compare([with_idle_power] * 2, [without_idle_power] * 2, "it_energy_kwh")
     assert (comparison["cancels"], comparison["method"]) == (False, ENDS)
     (reason,) = comparison["reasons"]
     assert reason.startswith("the charging rules differ: idle power known; idle power unknown")
-    for both in (known, unknown):
+    for both in (with_idle_power, without_idle_power):
         assert compare([both] * 2, [both] * 2, "it_energy_kwh")["reasons"] == []
-    assert compare([known] * 2, [unknown] * 2, "duration_s")["cancels"] is True
+    assert compare([with_idle_power] * 2, [without_idle_power] * 2, "duration_s")["cancels"] is True
 
 
 def test_runs_with_other_reserved_parts_do_not_cancel() -> None:

@@ -51,11 +51,11 @@ def test_parts_of_attempts_add_up_to_the_run(name: str) -> None:
     tag = TagView.read(content(name))
     whole = tag.document.energy.it_energy_kwh.value
     parts = [part for _, parts in parts_by_attempt(tag) for part in parts if part.depth == 0]
-    known = [part.it_energy_kwh.value for part in parts if part.it_energy_kwh.value is not None]
+    energies = [part.it_energy_kwh.value for part in parts if part.it_energy_kwh.value is not None]
     if whole is None:
-        assert known == []
+        assert energies == []
     else:
-        assert sum(known) == pytest.approx(whole, rel=1e-9)
+        assert sum(energies) == pytest.approx(whole, rel=1e-9)
 
 
 def test_stored_error_terms_give_the_same_break_even_as_recovered_ones() -> None:

@@ -47,8 +47,8 @@ def carry_out(root: Path, code: Any, *argv: str, attempt: int = 1) -> RecordingR
 
 
 def facts(reporter: RecordingReporter) -> dict[str, Any]:
-    [told] = [event["code"] for event in reporter.of("environment") if "code" in event]
-    return dict(told["stages.0"])
+    [code] = [event["code"] for event in reporter.of("environment") if "code" in event]
+    return dict(code["stages.0"])
 
 
 def lines(reporter: RecordingReporter) -> list[str]:

@@ -165,7 +165,7 @@ def gates_on(model: PreTrainedModel, **options: Any) -> Gates:
 def test_gains_are_means_over_examples_of_the_gates_derivatives(size: int) -> None:
     """Against differences of the loss with a gate that is a little less than 1."""
     model, step = network(), 1e-6
-    found = gains(model, losses(model, size))
+    mean_gains = gains(model, losses(model, size))
     for part, layer, unit in (("heads", 0, 2), ("heads", 1, 3), ("neurons", 0, 7)):
         factors = {
             "heads": [[1.0] * HEADS for _ in range(LAYERS)],
@@ -178,8 +178,8 @@ def test_gains_are_means_over_examples_of_the_gates_derivatives(size: int) -> No
             before = [one().item() for one in losses(model, 1)]
             after = [one().item() for one in losses(other, 1)]
         expected = sum(abs(a - b) for a, b in zip(after, before, strict=True)) / step / 6
-        assert found[part][layer][unit] == pytest.approx(expected, rel=1e-3, abs=1e-7)
-    assert {part: [len(layer) for layer in layers] for part, layers in found.items()} == {
+        assert mean_gains[part][layer][unit] == pytest.approx(expected, rel=1e-3, abs=1e-7)
+    assert {part: [len(layer) for layer in layers] for part, layers in mean_gains.items()} == {
         "heads": [HEADS] * LAYERS,
         "neurons": [INNER] * LAYERS,
     }

@@ -80,10 +80,10 @@ def published(root: Path) -> tuple[PreTrainedModel, Exits]:
 def test_the_curve_is_that_of_the_published_model(trained: tuple[Path, RecordingReporter]) -> None:
     """Every point: the published model, reloaded and run with that threshold on the same split."""
     root, reporter = trained
-    told = figures(reporter)
+    reported = figures(reporter)
     model, exits = published(root)
     assert (exits.layers, exits.threshold) == ([0, 1, 3], 0.7)
-    assert [told[f"temperature_layer_{n}"] for n in exits.layers] == exits.temperatures
+    assert [reported[f"temperature_layer_{n}"] for n in exits.layers] == exits.temperatures
     tokenizer = AutoTokenizer.from_pretrained(root / "work" / "stage-00" / "model")
     rows = [line.split("\t") for line in (root / "data/dev.tsv").read_text().splitlines()[1:]]
     profiles = profile(model).exits
@@ -100,11 +100,11 @@ def test_the_curve_is_that_of_the_published_model(trained: tuple[Path, Recording
             left[number] += 1
             flops += profiles[number].forward(TOKENS)
         at = f"at_{threshold:g}"
-        assert told[f"exit_accuracy_{at}"] == pytest.approx(right / len(rows))
-        assert told[f"exit_flops_per_example_{at}"] == pytest.approx(flops / len(rows))
-        shares = [told[f"exit_share_{at}_layer_{n}"] for n in exits.layers]
+        assert reported[f"exit_accuracy_{at}"] == pytest.approx(right / len(rows))
+        assert reported[f"exit_flops_per_example_{at}"] == pytest.approx(flops / len(rows))
+        shares = [reported[f"exit_share_{at}_layer_{n}"] for n in exits.layers]
         assert shares == pytest.approx([count / len(rows) for count in left])
-    assert told["accuracy"] == told["exit_accuracy_at_0.7"]
+    assert reported["accuracy"] == reported["exit_accuracy_at_0.7"]
 
 
 def test_operations_are_the_closed_form(trained: tuple[Path, RecordingReporter]) -> None:
@@ -118,8 +118,8 @@ def test_operations_are_the_closed_form(trained: tuple[Path, RecordingReporter])
     epoch = 96 - aside  # nine steps, of which the last has three examples
     passes = 3 * (2 * epoch + 6 * 8) + aside + 40
     assert training == pytest.approx(passes * counted.flops.forward(TOKENS), rel=1e-12)
-    told = figures(reporter)
-    counts = [40 * told[f"exit_share_at_0.7_layer_{n}"] for n in exits.layers]
+    reported = figures(reporter)
+    counts = [40 * reported[f"exit_share_at_0.7_layer_{n}"] for n in exits.layers]
     assert 0 < counts[-1] < 40
     expected = sum(n * each.forward(TOKENS) for n, each in zip(counts, counted.exits, strict=True))
     assert evaluation == pytest.approx(expected, rel=1e-12)
@@ -317,9 +317,9 @@ def test_the_figures_of_the_model_itself_are_at_its_own_threshold(
     assert own["parameters"] == counted.weights.parameters
     assert own["flops_per_example"] < counted.flops_per_sequence(12)
     accuracy = {part["threshold"]: part["accuracy"] for part in inner(reporter)[1:]}
-    told = figures(trained[1])
+    reported = figures(trained[1])
     assert {c: accuracy[c] for c in (0.5, 0.7)} == {
-        c: told[f"exit_accuracy_at_{c:g}"] for c in (0.5, 0.7)
+        c: reported[f"exit_accuracy_at_{c:g}"] for c in (0.5, 0.7)
     }
 
 

@@ -55,14 +55,14 @@ def close(actual: torch.Tensor, expected: Any) -> None:
 
 
 def corrupted() -> tuple[torch.Tensor, torch.Tensor]:
-    chosen = torch.zeros_like(INPUTS["input_ids"], dtype=torch.bool)
+    is_replaced = torch.zeros_like(INPUTS["input_ids"], dtype=torch.bool)
     samples = INPUTS["input_ids"].clone()
-    for row in range(len(chosen)):
+    for row in range(len(is_replaced)):
         for number, place in enumerate(INPUTS["masked_positions"][row]):
             if INPUTS["masked_lm_weights"][row, number]:
-                chosen[row, place] = True
+                is_replaced[row, place] = True
                 samples[row, place] = INPUTS["sampled_ids"][row, number]
-    return replace_tokens(INPUTS["input_ids"], chosen, samples)
+    return replace_tokens(INPUTS["input_ids"], is_replaced, samples)
 
 
 def test_losses_labels_and_gradient_are_the_authors() -> None:
@@ -94,11 +94,11 @@ def test_only_chosen_tokens_are_replaced_and_equal_ones_are_original(
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
     ids, samples = (torch.randint(vocabulary, (rows, width), generator=generator) for _ in range(2))
-    chosen = torch.rand(rows, width, generator=generator) < 0.5
-    result, replaced = replace_tokens(ids, chosen, samples)
-    assert torch.equal(result[~chosen], ids[~chosen])
-    assert torch.equal(result[chosen], samples[chosen])
-    assert torch.equal(replaced, chosen & (samples != ids))
+    predicted = torch.rand(rows, width, generator=generator) < 0.5
+    result, replaced = replace_tokens(ids, predicted, samples)
+    assert torch.equal(result[~predicted], ids[~predicted])
+    assert torch.equal(result[predicted], samples[predicted])
+    assert torch.equal(replaced, predicted & (samples != ids))
 
 
 @settings(max_examples=30, deadline=None)
@@ -179,14 +179,14 @@ def test_embeddings_are_shared_and_the_detection_does_not_train_the_generator() 
 def test_a_batch_has_the_generators_tokens_at_predicted_places_alone() -> None:
     plugin = attached(bert())
     batch = a_batch()
-    chosen = batch["labels"] != IGNORED
-    original = torch.where(chosen, batch["labels"], batch["input_ids"])
+    predicted = batch["labels"] != IGNORED
+    original = torch.where(predicted, batch["labels"], batch["input_ids"])
     changed = [
         plugin.change_batch(batch, BatchPlace(step, 0, rank, 1))["input_ids"]
         for step, rank in ((0, 0), (0, 0), (1, 0), (0, 1))
     ]
     for ids in changed:
-        assert torch.equal(ids[~chosen], original[~chosen])
+        assert torch.equal(ids[~predicted], original[~predicted])
     assert not torch.equal(changed[0], changed[2])
     assert not torch.equal(changed[0], changed[3])
 

@@ -112,8 +112,8 @@ def test_tokens_of_a_language_model_are_averaged_as_by_distilberts_code(
 def test_a_batch_without_a_predicted_token_has_no_soft_loss() -> None:
     own = SimpleNamespace(logits=torch.tensor(MASKED_STUDENT, requires_grad=True))
     forward = batch(own, [[-100] * 4] * 2)
-    (chosen,) = task_named("causal_lm").choices(own, forward)
-    loss = soft_loss(chosen, chosen.detach(), 2.0)
+    (logits,) = task_named("causal_lm").choices(own, forward)
+    loss = soft_loss(logits, logits.detach(), 2.0)
     (slope,) = torch.autograd.grad(loss, own.logits)
     assert float(loss.detach()) == 0
     assert not bool(slope.any())
@@ -134,10 +134,10 @@ def test_an_answers_first_and_last_token_are_learned_and_padding_is_not() -> Non
                 4 * float((p * (p / q).log()).sum().detach()) / 4
             )  # T^2, two rows, two places
     assert of_teacher("question_answering", own, theirs, forward) == pytest.approx(expected)
-    (chosen, _), (target, _) = (
+    (first_logits, _), (target, _) = (
         task_named("question_answering").choices(each, forward) for each in (own, theirs)
     )
-    (slope,) = torch.autograd.grad(soft_loss(chosen, target, 2.0), first)
+    (slope,) = torch.autograd.grad(soft_loss(first_logits, target, 2.0), first)
     assert bool(slope.isfinite().all())
     assert float(slope[1, 3]) == 0.0
     assert bool((slope[0] != 0).all())
@@ -271,8 +271,8 @@ def test_a_student_has_the_layers_that_were_asked_for(head: heads.Head, family: 
     )
     in_layers = 0
     for name, tensor in own.items():
-        start, found, rest = name.partition(mark)
-        if found:
+        start, separator, rest = name.partition(mark)
+        if separator:
             number, _, rest = rest.partition(".")
             name = f"{start}{mark}{2 * int(number) + 1}.{rest}"
             in_layers += 1

@@ -134,10 +134,10 @@ def test_the_job_names_the_positive_class(tmp_path: Path) -> None:
     own_answers(tmp_path, ["negative", "positive"])
     write(tmp_path, ["negative"] * 4 + ["positive"] * 20)
     by_default = carry_out(tmp_path, asked(tmp_path, EVALUATE))
-    chosen = carry_out(tmp_path, asked(tmp_path, EVALUATE, positive_label="negative"), attempt=2)
+    by_option = carry_out(tmp_path, asked(tmp_path, EVALUATE, positive_label="negative"), attempt=2)
     assert score(by_default, "f1")["of_class"] == "positive"
-    assert score(chosen, "f1")["of_class"] == "negative"
-    assert score(chosen, "f1")["value"] != score(by_default, "f1")["value"]
+    assert score(by_option, "f1")["of_class"] == "negative"
+    assert score(by_option, "f1")["value"] != score(by_default, "f1")["value"]
     with pytest.raises(JobError) as caught:
         carry_out(tmp_path, asked(tmp_path, EVALUATE, positive_label="good"), attempt=3)
     assert caught.value.field == "recipe.data.positive_label"

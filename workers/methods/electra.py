@@ -71,7 +71,7 @@ def sample(logits: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor:
 
 
 def replace_tokens(
-    ids: torch.Tensor, chosen: torch.Tensor, samples: torch.Tensor
+    ids: torch.Tensor, predicted: torch.Tensor, samples: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The corrupted text, and which of its tokens are not the original ones.
 
@@ -79,12 +79,12 @@ def replace_tokens(
 
     Args:
         ids: Original tokens ``[batch, seq]``.
-        chosen: Whether the generator has predicted each token ``[batch, seq]``.
+        predicted: Whether the generator has predicted each token ``[batch, seq]``.
         samples: The generator's tokens; only read at predicted places ``[batch, seq]``.
 
     Source: Clark et al. 2020, section 2 (x^corrupt).
     """
-    corrupted = torch.where(chosen.bool(), samples, ids)
+    corrupted = torch.where(predicted.bool(), samples, ids)
     return corrupted, corrupted != ids
 
 

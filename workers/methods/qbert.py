@@ -208,10 +208,10 @@ def bits_of_layers(
             "the implicit gradient of a deq model has no second derivatives; state the bits",
             f"{context.field}.bits",
         )
-    chosen: dict[str, Any] = decided(
+    layer_bits: dict[str, Any] = decided(
         context, "bits", lambda: _by_sensitivity(context, loaded, params, tally, layers)
     )
-    return chosen, tally
+    return layer_bits, tally
 
 
 def _by_sensitivity(

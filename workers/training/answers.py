@@ -82,8 +82,8 @@ def f1(predicted: str, answers: Sequence[str]) -> float:
     return max(_f1(normalized(predicted).split(), normalized(a).split()) for a in answers or [""])
 
 
-def _f1(predicted: list[str], answer: list[str]) -> float:
-    if not predicted or not answer:
-        return float(predicted == answer)
-    common = sum((Counter(predicted) & Counter(answer)).values())
-    return 2 * common / (len(predicted) + len(answer))
+def _f1(predicted: list[str], expected: list[str]) -> float:
+    if not predicted or not expected:
+        return float(predicted == expected)
+    common = sum((Counter(predicted) & Counter(expected)).values())
+    return 2 * common / (len(predicted) + len(expected))

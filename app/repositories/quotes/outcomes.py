@@ -59,9 +59,9 @@ async def like(
 
     Those with each value are read by the index, newest first, and the latest of all returned.
     """
-    given = {f"value_{number}": value for number, value in enumerate(values)}
-    query = _like(alike, len(given))
-    wanted = {**given, "project": project, "pool": pool, "gpus": gpus, "most": limit}
+    parameters = {f"value_{number}": value for number, value in enumerate(values)}
+    query = _like(alike, len(parameters))
+    wanted = {**parameters, "project": project, "pool": pool, "gpus": gpus, "most": limit}
     return (await session.execute(query, wanted)).scalars().all()
 
 

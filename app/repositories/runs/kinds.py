@@ -37,8 +37,8 @@ async def resolved(session: AsyncSession, selection: Selection) -> Selection:
     has_stage = stage_kinds(some.c.kind).overlap(stages)
     query = select(func.count(), func.array_agg(some.c.kind).filter(has_stage))
     async with ordered_scans(session):
-        number, found = (await session.execute(query)).one()
-    kinds = found or []
+        number, names = (await session.execute(query)).one()
+    kinds = names or []
     if number > MOST_KINDS or len(kinds) > MOST_MERGED:
         return selection
     return replace(selection, values={**selection.values, "kind": kinds})

@@ -44,25 +44,25 @@ async def failed_work(
     return FailedWork(**figures_of(by_status), items=items)
 
 
-def figures_of(found: Sequence[Any], unknown: str = "unknown") -> dict[str, Any]:
+def figures_of(rows: Sequence[Any], unknown: str = "unknown") -> dict[str, Any]:
     """The figures of attempts by final status.
 
     Args:
-        found: Rows of status, attempts, it_energy_kwh, weakest and a number of unknown ones.
+        rows: Rows of status, attempts, it_energy_kwh, weakest and a number of unknown ones.
         unknown: Name of the column of that number.
     """
     by_status: dict[str, float] = {}
-    for row in found:
+    for row in rows:
         by_status[row.status] = by_status.get(row.status, 0.0) + row.it_energy_kwh
     total = sum(by_status.values())
     lost = sum(by_status.get(status, 0.0) for status in FAILED)
-    missing = sum(getattr(row, unknown) for row in found)
-    places = [row.weakest for row in found if row.status in FAILED and row.weakest is not None]
+    missing = sum(getattr(row, unknown) for row in rows)
+    places = [row.weakest for row in rows if row.status in FAILED and row.weakest is not None]
     return {
         "it_energy_kwh": lost,
         "source": SOURCES[max(places, default=1) - 1],
         "share_ratio": lost / total if total and not missing else None,
-        "attempts": sum(row.attempts for row in found if row.status in FAILED),
+        "attempts": sum(row.attempts for row in rows if row.status in FAILED),
         "unknown_attempts": missing,
         "by_status": by_status,
     }

@@ -86,9 +86,9 @@ async def create_budget(
     """Creates a budget, or shows the errors of the form."""
     body = budget_form.create_body(fields)
     wanted, faults = budget_form.checked(BudgetCreate, body)
-    known = budget_form.valid(body, faults)
-    of_scope = {name: known[name] for name in SCOPE_FIELDS if name in known}
-    errors = await admin.obstacles(session, caller, known.get("name"), **of_scope)
+    values = budget_form.valid(body, faults)
+    of_scope = {name: values[name] for name in SCOPE_FIELDS if name in values}
+    errors = await admin.obstacles(session, caller, values.get("name"), **of_scope)
     if wanted is None or errors:
         return _again(request, fields, faults, errors, None)
     try:

@@ -63,11 +63,11 @@ async def report_selection(
     request: Request, session: CurrentSession, caller: Caller, form: RepeatedForm
 ) -> Response:
     """Makes a report of the selected runs, and leads to it."""
-    chosen = form.get("run", [])
-    if not chosen:
+    run_ids = form.get("run", [])
+    if not run_ids:
         raise SelectionError("select runs for the report first")
-    noun = "run" if len(chosen) == 1 else "runs"
-    body = {"title": f"What {len(chosen)} {noun} cost", "profile": "site", "runs": chosen}
+    noun = "run" if len(run_ids) == 1 else "runs"
+    body = {"title": f"What {len(run_ids)} {noun} cost", "profile": "site", "runs": run_ids}
     report = await reports.create(session, caller, validated(ReportCreate, body))
     return RedirectResponse(to(request, f"/v1/reports/{report.id}.html"), 303)
 

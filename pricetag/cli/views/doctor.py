@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 def _host_meter(setting: str) -> str:
-    chosen = "the best one available" if setting == "auto" else setting
-    return f"{chosen} (PRICETAG_METER_HOST={setting})"
+    meter = "the best one available" if setting == "auto" else setting
+    return f"{meter} (PRICETAG_METER_HOST={setting})"
 
 
 def doctor_view(report: DoctorReport, settings_fault: str | None = None) -> RenderableType:

@@ -46,8 +46,8 @@ def dark(start_s: float, end_s: float, reason: str = "the component was lost") -
 def steady(component: Component, power_w: float, start_s: float, end_s: float) -> Measurement:
     """A component at constant power, through the booking of real readings."""
     readings = [Reading(float(t), power_w * t, power_w * t, power_w) for t in range(int(end_s) + 2)]
-    found = window_energy(readings, start_s=start_s, end_s=end_s, method=component.method)
-    return Measurement(component.id, found)
+    window = window_energy(readings, start_s=start_s, end_s=end_s, method=component.method)
+    return Measurement(component.id, window)
 
 
 POWERS = {GPU.id: 300.0, TWIN.id: 280.0, CPU.id: 60.0, RAM.id: 20.0}

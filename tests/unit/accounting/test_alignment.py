@@ -186,14 +186,14 @@ def ticking(draw: st.DrawFn) -> list[Reading]:
         updates = max(math.floor((t_s - phase_s) / UPDATE_S + 1e-9) + 1, 0)
         return Reading(t_s, sums_j[updates], POWER_W * t_s, None, flags)
 
-    found = {edge_s: seen(edge_s) for edge_s in edges_s}
+    edges = {edge_s: seen(edge_s) for edge_s in edges_s}
     for edge_s in edges_s:
         if dice.random() < 0.85:
             first = math.floor((edge_s - phase_s) / UPDATE_S) + 1
             for beat in (first, first + 1):
                 tick_s = phase_s + beat * UPDATE_S
-                found[tick_s] = seen(tick_s, "tick")
-    return [found[t_s] for t_s in sorted(found)]
+                edges[tick_s] = seen(tick_s, "tick")
+    return [edges[t_s] for t_s in sorted(edges)]
 
 
 @settings(max_examples=300)

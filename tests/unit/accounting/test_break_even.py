@@ -29,11 +29,11 @@ def test_break_even_is_the_number_of_inferences_until_paid_back() -> None:
 
 
 def test_the_interval_is_from_the_best_to_the_worst_end() -> None:
-    found = break_even(kwh(2.0, 0.1), kwh(5e-6, 0.1), kwh(3e-6, 0.1))
-    assert found.value == pytest.approx(1e6)
-    assert found.low == pytest.approx(1.8 / 2.8e-6)
-    assert found.high == pytest.approx(2.2 / 1.2e-6)
-    assert found.source == "counter"
+    inferences = break_even(kwh(2.0, 0.1), kwh(5e-6, 0.1), kwh(3e-6, 0.1))
+    assert inferences.value == pytest.approx(1e6)
+    assert inferences.low == pytest.approx(1.8 / 2.8e-6)
+    assert inferences.high == pytest.approx(2.2 / 1.2e-6)
+    assert inferences.source == "counter"
 
 
 def test_unknown_and_uncertain_savings_have_a_reason() -> None:

@@ -58,13 +58,13 @@ def test_a_run_that_uses_its_quote_moves_from_reserved_to_used(
 
 @given(standings, st.lists(st.floats(0.01, 1.0), max_size=5))
 def test_thresholds_are_crossed_in_order(standing: Standing, ratios: list[float]) -> None:
-    found = crossed(ratios, standing)
-    assert found == sorted(set(found))
+    thresholds = crossed(ratios, standing)
+    assert thresholds == sorted(set(thresholds))
     for ratio in set(ratios):
         reached = standing.used > 0 and standing.used >= Decimal(str(ratio)) * standing.limit
-        assert (ratio in found) == reached
+        assert (ratio in thresholds) == reached
     if standing.is_spent and standing.used > 0:
-        assert found == sorted(set(ratios))
+        assert thresholds == sorted(set(ratios))
 
 
 @pytest.mark.parametrize(

@@ -81,8 +81,8 @@ def short(energy_j: float, card: Any) -> dict[str, Any]:
     measured = Measurement(card.id, b.window(energy_j, 5.0, 5.5))
     stage = replace(b.stage("0", 5, 6, ()), end_s=5.5, measurements=(measured,))
     tag = tag_of(b.attempt(components=[card], stages=[stage]))
-    found: dict[str, Any] = tag["stages"][0]
-    return found
+    only_stage: dict[str, Any] = tag["stages"][0]
+    return only_stage
 
 
 def test_a_short_window_lies_between_idling_and_full_power() -> None:

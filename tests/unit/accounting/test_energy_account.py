@@ -12,10 +12,10 @@ GPU = Entry("gpu", "H200", "counter", 0.05, 3 * KWH, 2 * KWH, 1 * KWH, 0.0, 0.0,
 
 
 def half_width(entries: list[Entry]) -> float:
-    found = account(entries).total_kwh
-    assert found.value is not None
-    assert found.high is not None
-    return found.high - found.value
+    total = account(entries).total_kwh
+    assert total.value is not None
+    assert total.high is not None
+    return total.high - total.value
 
 
 def test_pieces_of_one_product_share_their_error_and_others_do_not() -> None:
@@ -35,10 +35,10 @@ def test_the_parts_have_the_error_of_the_meter_they_were_read_with() -> None:
 
 def test_a_model_is_the_weakest_evidence_and_its_error_a_factor() -> None:
     ram = Entry("ram", "RAM", "modelled", 1.0, KWH, 0.0, KWH, 0.0, 0.0, 10, 0, 0)
-    found = account([ram]).total_kwh
-    assert found.source == "modelled"
-    assert found.low == pytest.approx(2**-Z)
-    assert found.high == pytest.approx(2**Z)
+    total = account([ram]).total_kwh
+    assert total.source == "modelled"
+    assert total.low == pytest.approx(2**-Z)
+    assert total.high == pytest.approx(2**Z)
     assert account([GPU, ram]).total_kwh.source == "modelled"
     assert account([GPU, ram]).charged_kwh.source == "counter"  # nothing of it is the model's
 

@@ -36,8 +36,8 @@ def test_hours_are_those_of_utc() -> None:
 
 
 def test_hours_without_energy_are_omitted_however_long_a_window_is() -> None:
-    found = energy_by_hour_j(steady(10), OPENED, 0, 1e9)
-    assert found == {"2026-11-21T03:00:00+00:00": pytest.approx(1_000.0)}
+    by_hour = energy_by_hour_j(steady(10), OPENED, 0, 1e9)
+    assert by_hour == {"2026-11-21T03:00:00+00:00": pytest.approx(1_000.0)}
     assert energy_by_hour_j(EnergyLedger([]), OPENED, 0, 1e9) == {}
     assert energy_by_hour_j(steady(10), OPENED, 20, 30) == {}
 

@@ -16,8 +16,8 @@ from tests.unit.accounting import builders as b
 
 
 def budget_of(*attempts: AttemptInput, factors: Factors = b.FACTORS) -> dict[str, Any]:
-    found: dict[str, Any] = build_price_tag(b.inputs(*attempts, factors=factors)).as_dict()
-    return dict(found["uncertainty"])
+    document: dict[str, Any] = build_price_tag(b.inputs(*attempts, factors=factors)).as_dict()
+    return dict(document["uncertainty"])
 
 
 def test_the_dominant_cause_comes_first_and_shares_make_one() -> None:

@@ -196,9 +196,9 @@ def bloom_embodied_kg() -> float:
         EmbodiedFactor("NVIDIA A100", embodied("generic-card").as_factor(), lifetime_h, 0.85),
         EmbodiedFactor("server", embodied("generic-server").as_factor(), lifetime_h, 0.85, 1 / 8),
     )
-    found = embodied_kg(factors, [reserved]).value
-    assert found is not None
-    return found
+    mass_kg = embodied_kg(factors, [reserved]).value
+    assert mass_kg is not None
+    return mass_kg
 
 
 def test_bloom_idle_energy_within_two_percent() -> None:

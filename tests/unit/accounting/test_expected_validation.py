@@ -25,17 +25,17 @@ SCORES = [0.81, 0.84, 0.79, 0.88, 0.84, 0.90, 0.70]
 @pytest.mark.parametrize("k", range(1, len(SCORES) + 1))
 def test_without_replacement_against_every_subset(k: int) -> None:
     best = [max(subset) for subset in itertools.combinations(SCORES, k)]
-    found = ev.expected_best(SCORES, k)
-    assert found.expected == pytest.approx(statistics.fmean(best))
-    assert found.score_std == pytest.approx(statistics.pstdev(best), abs=1e-9)
+    estimated = ev.expected_best(SCORES, k)
+    assert estimated.expected == pytest.approx(statistics.fmean(best))
+    assert estimated.score_std == pytest.approx(statistics.pstdev(best), abs=1e-9)
 
 
 @pytest.mark.parametrize("k", [1, 2, 3, 4])
 def test_with_replacement_against_every_draw(k: int) -> None:
     best = [max(draw) for draw in itertools.product(SCORES, repeat=k)]
-    found = ev.expected_best(SCORES, k, with_replacement=True)
-    assert found.expected == pytest.approx(statistics.fmean(best))
-    assert found.score_std == pytest.approx(statistics.pstdev(best))
+    estimated = ev.expected_best(SCORES, k, with_replacement=True)
+    assert estimated.expected == pytest.approx(statistics.fmean(best))
+    assert estimated.score_std == pytest.approx(statistics.pstdev(best))
 
 
 def test_every_case_is_computed() -> None:

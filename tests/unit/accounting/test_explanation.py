@@ -17,21 +17,21 @@ GPU_KWH, CPU_KWH, RAM_KWH = (watts * 100 / J_PER_KWH for watts in (300, 60, 20))
 
 
 def opinion_of(attempt: AttemptInput) -> dict[str, Any]:
-    found = build_price_tag(b.inputs(attempt)).as_dict()["second_opinion"]
-    assert isinstance(found, dict)
-    return found
+    opinion = build_price_tag(b.inputs(attempt)).as_dict()["second_opinion"]
+    assert isinstance(opinion, dict)
+    return opinion
 
 
 def told(**figures: Any) -> SecondOpinion:
-    known: dict[str, Any] = {
+    parts: dict[str, Any] = {
         "cpu_kwh": CPU_KWH,
         "gpu_kwh": GPU_KWH,
         "ram_kwh": RAM_KWH,
         "duration_s": 100.0,
     }
-    known |= figures
-    total = sum(known[name] or 0.0 for name in ("cpu_kwh", "gpu_kwh", "ram_kwh"))
-    return SecondOpinion("codecarbon", "3.3.2", energy_kwh=total, **known)
+    parts |= figures
+    total = sum(parts[name] or 0.0 for name in ("cpu_kwh", "gpu_kwh", "ram_kwh"))
+    return SecondOpinion("codecarbon", "3.3.2", energy_kwh=total, **parts)
 
 
 def causes(attempt: AttemptInput) -> dict[str, dict[str, Any]]:
@@ -135,12 +135,12 @@ def shared(ratio: float, *, duration_s: float = 100.0) -> AttemptInput:
     return replace(whole, measurements=measurements, duration_s=duration_s)
 
 
-def summed(found: dict[str, Any]) -> float:
-    return float(sum(item["difference_kwh"] for item in found["explanation"]))
+def summed(opinion: dict[str, Any]) -> float:
+    return float(sum(item["difference_kwh"] for item in opinion["explanation"]))
 
 
-def difference_of(found: dict[str, Any]) -> float:
-    total = found["total"]
+def difference_of(opinion: dict[str, Any]) -> float:
+    total = opinion["total"]
     return float(total["theirs_kwh"]["value"] - total["ours_kwh"]["value"])
 
 
@@ -192,13 +192,15 @@ def test_attempts_with_partial_second_opinions_are_kept_apart() -> None:
     first = replace(b.attempt(1), second_opinion=told(gpu_kwh=None, reason="no nvidia-smi"))
     second = replace(b.attempt(2), second_opinion=told(gpu_kwh=1.5 * GPU_KWH))
     tag = build_price_tag(b.inputs(first, second)).as_dict()
-    found = tag["second_opinion"]
-    gpu = {i["cause"]: i["difference_kwh"] for i in found["explanation"] if i["component"] == "gpu"}
+    opinion = tag["second_opinion"]
+    gpu = {
+        i["cause"]: i["difference_kwh"] for i in opinion["explanation"] if i["component"] == "gpu"
+    }
     assert gpu == {
         "meter-against-theirs": pytest.approx(0.5 * GPU_KWH),
         "missing-there": pytest.approx(-GPU_KWH),
     }
-    assert summed(found) == pytest.approx(difference_of(found))
+    assert summed(opinion) == pytest.approx(difference_of(opinion))
 
 
 def test_a_whole_host_meter_is_missing_in_the_second_opinion() -> None:

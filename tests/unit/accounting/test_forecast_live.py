@@ -195,6 +195,6 @@ def test_rates_are_read_as_they_were_written() -> None:
 def test_a_product_s_interval_contains_its_value(
     value: float, down: float, up: float, rate: float, log_half: float
 ) -> None:
-    found = Rate(rate, log_half).of(Range(value, value * down, value * up))
-    assert found.low <= found.value * (1 + 1e-9)
-    assert found.value <= found.high * (1 + 1e-9)
+    product = Rate(rate, log_half).of(Range(value, value * down, value * up))
+    assert product.low <= product.value * (1 + 1e-9)
+    assert product.value <= product.high * (1 + 1e-9)

@@ -54,11 +54,11 @@ def test_work_is_compared_by_a_count_that_both_report(
 
 
 def test_only_steps_that_grow_with_the_work_are_scaled() -> None:
-    found = scaled(run(TRAIN, EVALUATE), [Work(epochs=6.0), Work()])
-    assert found is not None
-    assert found.duration_s == pytest.approx(100 + 2 * 60)
-    assert found.it_energy_kwh == pytest.approx(1 + 2 * 0.7)
-    assert [step.duration_s for step in found.steps] == [180.0, 20.0]
+    scaled_run = scaled(run(TRAIN, EVALUATE), [Work(epochs=6.0), Work()])
+    assert scaled_run is not None
+    assert scaled_run.duration_s == pytest.approx(100 + 2 * 60)
+    assert scaled_run.it_energy_kwh == pytest.approx(1 + 2 * 0.7)
+    assert [step.duration_s for step in scaled_run.steps] == [180.0, 20.0]
 
 
 def test_a_run_that_cannot_be_compared_is_not_used() -> None:
@@ -67,10 +67,10 @@ def test_a_run_that_cannot_be_compared_is_not_used() -> None:
     assert expect([run(TRAIN)], [Work()], PRIOR) is None
     assert expect([run(TRAIN, duration_s=None, kwh=None)], None, PRIOR) is None
     silent = StepUse("train", TRAIN.work, 60.0, None)
-    found = expect([run(silent)], [Work(epochs=4.0)], PRIOR)
-    assert found is not None
-    assert found.it_energy_kwh is None  # which part of it would grow is not known
-    assert found.duration_s is not None
+    expectation = expect([run(silent)], [Work(epochs=4.0)], PRIOR)
+    assert expectation is not None
+    assert expectation.it_energy_kwh is None  # which part of it would grow is not known
+    assert expectation.duration_s is not None
 
 
 @given(POSITIVE, POSITIVE, st.floats(0.01, 100))
@@ -135,18 +135,18 @@ def test_nominal_figures_span_the_range_that_devices_reach() -> None:
 
 def test_the_closed_form_spans_short_and_full_texts() -> None:
     shape = EncoderShape(layers=12, hidden=768, intermediate=3072, attention=768)
-    found = training_flops_closed_form(shape, examples=1000, max_length=128)
-    assert found.high == pytest.approx(3 * 1000 * encoder_flops(shape, 128, classes=2))
-    assert found.low == pytest.approx(3 * 1000 * encoder_flops(shape, 19, classes=2))
+    flops = training_flops_closed_form(shape, examples=1000, max_length=128)
+    assert flops.high == pytest.approx(3 * 1000 * encoder_flops(shape, 128, classes=2))
+    assert flops.low == pytest.approx(3 * 1000 * encoder_flops(shape, 19, classes=2))
 
 
 def test_a_hit_is_in_logarithms() -> None:
     quoted = {"value": 2.0, "low": 1.0, "high": 3.9}
-    found = hit(quoted, {"value": 4.0})
-    assert found is not None
-    assert found.log_error == pytest.approx(math.log(2))
-    assert not found.inside
-    assert found.as_dict()["factor"] == 2.0
+    scored = hit(quoted, {"value": 4.0})
+    assert scored is not None
+    assert scored.log_error == pytest.approx(math.log(2))
+    assert not scored.inside
+    assert scored.as_dict()["factor"] == 2.0
     assert hit({"value": None}, {"value": 4.0}) is None
     assert hit(quoted, {"value": None}) is None
     assert hit(quoted, {"value": 0.0}) is None
@@ -154,9 +154,9 @@ def test_a_hit_is_in_logarithms() -> None:
 
 def test_a_score_of_many() -> None:
     assert summary([]) is None
-    found = summary([(math.log(2), False), (-math.log(2), True), (math.log(4), True)])
-    assert found is not None
-    assert found.count == 3
-    assert found.median_factor == pytest.approx(2.0)
-    assert found.bias_factor == pytest.approx(2.0)
-    assert found.inside_ratio == pytest.approx(2 / 3)
+    score = summary([(math.log(2), False), (-math.log(2), True), (math.log(4), True)])
+    assert score is not None
+    assert score.count == 3
+    assert score.median_factor == pytest.approx(2.0)
+    assert score.bias_factor == pytest.approx(2.0)
+    assert score.inside_ratio == pytest.approx(2 / 3)

@@ -82,8 +82,8 @@ def test_the_time_zone_of_an_instant_does_not_matter(
     period: Period, at: datetime, offset_min: int
 ) -> None:
     zone = zone_of("Europe/Berlin")
-    told = at.astimezone(timezone(timedelta(minutes=offset_min)))
-    assert period_at(period, zone, told) == period_at(period, zone, at)
+    elsewhere = at.astimezone(timezone(timedelta(minutes=offset_min)))
+    assert period_at(period, zone, elsewhere) == period_at(period, zone, at)
 
 
 @pytest.mark.parametrize(
@@ -114,9 +114,9 @@ def test_the_time_zone_of_an_instant_does_not_matter(
 def test_periods_match_known_examples(
     period: Period, zone: str, at: str, start: str, end: str
 ) -> None:
-    found = period_at(period, zone_of(zone), datetime.fromisoformat(at))
+    span = period_at(period, zone_of(zone), datetime.fromisoformat(at))
     expected = (datetime.fromisoformat(f"{edge}+00:00") for edge in (start, end))
-    assert found == Span(*expected)
+    assert span == Span(*expected)
 
 
 def test_a_total_has_no_edges() -> None:

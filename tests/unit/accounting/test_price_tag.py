@@ -305,20 +305,20 @@ def test_a_measurement_of_an_undeclared_component_is_rejected() -> None:
 
 
 def test_quality_is_the_last_report_of_a_stage() -> None:
-    told = [QualityInput("accuracy", 0.01 * step, "validation") for step in range(90)]
-    told.append(QualityInput("accuracy", 0.5, "test"))
-    one = b.stage("1", 10, 20, (b.GPU,), kind="command", quality=told)
+    reports = [QualityInput("accuracy", 0.01 * step, "validation") for step in range(90)]
+    reports.append(QualityInput("accuracy", 0.5, "test"))
+    one = b.stage("1", 10, 20, (b.GPU,), kind="command", quality=reports)
     tag = tag_of(b.attempt(components=[b.GPU], stages=[one]))
     for listed in (tag["quality"], tag["stages"][0]["quality"]):
         assert [(q["split"], q["value"]) for q in listed] == [("validation", 0.89), ("test", 0.5)]
 
 
 def test_quality_names_its_class_and_why_it_has_no_value() -> None:
-    told = [
+    reports = [
         QualityInput("f1", 0.8, "validation", of_class="equivalent"),
         QualityInput("mcc", None, "validation", reason="all labels are of one class"),
     ]
-    one = b.stage("1", 10, 20, (b.GPU,), kind="evaluate", quality=told)
+    one = b.stage("1", 10, 20, (b.GPU,), kind="evaluate", quality=reports)
     f1, mcc = tag_of(b.attempt(components=[b.GPU], stages=[one]))["quality"]
     assert f1["of_class"] == "equivalent"
     assert "reason" not in f1

@@ -80,8 +80,8 @@ def test_unknown_operations_of_a_script_state_how_to_make_them_known() -> None:
             "nobody counts a script's operations; it can tell them with pricetag.flops(dense)"
         )
     assert tag["flops"]["uncounted"] == ["stage 0.0 (train)"]
-    told = [stages[0], replace(stages[1], flops=FORMULA)]
-    tag = tag_of(b.attempt(components=[b.GPU], stages=told))
+    reported_stages = [stages[0], replace(stages[1], flops=FORMULA)]
+    tag = tag_of(b.attempt(components=[b.GPU], stages=reported_stages))
     assert tag["flops"]["dense"]["value"] == FORMULA.dense
 
 
@@ -142,14 +142,14 @@ def test_the_second_opinion_is_compared_part_by_part() -> None:
     opinion = SecondOpinion(
         "codecarbon", "3.3.2", 60 * 100 / J_PER_KWH, None, 40 * 100 / J_PER_KWH, 1.1 * ours_kwh
     )
-    told = replace(b.attempt(1), second_opinion=opinion)
+    with_opinion = replace(b.attempt(1), second_opinion=opinion)
     silent = b.attempt(2)
-    found = tag_of(told, silent)["second_opinion"]
-    assert found["tool"] == "codecarbon"
-    assert found["attempts"] == [1]
-    assert found["total"]["ours_kwh"]["value"] == pytest.approx(ours_kwh)
-    assert found["total"]["difference_ratio"]["value"] == pytest.approx(0.1)
-    parts = {part["kind"]: part for part in found["components"]}
+    comparison = tag_of(with_opinion, silent)["second_opinion"]
+    assert comparison["tool"] == "codecarbon"
+    assert comparison["attempts"] == [1]
+    assert comparison["total"]["ours_kwh"]["value"] == pytest.approx(ours_kwh)
+    assert comparison["total"]["difference_ratio"]["value"] == pytest.approx(0.1)
+    parts = {part["kind"]: part for part in comparison["components"]}
     assert parts["cpu"]["difference_ratio"]["value"] == pytest.approx(0.0, abs=1e-12)
     assert parts["ram"]["difference_ratio"]["value"] == pytest.approx(1.0)
     assert parts["gpu"]["theirs_kwh"]["value"] is None
@@ -158,11 +158,11 @@ def test_the_second_opinion_is_compared_part_by_part() -> None:
 
 def test_a_failed_second_opinion_has_a_reason() -> None:
     opinion = SecondOpinion("codecarbon", "3.3.2", None, None, None, None, "it could not start")
-    found = tag_of(replace(b.attempt(1), second_opinion=opinion))["second_opinion"]
-    assert found["attempts"] == []
-    assert found["total"]["theirs_kwh"]["reason"] == "it could not start"
-    assert found["total"]["difference_ratio"]["reason"] == "it could not start"
-    assert found["reason"] == "it could not start"
+    comparison = tag_of(replace(b.attempt(1), second_opinion=opinion))["second_opinion"]
+    assert comparison["attempts"] == []
+    assert comparison["total"]["theirs_kwh"]["reason"] == "it could not start"
+    assert comparison["total"]["difference_ratio"]["reason"] == "it could not start"
+    assert comparison["reason"] == "it could not start"
 
 
 def test_no_second_opinion_is_null() -> None:

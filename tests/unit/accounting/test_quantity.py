@@ -8,8 +8,8 @@ from pricetag.accounting.quantity.quantity import Quantity, weakest
 
 
 def test_quantities_have_their_wire_form() -> None:
-    known = Quantity(2.0, 1.5, 2.5, "kWh", "counter")
-    assert known.as_dict() == {
+    energy = Quantity(2.0, 1.5, 2.5, "kWh", "counter")
+    assert energy.as_dict() == {
         "value": 2.0,
         "low": 1.5,
         "high": 2.5,

@@ -61,8 +61,8 @@ def test_the_charge_is_within_its_division_for_any_idle_power(
     reserved_ratio: float, baseline_w: float
 ) -> None:
     unknown = EnergyLedger(at_300_w(), reserved_ratio=reserved_ratio).window(0, 3)
-    known = EnergyLedger(at_300_w(), reserved_ratio=reserved_ratio, baseline_w=baseline_w)
-    charged_j = known.window(0, 3).energy_j
+    ledger = EnergyLedger(at_300_w(), reserved_ratio=reserved_ratio, baseline_w=baseline_w)
+    charged_j = ledger.window(0, 3).energy_j
     assert unknown.energy_j is not None
     assert charged_j is not None
     half_j = division_j(unknown.energy_j, 900.0, reserved_ratio)

@@ -38,17 +38,17 @@ def count_once(meters: list[Metered]) -> list[WindowEnergy]:
 
 
 def energies(meters: list[Metered]) -> list[float | None]:
-    return [found.energy_j for found in count_once(meters)]
+    return [window.energy_j for window in count_once(meters)]
 
 
 def test_only_one_of_several_ranks_with_a_meter_counts() -> None:
     ranks = [Metered("a", GPU, 1_000.0, window(0, 10)) for _ in range(4)]
     assert energies(ranks) == [1_000.0, 0.0, 0.0, 0.0]
-    found = count_once(ranks)
-    assert found[0] == ranks[0].window
-    assert found[1].flags == ("metered_twice",)
-    assert (found[1].device_energy_j, found[1].baseline_j) == (0.0, 0.0)
-    assert found[1].covered_s == 10.0
+    windows = count_once(ranks)
+    assert windows[0] == ranks[0].window
+    assert windows[1].flags == ("metered_twice",)
+    assert (windows[1].device_energy_j, windows[1].baseline_j) == (0.0, 0.0)
+    assert windows[1].covered_s == 10.0
 
 
 def test_devices_of_several_hosts_are_different_even_with_the_same_name() -> None:
@@ -102,7 +102,7 @@ def test_meters_of_one_device_add_up_to_the_time_that_any_of_them_watched(
 ) -> None:
     meters = [Metered("a", GPU, float(start), window(0, length)) for start, length in spans]
     watched = {second for start, length in spans for second in range(start, start + length)}
-    total_j = sum(found.energy_j or 0.0 for found in count_once(meters))
+    total_j = sum(counted.energy_j or 0.0 for counted in count_once(meters))
     assert total_j == pytest.approx(100.0 * len(watched), rel=1e-9)
 
 

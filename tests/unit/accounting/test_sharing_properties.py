@@ -62,7 +62,7 @@ def schedules(draw: st.DrawFn) -> Schedule:
         return draw(st.lists(values, min_size=steps, max_size=steps))
 
     mode = draw(st.sampled_from(["exclusive", "mig", "processes"]))
-    told = mode == "processes" or (mode == "mig" and draw(st.booleans()))
+    has_activity = mode == "processes" or (mode == "mig" and draw(st.booleans()))
     places = {"exclusive": 1, "mig": SLICES, "processes": draw(st.integers(2, 4))}[mode]
     free = [places] * steps
     jobs = []
@@ -73,7 +73,7 @@ def schedules(draw: st.DrawFn) -> Schedule:
         if min(free[first:last]) < wanted:
             continue
         free[first:last] = [left - wanted for left in free[first:last]]
-        own_s = tuple(each(ACTIVITY)) if told else None
+        own_s = tuple(each(ACTIVITY)) if has_activity else None
         jobs.append(Job(first, last, wanted / places, own_s))
     return Schedule(
         duration_s=each(st.floats(0.05, 60)),
@@ -99,7 +99,7 @@ def job_readings(schedule: Schedule, job: Job) -> list[Reading]:
     readings = []
     for index in range(job.first, job.last + 1):
         here = device[index]
-        told = job.own_s is not None
+        has_activity = job.own_s is not None
         readings.append(
             Reading(
                 here.t_s - opened_s,
@@ -107,8 +107,8 @@ def job_readings(schedule: Schedule, job: Job) -> list[Reading]:
                 here.integrated_j,
                 None,
                 (),
-                own_s if told else None,
-                40.0 + everybody_s if told else None,
+                own_s if has_activity else None,
+                40.0 + everybody_s if has_activity else None,
             )
         )
         if job.own_s is not None and index < job.last:
@@ -130,9 +130,9 @@ def unallocated_j(schedule: Schedule, step: int) -> float:
     here = [job for job in schedule.jobs if job.holds(step)]
     unreserved = 1 - sum(job.reserved_ratio for job in here)
     idle_by = unreserved
-    told = [job.own_s[step] for job in here if job.own_s is not None]
-    if told and schedule.all_s(step) > 0:
-        unreserved = 1 - sum(told) / schedule.all_s(step)
+    own_times_s = [job.own_s[step] for job in here if job.own_s is not None]
+    if own_times_s and schedule.all_s(step) > 0:
+        unreserved = 1 - sum(own_times_s) / schedule.all_s(step)
     return idle_j * idle_by + (gross_j - idle_j) * unreserved
 
 
@@ -224,7 +224,7 @@ def test_no_allocation_exceeds_or_loses_energy(
 
 
 @st.composite
-def told_traces(draw: st.DrawFn) -> list[Reading]:
+def traces_with_activity(draw: st.DrawFn) -> list[Reading]:
     """Activity that is known, missing, decreasing or above the total, at every step."""
     t_s, energy_j, own_s, all_s = 0.0, 0.0, 0.0, 0.0
     readings = [Reading(t_s, energy_j, energy_j, None, (), own_s, all_s)]
@@ -240,8 +240,8 @@ def told_traces(draw: st.DrawFn) -> list[Reading]:
             readings.append(Reading(t_s, None, None, None, ("lost",)))
             continue
         counter_j = energy_j if event != "r" else 0.0
-        told = (None, None) if event == "n" else (own_s, all_s)
-        readings.append(Reading(t_s, counter_j, energy_j, None, (), *told))
+        activity = (None, None) if event == "n" else (own_s, all_s)
+        readings.append(Reading(t_s, counter_j, energy_j, None, (), *activity))
     return readings
 
 
@@ -251,7 +251,7 @@ BASELINES = st.one_of(st.none(), st.floats(0, 300))
 
 
 @settings(max_examples=300, deadline=None)
-@given(told_traces(), RESERVED, BASELINES, PARTS)
+@given(traces_with_activity(), RESERVED, BASELINES, PARTS)
 def test_charges_add_up_over_windows_grow_and_stay_within_the_device(
     readings: list[Reading],
     reserved_ratio: float,
@@ -273,7 +273,7 @@ def test_charges_add_up_over_windows_grow_and_stay_within_the_device(
     assert (whole.energy_j or 0.0) == pytest.approx(ledger.charged_j(a, c), rel=EXACT, abs=1e-9)
 
 
-def between(before: Reading, after: Reading, part: float, *, told: bool) -> Reading:
+def between(before: Reading, after: Reading, part: float, *, has_activity: bool) -> Reading:
     """A reading without information beyond that of its neighbors."""
 
     def at(here: float | None, there: float | None) -> float | None:
@@ -287,8 +287,8 @@ def between(before: Reading, after: Reading, part: float, *, told: bool) -> Read
         at(before.integrated_j, after.integrated_j),
         None,
         (),
-        at(before.own_busy_s, after.own_busy_s) if told else None,
-        at(before.all_busy_s, after.all_busy_s) if told else None,
+        at(before.own_busy_s, after.own_busy_s) if has_activity else None,
+        at(before.all_busy_s, after.all_busy_s) if has_activity else None,
     )
 
 
@@ -302,7 +302,7 @@ def test_readings_without_new_information_change_no_charge(
         denser = [readings[0]]
         for before, after in pairwise(readings):
             for part in sorted(data.draw(st.lists(st.floats(0.1, 0.9), max_size=3))):
-                denser.append(between(before, after, part, told=data.draw(st.booleans())))
+                denser.append(between(before, after, part, has_activity=data.draw(st.booleans())))
             denser.append(after)
         sparse = job_ledger(schedule, job, readings)
         dense = job_ledger(schedule, job, denser)

@@ -128,8 +128,8 @@ def test_a_gap_and_an_overlap_are_reported_with_their_time() -> None:
     ],
 )
 def test_hours_follow_local_time(hour: str, price: str) -> None:
-    found = price_of_hour(week(DAY_AND_NIGHT), datetime.fromisoformat(hour), BERLIN)
-    assert found == Decimal(price)
+    hourly_price = price_of_hour(week(DAY_AND_NIGHT), datetime.fromisoformat(hour), BERLIN)
+    assert hourly_price == Decimal(price)
 
 
 def test_a_repeated_local_hour_is_priced_twice_and_a_skipped_one_never() -> None:
@@ -179,11 +179,11 @@ def test_the_hours_of_a_day_sum_up_to_its_minutes(edges: list[int], zone: str, d
     """Any partition of the day covers it, and hours lose nothing of its prices."""
     edges.sort()
     hh = [f"{edge // 60:02}:{edge % 60:02}" for edge in edges]
-    told = [
+    entered_periods = [
         period(ALL, begin, end, n + 1)
         for n, (begin, end) in enumerate(zip(hh, [*hh[1:], hh[0]], strict=True))
     ]
-    prices = week(told)
+    prices = week(entered_periods)
     place = ZoneInfo(zone)
     start = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=days)
     hours = [start + timedelta(hours=n) for n in range(24)]

@@ -81,9 +81,9 @@ def test_any_text_is_read_or_rejected(text: str) -> None:
     ],
 )
 def test_yaml_is_read_as_people_mean_it(text: str, value: Any) -> None:
-    found = parse_yaml(text)
-    assert found == value
-    assert type(found) is type(value)
+    parsed = parse_yaml(text)
+    assert parsed == value
+    assert type(parsed) is type(value)
 
 
 @pytest.mark.parametrize(

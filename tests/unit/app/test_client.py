@@ -30,10 +30,10 @@ def speaking(*answers: Answer, seen: list[httpx.Request] | None = None) -> Clien
     def handle(request: httpx.Request) -> httpx.Response:
         if seen is not None:
             seen.append(request)
-        answer = next(left)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        response = next(left)
+        if isinstance(response, Exception):
+            raise response
+        return response
 
     return Client("http://server", "pt_x", transport=httpx.MockTransport(handle))
 
@@ -119,8 +119,10 @@ def test_pages_are_followed() -> None:
     seen: list[httpx.Request] = []
     answers = (ok(items=[{"id": 1}], next_cursor="c"), ok(items=[{"id": 2}], next_cursor=None))
     with speaking(*answers, seen=seen) as client:
-        found = [str(run["id"]) for run in client.iter_runs(project="p", tag=["x", "y"], kind=None)]
-    assert found == ["1", "2"]
+        run_ids = [
+            str(run["id"]) for run in client.iter_runs(project="p", tag=["x", "y"], kind=None)
+        ]
+    assert run_ids == ["1", "2"]
     assert seen[1].url.params["cursor"] == "c"
     assert seen[1].url.params.get_list("tag") == ["x", "y"]
     assert "kind" not in seen[0].url.params
@@ -157,11 +159,11 @@ def test_events_of_an_unknown_run_are_rejected() -> None:
 
 
 def test_waiting_reports_events_and_returns_the_run() -> None:
-    told: list[int] = []
+    event_ids: list[int] = []
     answers = (events(1, 2), ok(status="failed"), ok(status="failed", id="r"))
     with speaking(*answers) as client:
-        assert client.wait("r", lambda event: told.append(event["id"]))["status"] == "failed"
-    assert told == [1, 2]
+        assert client.wait("r", lambda event: event_ids.append(event["id"]))["status"] == "failed"
+    assert event_ids == [1, 2]
 
 
 def test_logs_are_followed_to_the_end() -> None:

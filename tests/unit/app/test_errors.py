@@ -80,9 +80,9 @@ def test_every_operation_is_described_and_its_errors_are_problems(unserved: Fast
             needs_token = "security" in operation
             assert needs_token == (path.startswith("/v1/") or path == "/metrics")
             assert ("401" in operation["responses"]) == needs_token
-            for status, answer in operation["responses"].items():
+            for status, response in operation["responses"].items():
                 if int(status) >= 400:
-                    assert list(answer["content"]) == ["application/problem+json"], path
+                    assert list(response["content"]) == ["application/problem+json"], path
     assert {"createRun", "getMetrics"} <= seen
 
 

@@ -50,9 +50,9 @@ def test_the_lab_s_own_factors_of_a_zone_name_it() -> None:
 
 
 def test_a_tariff_by_the_time_of_use_has_the_week_s_mean_and_prices_as_text() -> None:
-    found = of("tariff", None, details={"periods": [FULL_DAY]})
-    assert found.value == Decimal("0.25")
-    assert found.details == {"periods": [{**FULL_DAY, "price": "0.25"}]}
+    tariff = of("tariff", None, details={"periods": [FULL_DAY]})
+    assert tariff.value == Decimal("0.25")
+    assert tariff.details == {"periods": [{**FULL_DAY, "price": "0.25"}]}
     assert refused("tariff", "0.1", details={"periods": [FULL_DAY]}) == ["value"]
     assert refused("tariff", None, details={"periods": []}) == ["details.periods"]
     assert refused("tariff", None, details={"periods": [FULL_DAY] * 2}) == ["details.periods.1"]
@@ -206,6 +206,6 @@ def test_an_invalid_amount_is_rejected_before_its_kind(kind: str, value: Any) ->
 
 @pytest.mark.parametrize("name", CITED)
 def test_nothing_is_entered_without_its_source(name: str) -> None:
-    told = {key: value for key, value in CITED.items() if key != name}
+    citation = {key: value for key, value in CITED.items() if key != name}
     with pytest.raises(ValidationError, match=name):
-        FactorCreate.model_validate({"kind": "pue", "value": "1.2", **told})
+        FactorCreate.model_validate({"kind": "pue", "value": "1.2", **citation})

@@ -31,8 +31,8 @@ def test_a_site_without_factors_gets_means_marked_as_assumed() -> None:
 
 
 def test_the_settings_own_figures() -> None:
-    told = Settings(pue=1.1, grid_g_per_kwh=20.0, grid_year=2025, grid_source="contract")
-    pue, carbon = defaults.pue(told), defaults.carbon(told, None)
+    settings = Settings(pue=1.1, grid_g_per_kwh=20.0, grid_year=2025, grid_source="contract")
+    pue, carbon = defaults.pue(settings), defaults.carbon(settings, None)
     assert (pue.factor.value, pue.factor.source, pue.origin) == (1.1, "estimated", "settings")
     assert (carbon.factor.value, carbon.factor.year) == (20.0, 2025)
     assert (carbon.factor.citation, carbon.origin) == ("contract", "settings")
@@ -40,8 +40,8 @@ def test_the_settings_own_figures() -> None:
 
 def test_the_intensity_of_a_zone_has_a_smaller_error_in_its_own_year() -> None:
     row = catalog.grid_factor("DEU")
-    told = Settings(grid_zone="DE")
-    same, other = (defaults.carbon(told, row.year + n).factor for n in (0, 1))
+    settings = Settings(grid_zone="DE")
+    same, other = (defaults.carbon(settings, row.year + n).factor for n in (0, 1))
     assert same.value == other.value == row.g_per_kwh
     assert same.relative_std_ratio == pytest.approx(0.07)
     assert other.relative_std_ratio == pytest.approx(0.18)
@@ -54,16 +54,16 @@ def test_a_part_of_a_country_may_be_set() -> None:
 
 
 def test_electricity_in_the_settings_currency() -> None:
-    found = defaults.tariff(Settings(electricity_per_kwh=Decimal("0.30"), currency="EUR"))
-    assert found is not None
-    assert (found.factor.value, found.factor.unit) == (0.3, "EUR/kWh")
+    tariff = defaults.tariff(Settings(electricity_per_kwh=Decimal("0.30"), currency="EUR"))
+    assert tariff is not None
+    assert (tariff.factor.value, tariff.factor.unit) == (0.3, "EUR/kWh")
 
 
 def test_example_prices_only_for_the_same_hardware_in_the_same_currency() -> None:
-    found = device_prices((), [V100], "USD", NOON)
-    assert found.low is not None
-    assert found.high is not None
-    assert (found.low.value, found.high.value, found.low.source) == (0.74, 2.48, "assumed")
+    prices = device_prices((), [V100], "USD", NOON)
+    assert prices.low is not None
+    assert prices.high is not None
+    assert (prices.low.value, prices.high.value, prices.low.source) == (0.74, 2.48, "assumed")
     for accelerators, currency, reason in (
         ([], "USD", "no price of a device-hour is known for this hardware"),
         (["NVIDIA Never Made"], "USD", "no price of a device-hour is known for this hardware"),
@@ -78,9 +78,9 @@ def test_example_prices_only_for_the_same_hardware_in_the_same_currency() -> Non
 
 def row(value: str, *, site: UUID | None, hours: int = 0, **more: Any) -> Factor:
     """A PUE that is valid from the given number of hours before noon."""
-    given = {"kind": "pue", "subject": "", "valid_to": None, **more}
+    columns = {"kind": "pue", "subject": "", "valid_to": None, **more}
     begin = NOON - timedelta(hours=hours)
-    return Factor(value=Decimal(value), site_id=site, valid_from=begin, **given)
+    return Factor(value=Decimal(value), site_id=site, valid_from=begin, **columns)
 
 
 def test_the_site_s_rows_take_precedence_over_the_lab_s_and_newer_over_older() -> None:

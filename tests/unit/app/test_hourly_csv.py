@@ -121,7 +121,7 @@ def test_written_values_are_read_back(values: dict[int, float], offset_h: int) -
         f"{begin + timedelta(hours=n + offset_h):%Y-%m-%dT%H:%M}{sign}{abs(offset_h):02}:00,{v!r}"
         for n, v in values.items()
     ]
-    found = read_hours(HEAD + "\n".join(lines), NOW)
-    assert found == {begin + timedelta(hours=n): value for n, value in values.items()}
-    missing = sum(gap.hours for gap in gaps(found))
-    assert len(found) + missing == max(values) - min(values) + 1
+    hours = read_hours(HEAD + "\n".join(lines), NOW)
+    assert hours == {begin + timedelta(hours=n): value for n, value in values.items()}
+    missing = sum(gap.hours for gap in gaps(hours))
+    assert len(hours) + missing == max(values) - min(values) + 1

@@ -26,7 +26,7 @@ def test_unknown_fields_are_accepted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("raw", "seq", "told"),
+    ("raw", "seq", "reason"),
     [
         ("text", 7, "not an object"),
         ({**LINE}, None, None),
@@ -39,16 +39,16 @@ def test_unknown_fields_are_accepted() -> None:
     ],
 )
 def test_a_record_is_parsed_or_rejected_with_its_reason(
-    raw: object, seq: int | None, told: str | None
+    raw: object, seq: int | None, reason: str | None
 ) -> None:
     record = parse(raw, seq_if_missing=7)
-    if told is None:
+    if reason is None:
         assert isinstance(record, Log)
         assert record.seq == 7
         return
     assert isinstance(record, Rejected)
     assert record.seq == seq
-    assert told in record.why
+    assert reason in record.why
 
 
 def test_deep_nesting_is_rejected() -> None:

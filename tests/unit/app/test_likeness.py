@@ -41,8 +41,8 @@ def test_steps_are_those_of_the_worker() -> None:
     for recipe in (RECIPE, {**RECIPE, "data": {**RECIPE["data"], "test": "c.tsv"}}):
         parsed = parse_recipe(recipe)
         planned = plan(parsed)
-        found = steps(parsed.model_dump(mode="json"), 1)
-        assert [(s.kind, s.recipe_index, s.automatic) for s in found] == [
+        quoted_steps = steps(parsed.model_dump(mode="json"), 1)
+        assert [(s.kind, s.recipe_index, s.automatic) for s in quoted_steps] == [
             (s.kind, s.index, s.automatic) for s in planned
         ]
 

@@ -18,10 +18,16 @@ BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def quantity(value: float | None, unit: str = "kWh", **changes: Any) -> Quantity:
-    known = value is not None
-    values = {"low": None, "high": None, "source": "counter" if known else None}
+    is_known = value is not None
+    values = {"low": None, "high": None, "source": "counter" if is_known else None}
     return Quantity.model_validate(
-        {"value": value, "unit": unit, "reason": None if known else "no meter", **values, **changes}
+        {
+            "value": value,
+            "unit": unit,
+            "reason": None if is_known else "no meter",
+            **values,
+            **changes,
+        }
     )
 
 

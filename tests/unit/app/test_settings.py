@@ -131,10 +131,10 @@ def test_invalid_settings_are_reported_in_one_line_in_plain_words(
     monkeypatch.setenv("PRICETAG_PORT", "many")
     with pytest.raises(SettingsError) as caught:
         get_settings()
-    told = str(caught.value)
-    assert told.startswith("the configuration is wrong: PRICETAG_PORT: must be a whole number; ")
-    assert told.endswith("; PRICETAG_GRID_ZONE: zone 'XX' is not in the catalog")
-    assert "\n" not in told
+    message = str(caught.value)
+    assert message.startswith("the configuration is wrong: PRICETAG_PORT: must be a whole number; ")
+    assert message.endswith("; PRICETAG_GRID_ZONE: zone 'XX' is not in the catalog")
+    assert "\n" not in message
 
 
 def test_a_malformed_file_is_named(tmp_path: Path) -> None:

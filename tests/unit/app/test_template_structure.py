@@ -44,10 +44,10 @@ class Walk(HTMLParser):
 
 def wrong_in(source: str) -> list[str]:
     """Lines of a template in which a block is inside what holds phrases alone."""
-    text = re.sub(r"\{#.*?#\}", lambda found: "\n" * found[0].count("\n"), source, flags=re.S)
+    text = re.sub(r"\{#.*?#\}", lambda match: "\n" * match[0].count("\n"), source, flags=re.S)
     text = BLOCKS.sub(f"<{MARK}>{{%", FIGURES.sub(f"<{MARK}>{{{{", text))
     text = re.sub(
-        r"\{\{.*?\}\}|\{%.*?%\}", lambda found: "\n" * found[0].count("\n"), text, flags=re.S
+        r"\{\{.*?\}\}|\{%.*?%\}", lambda match: "\n" * match[0].count("\n"), text, flags=re.S
     )
     walk = Walk()
     walk.feed(text)

@@ -237,15 +237,15 @@ def shipped(name: str) -> dict[str, dict[str, object]]:
 
 def test_states_are_those_of_egrid_to_the_last_digit_that_is_kept() -> None:
     states = {name: row for name, row in shipped("2023/usa_emissions.json").items()}
-    told = {
+    published = {
         f"US-{row['regionCode']}": row["emissions"]
         for name, row in states.items()
         if not name.startswith("_") and name != "usa"
     }
     ours = {row.zone: row for row in catalog.grid_regions() if row.zone.startswith("US-")}
-    assert set(ours) == set(told)
+    assert set(ours) == set(published)
     assert len(ours) == 51
-    for zone, lb_per_mwh in told.items():
+    for zone, lb_per_mwh in published.items():
         assert isinstance(lb_per_mwh, float)
         assert ours[zone].g_per_kwh == pytest.approx(lb_per_mwh * KG_PER_LB, abs=0.001)
         assert (ours[zone].year, "eGRID2023" in ours[zone].source) == (2023, True)

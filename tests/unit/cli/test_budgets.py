@@ -294,8 +294,8 @@ def test_submit_passes_warnings_on(api: FakeApi, capsys: Captured, tmp_path: Any
     job.write_text("name: a")
 
     def answer(asked: Asked) -> Answer:
-        told = {"id": RUN_ID, "status": "queued", "warnings": ["budget 'b': 90% is used"]}
-        return Answer(told, 202)
+        accepted = {"id": RUN_ID, "status": "queued", "warnings": ["budget 'b': 90% is used"]}
+        return Answer(accepted, 202)
 
     api.answers["POST /v1/runs"] = answer
     assert pricetag(["submit", str(job)]) == 0

@@ -111,8 +111,8 @@ def test_a_site_is_shown_with_its_factors_and_their_origin(api: FakeApi, capsys:
             "evidence": "assumed",
         },
     ]
-    answer = {**SITE, "factors": factors, "unknown": {"tariff": "none is configured"}}
-    api.answers["GET /v1/sites/berlin"] = Answer(answer)
+    resolved_site = {**SITE, "factors": factors, "unknown": {"tariff": "none is configured"}}
+    api.answers["GET /v1/sites/berlin"] = Answer(resolved_site)
     assert pricetag(["site", "show", "berlin", "--as-of", "2026-01-01"]) == 0
     assert api.asked[-1].query == "as_of=2026-01-01T23%3A59%3A59.999999%2B00%3A00"
     out = capsys.readouterr().out

@@ -446,8 +446,8 @@ def test_a_comparison_says_whether_tickets_win(
     winning: bool | None,
     lines: list[str],
 ) -> None:
-    answer = compared(quality=[{**SCORE, **score}], winning_ticket=winning)
-    api.answers["GET /v1/comparisons"] = Answer(answer)
+    comparison = compared(quality=[{**SCORE, **score}], winning_ticket=winning)
+    api.answers["GET /v1/comparisons"] = Answer(comparison)
     assert pricetag(["compare", RUN_ID, RUN_ID, "--seeds", "3"]) == 0
     assert api.asked[-1].query.endswith("&seeds=3")
     printed = " ".join(capsys.readouterr().out.split())

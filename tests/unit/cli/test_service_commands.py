@@ -55,8 +55,8 @@ def test_json_option_before_a_service_command_is_passed_on(
 ) -> None:
     asked: list[list[str]] = []
 
-    def delegate(module: str, name: str, given: list[str], command: str) -> int:
-        asked.append(given)
+    def delegate(module: str, name: str, arguments: list[str], command: str) -> int:
+        asked.append(arguments)
         return 0
 
     monkeypatch.setattr(service, "delegate", delegate)

@@ -32,8 +32,8 @@ SAVED_J = 3700 / 40_000 - 3700 / 100_000  # of an inference, by the quantized mo
 
 def with_stages(inputs: PriceTagInputs, number: int, stages: tuple[StageInput, ...]) -> PriceTag:
     attempts = [
-        replace(known, stages=stages) if known.number == number else known
-        for known in inputs.attempts
+        replace(attempt, stages=stages) if attempt.number == number else attempt
+        for attempt in inputs.attempts
     ]
     return build_price_tag(replace(inputs, attempts=tuple(attempts)))
 

@@ -47,10 +47,10 @@ def metered(
     folders: dict[str, Path] = {}
     for place, (name, counter) in enumerate(zones.items()):
         folders[name] = zone(root, f"intel-rapl:{place}", name, int(counter(0.0)) % RANGE_UJ)
-    found = scan(root)
+    scanned = scan(root)
     readings: list[Reading] = []
     now_s = [0.0]
-    source = RaplSource(found.packages, found.dram, root / "cpuinfo", beside)
+    source = RaplSource(scanned.packages, scanned.dram, root / "cpuinfo", beside)
     meter = Meter([source], readings.extend, clock=lambda: now_s[0])
     components = meter.open(thread=False)
     step_s = min(last_s, 1.0)

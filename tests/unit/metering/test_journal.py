@@ -40,8 +40,8 @@ def test_any_range_of_records_can_be_read(tmp_path: Path, seq: int, limit: int) 
     journal = Journal.create(tmp_path, ATTEMPT)
     for number in range(1000):
         journal.append({"type": "log", "text": "x" * (number % 7)})
-    got = [record["seq"] for record in journal.read_from(seq, limit)]
-    assert got == list(range(seq, min(seq + limit, 1000)))
+    numbers = [record["seq"] for record in journal.read_from(seq, limit)]
+    assert numbers == list(range(seq, min(seq + limit, 1000)))
     assert journal.read_from(1000, 5) == []
     journal.close()
 

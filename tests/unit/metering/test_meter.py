@@ -164,9 +164,9 @@ def test_closing_reports_undelivered_readings() -> None:
     assert source.is_closed
 
 
-@pytest.mark.parametrize(("watts", "told"), [(150.0, 1), (108.0, 0)])
+@pytest.mark.parametrize(("watts", "warning_count"), [(150.0, 1), (108.0, 0)])
 def test_a_counter_that_diverges_from_the_integral_is_logged_once(
-    watts: float, told: int, caplog: pytest.LogCaptureFixture
+    watts: float, warning_count: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     source = ScriptedSource(power_w=100.0)
     source.counter_j = 0.0
@@ -176,7 +176,7 @@ def test_a_counter_that_diverges_from_the_integral_is_logged_once(
         advance(meter, clock, 1.0)
     warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
     expected = "gpu:a: its counter is +50% off its integrated power; the counter is used"
-    assert warnings == [expected] * told
+    assert warnings == [expected] * warning_count
 
 
 def test_a_meter_without_sources_emits_nothing() -> None:

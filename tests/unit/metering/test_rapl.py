@@ -121,12 +121,12 @@ def test_denied_zones_are_named_with_the_command_that_opens_them(
         return read_text(path, *args)
 
     monkeypatch.setattr(Path, "read_text", refuse)
-    found = scan(tmp_path)
+    scanned = scan(tmp_path)
     # One readable socket of two would be half of the energy, and look like all of it.
-    assert found.packages == ()
-    assert found.reason == f"no permission to read {denied}"
-    assert found.command == OPEN_COMMAND
-    assert len(found.dram) == 2
+    assert scanned.packages == ()
+    assert scanned.reason == f"no permission to read {denied}"
+    assert scanned.command == OPEN_COMMAND
+    assert len(scanned.dram) == 2
 
 
 def test_components_are_described(tmp_path: Path) -> None:

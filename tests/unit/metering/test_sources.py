@@ -34,8 +34,8 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFa
 
 
 def environ(root: Path, choice: str | None = None) -> dict[str, str]:
-    chosen = {} if choice is None else {"PRICETAG_METER_HOST": choice}
-    return {"PRICETAG_POWERCAP_ROOT": str(root), **chosen}
+    setting = {} if choice is None else {"PRICETAG_METER_HOST": choice}
+    return {"PRICETAG_POWERCAP_ROOT": str(root), **setting}
 
 
 def kinds(*arguments: object, **options: object) -> list[type]:

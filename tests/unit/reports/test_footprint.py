@@ -35,20 +35,20 @@ def tables(context: dict[str, Any], id_: str) -> dict[str, list[list[str]]]:
 
 
 def test_figures_beside_energy_have_a_section(context: dict[str, Any]) -> None:
-    found = tables(context, "footprint")
-    assert list(found) == ["footprint", "split", "costs", "efficiency"]
-    first = found["footprint"][0]
+    by_name = tables(context, "footprint")
+    assert list(by_name) == ["footprint", "split", "costs", "efficiency"]
+    first = by_name["footprint"][0]
     assert first[:3] == ["on our own card", "251", "211 to 311"]
     assert first[-2:] == ["56.4", "40.8 to 75.9"]
-    assert found["split"][0][1:6:2] == ["20.9", "10.4", "2.61"]
-    assert found["costs"][0][1:3] == [
+    assert by_name["split"][0][1:6:2] == ["20.9", "10.4", "2.61"]
+    assert by_name["costs"][0][1:3] == [
         "owned hardware and electricity",
         "0.0454 USD (0.0373 to 0.0536 USD)",
     ]
-    assert found["costs"][0][5].startswith("0.06 to 0.11 USD")
-    assert found["efficiency"][0][1:3] == ["6.1% (a)", "160 (a)"]
-    assert found["efficiency"][0][-1] == "FlopCounterMode on meta tensors"
-    assert found["footprint"][1][1].startswith("n/a")
+    assert by_name["costs"][0][5].startswith("0.06 to 0.11 USD")
+    assert by_name["efficiency"][0][1:3] == ["6.1% (a)", "160 (a)"]
+    assert by_name["efficiency"][0][-1] == "FlopCounterMode on meta tensors"
+    assert by_name["footprint"][1][1].startswith("n/a")
 
 
 def test_an_electricity_cost_has_its_value_and_its_interval() -> None:
@@ -156,11 +156,13 @@ def test_the_methods_statement_mentions_hourly_factors(context: dict[str, Any]) 
     assert "The grid carbon intensity is" not in text
 
 
-def by_hour(known: dict[str, float]) -> dict[str, list[str]]:
+def by_hour(hourly_prices: dict[str, float]) -> dict[str, list[str]]:
     """Factors of a run of 100 s, 25 s of them in the second hour, with a tariff by the hour."""
     bare, tariff = owned_run(), FACTORS.electricity_tariff
     assert tariff is not None
-    hourly = HourlyFactor(replace(tariff, value=0.264, citation="Contract by the hour"), known)
+    hourly = HourlyFactor(
+        replace(tariff, value=0.264, citation="Contract by the hour"), hourly_prices
+    )
     measurements = tuple(
         replace(part, energy_by_hour_j={FIRST: 0.75 * energy_j, SECOND: 0.25 * energy_j})
         for part in bare.attempts[0].measurements

@@ -79,9 +79,9 @@ def test_scores_are_mean_and_standard_deviation_over_seeds_in_points() -> None:
 
 def test_two_metrics_and_two_development_sets_are_averaged_first() -> None:
     (row,) = rows(every_task())
-    got = {name: task.score.value for name, task in row.tasks.items()}
-    assert list(got) == list(GLUE)
-    assert list(got.values()) == pytest.approx([*SCORES, 56])
+    scores = {name: task.score.value for name, task in row.tasks.items()}
+    assert list(scores) == list(GLUE)
+    assert list(scores.values()) == pytest.approx([*SCORES, 56])
     assert average(row.tasks).value == pytest.approx(fmean(SCORES))
     assert average(row.tasks, ALL_TASKS).value == pytest.approx(fmean([*SCORES, 56]))
 
@@ -89,8 +89,8 @@ def test_two_metrics_and_two_development_sets_are_averaged_first() -> None:
 @pytest.mark.parametrize("missing", WITHOUT_WNLI)
 def test_an_average_over_fewer_tasks_is_never_given(missing: str) -> None:
     (row,) = rows(every_task(missing, "wnli"))
-    got = average(row.tasks)
-    assert (got.value, got.reason) == (None, f"no score on {GLUE[missing].title}")
+    mean = average(row.tasks)
+    assert (mean.value, mean.reason) == (None, f"no score on {GLUE[missing].title}")
     nine = average(row.tasks, ALL_TASKS)
     assert nine.value is None
     assert nine.reason == f"no score on {GLUE[missing].title}, WNLI"
@@ -235,14 +235,14 @@ def test_an_average_is_the_mean_over_exactly_its_tasks(scores: dict[str, list[fl
         assert Mean.of(points).std == std
         tasks[name] = TaskScore({}, Mean.of(points))
     for names in (WITHOUT_WNLI, ALL_TASKS):
-        got = average(tasks, names)
+        mean = average(tasks, names)
         if set(names) <= scores.keys():
             expected = fmean(100 * fmean(scores[name]) for name in names)
-            assert got.value == pytest.approx(expected)
+            assert mean.value == pytest.approx(expected)
         else:
-            assert got.value is None
+            assert mean.value is None
             missing = [GLUE[name].title for name in names if name not in scores]
-            assert got.reason == f"no score on {', '.join(missing)}"
+            assert mean.reason == f"no score on {', '.join(missing)}"
 
 
 def table_of(context: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ ENTITIES = {"&amp;": "&", "&lt;": "<", "&gt;": ">"}
 def printed(source: str) -> str:
     """What a Markdown reader prints of escaped text."""
     plain = re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", source)
-    return re.sub("&amp;|&lt;|&gt;", lambda found: ENTITIES[found.group()], plain)
+    return re.sub("&amp;|&lt;|&gt;", lambda match: ENTITIES[match.group()], plain)
 
 
 @given(names)

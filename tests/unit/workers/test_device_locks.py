@@ -44,8 +44,8 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[list[Device]]:
     """The devices with which a worker would serve; it ends at once."""
     devices: list[list[Device]] = []
 
-    async def serve(settings: Any, config: Any, given: list[Device], *_: Any) -> None:
-        devices.append(given)
+    async def serve(settings: Any, config: Any, held_devices: list[Device], *_: Any) -> None:
+        devices.append(held_devices)
 
     monkeypatch.setattr(command, "_serve", serve)
     monkeypatch.setattr(command, "list_accelerators", lambda: DEVICES)

@@ -36,9 +36,9 @@ def test_no_device_is_ever_held_twice_and_none_is_lost(steps: list[tuple[bool, i
     for give_back, count in steps:
         if give_back and held:
             pool.give_back(held.pop(count % len(held)))
-        elif (taken := pool.take(count)) is not None:
-            assert len(taken.uuids) == count
-            held.append(taken)
+        elif (reserved := pool.take(count)) is not None:
+            assert len(reserved.uuids) == count
+            held.append(reserved)
         in_use = [uuid for devices in held for uuid in devices.uuids]
         assert len(in_use) == len(set(in_use))
         assert sum(not devices.uuids for devices in held) <= 2
@@ -79,9 +79,9 @@ def test_no_device_has_more_jobs_than_may_share_it(
     for give_back, count in steps:
         if give_back and held:
             pool.give_back(held.pop(count % len(held)))
-        elif (taken := pool.take(count)) is not None:
-            assert len(set(taken.uuids)) == count
-            held.append(taken)
+        elif (reserved := pool.take(count)) is not None:
+            assert len(set(reserved.uuids)) == count
+            held.append(reserved)
         in_use = [uuid for devices in held for uuid in devices.uuids]
         assert max((in_use.count(uuid) for uuid in "abc"), default=0) <= share
         free = sum(in_use.count(uuid) < share for uuid in "abc")

@@ -131,9 +131,9 @@ async def test_everything_is_shipped_in_order_despite_database_failures(
     arrived: list[int] = []
     calls = 0
 
-    async def ingest(given: UUID, records: list[dict[str, Any]]) -> int:
+    async def ingest(shipped_id: UUID, records: list[dict[str, Any]]) -> int:
         nonlocal calls
-        assert given == attempt_id
+        assert shipped_id == attempt_id
         calls += 1
         if calls % 3 == 1:
             raise ConnectionError("away")

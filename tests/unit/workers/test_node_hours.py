@@ -57,8 +57,8 @@ def test_hours_add_up_however_the_time_is_cut(edges: list[float], power_w: float
     assert sum(row.energy_j for row in rows) == pytest.approx(power_w * whole_s, rel=1e-9)
     assert all(row.covered_s <= HOUR_S + 1e-6 for row in rows)
     spans = dict(hours_between(edges[0], edges[-1]))
-    told = {int(row.hour.timestamp() // HOUR_S): row.covered_s for row in rows}
-    assert told == pytest.approx(spans)
+    covered_s = {int(row.hour.timestamp() // HOUR_S): row.covered_s for row in rows}
+    assert covered_s == pytest.approx(spans)
 
 
 def test_a_counter_that_continued_while_no_worker_ran_is_bridged() -> None:
@@ -94,8 +94,8 @@ def test_a_wrapping_counter_is_unrolled(
 ) -> None:
     hours = book()
     hours.mark("rapl:0", T0, 261_000.0 + 3 * 262_000.0)  # unwrapped three times before
-    told_j = hours.bridge("rapl:0", T0 + gap_s, counter_j, wraps_at_j=262_000.0)
-    assert told_j == (None if expected_j is None else pytest.approx(expected_j))
+    bridged_j = hours.bridge("rapl:0", T0 + gap_s, counter_j, wraps_at_j=262_000.0)
+    assert bridged_j == (None if expected_j is None else pytest.approx(expected_j))
 
 
 def test_state_outlives_the_process_but_marks_do_not_outlive_the_boot() -> None:
@@ -124,7 +124,7 @@ def test_rows_are_sent_until_they_are_accepted_and_dropped_when_their_hour_is_ov
     assert hours.as_dict("b")["hours"] == []
 
 
-@pytest.mark.parametrize("told", [{}, {"names": {"a": {"kind": "x"}}}])
-def test_an_invalid_state_is_rejected(told: dict[str, object]) -> None:
+@pytest.mark.parametrize("state", [{}, {"names": {"a": {"kind": "x"}}}])
+def test_an_invalid_state_is_rejected(state: dict[str, object]) -> None:
     with pytest.raises((KeyError, TypeError, ValueError)):
-        NodeHours.from_dict(told, "b")
+        NodeHours.from_dict(state, "b")

@@ -68,9 +68,9 @@ class OperationCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if formula is None and not func.is_view and _plain_name(packet) not in _MOVES:
             self._names.add(str(packet))
         key = _key(func, args, kwargs)
-        if (known := _KNOWN.get(key)) is not None:
-            self.total += known.operations
-            return known.made()
+        if (cached := _KNOWN.get(key)) is not None:
+            self.total += cached.operations
+            return cached.made()
         out = func(*args, **kwargs)
         operations = int(formula(*args, **kwargs, out_val=out)) if formula else 0
         self.total += operations
