@@ -117,7 +117,7 @@ async def test_every_operation_treats_every_caller_by_its_rule(lab: Lab) -> None
         (method,) = operation.methods
         sent: list[tuple[str, Any]] = []
         for target in TARGETS:
-            names = {**lab.things[target].ids, "project": target}
+            names = {**lab.records[target].ids, "project": target}
             path = template.format_map(_filled(parameters, names))
             filled = _filled(request, names)
             if (path, filled) in sent:
@@ -144,7 +144,7 @@ async def test_every_operation_treats_every_caller_by_its_rule(lab: Lab) -> None
 @pytest.mark.asyncio(loop_scope="session")
 async def test_nothing_that_an_outsider_may_read_names_private_projects(lab: Lab) -> None:
     """Every readable operation, with each way to group or filter it, has no private name or ID."""
-    hidden = lab.things["private"]
+    hidden = lab.records["private"]
     secrets = {value: name for name, value in hidden.ids.items() if name not in ("member", "token")}
     secrets |= {"of private": "title or budget", '"private"': "project"}
     seen_by_members = ""
@@ -208,7 +208,7 @@ async def test_pages_stay_whole_where_rows_are_hidden(lab: Lab) -> None:
                 return ids
             assert len(document["items"]) == 2
 
-    hidden = set(lab.things["private"].ids.values())
+    hidden = set(lab.records["private"].ids.values())
     own = ("/v1/runs", "/v1/reports", "/v1/budgets", "/v1/papers", "/v1/studies")
     for path in (*own, "/v1/projects", "/v1/experiments"):
         whole = await all_pages("admin", path)
@@ -234,7 +234,7 @@ async def test_a_quote_rests_on_hidden_runs_without_naming_them(lab: Lab) -> Non
     whole, seen = await quoted("member"), await quoted("outsider")
     assert seen["run_count"] == whole["run_count"]
     assert seen["quantities"].keys() == whole["quantities"].keys()
-    hidden = set(lab.things["private"].ids.values())
+    hidden = set(lab.records["private"].ids.values())
     assert set(seen["runs"]) == set(whole["runs"]) - hidden
 
 

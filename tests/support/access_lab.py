@@ -83,7 +83,7 @@ class Lab:
     app: FastAPI
     http: httpx.AsyncClient
     secrets: dict[Caller, str | None]
-    things: dict[Target, Things]
+    records: dict[Target, Things]
     undo: Callable[[], Any]
 
     async def ask(self, caller: Caller, method: str, path: str, **request: Any) -> httpx.Response:

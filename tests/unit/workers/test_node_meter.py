@@ -73,7 +73,7 @@ class Bench:
     cpu_ratio: float = 0.02
     is_away: bool = False
     rows: dict[tuple[str, datetime], Row] = field(default_factory=dict)
-    told: list[Baseline] = field(default_factory=list)
+    baselines: list[Baseline] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.fleet = Fleet(self.clock)
@@ -102,7 +102,7 @@ class Bench:
         self.rows |= {(row.component, row.hour): row for row in rows}
 
     async def take_baselines(self, measured: Sequence[Baseline]) -> None:
-        self.told += measured
+        self.baselines += measured
 
     def live(self, meter: NodeMeter, seconds: int, *, tick_s: int = 10) -> None:
         for second in range(1, seconds + 1):
@@ -231,14 +231,14 @@ async def test_idle_power_is_measured_after_a_minute_without_jobs(bench: Bench) 
     assert (cpu.component, cpu.source, cpu.state) == ("cpu", "integrated", "governor x")
     assert cpu.power_w == pytest.approx(20.0)
     await meter.ship()
-    assert {item.component for item in bench.told} == {"gpu:a", "cpu"}
+    assert {item.component for item in bench.baselines} == {"gpu:a", "cpu"}
     bench.live(meter, 600)
     await meter.ship()
-    assert len(bench.told) == 2  # hourly is often enough
+    assert len(bench.baselines) == 2  # hourly is often enough
     bench.live(meter, 3100)
     assert len(meter.baselines.all()) == 2
     await meter.ship()
-    assert len(bench.told) == 4
+    assert len(bench.baselines) == 4
     meter.close()
 
 
