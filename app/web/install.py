@@ -30,6 +30,7 @@ from app.web.pages import (
     run_selection,
     runs,
     sign_in,
+    studies,
     verify,
     work,
 )
@@ -48,6 +49,7 @@ PAGES = (
     run_actions,
     run_logs,
     run_power,
+    studies,
     energy,
     work,
     budgets,

@@ -35,6 +35,7 @@ ENTRIES = (
     Entry("Overview", "show_overview", "layout-dashboard", "o"),
     Entry("Power", "show_power", "activity", "w"),
     Entry("Runs", "show_runs", "list", "r"),
+    Entry("Studies", "show_studies", "search", "t"),
     Entry("Queue", "show_queue", "hourglass", "q"),
     Entry("Nodes", "show_nodes", "server", "n"),
     Entry("Energy", "show_energy", "zap", "e"),

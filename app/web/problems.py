@@ -54,6 +54,7 @@ LISTS = {
     "run": ("Runs", "show_runs"),
     "session": ("Account", "show_account"),
     "site": ("Sites", "show_sites"),
+    "study": ("Studies", "show_studies"),
     "token": ("Tokens", "show_tokens"),
     "user": ("Energy by user", "show_energy"),
     "view": ("Runs", "show_runs"),

@@ -63,6 +63,7 @@ def api_of(path: str) -> Sequence[str]:
     fixed: dict[str, Sequence[str]] = {
         "/power": ("/v1/power",),
         "/queue": ("/v1/queue",),
+        "/studies/{study}": ("/v1/studies/{study}",),
         "/nodes": (f"/v1/energy?by=node&{within}",),
         "/nodes/node": (
             "/v1/nodes",

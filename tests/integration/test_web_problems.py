@@ -38,6 +38,7 @@ def test_every_kind_of_object_that_may_be_missing_has_a_list_to_go_to() -> None:
         (f"/runs/{NOBODY}/cancel", "Run not found", "Runs"),
         (f"/queue/{NOBODY}/cancel", "Run not found", "Runs"),
         (f"/runs/views/{NOBODY}/delete", "View not found", "Runs"),
+        (f"/studies/{NOBODY}/cancel", "Study not found", "Studies"),
         (f"/budgets/{NOBODY}", "Budget not found", "Budgets"),
         ("/nodes/nothing", "Node not found", "Nodes"),
         ("/projects/nothing", "Project not found", "Runs"),

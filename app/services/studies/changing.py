@@ -139,17 +139,7 @@ async def cancel(session: Session, principal: Principal, study_id: uuid.UUID) ->
         NotYourStudyError: If a member did not post it.
         StudyFinishedError: If it has ended.
     """
-    principal.require("member", "cancel studies")
-    row = await studies.get(session, principal.viewer, study_id)
-    if row is None:
-        raise not_found(study_id)
-    study = await studies.lock(session, study_id)
-    if study is None:
-        raise not_found(study_id)
-    if study.created_by != principal.user_id and not principal.has("admin"):
-        raise NotYourStudyError("Only the study's author or an administrator can cancel it.")
-    if study.status != "running":
-        raise StudyFinishedError(f"The study has already {_PAST[study.status]}.")
+    study, project = await lock_open(session, principal, study_id)
     study.status = "cancelled"
     study.status_reason = {"code": "cancelled", "message": f"canceled by {principal.name}"}
     study.finished_at = datetime.now(UTC)
@@ -160,7 +150,30 @@ async def cancel(session: Session, principal: Principal, study_id: uuid.UUID) ->
             await execution.request_cancel(session, run_id)
         except RunFinishedError:
             continue  # it has ended in the meantime
-    return _accepted(study, row.project)
+    return _accepted(study, project)
+
+
+async def lock_open(
+    session: Session, principal: Principal, study_id: uuid.UUID
+) -> tuple[Study, str]:
+    """A study that the principal may cancel, locked, and the name of its project.
+
+    Raises:
+        RoleRequiredError: If the token may only read.
+        StudyNotFoundError: If there is no such study.
+        NotYourStudyError: If a member did not post it.
+        StudyFinishedError: If it has ended.
+    """
+    principal.require("member", "cancel studies")
+    row = await studies.get(session, principal.viewer, study_id)
+    study = None if row is None else await studies.lock(session, study_id)
+    if study is None:
+        raise not_found(study_id)
+    if study.created_by != principal.user_id and not principal.has("admin"):
+        raise NotYourStudyError("Only the study's author or an administrator can cancel it.")
+    if study.status != "running":
+        raise StudyFinishedError(f"The study has already {_PAST[study.status]}.")
+    return study, row.project
 
 
 _PAST = {"finished": "finished", "failed": "failed", "cancelled": "been canceled"}

@@ -44,6 +44,17 @@ def cancel_run(name: str, *, is_running: bool, action: str, back: str) -> Questi
     )
 
 
+def cancel_study(name: str, *, action: str, back: str) -> Question:
+    """The confirmation before a study is canceled."""
+    consequence = (
+        "Its queued runs are canceled and its running ones are asked to stop. Their use so far"
+        " stays on its price tag."
+    )
+    return Question(
+        "Cancel this study?", name, [consequence], action, "Cancel the study", back, "Keep it"
+    )
+
+
 def delete_view(name: str, project: str | None, *, action: str, back: str) -> Question:
     """The confirmation before a saved view is deleted."""
     sentences = ["Links to it stop working. Its runs stay."]

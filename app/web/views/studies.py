@@ -1,0 +1,204 @@
+"""Studies as rows, and one study with its rungs, trials and price tag."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.schemas.studies import StudyFigures, StudyLimit, StudyRead, StudySummary, TrialRead
+from app.services.principals import Principal
+from app.web.views.figures import FigureView, figure, shared_units
+from pricetag.accounting.quantity.quantity import Source
+from pricetag.tag.figures import counted, number
+
+FIGURES = {
+    "it_energy_kwh": "IT energy",
+    "facility_energy_kwh": "Facility energy",
+    "co2e_kg": "Emissions (CO2e, location-based)",
+    "cost": "Cost",
+    "flops_dense": "Operations",
+    "duration_s": "Run time",
+}
+LIMITS = {
+    "kwh": "Facility energy",
+    "co2e_kg": "Emissions (CO2e, location-based)",
+    "cost": "Cost",
+    "flops": "Operations",
+    "hours": "Run time",
+}
+STRATEGIES = {
+    "grid": "grid",
+    "random": "random search",
+    "tpe": "TPE",
+    "seeds": "seeds",
+    "successive_halving": "successive halving",
+    "hyperband": "Hyperband",
+    "asha": "asynchronous halving",
+}
+STATUS = {"cancelled": "canceled"}
+MOST_TRIALS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRow:
+    """A study of the list."""
+
+    study: StudySummary
+    strategy: str
+    status: str
+    trials: str
+
+
+@dataclass(frozen=True, slots=True)
+class PriceRow:
+    """A figure of the study beside the same of its best trial."""
+
+    title: str
+    whole: FigureView
+    unknown: str
+    best: FigureView | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRow:
+    """A trial with its score and its values in words."""
+
+    trial: TrialRead
+    score: str
+    values: str
+    energy: Sequence[FigureView]
+
+
+@dataclass(frozen=True, slots=True)
+class LimitRow:
+    """A limit of the budget, and what counts against it."""
+
+    title: str
+    limit: FigureView
+    used: FigureView
+    reserved: FigureView
+    unknown: str
+
+
+@dataclass(frozen=True, slots=True)
+class StudyView:
+    """One study."""
+
+    study: StudyRead
+    strategy: str
+    status: str
+    trials: Sequence[TrialRow]
+    further: str
+    prices: Sequence[PriceRow]
+    best_score: str
+    best_values: str
+    saved: FigureView | None
+    saved_note: str
+    limits: Sequence[LimitRow]
+    may_cancel: bool
+
+
+def rows(studies: Sequence[StudySummary]) -> list[StudyRow]:
+    """The studies of a list."""
+    return [
+        StudyRow(
+            study,
+            STRATEGIES[study.strategy],
+            STATUS.get(study.status, study.status),
+            f"{study.started_trials} of {study.planned_trials}",
+        )
+        for study in studies
+    ]
+
+
+def score_text(score: float | None) -> str:
+    """A score; empty without one."""
+    return "" if score is None else number(score)
+
+
+def values_text(values: Mapping[str, Any]) -> str:
+    """The values of a trial by the last part of their path."""
+    return ", ".join(
+        f"{path.rpartition('.')[2]} {number(value) if isinstance(value, float) else value}"
+        for path, value in values.items()
+    )
+
+
+def view(study: StudyRead, visitor: Principal) -> StudyView:
+    """The view of one study."""
+    best = study.best
+    order = sorted(study.trials, key=lambda trial: _place(study, trial))
+    further = len(order) - MOST_TRIALS
+    stopped = 0 if study.saved is None else study.saved.stopped_trials
+    unknown = 0 if study.saved is None else study.saved.unknown_trials
+    return StudyView(
+        study=study,
+        strategy=STRATEGIES[study.strategy],
+        status=STATUS.get(study.status, study.status),
+        trials=_trials(order[:MOST_TRIALS]),
+        further=counted(further, "trial") if further > 0 else "",
+        prices=[_price(study, name, title) for name, title in FIGURES.items()],
+        best_score="" if best is None else score_text(best.score),
+        best_values="" if best is None else values_text(best.values),
+        saved=figure(study.saved.it_energy_kwh.model_dump()) if study.saved and stopped else None,
+        saved_note=counted(stopped, "stopped trial")
+        + (f", without {counted(unknown, 'trial')} of unknown energy" if unknown else ""),
+        limits=[_limit(limit) for limit in study.budget],
+        may_cancel=study.status == "running"
+        and visitor.has("member")
+        and (visitor.has("admin") or visitor.name == study.user),
+    )
+
+
+def _place(study: StudyRead, trial: TrialRead) -> tuple[bool, float, int]:
+    """Best score first, trials without one last."""
+    sign = -1.0 if study.metric.goal == "maximize" else 1.0
+    return trial.score is None, sign * (trial.score or 0.0), trial.number
+
+
+def _trials(trials: Sequence[TrialRead]) -> list[TrialRow]:
+    units = shared_units(
+        [run.it_energy_kwh.value or 0.0 for trial in trials for run in trial.runs], unit="kWh"
+    )
+    return [
+        TrialRow(
+            trial,
+            score_text(trial.score),
+            values_text(trial.values),
+            [figure(run.it_energy_kwh.model_dump(), shown=units[0]) for run in trial.runs],
+        )
+        for trial in trials
+    ]
+
+
+def _price(study: StudyRead, name: str, title: str) -> PriceRow:
+    missing = study.price_tag.unknown_runs.get(name, 0)
+    whole = _figure(study.price_tag, name, provisional=study.open_runs > 0)
+    return PriceRow(
+        title=title,
+        whole=whole,
+        unknown=f"at least: without {counted(missing, 'run')} of unknown use"
+        if missing and whole.value is not None
+        else "",
+        best=None if study.best is None else _figure(study.best.price_tag, name),
+    )
+
+
+def _figure(figures: StudyFigures, name: str, *, provisional: bool = False) -> FigureView:
+    return figure(getattr(figures, name).model_dump(), provisional=provisional)
+
+
+def _limit(limit: StudyLimit) -> LimitRow:
+    unknown = limit.unknown_runs
+    return LimitRow(
+        title=LIMITS[limit.name],
+        limit=_amount(limit.limit, limit.unit, None),
+        used=_amount(limit.used, limit.unit, "estimated"),
+        reserved=_amount(limit.reserved, limit.unit, "estimated"),
+        unknown=f"without {counted(unknown, 'run')} of unknown use or quote" if unknown else "",
+    )
+
+
+def _amount(value: float, unit: str, source: Source | None) -> FigureView:
+    return FigureView(value, number(value), unit, "", source, f"{value!r} {unit}")
