@@ -199,6 +199,8 @@ async def large(db: Database, session: Session) -> AsyncIterator[Lab]:
     await made.fill(1)
     experiments = {name: made.experiments[name, "e1"] for name in ("hers", "other", "open")}
     users = {name: made.users[name] for name in ("ada", "bob")}
+    # The plan by which a new row's run is looked up may be of a time when there were few runs.
+    await session.execute(text("DISCARD PLANS"))
     await session.execute(MANY, experiments | users | {"begin": BEGIN})
     await session.execute(text("ANALYZE runs"))
     with pytest.MonkeyPatch.context() as patch:
@@ -348,6 +350,7 @@ async def test_runs_by_a_figure_are_read_along_its_index_and_are_the_first_ones(
                 await runs.list_runs(
                     priced.session, selection, sort=sort, after=None, limit=11, currency=CURRENCY
                 )
+            plans = [plan for plan in plans if " AS stored_headline" not in plan.statement]
             for plan in plans:
                 assert not {"runs", "run_figures"} & set(plan.read_whole()), (what, plan.statement)
             assert index in _indexes(plans[:5]), what  # the kinds of runs are looked up first
@@ -378,12 +381,12 @@ async def test_runs_are_read_along_their_index_and_only_those_of_the_page_with_p
         selection = await resolve(large.session, admin(large), wanted)
         with planned(db) as plans:
             await runs.list_runs(large.session, selection, sort="-created_at", after=None, limit=11)
-        [plan] = [plan for plan in plans if "set_config" not in plan.statement]
-        walks = [node for node in plan.nodes if node.get("Index Name") == index]
-        assert len(walks) == 1, (index, plan.nodes)
-        rows = [node["Plan Rows"] for node in plan.nodes if node.get("Relation Name") == "runs"]
-        assert rows == [walks[0]["Plan Rows"], 1]
-        looked_up = [node for node in plan.nodes if node.get("Relation Name") == "price_tags"]
+        found, shown = [plan for plan in plans if "set_config" not in plan.statement]
+        [walk] = [node for node in found.nodes if node.get("Relation Name") == "runs"]
+        assert walk["Index Name"] == index, found.nodes
+        [of_page] = [node for node in shown.nodes if node.get("Relation Name") == "runs"]
+        assert of_page["Plan Rows"] <= 11
+        looked_up = [node for node in shown.nodes if node.get("Relation Name") == "price_tags"]
         assert [node["Index Name"] for node in looked_up] == ["uq_price_tags_run_id_version"]
 
 
@@ -429,7 +432,7 @@ async def test_a_filter_of_one_run_in_a_hundred_and_more_is_looked_for_farther_a
     with planned(db) as plans:
         rows = await runs.list_runs(large.session, selection, sort="name", after=None, limit=51)
     assert len(rows) == 51
-    walks = [plan for plan in plans if "set_config" not in plan.statement]
+    *walks, _ = [plan for plan in plans if "set_config" not in plan.statement]
     assert len(walks) == 2
     for plan in walks:
         assert "ix_runs_name_id" in _indexes([plan]), plan.tree

@@ -213,7 +213,10 @@ async def listed(
 def position(row: RunRow, sort: str) -> Position:
     """Where a run is in an order."""
     column = sort.removeprefix("-")
-    return place(row.figure if column in FIGURES else getattr(row.run, column), row.run.id)
+    if column not in FIGURES:
+        assert row.key == place(getattr(row.run, column), row.run.id)[0]
+    assert row.key is not None
+    return row.key, row.run.id
 
 
 def place(key: Any, run_id: uuid.UUID) -> Position:

@@ -75,6 +75,16 @@ class Order:
             return literal(key)
         return cast(literal(key), Double if self.is_by_figure else DateTime(timezone=True))
 
+    def key_text(self, stored: str | None) -> str:
+        """A value of the key that the database has made a text of, as it is in positions."""
+        if stored is None or (self.is_by_figure and stored == "Infinity"):
+            return UNFINISHED[0]
+        if self.column == "name":
+            return stored
+        if self.is_by_figure:
+            return str(float(stored))
+        return stored if stored == "infinity" else _moment(stored).isoformat()
+
     def comparable(self, position: Position) -> tuple[Any, uuid.UUID]:
         key, run_id = position
         if self.column == "name":

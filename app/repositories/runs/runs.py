@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Select, Subquery, select, text, true
+from sqlalchemy import Select, select, text, true
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
@@ -30,8 +30,8 @@ class RunRow:
     experiment: str
     user: str | None
     headline: dict[str, Any] | None
-    figure: float | None = None
-    """What the list is sorted by, of an order by a figure; infinite where it is unknown."""
+    key: str | None = None
+    """What a list is sorted by, as text; the run may have changed since it was found by it."""
 
 
 def _select_rows() -> Select[Any]:
@@ -76,7 +76,6 @@ async def _rows(session: AsyncSession, rows: Sequence[Any]) -> list[RunRow]:
             if row.version is None
             else {name: getattr(row, name) for name in ("version", *TOTALS)}
             | details[row.Run.id, row.version],
-            figure=getattr(row, "key", None),
         )
         for row in rows
     ]
@@ -109,25 +108,18 @@ async def list_runs(
     order = Order.parse(sort, currency if sort.endswith("cost") else None)
     order = order.backwards() if backwards else order
 
-    def details(page: Subquery) -> Select[Any]:
-        query = _select_rows().options(defer(Run.recipe)).join(page, page.c.id == Run.id)
-        if order.is_by_figure:
-            query = query.add_columns(page.c.key)
-        return query.order_by(*order.by(page.c.key, page.c.id))
-
-    rows = await first(session, selection, order, after=after, limit=limit, statement=details)
-    return await _rows(session, rows[::-1] if backwards else rows)
+    found = await first(session, selection, order, after=after, limit=limit)
+    query = _select_rows().options(defer(Run.recipe))
+    query = query.where(Run.id.in_([run_id for _, run_id in found]))
+    rows = {row.run.id: row for row in await _rows(session, (await session.execute(query)).all())}
+    page = [replace(rows[run_id], key=key) for key, run_id in found if run_id in rows]
+    return page[::-1] if backwards else page
 
 
 async def oldest_ids(session: AsyncSession, selection: Selection, limit: int) -> list[uuid.UUID]:
     """Ids of the selected runs, oldest first."""
     order = Order.parse("created_at")
-
-    def ids(page: Subquery) -> Select[Any]:
-        return select(page.c.id).order_by(page.c.key, page.c.id)
-
-    rows = await first(session, selection, order, after=None, limit=limit, statement=ids)
-    return [row.id for row in rows]
+    return [run_id for _, run_id in await first(session, selection, order, after=None, limit=limit)]
 
 
 async def list_chosen(

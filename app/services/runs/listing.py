@@ -185,15 +185,10 @@ class _Place:
 
 def _cursor(row: Sequence[RunRow], place: _Place, sort: RunSort, *, is_end: bool) -> str | None:
     """The cursor at a run; if the page is empty, at the place itself."""
-    position = _position(row[0], sort) if row else place.position
-    if position is None:
+    position = (row[0].key, row[0].run.id) if row else place.position
+    if position is None or position[0] is None:
         return None
     return cursors.encode(BEFORE + sort if is_end else sort, position[0], str(position[1]))
-
-
-def _position(row: RunRow, sort: RunSort) -> Position:
-    column = sort.removeprefix("-")
-    return _text(row.figure if column in FIGURES else getattr(row.run, column)), row.run.id
 
 
 def _placed(cursor: str | None, sort: RunSort) -> _Place:
