@@ -99,7 +99,7 @@ def report(
     Name the runs, or select them with --project, --experiment and --tag. The report is stored on
     the server, and its files are written here: report-ID.pdf and so on.
     """
-    wanted = _formats(formats)
+    wanted = formats_of(formats)
     filters: dict[str, Any] = {"project": project, "experiment": experiment, "tags": tag}
     filters = {name: value for name, value in filters.items() if value}
     if runs and filters:
@@ -165,7 +165,12 @@ def _version_lines(price_tags: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield f"  {tag['name']}: version {version} of its price tag ({which}){as_of}"
 
 
-def _formats(text: str) -> list[ReportFormat]:
+def formats_of(text: str) -> list[ReportFormat]:
+    """The formats that a text names.
+
+    Raises:
+        CliError: If one is unknown, or none is named.
+    """
     if text == "all":
         return list(FORMATS)
     named = [part.strip() for part in text.split(",") if part.strip()]

@@ -14,6 +14,7 @@ from __future__ import annotations
 from pricetag.client.books import BookCalls
 from pricetag.client.lab import LabCalls
 from pricetag.client.lists import ListCalls
+from pricetag.client.papers import PaperCalls
 from pricetag.client.people import PeopleCalls
 from pricetag.client.prices import PriceCalls
 from pricetag.client.runs import RunCalls
@@ -44,7 +45,9 @@ __all__ = [
 ]
 
 
-class Client(RunCalls, StudyCalls, ListCalls, PriceCalls, BookCalls, PeopleCalls, LabCalls):
+class Client(
+    RunCalls, StudyCalls, ListCalls, PriceCalls, PaperCalls, BookCalls, PeopleCalls, LabCalls
+):
     """One server, one token.
 
     Args:

@@ -1,0 +1,282 @@
+"""Commands about papers: collections of runs, frozen, reported and verified as a whole."""
+
+from __future__ import annotations
+
+import json as json_module
+import uuid
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from pricetag.cli.answering import answer
+from pricetag.cli.console import EXIT_FAILURE, EXIT_USAGE, CliError
+from pricetag.cli.find import run_id
+from pricetag.cli.options import RUN_HELP, Json, open_client
+from pricetag.cli.reports import Profile, download, formats_of
+from pricetag.cli.views.tables import ListTable
+from pricetag.tag.figures import counted
+
+if TYPE_CHECKING:
+    from pricetag.client import Client
+
+Purpose = Literal["development", "tuning", "final", "ablation"]
+SHORTEST = 4
+PaperArgument = Annotated[
+    str,
+    typer.Argument(metavar="PAPER", help="ID of the paper, or its first characters (at least 4)."),
+]
+
+paper = typer.Typer(
+    name="paper",
+    no_args_is_help=True,
+    help="Collect the runs behind a paper, freeze them, and report on all of them.",
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    app.add_typer(paper)
+
+
+@paper.command(
+    "create", epilog="Example: pricetag paper create 'Small encoders' --project text --tag sst2"
+)
+def create(
+    ctx: typer.Context,
+    title: Annotated[str, typer.Argument(metavar="TITLE", help="Title of the paper.")],
+    project: Annotated[str, typer.Option(help="Project of the paper.")],
+    runs: Annotated[
+        list[str] | None,
+        typer.Option("--run", metavar="RUN", help=f"Run to add (repeatable): {RUN_HELP}."),
+    ] = None,
+    experiment: Annotated[
+        str | None, typer.Option(help="Collect the runs of this experiment.")
+    ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(help="Collect the runs with this tag (repeatable: with all of the tags)."),
+    ] = None,
+    authors: Annotated[str | None, typer.Option(help="Authors, for BibTeX.")] = None,
+    json: Json = False,
+) -> None:
+    """Create a paper. Without --run, it collects runs of its project until it is frozen.
+
+    It collects all runs of the project, or those of --experiment or with --tag.
+    """
+    conditions: dict[str, Any] = {"experiment": experiment, "tags": tag}
+    rule = {name: value for name, value in conditions.items() if value}
+    with open_client(ctx) as client:
+        body: dict[str, Any] = {"project": project, "title": title, "authors": authors}
+        body["runs"] = [run_id(client, text) for text in runs or ()]
+        body["rule"] = rule if rule or not runs else None
+        created = client.create_paper(body)
+    answer(ctx, json, created, _lines)
+
+
+@paper.command("list")
+def list_papers(
+    ctx: typer.Context,
+    project: Annotated[str | None, typer.Option(help="List only papers of this project.")] = None,
+    json: Json = False,
+) -> None:
+    """List papers, newest first."""
+    with open_client(ctx) as client:
+        papers = list(client.papers(project=project))
+    answer(ctx, json, papers, _table, nothing="No papers.")
+
+
+@paper.command("show")
+def show(ctx: typer.Context, named: PaperArgument, json: Json = False) -> None:
+    """Show a paper with its runs and reports."""
+    with open_client(ctx) as client:
+        found = client.get_paper(_paper_id(client, named))
+    answer(ctx, json, found, _with_runs)
+
+
+@paper.command("add")
+def add(
+    ctx: typer.Context,
+    named: PaperArgument,
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN", help=f"Runs to add, each {RUN_HELP}.")
+    ],
+    purpose: Annotated[
+        Purpose | None,
+        typer.Option(
+            help="What the runs were for. Default: the purpose that a tag of the run names."
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Add runs to a paper, or state what its runs were for."""
+    with open_client(ctx) as client:
+        ids = [run_id(client, text) for text in runs]
+        changed = client.add_paper_runs(_paper_id(client, named), ids, purpose)
+    answer(ctx, json, changed, _lines)
+
+
+@paper.command("freeze")
+def freeze(ctx: typer.Context, named: PaperArgument, json: Json = False) -> None:
+    """Fix the runs of a paper and their price tags, and report on them. This cannot be undone."""
+    with open_client(ctx) as client:
+        frozen = client.freeze_paper(_paper_id(client, named))
+    answer(ctx, json, frozen, _lines)
+
+
+@paper.command("report")
+def report(
+    ctx: typer.Context,
+    named: PaperArgument,
+    profile: Annotated[
+        Profile, typer.Option(help="PUE and carbon intensity to use: the site's, or the paper's.")
+    ] = "site",
+    equivalents: Annotated[
+        bool,
+        typer.Option(
+            "--equivalents", help="Compare the emissions with well-known ones, such as a flight."
+        ),
+    ] = False,
+    formats: Annotated[
+        str,
+        typer.Option(
+            "--format", help="Formats, separated by commas: html, pdf, tex, md, csv, json; or all."
+        ),
+    ] = "all",
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the report's files.")
+    ] = Path(),
+    json: Json = False,
+) -> None:
+    """Report on all runs of a paper, including failed ones."""
+    wanted = formats_of(formats)
+    with open_client(ctx) as client:
+        made = client.report_paper(
+            _paper_id(client, named), profile=profile, equivalents=equivalents
+        )
+        files = download(client, made["id"], wanted, output)
+    written = {"id": made["id"], "content_sha256": made["content_sha256"], "files": files}
+    answer(ctx, json, written, lambda _: [f"report {made['id']}", *files.values()])
+
+
+@paper.command("archive")
+def archive(
+    ctx: typer.Context,
+    named: PaperArgument,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="File to write the archive to.")
+    ] = Path("paper.zip"),
+    json: Json = False,
+) -> None:
+    """Download the archive of a frozen paper, which anybody can verify without a server."""
+    with open_client(ctx) as client:
+        content = client.paper_archive(_paper_id(client, named))
+    try:
+        output.write_bytes(content)
+    except OSError as error:
+        raise CliError(f"cannot write to {output}: {error.strerror}") from error
+    answer(ctx, json, {"file": str(output), "bytes": len(content)}, lambda _: str(output))
+
+
+@paper.command("verify")
+def verify(
+    ctx: typer.Context,
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="Archive of a paper, or the folder with its files."),
+    ],
+    selection: Annotated[
+        str | None,
+        typer.Option(metavar="SHA256", help="Hash of the selection that the paper states."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Check an archive of a paper without a server: hashes, price tags, all sums."""
+    from pricetag.tag import archive_check
+
+    try:
+        files = archive_check.read(file)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise CliError(f"cannot read {file}: {error}", EXIT_USAGE) from error
+    problems = archive_check.check(files, selection)
+    checked: dict[str, Any] = {"file": str(file), "problems": problems}
+    if not problems:
+        stated = json_module.loads(files[archive_check.PAPER])
+        checked |= {"runs": len(stated["runs"]), "selection_sha256": stated["selection_sha256"]}
+        checked["totals"] = stated["totals"]["used"]
+    answer(ctx, json, checked, _checked)
+    if problems:
+        raise typer.Exit(EXIT_FAILURE)
+
+
+def _checked(checked: Mapping[str, Any]) -> Iterator[str]:
+    yield from checked["problems"]
+    if checked["problems"]:
+        yield f"not verified: {counted(len(checked['problems']), 'difference')}"
+    else:
+        runs = counted(checked["runs"], "run")
+        yield f"verified: {runs}, selection {checked['selection_sha256']}"
+
+
+def _lines(read: Mapping[str, Any]) -> Iterator[str]:
+    runs = read["runs"]
+    counted_runs = sum(run["version"] is not None for run in runs)
+    yield f"{read['id']}  {read['title']} ({read['project']})"
+    yield f"{counted(len(runs), 'run')}, {counted_runs} with a price tag"
+    if read["frozen_at"] is None:
+        yield "collecting; freeze it with `pricetag paper freeze`"
+    else:
+        yield f"frozen {read['frozen_at']}, selection {read['selection_sha256']}"
+
+
+def _with_runs(read: Mapping[str, Any]) -> Iterator[Any]:
+    yield from _lines(read)
+    heads = ("~Run", "~Experiment", "Status", "Purpose", "Price tag", "ID")
+    rows = [
+        (
+            run["name"],
+            run["experiment"],
+            run["status"],
+            run["purpose"] or "",
+            "none" if run["version"] is None else f"version {run['version']}",
+            run["run_id"][:8],
+        )
+        for run in read["runs"]
+    ]
+    yield ListTable(heads, rows)
+    for made in read["reports"]:
+        yield f"report {made['id']}, {made['created_at']}, {made['profile']}"
+
+
+def _table(papers: Sequence[Mapping[str, Any]]) -> ListTable:
+    rows = [
+        (
+            each["title"],
+            each["project"],
+            "collecting" if each["frozen_at"] is None else "frozen",
+            each["id"],
+        )
+        for each in papers
+    ]
+    return ListTable(("~Title", "~Project", "State", "ID"), rows)
+
+
+def _paper_id(client: Client, named: str) -> str:
+    """The ID of the paper that a text names.
+
+    Raises:
+        CliError: If no paper, or more than one, matches.
+    """
+    try:
+        return str(uuid.UUID(named))
+    except ValueError:
+        if len(named) < SHORTEST:
+            message = f"{named!r} is too short: use at least {SHORTEST} characters of an ID"
+            raise CliError(message, EXIT_USAGE) from None
+    matches = [each["id"] for each in client.papers() if each["id"].startswith(named.lower())]
+    if len(matches) != 1:
+        found = f"matches {len(matches)} papers; use a longer prefix" if matches else "has no match"
+        raise CliError(f"{named!r} {found}: see `pricetag paper list`")
+    return str(matches[0])

@@ -1,0 +1,90 @@
+"""Commands about papers; each response is of the schema of the API."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from app.schemas.papers import PaperList, PaperRead
+from pricetag.cli import papers
+from pricetag.cli.app import run as pricetag
+from pricetag.tag.paper import PURPOSES
+from tests.support.fake_api import RUN_ID, Answer, FakeApi
+
+Captured = pytest.CaptureFixture[str]
+PAPER_ID = "6f0c0d0e-0000-4000-8000-0000000000aa"
+SUMMARY: dict[str, Any] = {
+    **{"id": PAPER_ID, "project": "text", "title": "Small encoders", "authors": None},
+    **{"created_at": "2026-03-01T12:00:00Z", "frozen_at": None, "selection_sha256": None},
+}
+RUN: dict[str, Any] = {
+    **{"run_id": RUN_ID, "name": "best", "project": "text", "experiment": "sst2"},
+    **{"status": "succeeded", "purpose": "final", "origin": "added", "version": 2},
+    "price_tag_sha256": "ab" * 32,
+}
+
+
+def read(**changes: Any) -> Answer:
+    more = {"rule": None, "is_own": True, "runs": [RUN], "reports": []}
+    whole = PaperRead.model_validate(SUMMARY | more | changes)
+    return Answer(whole.model_dump(mode="json"))
+
+
+def printed(capsys: Captured) -> str:
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_the_purposes_are_those_of_the_library() -> None:
+    assert get_args(papers.Purpose) == PURPOSES
+
+
+def test_a_paper_is_created_by_a_rule_or_by_runs(api: FakeApi, capsys: Captured) -> None:
+    api.answers["POST /v1/papers"] = read()
+    create = ["paper", "create", "Small encoders", "--project", "text"]
+    assert pricetag([*create, "--tag", "sst2"]) == 0
+    assert json.loads(api.asked[-1].body)["rule"] == {"tags": ["sst2"]}
+    assert "1 run, 1 with a price tag collecting" in printed(capsys)
+    assert pricetag(create) == 0
+    assert json.loads(api.asked[-1].body)["rule"] == {}
+    assert pricetag([*create, "--run", RUN_ID]) == 0
+    body = json.loads(api.asked[-1].body)
+    assert (body["runs"], body["rule"]) == ([RUN_ID], None)
+
+
+def test_a_paper_is_named_by_the_beginning_of_its_id(api: FakeApi, capsys: Captured) -> None:
+    listed = PaperList.model_validate({"items": [SUMMARY], "next_cursor": None})
+    api.answers["GET /v1/papers"] = Answer(listed.model_dump(mode="json"))
+    api.answers[f"GET /v1/papers/{PAPER_ID}"] = read()
+    assert pricetag(["paper", "show", "6f0c"]) == 0
+    output = printed(capsys)
+    assert "best sst2 succeeded final version 2" in output
+    assert pricetag(["paper", "show", "7777"]) == 1
+    assert pricetag(["paper", "show", "6f"]) == 2
+    assert pricetag(["paper", "list"]) == 0
+    assert "Small encoders text collecting" in printed(capsys)
+
+
+def test_runs_get_a_purpose_and_a_frozen_paper_its_hash(api: FakeApi, capsys: Captured) -> None:
+    api.answers[f"POST /v1/papers/{PAPER_ID}/runs"] = read()
+    assert pricetag(["paper", "add", PAPER_ID, RUN_ID, "--purpose", "final"]) == 0
+    assert json.loads(api.asked[-1].body) == {"runs": [RUN_ID], "purpose": "final"}
+    frozen = {"frozen_at": "2026-03-02T12:00:00Z", "selection_sha256": "cd" * 32}
+    api.answers[f"POST /v1/papers/{PAPER_ID}/freeze"] = read(**frozen)
+    assert pricetag(["paper", "freeze", PAPER_ID]) == 0
+    assert f"selection {'cd' * 32}" in printed(capsys)
+
+
+def test_the_archive_is_written_and_something_else_is_not_verified(
+    api: FakeApi, capsys: Captured, tmp_path: Path
+) -> None:
+    api.answers[f"GET /v1/papers/{PAPER_ID}/archive.zip"] = Answer(b"PK", kind="application/zip")
+    file = tmp_path / "a.zip"
+    assert pricetag(["paper", "archive", PAPER_ID, "-o", str(file)]) == 0
+    assert file.read_bytes() == b"PK"
+    assert pricetag(["paper", "verify", str(file)]) == 2
+    capsys.readouterr()
+    assert pricetag(["paper", "verify", str(tmp_path)]) == 1
+    assert "checks.json is missing: not a paper's archive" in printed(capsys)
