@@ -92,8 +92,8 @@ def list_papers(
 def show(ctx: typer.Context, named: PaperArgument, json: Json = False) -> None:
     """Show a paper with its runs and reports."""
     with open_client(ctx) as client:
-        found = client.get_paper(_paper_id(client, named))
-    answer(ctx, json, found, _with_runs)
+        shown_paper = client.get_paper(_paper_id(client, named))
+    answer(ctx, json, shown_paper, _with_runs)
 
 
 @paper.command("add")
@@ -277,6 +277,8 @@ def _paper_id(client: Client, named: str) -> str:
             raise CliError(message, EXIT_USAGE) from None
     matches = [each["id"] for each in client.papers() if each["id"].startswith(named.lower())]
     if len(matches) != 1:
-        found = f"matches {len(matches)} papers; use a longer prefix" if matches else "has no match"
-        raise CliError(f"{named!r} {found}: see `pricetag paper list`")
+        problem = (
+            f"matches {len(matches)} papers; use a longer prefix" if matches else "has no match"
+        )
+        raise CliError(f"{named!r} {problem}: see `pricetag paper list`")
     return str(matches[0])
