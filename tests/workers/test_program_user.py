@@ -168,8 +168,8 @@ def test_a_root_worker_with_commands_and_without_a_user_does_not_start(
         ([], {"PRICETAG_ALLOW_COMMANDS_POOLS": "default"}),
     ):
         error = start(0, *options, **variables)
-        assert "--job-user NAME (or PRICETAG_JOB_USER=NAME)" in error
-        assert "--job-user root" in error
+        assert "PRICETAG_JOB_USER=NAME (`pricetag worker` also takes --job-user NAME)" in error
+        assert "PRICETAG_JOB_USER=root" in error
 
 
 @pytest.mark.parametrize(
