@@ -41,7 +41,7 @@ FOLD_EVERY_S = 5.0
 
 CHECK_ROLLUPS_EVERY_S = 3600.0
 
-STUDIES_AGAIN_S = 1.0
+STUDIES_AGAIN_S = 5.0
 """Pause after studies could not be advanced."""
 
 PACK_EVERY_S = 600.0

@@ -160,38 +160,47 @@ def _as_they_come(
     return [trial.number for trial in best if len(trial.rungs) == rung + 1]
 
 
-def state_of(
-    plan: Plan, trial: TrialRecord, *, is_over: bool, goal: Goal, trials: Sequence[TrialRecord]
-) -> TrialState:
-    """The state of a trial: finished, stopped before the end, or still in the search.
+def states_of(
+    plan: Plan, trials: Sequence[TrialRecord], *, is_over: bool, goal: Goal
+) -> dict[int, TrialState]:
+    """The state of each trial: finished, stopped before the end, or still in the search.
 
     Args:
         plan: The study's plan.
-        trial: The trial.
+        trials: All its trials.
         is_over: Whether the study has ended.
         goal: Whether a larger or a smaller score is better.
-        trials: All trials of the study.
     """
-    if trial.last.state == "open":
-        return "running"
-    if trial.last.state == "failed":
-        return "failed"
-    rung, bracket = trial.last.rung, plan.bracket(trial.bracket)
-    if rung + 1 >= len(bracket.rungs):
-        return "finished"
-    if is_over:
-        return "stopped"
-    if isinstance(plan.strategy, Asha):
-        return "waiting"
-    own = [each for each in trials if each.bracket == trial.bracket]
-    reached = [each for each in own if len(each.rungs) > rung]
-    if not _is_complete(bracket, own, rung) or any(
-        each.rungs[rung].state == "open" for each in reached
-    ):
-        return "waiting"
-    if trial.number in _when_the_rung_is_over(plan, bracket, own, rung, goal):
-        return "waiting"
-    return "stopped"
+    states: dict[int, TrialState] = {}
+    for bracket in plan.brackets:
+        own = [trial for trial in trials if trial.bracket == bracket.number]
+        decided = [
+            not is_over and _is_decided(plan, bracket, own, rung)
+            for rung in range(len(bracket.rungs))
+        ]
+        going_on = [
+            set(_when_the_rung_is_over(plan, bracket, own, rung, goal)) if is_decided else set()
+            for rung, is_decided in enumerate(decided)
+        ]
+        for trial in own:
+            rung = trial.last.rung
+            if trial.last.state != "done":
+                states[trial.number] = "running" if trial.last.state == "open" else "failed"
+            elif rung + 1 == len(bracket.rungs):
+                states[trial.number] = "finished"
+            elif is_over or (decided[rung] and trial.number not in going_on[rung]):
+                states[trial.number] = "stopped"
+            else:
+                states[trial.number] = "waiting"
+    return states
+
+
+def _is_decided(plan: Plan, bracket: Bracket, trials: Sequence[TrialRecord], rung: int) -> bool:
+    """Whether it is known which trials of a rung continue; never so where any may still come."""
+    if isinstance(plan.strategy, Asha) or rung + 1 == len(bracket.rungs):
+        return False
+    is_open = any(len(each.rungs) > rung and each.rungs[rung].state == "open" for each in trials)
+    return not is_open and _is_complete(bracket, trials, rung)
 
 
 def best_trial(

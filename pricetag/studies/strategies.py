@@ -12,7 +12,7 @@ from pricetag.recipes.base import Params
 from pricetag.studies.brackets import Bracket, Rung, halving, hyperband
 from pricetag.studies.space import FieldPath
 
-MOST_TRIALS = 10_000
+MOST_TRIALS = 2_000
 MOST_SEEDS = 1_000
 
 Trials = Annotated[int, Field(ge=1, le=MOST_TRIALS, description="Number of trials.")]

@@ -29,7 +29,7 @@ from app.services.studies.changing import not_found
 from app.services.studies.record import FIGURES, NOT_ISSUED, Record, StudyRunRow
 from pricetag.accounting.quantity.quantity import Quantity
 from pricetag.accounting.quantity.together import sum_together
-from pricetag.studies.decide import best_trial, score_of, state_of
+from pricetag.studies.decide import best_trial, score_of, states_of
 from pricetag.studies.jobs import trained_before
 from pricetag.studies.parse import parse_study
 from pricetag.studies.record import TrialRecord
@@ -112,12 +112,7 @@ async def read(session: Session, principal: Principal, study_id: uuid.UUID) -> S
     figures = await record.figures(session, known.runs)
     counted = (await studies.counts(session, [study_id])).get(study_id)
     is_over = row.Study.status != "running"
-    states = {
-        trial.number: state_of(
-            spec.plan, trial, is_over=is_over, goal=spec.metric.goal, trials=known.trials
-        )
-        for trial in known.trials
-    }
+    states = states_of(spec.plan, known.trials, is_over=is_over, goal=spec.metric.goal)
     return StudyRead.model_validate(
         {
             **_summary(row, counted),

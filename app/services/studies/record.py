@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -59,7 +60,7 @@ class StudyRunRow:
         return "done" if self.status == "succeeded" else "failed"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Record:
     """A study's trials in the order of their numbers, and their runs."""
 
@@ -73,7 +74,11 @@ class Record:
 
     def run_of(self, trial: int, rung: int) -> StudyRunRow:
         """The run of a trial in a rung."""
-        return next(run for run in self.runs if (run.trial, run.rung) == (trial, rung))
+        return self._by_place[trial, rung]
+
+    @cached_property
+    def _by_place(self) -> dict[tuple[int, int], StudyRunRow]:
+        return {(run.trial, run.rung): run for run in self.runs}
 
 
 async def read(session: Session, study_id: UUID, spec: StudySpec) -> Record:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pricetag.studies.decide import best_trial, decide, state_of
+from pricetag.studies.decide import best_trial, decide, states_of
 from pricetag.studies.plan import Plan
 from pricetag.studies.record import Finish, Promote, RungRecord, Start, State, TrialRecord
 from pricetag.studies.space import Choice, Condition, Int, LogUniform, Uniform, grid, sample
@@ -177,10 +177,12 @@ def test_states_of_trials_in_a_halving() -> None:
         TrialRecord(number, 0, {}, (RungRecord(0, "done", score, score),))
         for number, score in enumerate([0.1, 0.9, 0.4])
     ]
-    states = [
-        state_of(plan, trial, is_over=False, goal="maximize", trials=first) for trial in first
-    ]
-    assert states == ["stopped", "waiting", "stopped"]
+    states = states_of(plan, first, is_over=False, goal="maximize")
+    assert states == {0: "stopped", 1: "waiting", 2: "stopped"}
+    over = states_of(plan, first[:1], is_over=True, goal="maximize")
+    assert over == {0: "stopped"}
+    begun = states_of(plan, first[:2], is_over=False, goal="maximize")
+    assert begun == {0: "waiting", 1: "waiting"}
 
 
 # Dodge et al. 2020: start t seeds, stop the worst after f evaluations, finish the others.
