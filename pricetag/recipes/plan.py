@@ -90,11 +90,12 @@ def misfit(
 def seeds(stages: Sequence[StageParams]) -> dict[str, int]:
     """The seeds of a run, for its provenance: ``{"stages.0": 7}``.
 
-    If a stage has several, the key includes the option: ``stages.0.data_seed``.
+    If a stage has several, the key includes the option: ``stages.0.order_seed``.
     """
     seed_by_place: dict[str, int] = {}
     for index, stage in enumerate(stages):
         for option in sorted(traits_of(stage).seeds):
             place = f"stages.{index}" if option == "seed" else f"stages.{index}.{option}"
-            seed_by_place[place] = getattr(stage, option)
+            if (seed := getattr(stage, option)) is not None:
+                seed_by_place[place] = seed
     return seed_by_place

@@ -53,6 +53,11 @@ class Optimisation(StageParams):
         30.0, ge=0, le=86_400, description="Seconds of training before the first checkpoint."
     )
 
+    @property
+    def seed_of_order(self) -> int:
+        """Seed of the order of the examples."""
+        return self.seed
+
 
 class Recovery(Optimisation):
     """Compression of a model, and training in which it recovers."""

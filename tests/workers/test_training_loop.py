@@ -102,6 +102,33 @@ def test_training_is_repeatable_and_depends_on_the_seed(tmp_path: Path) -> None:
     assert not equal(weights(roots[0]), weights(roots[2]))
 
 
+def test_initialization_and_order_of_the_examples_have_their_own_seeds(tmp_path: Path) -> None:
+    started: dict[str, dict[str, torch.Tensor]] = {}
+    trained: dict[str, dict[str, torch.Tensor]] = {}
+    for name, seeds in {
+        "same": {"seed": 3},
+        "stated": {"seed": 3, "order_seed": 3},
+        "order": {"seed": 3, "order_seed": 4},
+        "start": {"seed": 4, "order_seed": 3},
+    }.items():
+        for weights_by, rate in ((started, 1e-9), (trained, 1e-3)):
+            root = data_set(tmp_path / f"{name}-{rate:g}")
+            carry_out(root, recipe({**ONLY_TRAIN, "max_steps": 2, "learning_rate": rate, **seeds}))
+            weights_by[name] = weights(root)
+    assert equal(trained["same"], trained["stated"])
+    # Another order starts from the same weights; at this rate they hardly move.
+    assert all(
+        torch.allclose(started["same"][key], started["order"][key], atol=1e-6)
+        for key in started["same"]
+    )
+    assert not equal(trained["same"], trained["order"])
+    assert not torch.allclose(
+        next(value for key, value in started["same"].items() if "word_embeddings" in key),
+        next(value for key, value in started["start"].items() if "word_embeddings" in key),
+        atol=1e-3,
+    )
+
+
 def test_a_half_written_checkpoint_is_passed_over(tmp_path: Path) -> None:
     for step, state in ((5, '{"global_step": 5}'), (10, '{"global_st'), (15, None)):
         folder = tmp_path / f"checkpoint-{step}"

@@ -227,7 +227,7 @@ def _assemble(
     sampler = EpochSampler(
         data.lengths,
         options.batch_size * options.gradient_accumulation * ranks.world_size(),
-        options.seed,
+        options.seed_of_order,
         by_length=options.group_by_length,
     )
     multiple = 8 if context.job.device == "cuda" else 1

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
+from pydantic import Field
+
+from pricetag.recipes.base import Seed
 from pricetag.recipes.kinds import Paper, RecipeEntry
 from pricetag.recipes.shapes import ALL_FORMATS
 from pricetag.recipes.training import TRAINING, FullTraining
@@ -17,6 +20,14 @@ class Train(FullTraining):
     """
 
     kind: Literal["train"] = "train"
+    order_seed: Seed | None = Field(
+        None, description="Random seed of the order of the examples. Default: seed."
+    )
+
+    @property
+    def seed_of_order(self) -> int:
+        """Seed of the order of the examples."""
+        return self.seed if self.order_seed is None else self.order_seed
 
 
 ENTRY = RecipeEntry(
@@ -35,5 +46,12 @@ ENTRY = RecipeEntry(
         "learning_rate": 1e-4,
         "seed": 0,
     },
-    traits=replace(TRAINING, formats=ALL_FORMATS, starts_from_scratch=True, continues=True),
+    traits=replace(
+        TRAINING,
+        formats=ALL_FORMATS,
+        starts_from_scratch=True,
+        continues=True,
+        seeds=TRAINING.seeds | {"order_seed"},
+        later=TRAINING.later | {"order_seed"},
+    ),
 )
