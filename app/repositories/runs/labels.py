@@ -1,4 +1,4 @@
-"""Searches of runs in the order of their names, by way of the names themselves.
+"""Searches of runs in the order of their names, by way of the names themselves; tags that exist.
 
 Runs with similar names are together, so that those with a word may be far from the beginning of the
 page. Names repeat: there are fewer of them than runs, and they are read in order from an index.
@@ -27,6 +27,12 @@ NAMES_AHEAD = 100_000
 RUNS_AHEAD = 1_000
 """Runs of these names that are read at most: enough for a page of 50 if the rest of the filter
 selects one run in twenty. Those of a rarer one are soon sorted."""
+
+
+async def has_tags(session: AsyncSession, tags: Sequence[str]) -> bool:
+    """Whether some run has, or had, each of the tags; no run has one that is not a label."""
+    known = select(RunLabel.label).where(RunLabel.kind == "tag", RunLabel.label.in_(tags))
+    return set((await session.execute(known.distinct())).scalars()) == set(tags)
 
 
 async def page(

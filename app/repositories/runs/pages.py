@@ -89,7 +89,8 @@ async def first(
     """
     if order.is_by_figure:
         selection = await kinds.resolved(session, selection)
-    if selection.is_empty:
+    tags = selection.wanted.tags
+    if selection.is_empty or (tags and not await labels.has_tags(session, tags)):
         return []
     places: list[Position] = []
     ahead = Span.ahead(selection, order, after)
