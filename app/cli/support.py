@@ -63,10 +63,17 @@ def with_database(use: Callable[[Database], Awaitable[Result]]) -> Result:
     except SCHEMA_FAULTS as error:
         url = resolve_database_url(settings)
         if (fault := asyncio.run(_on_database(url, _migration_fault))) is not None:
-            raise fail(fault) from error
+            raise fail(f"{fault}{_place(settings)}") from error
         raise
     finally:
         release(settings.data_dir)
+
+
+def _place(settings: Settings) -> str:
+    """The data folder of the database; empty for a database with an address."""
+    if settings.database_url:
+        return ""
+    return f" Data folder: {settings.data_dir}; PRICETAG_DATA_DIR selects another one."
 
 
 async def _migration_fault(database: Database) -> str | None:

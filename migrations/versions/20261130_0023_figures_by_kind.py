@@ -146,7 +146,7 @@ def _fill(connection: sa.Connection) -> None:
             {"after": after, "upto": upto},
         )
         after, done = upto, done + 1
-        log.info("figures of runs: %d runs have theirs", done * STEP)
+        log.info("figures of runs: up to %d runs are done", done * STEP)
         if done % VACUUM_STEPS == 0:
             connection.exec_driver_sql("VACUUM run_figures")
 

@@ -51,7 +51,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(insights)
 
 
-@insights.command("frontier")
+@insights.command("frontier", epilog="Example: pricetag insights frontier --project reviews")
 def frontier(
     ctx: typer.Context,
     metric: Annotated[Axis, typer.Option(help="Cost to set quality against.")] = "it_energy_kwh",
@@ -109,7 +109,7 @@ def curves(
     answer(ctx, json, result, curves_view)
 
 
-@insights.command("cost")
+@insights.command("cost", epilog="Example: pricetag insights cost --project reviews")
 def cost(
     ctx: typer.Context,
     equivalents: Annotated[

@@ -29,6 +29,9 @@ def format_help(command: Any, panels: Format, ctx: Any, formatter: Any) -> None:
         ctx: Context of the call.
         formatter: Collects the lines of the list; has the width of the terminal.
     """
+    for param in command.get_params(ctx):
+        if getattr(param, "is_flag", False):  # its type would look like a value to enter
+            param.display_type_rich = lambda ctx: None
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         panels(ctx, formatter)

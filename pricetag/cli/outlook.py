@@ -9,7 +9,7 @@ import typer
 
 from pricetag.cli.answering import answer
 from pricetag.cli.budgets import BudgetArgument, budget, budget_id
-from pricetag.cli.console import EXIT_USAGE, CliError
+from pricetag.cli.console import EXIT_USAGE, CliError, complain
 from pricetag.cli.find import run_id
 from pricetag.cli.options import RUN_HELP, Json, open_client
 from pricetag.cli.quotes import described_run
@@ -56,4 +56,6 @@ def what_if(
     with open_client(ctx) as client:
         skipped = [run_id(client, text) for text in without or ()]
         change = client.what_if(budget_id(client, named), without=skipped, run=added)
+    if skipped and added is None and change["before"] == change["burn_down"]["expected"]:
+        complain("warning: no run of --without is open under this budget")
     answer(ctx, json, change, what_if_lines)

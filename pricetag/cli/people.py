@@ -255,7 +255,7 @@ def show_project(ctx: typer.Context, named: ProjectArgument, json: Json = False)
     answer(ctx, json, details, _project_line)
 
 
-@project.command("private")
+@project.command("private", epilog="Example: pricetag project private reviews")
 def make_private(ctx: typer.Context, named: ProjectArgument, json: Json = False) -> None:
     """Make a project private: only its members and administrators see it."""
     _set_visibility(ctx, named, "private", json)

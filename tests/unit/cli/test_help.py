@@ -133,3 +133,10 @@ def test_argument_that_names_a_run_says_how(path: tuple[str, ...]) -> None:
         if re.fullmatch(r"RUNS?(_A)?|PRICE_TAG", param.metavar or ""):
             assert "at least 4" in param.help
             assert "'last' for your newest run" in param.help
+
+
+def test_flags_have_no_type_that_looks_like_a_value(capsys: Captured) -> None:
+    assert pricetag(["budget", "set", "--help"]) == 0
+    output = capsys.readouterr().out
+    assert "--no-stop" in output
+    assert "bool" not in output

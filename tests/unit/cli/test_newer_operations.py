@@ -127,6 +127,18 @@ def test_a_what_if_sends_runs_to_skip_and_compares_before_and_after(
     assert "limit not reached" in output
 
 
+def test_a_what_if_without_any_open_run_is_a_warning(api: FakeApi, capsys: Captured) -> None:
+    change = {
+        **{"burn_down": burn_down() | {"expected": EXPECTED}, "before": EXPECTED},
+        **{"before_crossing": SOON, "quote": None, "is_charged": None, "admission": None},
+    }
+    api.answers[f"POST /v1/budgets/{ID}/what-if"] = of(WhatIfRead, change)
+    assert pricetag(["budget", "what-if", ID, "--without", RUN_ID]) == 0
+    assert capsys.readouterr().err == (
+        "pricetag: warning: no run of --without is open under this budget\n"
+    )
+
+
 def test_a_what_if_of_a_job_says_whether_it_would_be_admitted(
     api: FakeApi, capsys: Captured, tmp_path: Path
 ) -> None:
