@@ -20,6 +20,7 @@ from app.web.pages import (
     help,
     nodes,
     overview,
+    papers,
     power,
     provider,
     queue,
@@ -62,6 +63,7 @@ PAGES = (
     compressions,
     curves,
     compare,
+    papers,
 )
 """Modules of pages, each with its `router`; a new one is added here."""
 

@@ -46,6 +46,7 @@ __all__ = [
     "fix",
     "list_page",
     "read",
+    "read_own",
     "remove_run",
     "require",
 ]
@@ -148,6 +149,19 @@ async def read(session: Session, principal: Principal, paper_id: uuid.UUID) -> P
         runs=[_run(each) for each in found],
         reports=[ReportSummary.model_validate(report) for report in reports],
     )
+
+
+async def read_own(session: Session, principal: Principal, paper_id: uuid.UUID) -> PaperRead:
+    """A paper that the principal may freeze.
+
+    Raises:
+        PaperNotFoundError: If it does not exist, or has hidden runs.
+        NotYourPaperError: If somebody else created it.
+        PaperFrozenError: If it is frozen already.
+    """
+    row = await _own(session, principal, paper_id)
+    _require_collecting(row.Paper)
+    return await read(session, principal, paper_id)
 
 
 async def list_page(

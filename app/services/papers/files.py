@@ -50,6 +50,12 @@ async def file_of(
     return await asyncio.to_thread(paper_file, report.context, name)
 
 
+async def newest_content(session: Session, paper_id: uuid.UUID) -> dict[str, Any] | None:
+    """The content of the newest report on a paper that the caller may see; None without any."""
+    report = await papers.newest_report(session, paper_id)
+    return None if report is None else report.context
+
+
 async def newest_report(session: Session, principal: Principal, paper_id: uuid.UUID) -> Report:
     """The newest report on a paper.
 

@@ -64,6 +64,16 @@ def delete_view(name: str, project: str | None, *, action: str, back: str) -> Qu
     return Question(title, name, sentences, action, "Delete the view", back, "Keep the view")
 
 
+def freeze_paper(name: str, runs: int, *, action: str, back: str) -> Question:
+    """The confirmation before a paper is frozen."""
+    sentences = [
+        f"Its {runs:,} runs and their price tags are fixed, and a report on them is created.",
+        "This cannot be undone.",
+    ]
+    title = "Freeze this paper?"
+    return Question(title, name, sentences, action, "Freeze the paper", back, "Keep collecting")
+
+
 def reprice_run(name: str, as_of: str, *, action: str, back: str) -> Question:
     """The confirmation before a run is re-priced."""
     factors = f"the factors known on {as_of}" if as_of else "the factors known now"
