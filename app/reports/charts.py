@@ -10,6 +10,7 @@ from app.charts.break_even import Line, break_even
 from app.charts.chart import LAB, Chart
 from app.charts.theme import MAX_SERIES
 from app.charts.waterfall import Step, waterfall
+from app.reports.search_charts import search_charts
 from pricetag.tag.figures import column_unit, counted, percent, with_unit
 
 MOST_BARS = 10
@@ -46,6 +47,8 @@ def charts_of(context: Stored) -> list[Chart]:
     runs, lines = context.get("runs") or [], context.get("lines") or []
     charts = [_bill(context.get("totals") or {}, runs, lines)]
     charts += [_payback(run, lines) for run in runs[:MAX_SERIES]]
+    if (paper := context.get("paper")) is not None:
+        charts += search_charts(paper)
     return [chart for chart in charts if chart is not None]
 
 

@@ -166,9 +166,10 @@ def _lines(
     return [budget_line(name, group) for name, group in groups.items() if group]
 
 
-def purpose_of(stated: str | None, tags: Sequence[str]) -> str | None:
-    """The purpose of a run: as stated for the paper, or else by a tag that is a purpose."""
-    return stated or next((purpose for purpose in PURPOSES if purpose in tags), None)
+def purpose_of(stated: str | None, tags: Sequence[str], *, is_trial: bool) -> str | None:
+    """The purpose of a run: as stated for the paper, else by a tag; a study's trial is tuning."""
+    tagged = next((purpose for purpose in PURPOSES if purpose in tags), None)
+    return stated or tagged or ("tuning" if is_trial else None)
 
 
 def selection_sha256(runs: Sequence[tuple[str, int, str]]) -> str:

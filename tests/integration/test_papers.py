@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from app.reports.charts import charts_of
 from models import Run
 from pricetag.tag import archive_check
 from tests.support.api import Api, fields, problem
@@ -69,6 +70,11 @@ async def test_a_report_counts_every_run_to_the_last_digit(api: Api) -> None:
     assert content["research"]["name"] == "dear"
     assert [part["runs"] for part in content["research"]["parts"]] == [1, 7, 7]
     assert content["frontier"]["steps"][0]["run_id"] == run_ids[0]
+    assert [chart.kind for chart in charts_of(context)] == [
+        "waterfall",
+        "expected-validation",
+        "frontier",
+    ]
     sections = {section["id"]: section for section in context["sections"]}
     assert "7 runs, of which 1 failed" in sections["selection"]["paragraphs"][0]
     assert any(
@@ -205,3 +211,23 @@ async def test_the_archive_of_a_frozen_paper_checks_out(api: Api) -> None:
     assert archive_check.check(files, frozen["selection_sha256"]) == []
     assert sum(name.startswith("price-tags/") for name in files) == 7
     assert {f"report.{fmt}" for fmt in (*FORMATS, "pdf")} <= files.keys()
+
+
+async def test_the_page_of_a_paper_has_what_the_api_returns(api: Api) -> None:
+    await a_sweep(api)
+    paper = await create(api)
+    path = f"/papers/{paper['id']}"
+    html = {"Accept": "text/html"}
+    assert "No report yet" in (await api.viewer.get(path, headers=html)).text
+    same = {"Sec-Fetch-Site": "same-origin"}
+    assert (await api.member.post(f"{path}/report", headers=same)).status_code == 303
+    question = await api.member.get(f"{path}/freeze", headers=html)
+    assert "Its 8 runs and their price tags are fixed" in question.text
+    assert (await api.member.post(f"{path}/freeze", headers=same)).status_code == 303
+    page = (await api.viewer.get(path, headers=html)).text
+    content = json.loads((await api.viewer.get(f"/v1{path}/files/paper.json")).text)
+    for axis in ("it_energy_kwh", "co2e_kg"):
+        assert f'<data value="{content["totals"]["used"][axis]["value"]}">' in page
+    assert content["selection_sha256"] in page
+    assert "waits</bdi>: it has no price tag" in page
+    assert (await api.viewer.get("/papers", headers=html)).text.count(paper["id"]) == 1

@@ -30,6 +30,7 @@ from tests.support.executions import GPU
 from tests.support.site_admin import ADMIN_PAGES, fill_admin
 from tests.support.site_energy import ENERGY_NAMES, ENERGY_PAGES, fill_energy
 from tests.support.site_live import fill_live
+from tests.support.site_papers import PAPER, fill_papers
 from tests.support.site_studies import STUDY, fill_studies
 
 Result = TypeVar("Result")
@@ -63,6 +64,9 @@ PAGES = (
     "/runs/{run}/power",
     "/studies",
     "/studies/{study}",
+    "/papers",
+    "/papers/{paper}",
+    "/papers/{paper}/freeze",
     "/runs/{run}/verification",
     "/runs?by=tag&project=text",
     "/runs?columns=name,status,tags,flags,second_opinion,kwh_per_score&differ=1&limit=50",
@@ -114,7 +118,7 @@ class Site:
 
     def filled(self, path: str) -> str:
         """A path of `PAGES` with the names of what this server holds."""
-        return path.format_map({"run": self.run, "study": STUDY, **ENERGY_NAMES})
+        return path.format_map({"run": self.run, "study": STUDY, "paper": PAPER, **ENERGY_NAMES})
 
     async def link(self, name: str) -> str:
         """The address of a new sign-in link of a user."""
@@ -154,6 +158,7 @@ async def _fill(session: Session) -> tuple[str, str]:
     await fill_admin(session, admin.name, NAMES)
     await fill_energy(session, admin.name, NAMES)
     await fill_studies(session, admin.id, NAMES[1])
+    await fill_papers(session, admin.id, NAMES[1])
     begun = await web_sessions.begin(session, admin, "link", browser="Chromium")
     return str(first), begun.secret
 

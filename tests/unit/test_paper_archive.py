@@ -21,7 +21,7 @@ from pricetag.accounting.document.canonical import content_sha256, hashed_text
 from pricetag.tag import archive_check
 from pricetag.tag.evaluated import ScoredRun
 from pricetag.tag.figure import Figure
-from pricetag.tag.paper import PaperRun, selection_sha256
+from pricetag.tag.paper import PaperRun, purpose_of, selection_sha256
 from pricetag.tag.view import TagView
 from tests.support.price_tags import compressed_run, failed_run, tag, unmetered_run
 
@@ -158,3 +158,10 @@ def test_the_hash_of_another_version_of_the_accounting_is_found_too() -> None:
     assert hashed_text(document, content_sha256(document)) == '{"a":1e-7,"b":1}'
     with pytest.raises(ValueError, match="does not have the hash"):
         hashed_text(document, "0" * 64)
+
+
+def test_the_purpose_is_stated_or_tagged_or_that_of_a_trial() -> None:
+    assert purpose_of("final", ["tuning"], is_trial=True) == "final"
+    assert purpose_of(None, ["x", "ablation"], is_trial=True) == "ablation"
+    assert purpose_of(None, ["x"], is_trial=True) == "tuning"
+    assert purpose_of(None, ["x"], is_trial=False) is None

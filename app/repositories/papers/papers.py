@@ -6,12 +6,12 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import DateTime, Select, cast, delete, literal, select, tuple_
+from sqlalchemy import DateTime, Select, cast, delete, exists, literal, select, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories.people.visibility import Viewer, sees_paper
-from models import Experiment, Paper, PaperRun, PriceTag, Project, Quote, Report, Run
+from models import Experiment, Paper, PaperRun, PriceTag, Project, Quote, Report, Run, StudyRun
 
 
 def _with_project() -> Select[Paper, str]:
@@ -97,7 +97,7 @@ async def fix_runs(
 
 
 async def facts(session: AsyncSession, run_ids: Sequence[uuid.UUID]) -> Sequence[Any]:
-    """Name, project, experiment, kind, status, tags, recipe and quote of runs, oldest first."""
+    """Names, kind, status, tags, recipe, quote and study of runs, oldest first."""
     query = (
         select(
             Run.id,
@@ -109,6 +109,7 @@ async def facts(session: AsyncSession, run_ids: Sequence[uuid.UUID]) -> Sequence
             Project.name.label("project"),
             Experiment.name.label("experiment"),
             Quote.content.label("quote"),
+            exists().where(StudyRun.run_id == Run.id).label("is_trial"),
         )
         .join(Project, Project.id == Run.project_id)
         .join(Experiment, Experiment.id == Run.experiment_id)

@@ -338,7 +338,9 @@ async def collected(
         if not _is_open(paper) and run is not None:
             purpose, version, sha256 = run.purpose, run.version, run.content_sha256
         else:
-            purpose = purpose_of(None if run is None else run.purpose, facts.tags)
+            purpose = purpose_of(
+                None if run is None else run.purpose, facts.tags, is_trial=facts.is_trial
+            )
             version, sha256 = newest.get(facts.id, (None, None))
         found.append(Collected(facts, origins[facts.id], purpose, version, sha256))
     return found
