@@ -64,6 +64,7 @@ def api_of(path: str) -> Sequence[str]:
         "/power": ("/v1/power",),
         "/queue": ("/v1/queue",),
         "/studies/{study}": ("/v1/studies/{study}",),
+        "/papers/{paper}": ("/v1/papers/{paper}/files/paper.json",),
         "/nodes": (f"/v1/energy?by=node&{within}",),
         "/nodes/node": (
             "/v1/nodes",
