@@ -60,9 +60,12 @@ def decide(
     for bracket in plan.brackets:
         actions += _promotions(plan, bracket, trials, goal)
     actions = actions[:slots]
+    known = list(trials)
     for number in range(len(trials), plan.trials)[: slots - len(actions)]:
-        values = plan.values(number) if suggest is None else suggest(number, trials)
-        actions.append(Start(number, plan.bracket_of(number).number, values))
+        values = plan.values(number) if suggest is None else suggest(number, known)
+        bracket_number = plan.bracket_of(number).number
+        actions.append(Start(number, bracket_number, values))
+        known.append(TrialRecord(number, bracket_number, values, (RungRecord(0, "open"),)))
     if not actions and not open_trials:
         return [Finish("completed")]
     return actions

@@ -12,6 +12,7 @@ from sqlalchemy import func, select, update
 
 from app.db import Database, Session
 from app.services.attempts import execution
+from app.services.studies import tpe
 from app.services.studies.advancing import advance, advance_all
 from models import Run, StudyRun, User
 from tests.support.api import Api, fields, problem, run_body, study_body
@@ -269,6 +270,16 @@ async def test_a_wrong_study_is_rejected_before_anything_is_queued(
     assert field in fields(problem(response, 422, "invalid-study"))
     assert (await api.viewer.get("/v1/studies")).json()["items"] == []
     assert (await api.viewer.get("/v1/runs")).json()["items"] == []
+
+
+async def test_a_strategy_whose_library_is_missing_is_rejected(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tpe, "is_installed", lambda: False)
+    body = study_body(strategy={"kind": "tpe", "trials": 9})
+    document = problem(await api.member.post("/v1/studies", json=body), 422, "invalid-study")
+    assert fields(document) == ["strategy.kind"]
+    assert "optuna" in document["detail"]
 
 
 async def test_the_same_key_gives_the_same_study(api: Api) -> None:

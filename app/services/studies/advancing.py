@@ -22,7 +22,7 @@ from app.services.live.events import EventHub
 from app.services.people.tokens import lowest_role
 from app.services.principals import RANK, Principal
 from app.services.runs import posting
-from app.services.studies import record
+from app.services.studies import record, tpe
 from app.services.studies.record import Limit, Record
 from models import Study, StudyRun, StudyTrial
 from pricetag.studies.decide import decide
@@ -74,6 +74,7 @@ async def advance(session: Session, study_id: UUID) -> bool:
         goal=spec.metric.goal,
         parallel=spec.parallel,
         may_start=not any(limit.is_reached for limit in limits),
+        suggest=tpe.suggester(spec.plan, spec.metric.goal),
     )
     return await _carry_out(session, study, spec, principal, known, actions)
 

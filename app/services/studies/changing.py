@@ -21,12 +21,13 @@ from app.services.errors import (
 )
 from app.services.principals import Principal
 from app.services.runs.posting import KeyReusedError, body_sha256
-from app.services.studies import record
+from app.services.studies import record, tpe
 from app.services.studies.advancing import advance
 from models import Study
 from pricetag.recipes import parse_run_spec
 from pricetag.studies.parse import StudyError, parse_study
 from pricetag.studies.spec import StudySpec
+from pricetag.studies.strategies import Tpe
 
 
 class StudyNotFoundError(NotFoundError):
@@ -67,7 +68,7 @@ def parse(body: object) -> StudySpec:
         InvalidStudyError: If a field is invalid; lists every invalid field.
     """
     try:
-        return parse_study(body)
+        spec = parse_study(body)
     except StudyError as error:
         raise InvalidStudyError(
             [
@@ -75,6 +76,9 @@ def parse(body: object) -> StudySpec:
                 for fault in error.errors
             ]
         ) from error
+    if isinstance(spec.strategy, Tpe) and not tpe.is_installed():
+        raise InvalidStudyError([FieldProblem(field="strategy.kind", message=tpe.MISSING)])
+    return spec
 
 
 async def create(
