@@ -31,7 +31,7 @@ SCRIPT = 'echo "$0 $(date +%s.%N)" >> "$1"'
 
 @dataclass(frozen=True)
 class Timed:
-    """One run's way, in s since the epoch."""
+    """Times of one run, in s since the epoch."""
 
     posted_s: float  # the request was sent
     claimed_s: float  # a worker had it
@@ -62,7 +62,7 @@ class Marked:
         return Counter(line.split()[0] for line in self._file.read_text().splitlines())
 
     def timed(self) -> list[Timed]:
-        """The way of every run; asserts that each was executed once and succeeded."""
+        """The times of every run; asserts that each was executed once and succeeded."""
         assert self.executed() == Counter(self._number.values())
         began_s = {
             number: float(at_s)
@@ -155,7 +155,7 @@ def row(name: str, seconds: Sequence[float]) -> str:
 
 
 def table(timed: Sequence[Timed]) -> list[str]:
-    """The steps of the way, each since the post."""
+    """The steps of a run, each as the time since it was posted."""
     return [
         row("POST to claimed by a worker", [t.claimed_s - t.posted_s for t in timed]),
         row("POST to child started", [t.child_s - t.posted_s for t in timed]),

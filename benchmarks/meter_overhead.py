@@ -1,6 +1,6 @@
 """What metering costs, beside CodeCarbon: CPU, memory, time at a job's start, a job's slowdown.
 
-Runs on the pretended NVML library (compiled with ``cc``; counters are updated every 0.1 s), so
+Runs on the simulated NVML library (compiled with ``cc``; counters are updated every 0.1 s), so
 it needs no GPU; a real library costs more for each call, which a machine with GPUs shows with
 ``--real``. Both tools run as the supervisor runs them. CPU time is what counts on a machine
 that does other things too; wall time is shown beside it.
@@ -208,7 +208,7 @@ def run_case(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def in_process(case: str, options: argparse.Namespace, variables: dict[str, str]) -> Any:
-    """One case in a fresh process, since a library is loaded once a process."""
+    """One case in a fresh process, since a library is loaded once per process."""
     command = [sys.executable, "-m", "benchmarks.meter_overhead", "--case", case]
     for name in ("gpus", "hz", "seconds", "repeats"):
         command += [f"--{name}", str(getattr(options, name))]

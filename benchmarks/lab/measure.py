@@ -33,7 +33,7 @@ ACCEPTED = 202
 HIDDEN = frozenset({403, 404})
 """Responses to callers who may not see the requested object."""
 MISSING = frozenset({404, 422})
-"""Answers to a name that nothing has."""
+"""Responses for a name that does not exist."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Timed:
 
     @property
     def failed(self) -> bool:
-        """Whether an answer was an error that says nothing of the time that was needed."""
+        """Whether a response was an error that says nothing about the time that was needed."""
         fine = {200, 201, 202} | (HIDDEN if self.caller != "admin" else set())
         if self.ask.is_missing:
             fine |= MISSING

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.architecture.wording import Text, findings, names_in, page_text, python_texts
+from tests.architecture.wording import (
+    Text,
+    findings,
+    names_in,
+    names_of_tests,
+    page_text,
+    python_texts,
+)
 
 HABITS = [
     "The device tells its power.",
@@ -98,4 +105,11 @@ def test_empty_names_of_locals_and_arguments_are_detected() -> None:
     assert [(each.line, each.words) for each in names_in("a.py", source)] == [
         (1, "told"),
         (2, "found"),
+    ]
+
+
+def test_names_of_tests_are_read_as_sentences() -> None:
+    source = "async def test_the_log_is_told() -> None: ...\ndef told() -> None: ...\n"
+    assert [str(each) for each in findings(names_of_tests("test_a.py", source))] == [
+        "test_a.py:1: 'told': write report, show, state, announce, send"
     ]

@@ -3,7 +3,7 @@
 ``python -m tests.architecture.wording`` prints every place. It checks the strings in the sources
 (help texts, messages, log lines, API descriptions), the docstrings that become help texts or API
 descriptions, and the prose of the documentation. With ``--all``, as in the lint, it also checks
-docstrings, comments, and the names of locals and arguments.
+docstrings, comments, the names of tests, and those of locals and arguments.
 """
 
 from __future__ import annotations
@@ -192,8 +192,18 @@ def all_texts(root: Path = ROOT) -> Iterator[Text]:
         for text in python_texts(file.relative_to(root).as_posix(), file.read_text("utf-8")):
             if text.kind != "string":
                 yield text
+        yield from names_of_tests(file.relative_to(root).as_posix(), file.read_text("utf-8"))
     for page in _pages(root):
         yield page_text(page.relative_to(root).as_posix(), page.read_text("utf-8"))
+
+
+def names_of_tests(name: str, source: str) -> Iterator[Text]:
+    """Names of the tests in a source, as sentences."""
+    for node in ast.walk(ast.parse(source)):
+        is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if is_function and node.name.startswith("test_"):
+            words = node.name.removeprefix("test_").replace("_", " ")
+            yield Text(name, node.lineno, words, "test name")
 
 
 def page_text(name: str, source: str) -> Text:

@@ -101,7 +101,7 @@ async def test_the_log_of_a_running_run_is_followed_until_it_ends(
     await expect(page.locator(".notice-bad")).to_contain_text("it broke", timeout=30_000)
 
 
-async def test_a_run_is_cancelled_by_key_without_script(context: NewContext, site: Site) -> None:
+async def test_a_run_is_canceled_by_key_without_script(context: NewContext, site: Site) -> None:
     async def start(session: Session) -> UUID:
         return await running_run(session, 3, name="to be cancelled")
 

@@ -197,7 +197,7 @@ def test_a_run_survives_a_server_restart(
     assert executed_steps(lab, run_id) == list(range(STEPS))
 
 
-def test_a_running_run_is_cancelled(lab: Service, powercap: FakePowercap, tmp_path: Path) -> None:
+def test_a_running_run_is_canceled(lab: Service, powercap: FakePowercap, tmp_path: Path) -> None:
     lab.start_worker()
     job = Counting(tmp_path)
     run_id = lab.submit(recipe=job.recipe)

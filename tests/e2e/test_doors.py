@@ -167,7 +167,7 @@ def test_invalid_and_insufficient_tokens_are_rejected(
     assert nothing_new()
 
 
-def test_cancelling_a_finished_or_unknown_run_is_an_error(lab: Service) -> None:
+def test_canceling_a_finished_or_unknown_run_is_an_error(lab: Service) -> None:
     argv = {"kind": "command", "argv": ["true"]}
     run_id = lab.submit(project="over", recipe={"stages": [argv]})
     assert lab.wait_for_end(run_id)["status"] == "succeeded"
@@ -360,7 +360,7 @@ def test_waiting_for_a_failing_run_exits_with_an_error(lab: Service, tmp_path: P
     assert "recipe.data.train" in one_line(err)
 
 
-def test_cancelling_a_finished_run_is_an_error(lab: Service) -> None:
+def test_canceling_a_finished_run_is_an_error(lab: Service) -> None:
     argv = {"kind": "command", "argv": ["true"]}
     run_id = lab.submit(project="over", recipe={"stages": [argv]})
     lab.wait_for_end(run_id)

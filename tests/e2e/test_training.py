@@ -183,7 +183,7 @@ def test_a_stopped_worker_lets_its_training_save(
     ]
 
 
-def test_a_cancelled_training_exits_in_time(
+def test_a_canceled_training_exits_in_time(
     shared_lab: Service, workers: Workers, powercap: FakePowercap
 ) -> None:
     workers.running()

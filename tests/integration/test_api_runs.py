@@ -127,7 +127,7 @@ async def test_every_request_without_a_token_is_rejected(api: Api) -> None:
         assert refused.headers["www-authenticate"] == "Bearer"
 
 
-async def test_a_queued_run_is_cancelled_at_once(api: Api) -> None:
+async def test_a_queued_run_is_canceled_at_once(api: Api) -> None:
     run_id = await api.post_run()
     response = await api.member.post(f"/v1/runs/{run_id}/cancel")
     assert (response.status_code, response.json()["status"]) == (202, "cancelled")
@@ -145,7 +145,7 @@ async def test_a_running_run_is_asked_to_stop(api: Api) -> None:
     assert response.json()["cancel_requested_at"] is not None
 
 
-async def test_a_finished_run_is_not_cancelled(api: Api) -> None:
+async def test_a_finished_run_is_not_canceled(api: Api) -> None:
     async with api.database.session_scope() as session:
         run_id = await finished_run(session)
     refused = problem(await api.admin.post(f"/v1/runs/{run_id}/cancel"), 409, "run-finished")

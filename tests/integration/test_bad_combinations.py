@@ -28,7 +28,7 @@ def place(bad: Bad) -> str:
 
 
 @pytest.mark.parametrize("bad", BAD, ids=lambda bad: bad.name)
-def test_the_error_names_the_field_and_says_what_is_wrong(bad: Bad) -> None:
+def test_the_message_names_the_field_and_the_error(bad: Bad) -> None:
     with pytest.raises(RecipeError) as caught:
         parse_run_spec(bad.described())
     assert caught.value.field == place(bad)

@@ -174,7 +174,7 @@ async def test_a_page_that_is_asked_for_again_stores_no_new_chart(
     assert await shown() != first
 
 
-async def test_a_budgets_page_says_what_a_change_would_do(api: Api) -> None:
+async def test_a_budgets_page_shows_the_effect_of_a_change(api: Api) -> None:
     run_id = await api.post_run(name="the long one")
     budget = await make_budget(api)
     path = f"/budgets/{budget['id']}"

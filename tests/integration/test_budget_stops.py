@@ -74,7 +74,7 @@ async def test_use_of_ended_attempts_is_summed_again_after_a_short_time(session:
     assert set(await watch.look(session, [attempt_id])) == {attempt_id}
 
 
-async def test_a_run_stopped_by_a_budget_ends_cancelled_with_that_reason(session: Session) -> None:
+async def test_a_run_stopped_by_a_budget_ends_canceled_with_that_reason(session: Session) -> None:
     run = await make_run(session)
     reason = {"code": "budget-exceeded", "message": "budget 'a' is used up"}
     await end_run(session, run, "cancelled", reason)

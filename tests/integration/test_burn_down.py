@@ -177,7 +177,7 @@ async def test_open_runs_of_unknown_use_are_counted(api: Api) -> None:
     assert (unknown["status"], unknown["value"], unknown["ends_at"]) == ("queued", None, None)
 
 
-async def test_what_if_leaves_out_runs_or_adds_one(api: Api) -> None:
+async def test_what_if_omits_runs_or_adds_one(api: Api) -> None:
     await trained(api, resources=GPUS)
     async with api.database.session_scope() as session:
         await waiting.announce(session, "w1", "node", Offer("default", 1, 0, False))
@@ -223,7 +223,7 @@ async def test_what_if_leaves_out_runs_or_adds_one(api: Api) -> None:
     assert {name: again[name] for name in same} == {name: as_is[name] for name in same}
 
 
-async def test_hidden_runs_are_counted_not_listed_and_cannot_be_left_out(
+async def test_hidden_runs_are_counted_not_listed_and_cannot_be_omitted(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await trained(api, resources=GPUS)

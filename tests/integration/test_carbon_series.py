@@ -157,7 +157,7 @@ async def test_a_provider_is_disabled_without_its_token(api: Api) -> None:
     assert "PRICETAG_ELECTRICITY_MAPS_TOKEN" in details["detail"]
 
 
-async def test_hours_are_fetched_with_their_licence(fetching: Api, grid: Grid) -> None:
+async def test_hours_are_fetched_with_their_license(fetching: Api, grid: Grid) -> None:
     grid.hours = {BEGIN + timedelta(hours=n): 200 + n for n in range(400)}
     made = await posted(fetching, "/v1/carbon/fetch", span(300))
     assert (made["zone"], made["hours"], made["gaps"]) == ("DEU", 300, [])

@@ -98,7 +98,7 @@ async def test_the_unread_end_of_a_lost_attempt_is_in_the_interval(session: Sess
     assert (await checking.verify(session, run.id)).outcome == "verified"
 
 
-async def test_cancelling_a_queued_run(session: Session) -> None:
+async def test_canceling_a_queued_run(session: Session) -> None:
     run = await make_run(session, enqueue=True)
     assert await entries(session, run) == 1
     assert await execution.request_cancel(session, run.id) == "cancelled"
@@ -111,7 +111,7 @@ async def test_cancelling_a_queued_run(session: Session) -> None:
 
 
 @pytest.mark.parametrize("status", ["cancelled", "interrupted", "lost"])
-async def test_cancelling_a_running_run(session: Session, status: str) -> None:
+async def test_canceling_a_running_run(session: Session, status: str) -> None:
     run = await make_run(session)
     claimed_run = await claimed(session, run.id)
     states = await execution.renew_leases(session, [claimed_run.attempt_id])
@@ -131,7 +131,7 @@ async def test_cancelling_a_running_run(session: Session, status: str) -> None:
     assert states[claimed_run.attempt_id].closed
 
 
-async def test_a_run_that_was_faster_than_its_cancelling_has_succeeded(session: Session) -> None:
+async def test_a_run_that_was_faster_than_its_canceling_has_succeeded(session: Session) -> None:
     run = await make_run(session)
     claimed_run = await claimed(session, run.id)
     await execution.request_cancel(session, run.id)

@@ -100,7 +100,7 @@ async def test_a_backlog_is_folded_newest_month_first_with_progress(
 
 
 @pytest.mark.parametrize("failure", [asyncio.CancelledError, KeyboardInterrupt, RuntimeError])
-async def test_an_interrupted_backlog_goes_on_where_it_was(
+async def test_an_interrupted_backlog_continues_where_it_was(
     upgraded: Database, small_pieces: None, failure: type[BaseException]
 ) -> None:
     before, waiting = await figures(upgraded), await pending(upgraded)
@@ -210,7 +210,7 @@ async def test_the_command_that_upgrades_fills_the_roll_ups(
     await database.dispose()
 
 
-async def test_an_interrupted_command_says_who_goes_on(
+async def test_an_interrupted_command_states_who_continues(
     committed_db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PRICETAG_DATABASE_URL", committed_db.url)

@@ -363,7 +363,7 @@ async def test_the_long_history_has_means_before_the_samples(api: Api, live: Liv
     assert whole == [(T0 + 5000 * n, 5000) for n in range(7)] + short
 
 
-async def test_readers_are_told_when_the_database_is_away(
+async def test_readers_are_notified_when_the_database_is_unreachable(
     committed_api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api = committed_api

@@ -80,7 +80,7 @@ async def test_a_resumed_run_continues_in_a_new_attempt_on_the_same_bill(
     assert audit[0]["before"]["status"] == status
 
 
-async def test_a_run_cancelled_before_it_began_can_be_resumed(api: Api) -> None:
+async def test_a_run_canceled_before_it_began_can_be_resumed(api: Api) -> None:
     run_id = await api.post_run()
     assert (await api.member.post(f"/v1/runs/{run_id}/cancel")).json()["status"] == "cancelled"
     assert (await api.member.post(f"/v1/runs/{run_id}/resume")).status_code == 202

@@ -75,7 +75,7 @@ async def test_figures_follow_new_versions_and_runs_that_end_or_move(session: Se
         " WHERE version = 1",
     ],
 )
-async def test_rows_that_lack_or_are_old_are_filled_range_by_range(
+async def test_missing_and_old_rows_are_filled_range_by_range(
     session: Session, damage: str
 ) -> None:
     lab = Lab(session)

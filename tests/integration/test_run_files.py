@@ -173,7 +173,7 @@ async def test_groups_have_means_spread_and_count_what_is_unknown(committed_api:
     assert nothing["mean"]["reason"] == "no price tag has been issued yet"
 
 
-async def test_groups_tell_recipes_from_seeds(committed_api: Api) -> None:
+async def test_groups_distinguish_recipes_from_seeds(committed_api: Api) -> None:
     for seed in (1, 2):
         stage = {"kind": "command", "argv": ["echo", "hi"], "name": f"of seed {seed}"}
         for _ in range(seed):

@@ -88,7 +88,7 @@ async def test_a_window_that_does_not_exist_is_rejected(
     problem(response, status, code)
 
 
-async def test_an_attempt_that_goes_on_has_no_window_yet(api: Api) -> None:
+async def test_an_attempt_that_continues_has_no_window_yet(api: Api) -> None:
     async with api.database.session_scope() as session:
         run_id = await running_run(session, 5)
     response = await api.viewer.get(f"/v1/runs/{run_id}/energy?from_s=1&to_s=2")

@@ -217,7 +217,7 @@ async def test_a_factor_is_shown_with_its_effect_before_it_is_entered(api: Api) 
     assert "What would change" not in wrong.text
 
 
-async def test_a_site_is_changed_or_says_what_is_wrong(api: Api) -> None:
+async def test_a_site_is_changed_or_the_error_is_shown(api: Api) -> None:
     to(await post(api, "/admin/sites", {"name": "hall"}))
     page = await post(api, "/admin/sites/hall", {"grid_zone": "XX", "currency": "EUR"})
     assert problems(page)[0][0] == "grid_zone"
@@ -293,7 +293,7 @@ async def test_hours_are_imported_with_errors_by_line_and_column(api: Api) -> No
     assert "PRICETAG_ELECTRICITY_MAPS_TOKEN" in text
 
 
-async def test_the_log_is_told_in_sentences_and_filtered(api: Api) -> None:
+async def test_the_log_is_shown_in_sentences_and_filtered(api: Api) -> None:
     await post(api, "/admin/users", {"name": "Ada", "role": "member"})
     user = await user_named(api, "Ada")
     to(await post(api, f"/admin/users/{user['id']}", {"name": "Ada", "role": "viewer"}))

@@ -49,7 +49,7 @@ async def test_a_page_says_that_the_database_is_away_and_comes_back_by_its_link(
     assert (await api.admin.get(link, headers=HTML)).status_code == 200
 
 
-async def test_a_form_that_was_sent_meanwhile_says_to_look_first(api: Api, tmp_path: Path) -> None:
+async def test_a_form_sent_during_an_outage_asks_to_look_first(api: Api, tmp_path: Path) -> None:
     async with database_away(api, tmp_path):
         page = await api.admin.post("/admin/users", headers=HTML, data={"name": "Ada"})
     assert page.status_code == 503

@@ -143,7 +143,7 @@ async def test_a_running_run_shows_what_it_has_used_so_far(api: Api) -> None:
     assert f'data-live="../run-progress/{run_id}"' in fragment.text
 
 
-async def test_a_cancelled_run_without_an_attempt_has_no_bill(api: Api) -> None:
+async def test_a_canceled_run_without_an_attempt_has_no_bill(api: Api) -> None:
     run_id = await api.post_run()
     cancelled = await post(api, "member", f"/runs/{run_id}/cancel")
     assert (cancelled.status_code, cancelled.headers["location"]) == (303, f"../../runs/{run_id}")
@@ -152,7 +152,7 @@ async def test_a_cancelled_run_without_an_attempt_has_no_bill(api: Api) -> None:
     assert buttons(await page(api, run_id, by="member"))[0] == "Resume"
 
 
-async def test_actions_are_offered_to_those_who_may_and_refused_to_others(api: Api) -> None:
+async def test_actions_are_offered_to_those_who_may_and_rejected_for_others(api: Api) -> None:
     run_id = await finished(api)
     assert not set(buttons(await page(api, run_id))) & set(ACTIONS)
     own = buttons(await page(api, run_id, by="member"))

@@ -70,7 +70,7 @@ MEMBERSHIPS: dict[Caller, ProjectRole] = {"member": "member", "owner": "owner"}
 
 @dataclass
 class Things:
-    """What the requests are about, of one project."""
+    """The records of one project that requests address."""
 
     project: str
     ids: dict[str, str] = field(default_factory=dict)
@@ -87,7 +87,7 @@ class Lab:
     undo: Callable[[], Any]
 
     async def ask(self, caller: Caller, method: str, path: str, **request: Any) -> httpx.Response:
-        """One request, of which nothing stays."""
+        """One request, undone afterwards."""
         secret = self.secrets[caller]
         headers = {"Sec-Fetch-Site": "same-origin"}
         headers |= {"Authorization": f"Bearer {secret}"} if secret else {}
@@ -227,7 +227,7 @@ async def _things(session: Session, people: Mapping[Caller, Principal], target: 
 
 @asynccontextmanager
 async def access_lab(database: Database, data_dir: Path) -> AsyncIterator[Lab]:
-    """The lab on a database; everything written is rolled back in the end.
+    """The lab on a database; everything written is rolled back at the end.
 
     Args:
         database: An empty, migrated database.

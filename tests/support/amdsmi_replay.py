@@ -116,7 +116,7 @@ class AmdReplay(ModuleType):
 
 @contextmanager
 def amd_replayed(module: AmdReplay) -> Iterator[AmdReplay]:
-    """``import amdsmi`` finds this module, and what it found before afterwards."""
+    """Inside, ``import amdsmi`` gives this module; afterwards, the previous one."""
     before = sys.modules.get("amdsmi")
     sys.modules["amdsmi"] = module
     try:

@@ -51,7 +51,7 @@ async def make_token(session: Session, role: Role) -> str:
 
 
 async def a_principal(session: Session, role: Role = "admin") -> Principal:
-    """Somebody with a role, as a request would find them."""
+    """A caller with a role, as a request would resolve it."""
     return await tokens.authenticate(session, await make_token(session, role))
 
 
@@ -66,7 +66,7 @@ async def finished_run(session: Session, **values: Any) -> UUID:
 
 
 async def running_run(session: Session, seconds: int, **values: Any) -> UUID:
-    """A run that is under way since some seconds."""
+    """A run that has been running for some seconds."""
     run = await make_run(session, **values)
     claim = await claimed(session, run.id)
     journal = JournalMaker(claim.attempt_id)
@@ -90,7 +90,7 @@ class Api:
     nobody: httpx.AsyncClient
 
     async def post_run(self, **changes: Any) -> str:
-        """Posts a run as the member; gives its id."""
+        """Posts a run as the member; returns its ID."""
         response = await self.member.post("/v1/runs", json=run_body(**changes))
         assert response.status_code == 202, response.text
         return str(response.json()["id"])

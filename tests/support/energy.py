@@ -133,7 +133,7 @@ class Lab:
         await session.flush()
 
     async def step(self, session: Session) -> None:
-        """One thing happens."""
+        """One event happens, drawn at random."""
         events = {
             "node_hours": 5,
             "start": 2,

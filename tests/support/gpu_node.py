@@ -88,7 +88,7 @@ class GpuNode:
         )
 
     def until_let_go(self, name: str, seconds: float) -> str:
-        """The time of a job that works at least this long, and until it is let go."""
+        """A job that works for at least this long, and until it is released."""
         file = self.folder / f"go-{name}"
         return f"{seconds}; while [ ! -e {file} ]; do sleep 0.1; done"
 
@@ -100,7 +100,7 @@ class GpuNode:
         return {line.split()[2] for line in self._lines() if line.startswith("begin")}
 
     def held(self) -> list[Held]:
-        """Every execution that came to its end."""
+        """Every completed execution."""
         begun: dict[str, float] = {}
         intervals = []
         for line in self._lines():
@@ -116,7 +116,7 @@ class GpuNode:
         return self.notes.read_text().splitlines()
 
     def true_j(self, journal: list[dict[str, Any]], uuid: str, duration_s: float) -> float:
-        """What a device used while an attempt was metered, by the pretended counter."""
+        """What a device used while an attempt was metered, by the simulated counter."""
         opened_s = meter_opened_s(journal)
         return true_energy_j(self.trace, uuid, opened_s, opened_s + duration_s)
 

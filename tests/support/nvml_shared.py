@@ -15,7 +15,7 @@ SUCCESS = int(pynvml.NVML_SUCCESS)
 
 @dataclass(frozen=True)
 class MigPart:
-    """One pretended MIG device.
+    """One simulated MIG device.
 
     Attributes:
         use: Its mean use, 0 to 1.

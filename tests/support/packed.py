@@ -69,7 +69,7 @@ def any_columns(draw: st.DrawFn) -> Columns:
 
 
 def trace(seed: int, readings: int, *, first_seq: int = 1) -> list[dict[str, Any]]:
-    """An attempt's readings with stands, resets, jumps, gaps and missing values.
+    """An attempt's readings with stalled counters, resets, jumps, gaps and missing values.
 
     All energies and times are small multiples of a power of two, so that their sums are exact.
     """
@@ -134,7 +134,7 @@ async def row_count(session: Session) -> int:
 
 
 async def unpack(session: Session, attempt_id: UUID) -> None:
-    """Makes rows of all readings of an attempt again."""
+    """Unpacks all readings of an attempt into rows."""
     components = select(ReadingBlock.component).where(ReadingBlock.attempt_id == attempt_id)
     for component in set((await session.execute(components)).scalars()):
         columns = await readings.columns(session, attempt_id, component)

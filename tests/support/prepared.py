@@ -33,7 +33,7 @@ class Prepared:
 
 
 def prepared(folder: Path, server_options: Mapping[str, str]) -> Prepared:
-    """What lies in a folder of the session; the first test process that asks makes it.
+    """A shared folder of the session, made by the first test process that asks for it.
 
     Args:
         folder: Where it is kept.

@@ -20,7 +20,7 @@ NOT_THERE = b"\r\n".join([b"HTTP/1.1 404 Not Found", b"Content-Length: 0", CLOSE
 
 
 class Proxy(socketserver.ThreadingTCPServer):
-    """One request a connection; whatever the server sends is passed on as it comes.
+    """One request per connection; whatever the server sends is passed on as it comes.
 
     Args:
         upstream: Address of the server.

@@ -11,7 +11,7 @@ from pricetag.accounting.forecast.score import NAMES, summary
 
 
 def score_summary(newest: Sequence[Mapping[str, Any]]) -> ScoreRead:
-    """What the newest scores say together: each document read, and each error compared."""
+    """The summary of the newest scores: each document read, and each error compared."""
     groups: dict[tuple[str, str | None, str, str], list[tuple[float, bool]]] = defaultdict(list)
     used = [score for score in newest if score["status"] == "succeeded"]
     for score in used:

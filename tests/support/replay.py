@@ -44,7 +44,7 @@ def load_trace(path: Path) -> Trace:
     An empty power or energy means that it could not be read then.
 
     Raises:
-        TraceError: If a column is missing, a figure is none, or time goes back.
+        TraceError: If a column is missing, a value is not a number, or time goes back.
     """
     with path.open(newline="") as file:
         reader = csv.DictReader(file)

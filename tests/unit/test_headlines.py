@@ -60,7 +60,7 @@ def score(metric: str, value: float | None, split: str | None = "validation") ->
     return QualityTag(metric, value, split, "0", "1", 1)
 
 
-def test_the_best_known_metric_of_the_last_model_stands_for_a_run() -> None:
+def test_the_best_known_metric_of_the_last_model_represents_a_run() -> None:
     first, last = score("accuracy", 0.8), score("accuracy", 0.9)
     other, elsewhere = score("f1", 0.7), score("accuracy", 0.1, "test")
     assert shown_score((other, first, last, elsewhere)) is last

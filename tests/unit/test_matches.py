@@ -35,7 +35,7 @@ def test_the_metric_that_decides_is_that_of_the_task_of_glue() -> None:
     assert (quality["winning_ticket"], quality["winning_ticket_reason"]) == (True, None)
 
 
-def test_options_of_the_data_that_an_earlier_version_did_not_store_are_no_difference() -> None:
+def test_options_of_the_data_that_an_earlier_version_did_not_store_do_not_differ() -> None:
     stored = {"train": "a.tsv", "validation": "b.tsv"}
     tickets = side({**TICKET, "rewind_to": 0.2}, [0.9, 0.91], data={**stored, "test": None})
     full = side(FULL, [0.90, 0.92, 0.94], data=stored)
@@ -138,7 +138,9 @@ def test_repeats_with_one_seed_count_once() -> None:
         ),
     ],
 )
-def test_what_is_no_ticket_gets_no_verdict_as_one(first: Side, second: Side, reason: str) -> None:
+def test_a_model_that_is_not_a_ticket_gets_no_verdict_as_one(
+    first: Side, second: Side, reason: str
+) -> None:
     quality = compared(first, second)
     assert quality["winning_ticket"] is None
     assert quality["winning_ticket_reason"].startswith(reason)

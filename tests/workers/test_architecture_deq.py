@@ -192,7 +192,7 @@ def test_recipes_without_an_architecture_are_stored_as_before() -> None:
     assert isinstance(parse_recipe(named).model, FromScratch)
 
 
-def test_the_closed_form_of_a_bert_is_no_quote_for_another_encoder() -> None:
+def test_the_closed_form_of_a_bert_is_not_a_quote_for_another_encoder() -> None:
     for model, is_quoted in ((MODEL, False), ({"config": MODEL["config"]}, True)):
         stored = parse_recipe(text_recipe("masked_lm", STAGE, model=model)).model_dump(mode="json")
         (step,) = steps(stored, 0)

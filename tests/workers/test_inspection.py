@@ -119,7 +119,7 @@ def inspected(model: PreTrainedModel, folder: Path) -> Any:
 
 
 @pytest.mark.parametrize("surgery", SURGERY)
-def test_a_models_files_tell_what_its_modules_do(tmp_path: Path, surgery: str) -> None:
+def test_the_files_of_a_model_describe_its_modules(tmp_path: Path, surgery: str) -> None:
     model = classifier()
     SURGERY[surgery](model)
     counted = profile(model)
@@ -217,7 +217,7 @@ def test_a_model_that_is_not_plain_gets_no_list_of_savings(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("damage", ["no folder", "no weights", "header", "config", "packed"])
-def test_what_is_no_model_is_an_error_of_one_line(
+def test_a_folder_without_a_model_is_an_error_of_one_line(
     tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "model"

@@ -65,7 +65,7 @@ def test_a_language_model_is_pruned_while_it_is_trained_and_fine_tuned_with_its_
         assert bool(kept_places.any()) == (keep is False)
 
 
-def test_the_pooler_is_pruned_too_unless_it_is_left_out(tmp_path: Path) -> None:
+def test_the_pooler_is_pruned_too_unless_it_is_omitted(tmp_path: Path) -> None:
     data_set(tmp_path)
     for name, changes, pooler, embeddings in (
         ("both", {}, 0.4, 0.4),

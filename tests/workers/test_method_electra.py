@@ -200,7 +200,7 @@ def test_draws_depend_on_the_place_of_the_batch_alone() -> None:
     assert torch.equal(*draws)
 
 
-def test_the_state_is_what_the_models_checkpoint_lacks() -> None:
+def test_the_state_is_what_the_models_checkpoint_does_not_have() -> None:
     plugin, other = attached(bert()), attached(bert())
     state = {name: tensor + 1 for name, tensor in plugin.state().items()}
     assert not any("embeddings." in name or "lm_head.weight" in name for name in state)

@@ -222,7 +222,7 @@ def test_small_groups_are_cut_out_and_counted_in_closed_form(
     assert counts.flops_per_sequence(length) == sum(layers) + head
 
 
-def test_training_counts_the_whole_model_and_then_what_is_left_of_it(
+def test_training_counts_the_whole_model_and_then_its_remaining_part(
     shrunk: tuple[Path, RecordingReporter],
 ) -> None:
     root, reporter = shrunk

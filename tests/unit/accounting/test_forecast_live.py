@@ -43,7 +43,7 @@ def standing(
     return Standing(used, step, kinds, within, counted, expected)
 
 
-def test_one_step_goes_on_at_its_pace() -> None:
+def test_one_step_continues_at_its_pace() -> None:
     projection = project(standing(25.0, used=5.0))
     assert projection.value == pytest.approx(20.0)
     factor = math.exp(1.959964 * math.log1p(PACE_STD_RATIO))

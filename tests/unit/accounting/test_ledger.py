@@ -227,7 +227,7 @@ def test_a_counter_covers_gaps_of_the_integral() -> None:
     assert window.flags == ("gap",)
 
 
-def test_a_stall_is_no_divergence_of_counter_and_integral() -> None:
+def test_a_stall_is_not_a_divergence_of_counter_and_integral() -> None:
     seconds = [*STALLED, *(float(t) for t in range(11, 16))]
     readings = trace(seconds, at_100_w, drawn_but_for_a_stall, {8.0: ("gap",)})
     assert settle(readings, 0, 15).flags == ("gap",)  # 300 of 1,500 J are not in the integral

@@ -135,7 +135,7 @@ def test_a_job_more_active_than_everybody_pays_all_of_the_dynamic_part() -> None
     assert window.flags == ("activity_inconsistent",)
 
 
-def test_ticks_of_two_clocks_are_no_contradiction() -> None:
+def test_ticks_of_two_clocks_do_not_contradict_each_other() -> None:
     readings = at_300_w(everybody=(0.0, 0.99, 1.98, 2.97))
     window = EnergyLedger(readings, reserved_ratio=0.5, baseline_w=0.0).window(0, 3)
     assert window.energy_j == pytest.approx(900.0)

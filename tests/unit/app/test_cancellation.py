@@ -88,7 +88,7 @@ async def test_a_cancellation_in_the_same_step_as_a_result_takes_effect(
 
 
 @pytest.mark.parametrize("steps", STEPS)
-async def test_a_pause_of_the_worker_ends_when_it_is_cancelled(steps: int, tmp_path: Path) -> None:
+async def test_a_pause_of_the_worker_ends_when_it_is_canceled(steps: int, tmp_path: Path) -> None:
     worker = a_worker(tmp_path, FakeStore())
 
     async def pause() -> None:
@@ -105,7 +105,7 @@ async def test_a_pause_of_the_worker_ends_when_it_is_cancelled(steps: int, tmp_p
     assert task.done()
 
 
-async def test_a_task_that_loses_a_cancellation_is_cancelled_again() -> None:
+async def test_a_task_that_loses_a_cancellation_is_canceled_again() -> None:
     losses = 0
 
     async def deaf() -> None:

@@ -148,7 +148,7 @@ def test_a_frontier_marks_groups_twice_and_draws_failed_runs_apart() -> None:
     assert len(encodings(chart, "rule")) == 1
 
 
-def test_groups_beyond_what_the_eye_can_tell_apart_are_one() -> None:
+def test_groups_beyond_what_the_eye_can_distinguish_are_one() -> None:
     many = [
         frontier.Mark(f"{n}", f"group {n % 12}", 1.0 + n, None, None, 0.5, "succeeded", False)
         for n in range(40)

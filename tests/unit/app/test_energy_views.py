@@ -147,7 +147,7 @@ def test_a_period_is_a_name_or_two_days_that_are_both_included() -> None:
             periods.period(None, first, second, NOW, "7d")
 
 
-def test_a_chart_is_made_anew_after_five_minutes_or_an_event() -> None:
+def test_a_chart_is_redrawn_after_five_minutes_or_an_event() -> None:
     part = charts.Part(NOON, NOON + timedelta(hours=1), "g", 1.0)
     made = [charts.stacked([part], ["g"], **LABELS) for _ in range(5)]
     kept = SteadyCharts()

@@ -122,7 +122,7 @@ def test_an_error_by_a_factor_may_be_above_one() -> None:
     ]
 
 
-def test_messages_say_what_is_wrong_in_words() -> None:
+def test_messages_state_the_error_in_words() -> None:
     half_day = {**FULL_DAY, "to": "12:00"}
     gap: dict[str, Any] = {"details": {"periods": [half_day]}}
     overlap: dict[str, Any] = {"details": {"periods": [FULL_DAY, half_day]}}

@@ -140,7 +140,7 @@ def account() -> EnergyAccount:
     )
 
 
-def test_the_strip_tells_used_idle_and_unmetered_hours_apart(account: EnergyAccount) -> None:
+def test_the_strip_distinguishes_used_idle_and_unmetered_hours(account: EnergyAccount) -> None:
     strip = nodes.strip(account, ("kWh", 1.0))
     assert [hour.state for hour in strip.hours] == ["used", "idle"] + ["unmetered"] * 23
     assert strip.hours[0].used == nodes.HEIGHT / 2

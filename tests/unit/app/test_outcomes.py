@@ -34,12 +34,12 @@ def test_the_last_attempt_is_the_last(end: AttemptEnd) -> None:
     assert decided.reason["code"] == EXHAUSTED
 
 
-def test_a_failure_keeps_its_reason_even_when_cancelled() -> None:
+def test_a_failure_keeps_its_reason_even_when_canceled() -> None:
     decided = outcome("failed", REASON, number=1, max_attempts=3, cancel_requested=True)
     assert (decided.status, decided.reason) == ("failed", REASON)
 
 
-def test_a_budget_is_the_reason_unless_a_user_had_cancelled_the_run() -> None:
+def test_a_budget_is_the_reason_unless_a_user_had_canceled_the_run() -> None:
     spent = {"code": "budget-exceeded", "message": "budget 'a' is used up"}
     decided = outcome("cancelled", spent, number=1, max_attempts=3, cancel_requested=False)
     assert (decided.status, decided.reason) == ("cancelled", spent)

@@ -141,7 +141,7 @@ def test_the_second_opinion_is_beside_ours_with_its_explanation() -> None:
     assert without.opinion is None
 
 
-def test_of_a_run_that_goes_on_every_total_is_provisional() -> None:
+def test_of_a_run_that_continues_every_total_is_provisional() -> None:
     tag = TagView.read(tag_of(compressed_run()))
     view = bill(tag, is_open=True)
     for label in ("Time", *HEADLINES):

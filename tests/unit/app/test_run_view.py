@@ -121,7 +121,7 @@ def a_quote(**changes: Any) -> StoredQuoteRead:
     return StoredQuoteRead.model_validate(body | changes)
 
 
-def test_a_quote_stands_beside_what_was_used() -> None:
+def test_a_quote_is_shown_beside_the_actual_use() -> None:
     hit = {"quoted": 0.002, "actual": 0.003, "factor": 1.5, "log_error": 0.405, "inside": False}
     score = {"status": "succeeded", "price_tag_version": 1, "quantities": {"it_energy_kwh": hit}}
     made = views.quote_view(a_quote(score=score))

@@ -98,7 +98,7 @@ def test_every_column_shows_a_run() -> None:
     assert first["created_at"].moment == NOW
 
 
-def test_columns_in_which_all_rows_are_alike_can_be_left_out() -> None:
+def test_columns_in_which_all_rows_are_alike_can_be_omitted() -> None:
     both = [run(name="a", user="ada"), run(name="b", user="bob")]
     columns = ("status", "name", "user", "pool")
     made = runs.table(both, columns, only_differing=True)
@@ -150,7 +150,7 @@ def test_a_day_begins_at_midnight_in_utc() -> None:
     assert query.q is None
 
 
-def test_columns_that_do_not_exist_are_left_out() -> None:
+def test_columns_that_do_not_exist_are_omitted() -> None:
     assert run_query.read([("columns", "cost,nothing,name,cost")]).query.shown_columns == (
         "cost",
         "name",

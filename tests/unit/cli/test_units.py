@@ -59,7 +59,7 @@ def test_a_list_of_runs_has_one_unit_for_each_figure(scale: float) -> None:
     assert no_powers(text)
 
 
-def test_a_run_that_goes_on_has_the_figures_of_its_earlier_attempts_so_far() -> None:
+def test_a_run_that_continues_has_the_figures_of_its_earlier_attempts_so_far() -> None:
     tag = {"it_energy_kwh": 0.002, "co2e_kg": 0.001}
     texts = {
         status: drawn(runs_view([run(status=status, price_tag=tag)]), 120)

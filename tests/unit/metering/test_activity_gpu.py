@@ -180,7 +180,7 @@ def test_states_contain_everything_that_idle_power_depends_on(
     assert str(host_state(tmp_path / "none")) == "governor unknown"
 
 
-def test_pids_are_the_hosts_only_outside_of_containers(tmp_path: Path) -> None:
+def test_pids_are_the_hosts_only_outside_containers(tmp_path: Path) -> None:
     inode_of_some_file = tmp_path / "file"
     inode_of_some_file.touch()
     assert not is_host_namespace(inode_of_some_file)

@@ -296,7 +296,7 @@ class TickingGpu(FakeGpu):
         return 100.0
 
 
-def test_a_jump_that_a_tick_sees_first_is_no_energy_either() -> None:
+def test_a_jump_that_a_tick_sees_first_is_not_energy_either() -> None:
     metered_gpu = MeteredSource(TickingGpu(jump_j=1e9))
     (before,) = metered_gpu.read(19.0)
     tick = metered_gpu.read_tick(0, (before.counter_j or 0.0) + 1e9, "tick", 19.1)

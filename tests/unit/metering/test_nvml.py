@@ -137,7 +137,7 @@ def test_a_device_lost_between_two_readings_is_still_reported() -> None:
         assert source.read(2.2)[0].flags == ("lost", "reopened")
 
 
-def test_a_lost_device_does_not_disturb_its_neighbour() -> None:
+def test_a_lost_device_does_not_disturb_its_neighbor() -> None:
     lost, healthy = FakeDevice(UUID, losses=((1.0, 99.0),)), FakeDevice(gpu_uuid(2), base_w=300.0)
     with metered(lost, healthy) as (source, library, clock):
         source.components()

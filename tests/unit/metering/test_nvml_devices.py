@@ -30,7 +30,7 @@ def test_devices_are_listed_with_their_slices() -> None:
     assert replay.users == 0
 
 
-def test_a_dead_card_does_not_hide_its_neighbour() -> None:
+def test_a_dead_card_does_not_hide_its_neighbor() -> None:
     dead = FakeDevice(gpu_uuid(1), losses=((0.0, 9.0),))
     with replayed(library(dead, FakeDevice(gpu_uuid(2)))):
         assert [device.uuid for device in list_devices()] == [gpu_uuid(2)]

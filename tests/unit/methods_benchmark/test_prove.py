@@ -77,7 +77,7 @@ def test_a_stage_without_steps_is_killed_by_the_event_with_which_it_opens(
     assert prove.where_killed(record) == f"in quantize-bf16{when}"
 
 
-def test_a_process_whose_stage_has_ended_goes_on(tmp_path: Path) -> None:
+def test_a_process_whose_stage_has_ended_continues(tmp_path: Path) -> None:
     journal(tmp_path, *EVENTS, ENDED)
     client: Any = SimpleNamespace(get_run=lambda run_id: QUANTIZED | {"status": "succeeded"})
     with job() as process:

@@ -160,7 +160,7 @@ def test_a_rejected_run_does_not_stop_the_others(
     assert statuses(records)["prune-heads-50"] == "succeeded"
 
 
-def test_it_goes_on_where_it_was_and_tries_failures_only_on_request(
+def test_it_continues_where_it_was_and_tries_failures_only_on_request(
     state: State, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     executor(state, FakeService("student-labels"), monkeypatch).run(TRIALS)

@@ -43,7 +43,7 @@ def test_a_search_for_a_kind_finds_its_methods() -> None:
     assert kinds_within("evaluate") == ["evaluate"]
 
 
-def test_a_named_default_is_no_difference_and_another_method_is_one() -> None:
+def test_a_named_default_is_not_a_difference_and_another_method_is_one() -> None:
     assert differences([recipe()], [recipe(method="logits")]) == []
     assert differences([recipe()], [recipe(method="pkd")]) == [
         "stages: train, distill (a), train, distill-pkd (b)"

@@ -58,7 +58,7 @@ def test_several_runs_are_the_parts_of_their_report() -> None:
 @pytest.mark.parametrize(
     "stored", [{}, {"totals": {}}, {"totals": {"it_energy_kwh": {"value": None}}, "runs": []}]
 )
-def test_too_little_known_is_no_chart(stored: dict[str, Any]) -> None:
+def test_too_little_known_gives_no_chart(stored: dict[str, Any]) -> None:
     assert charts_of(stored) == []
 
 

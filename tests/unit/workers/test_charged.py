@@ -126,7 +126,7 @@ def test_between_two_updates_the_power_stays_as_it_was() -> None:
     assert figures == Figures(65.0, 130.0, {})
 
 
-def test_the_counter_of_a_device_that_is_nearly_off_may_stand_still() -> None:
+def test_the_counter_of_a_device_that_is_nearly_off_may_not_advance() -> None:
     figures = seconds(CARD, [0.0, 100.0, *[100.0] * 20], 1.0)
     assert figures == Figures(0.0, 100.0, {})
 

@@ -129,7 +129,7 @@ def test_a_file_that_cannot_be_read_has_a_reason(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[1]", '{"a": 1}', '{"a": {"state": []}}'])
-def test_damaged_notes_are_written_anew(file: Path, notes: Path, damage: str) -> None:
+def test_damaged_notes_are_rewritten(file: Path, notes: Path, damage: str) -> None:
     notes.parent.mkdir()
     notes.write_text(damage)
     assert hashed(notes, file).sha256 == sha256(file.read_bytes())

@@ -167,7 +167,7 @@ async def test_a_batch_that_cannot_be_sent_is_dropped(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf"), float("-inf")])
-def test_a_power_that_is_no_number_is_null(clock: Clock, wrong: float) -> None:
+def test_a_power_that_is_not_a_number_is_null(clock: Clock, wrong: float) -> None:
     live = LivePower("node", nowhere, wall_clock=clock)
     live.meet([component("gpu:a", wrong)])
     for number in range(10):

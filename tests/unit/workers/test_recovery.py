@@ -152,7 +152,7 @@ def incomplete(folder: Path, *, opened_s_ago: float) -> UUID:
 
 
 @pytest.mark.parametrize("is_rebooted", [False, True])
-def test_the_bound_of_a_journal_that_lacks_records_reaches_until_now(
+def test_the_bound_of_a_journal_with_missing_records_reaches_until_now(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_rebooted: bool
 ) -> None:
     incomplete(tmp_path, opened_s_ago=7300.0)
@@ -167,7 +167,7 @@ def test_the_bound_of_a_journal_that_lacks_records_reaches_until_now(
     assert 50.0 * 7200 <= end["unread_j"]["cpu"] < 50.0 * 7300
 
 
-def test_a_journal_that_lacks_records_is_not_ended_without_asking_the_database(
+def test_a_journal_with_missing_records_is_not_ended_without_asking_the_database(
     tmp_path: Path,
 ) -> None:
     attempt_id = incomplete(tmp_path, opened_s_ago=100.0)
