@@ -200,8 +200,9 @@ def all_texts(root: Path = ROOT) -> Iterator[Text]:
 def names_of_tests(name: str, source: str) -> Iterator[Text]:
     """Names of the tests in a source, as sentences."""
     for node in ast.walk(ast.parse(source)):
-        is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        if is_function and node.name.startswith("test_"):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if node.name.startswith("test_"):
             words = node.name.removeprefix("test_").replace("_", " ")
             yield Text(name, node.lineno, words, "test name")
 
