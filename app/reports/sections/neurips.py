@@ -30,7 +30,7 @@ def section(content: Mapping[str, Any], sums: Totals) -> Section:
 def _workers(content: Mapping[str, Any]) -> str:
     hardware = dict.fromkeys(run["hardware"] for run in content["runs"] if run["hardware"])
     named = "; ".join(hardware) if hardware else "hardware that was not recorded"
-    return f"Type of compute: {named}, on the authors' own machines."
+    return f"Type of compute: {named}."
 
 
 def _each(content: Mapping[str, Any]) -> str:

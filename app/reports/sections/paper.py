@@ -100,7 +100,8 @@ def budget_section(content: Content) -> Section:
         "paragraphs": [
             "Planned is the sum of the quotes that were made when the runs were posted, over those "
             "runs whose quote has the figure; used of these is what the same runs used. Runs that "
-            "failed or were canceled are a group of their own, whatever their purpose was."
+            "failed or were canceled are a group of their own, whatever their purpose was. "
+            "Emissions and costs are by the factors of each price tag."
         ],
         "tables": tables,
     }
