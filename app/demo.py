@@ -128,7 +128,8 @@ def demo(
                 code = _run_and_report(client, folder)
     finally:
         embedded_postgres.stop(folder / "data")
-    program = "pricetag" if shutil.which("pricetag") else sys.argv[0]
+    installed = Path(sys.executable).with_name("pricetag")
+    program = "pricetag" if shutil.which("pricetag") else installed
     say(f"To open its dashboard again: PRICETAG_DATA_DIR={folder / 'data'} {program} serve")
     say("To run a job of your own: see 'Your first job' in README.md.")
     say(f"Done in {time.monotonic() - began_s:.0f} s; nothing is left running.")
