@@ -123,7 +123,7 @@ class TrialRead(Wire):
         "before the end, `finished` or `failed`."
     )
     values: dict[str, Any] = Field(description="Values by the path of their field.")
-    score: float | None = Field(description="Value of the metric by which it is ranked now.")
+    score: float | None = Field(description="Value of the metric in its last rung that has one.")
     runs: list[TrialRun] = Field(description="Its runs, by rung.")
 
 
@@ -148,7 +148,7 @@ class BestTrial(Wire):
 
     trial: int = Field(description="Number of the trial.")
     score: float = Field(description="Its score.")
-    run_id: uuid.UUID | None = Field(description="Its last run.")
+    run_id: uuid.UUID | None = Field(description="Its run that reached the score.")
     values: dict[str, Any] = Field(description="Values by the path of their field.")
     price_tag: StudyFigures = Field(description="Sums over its own runs.")
 

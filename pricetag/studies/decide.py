@@ -208,19 +208,21 @@ def _is_decided(plan: Plan, bracket: Bracket, trials: Sequence[TrialRecord], run
 
 def best_trial(
     plan: Plan, trials: Sequence[TrialRecord], goal: Goal
-) -> tuple[TrialRecord, float] | None:
-    """The trial with the best score of all, also among stopped ones, and that score.
+) -> tuple[TrialRecord, int, float] | None:
+    """The trial with the best score of all rungs, also of stopped ones; the rung, and the score.
 
     Of equal scores, the one with more resource, then the lower number.
     """
     sign = 1.0 if goal == "maximize" else -1.0
-    found: list[tuple[float, int, int, TrialRecord]] = []
+    scored: list[tuple[float, float, int, int, TrialRecord]] = []
     for trial in trials:
+        rungs = plan.bracket(trial.bracket).rungs
         for rung in trial.rungs:
             score = score_of(plan, trial, rung.rung, goal)
             if score is not None:
-                found.append((-score, -rung.rung, trial.number, trial))
-    if not found:
+                resource = rungs[rung.rung].resource or 0.0
+                scored.append((-score, -resource, trial.number, rung.rung, trial))
+    if not scored:
         return None
-    best = min(found, key=lambda each: each[:3])
-    return best[3], -best[0] * sign
+    best = min(scored, key=lambda each: each[:4])
+    return best[4], best[3], -best[0] * sign

@@ -202,12 +202,12 @@ def _best(spec: StudySpec, known: Record, figures: Figures) -> BestTrial | None:
     best = best_trial(spec.plan, known.trials, spec.metric.goal)
     if best is None:
         return None
-    trial, score = best
+    trial, rung, score = best
     own = [run for run in known.runs if run.trial == trial.number]
     return BestTrial(
         trial=trial.number,
         score=score,
-        run_id=own[-1].run_id,
+        run_id=known.run_of(trial.number, rung).run_id,
         values=dict(trial.values),
         price_tag=_sums(own, figures),
     )

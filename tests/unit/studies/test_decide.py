@@ -137,7 +137,7 @@ def test_failed_trials_are_not_promoted_and_leave_their_place() -> None:
     assert [number for number, rung in played.started if rung == 2] == [8]
     best = best_trial(played.plan, played.trials, "maximize")
     assert best is not None
-    assert (best[0].number, best[1]) == (8, 8.0)
+    assert (best[0].number, best[1:]) == (8, (2, 8.0))
 
 
 def test_a_study_ends_when_no_trial_reports_the_metric() -> None:
@@ -230,7 +230,7 @@ def test_seeds_stop_as_in_the_authors_code(name: str) -> None:
     assert len(finished) == case["fully_trained"]
     best = best_trial(plan, played.trials, "maximize")
     assert best is not None
-    assert best[1] == case["best"]
+    assert best[2] == case["best"]
     assert sum(ends[len(trial.rungs) - 1] for trial in played.trials) == case["budget_evals"]
     assert len(played.trials) * length == case["budget_if_none_stopped"]
 
