@@ -9,7 +9,7 @@ from datetime import datetime
 from html import escape
 from typing import Any, cast
 
-from app.reports import csv_, markdown
+from app.reports import csv_, latex, markdown
 from app.reports.rendered import Rendered
 from app.reports.shape import Context, Section
 from pricetag.tag.figure import figure_of
@@ -125,6 +125,17 @@ def _sections(context: Mapping[str, Any]) -> dict[str, Section]:
     return {section["id"]: section for section in context["sections"]}
 
 
+def latex_tables(context: Mapping[str, Any]) -> str:
+    """The tables about all runs as LaTeX, to be included in a document with ``\\input``."""
+    tables = [
+        latex.table_text(table)
+        for id_, section in _sections(context).items()
+        if id_ in TABLES
+        for table in section["tables"]
+    ]
+    return "\n\n".join(["% Needs \\usepackage{booktabs} and a text width of 17 cm.", *tables]) + "\n"
+
+
 def _csv(context: Mapping[str, Any]) -> str:
     return csv_.render(cast(Context, context)).decode()
 
@@ -135,6 +146,9 @@ def paper_json(context: Mapping[str, Any]) -> str:
     return json.dumps(paper, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
+TABLES = ("bill", "budget", "research", "curves", "frontier", "runs", "factors")
+"""Sections whose tables a paper may include."""
+
 FILES: Mapping[str, tuple[Callable[[Mapping[str, Any]], str], str]] = {
     "badge.svg": (badge, "image/svg+xml"),
     "paper.bib": (bibtex, "application/x-bibtex; charset=utf-8"),
@@ -142,6 +156,7 @@ FILES: Mapping[str, tuple[Callable[[Mapping[str, Any]], str], str]] = {
     "co2_eq_emissions.yaml": (emissions_yaml, "application/yaml"),
     "neurips.md": (_section("neurips"), MARKDOWN),
     "eu-ai-act.md": (_section("eu-ai-act"), MARKDOWN),
+    "tables.tex": (latex_tables, latex.MEDIA_TYPE),
     "runs.csv": (_csv, csv_.MEDIA_TYPE),
     "paper.json": (paper_json, "application/json"),
 }

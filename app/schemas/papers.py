@@ -166,6 +166,7 @@ PaperFile = Literal[
     "co2_eq_emissions.yaml",
     "neurips.md",
     "eu-ai-act.md",
+    "tables.tex",
     "runs.csv",
     "paper.json",
 ]

@@ -113,6 +113,10 @@ async def test_files_of_a_paper_come_from_its_newest_report(api: Api) -> None:
     assert f"  emissions: {grams}\n" in await file("model-card.md")
     assert "Total compute:" in await file("neurips.md")
     assert "Annex XI" in await file("eu-ai-act.md")
+    tables = await file("tables.tex")
+    assert r"\documentclass" not in tables
+    assert tables.count(r"\begin{tabular}") == tables.count(r"\end{tabular}") >= 6
+    assert "Planned and used, by purpose" in tables
     assert len((await file("runs.csv")).splitlines()) == 1 + 7
     stated = json.loads(await file("paper.json"))
     assert stated["totals"] == context["paper"]["totals"]

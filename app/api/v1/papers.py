@@ -182,8 +182,8 @@ async def download_paper_file(
         PaperFile, Path(description=f"Name of the file: {', '.join(get_args(PaperFile))}.")
     ],
 ) -> Response:
-    """Badge, BibTeX, model card, answers to the NeurIPS checklist, form of the EU AI Act, all runs
-    as CSV, or all data as JSON, from the paper's newest report.
+    """Badge, BibTeX, model card, answers to the NeurIPS checklist, form of the EU AI Act, tables
+    for LaTeX, all runs as CSV, or all data as JSON, from the paper's newest report.
     """
     rendered = await files.file_of(session, caller, paper_id, name)
     headers = {
