@@ -133,7 +133,9 @@ def latex_tables(context: Mapping[str, Any]) -> str:
         if id_ in TABLES
         for table in section["tables"]
     ]
-    return "\n\n".join(["% Needs \\usepackage{booktabs} and a text width of 17 cm.", *tables]) + "\n"
+    return (
+        "\n\n".join(["% Needs \\usepackage{booktabs} and a text width of 17 cm.", *tables]) + "\n"
+    )
 
 
 def _csv(context: Mapping[str, Any]) -> str:
