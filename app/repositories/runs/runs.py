@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Select, select, text, true
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Select, Uuid, any_, literal, select, text, true
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer
 
@@ -110,7 +110,9 @@ async def list_runs(
 
     found = await first(session, selection, order, after=after, limit=limit)
     query = _select_rows().options(defer(Run.recipe))
-    query = query.where(Run.id.in_([run_id for _, run_id in found]))
+    # An array is one parameter, and the text of the statement is the same for any number of runs.
+    ids = literal([run_id for _, run_id in found], ARRAY(Uuid))
+    query = query.where(Run.id == any_(ids))
     rows = {row.run.id: row for row in await _rows(session, (await session.execute(query)).all())}
     page = [replace(rows[run_id], key=key) for key, run_id in found if run_id in rows]
     return page[::-1] if backwards else page
