@@ -63,6 +63,9 @@ def _seed_over_rest(url: str, token: str, runs: list[str]) -> dict[str, str]:
         report = http.post("/v1/reports", json=body).raise_for_status().json()["id"]
         artifacts = http.get(f"/v1/runs/{runs[0]}/artifacts").json()["items"]
         study = http.post("/v1/studies", json=study_body()).raise_for_status().json()["id"]
+        collected = {"project": "text", "title": "a paper", "runs": runs[:1], "rule": {}}
+        paper = http.post("/v1/papers", json=collected).raise_for_status().json()["id"]
+        http.post(f"/v1/papers/{paper}/reports", json={}).raise_for_status()
         made = http.post("/v1/tokens", json={"name": "v", "role": "viewer"}).json()
         viewer, user = made["id"], made["user_id"]
         http.post("/v1/projects/text/members", json={"user": "v"}).raise_for_status()
@@ -73,6 +76,7 @@ def _seed_over_rest(url: str, token: str, runs: list[str]) -> dict[str, str]:
         "run_id": runs[0],
         "report_id": report,
         "study_id": study,
+        "paper_id": paper,
         "artifact_id": artifacts[0]["id"],
         "token_id": viewer,
         "name": site,

@@ -83,7 +83,7 @@ REQUESTS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "freezePaper": ({"paper_id": "{paper}"}, {}),
     "createPaperReport": ({"paper_id": "{paper}"}, {"json": {}}),
     "downloadPaperArchive": ({"paper_id": "{paper}"}, {}),
-    "downloadPaperFile": ({"paper_id": "{paper}", "name": "badge.svg"}, {}),
+    "downloadPaperFile": ({"paper_id": "{paper}", "file": "badge.svg"}, {}),
     "listRecipes": ({}, {}),
     "listProjects": ({}, {}),
     "listExperiments": ({}, {}),

@@ -159,7 +159,7 @@ async def create_paper_report(
 
 
 @router.get(
-    "/{paper_id}/files/{name}",
+    "/{paper_id}/files/{file}",
     dependencies=[SEE_PAPER],
     summary="Download a file of a paper",
     response_class=Response,
@@ -178,14 +178,14 @@ async def download_paper_file(
     session: CurrentSession,
     caller: Caller,
     paper_id: PaperId,
-    name: Annotated[
+    file: Annotated[
         PaperFile, Path(description=f"Name of the file: {', '.join(get_args(PaperFile))}.")
     ],
 ) -> Response:
     """Badge, BibTeX, model card, answers to the NeurIPS checklist, form of the EU AI Act, tables
     for LaTeX, all runs as CSV, or all data as JSON, from the paper's newest report.
     """
-    rendered = await files.file_of(session, caller, paper_id, name)
+    rendered = await files.file_of(session, caller, paper_id, file)
     headers = {
         "Content-Disposition": f'inline; filename="{rendered.filename}"',
         "X-Content-Type-Options": "nosniff",
