@@ -10,7 +10,7 @@ branch_labels = None
 depends_on = None
 
 TABLES = """
-CREATE TABLE papers (
+CREATE TABLE IF NOT EXISTS papers (
     id uuid NOT NULL CONSTRAINT pk_papers PRIMARY KEY,
     created_at timestamptz NOT NULL,
     project_id uuid NOT NULL CONSTRAINT fk_papers_project_id_projects REFERENCES projects (id),
@@ -21,9 +21,9 @@ CREATE TABLE papers (
     frozen_at timestamptz,
     selection_sha256 varchar
 );
-CREATE INDEX ix_papers_created_at ON papers (created_at);
-CREATE INDEX ix_papers_project_id ON papers (project_id);
-CREATE TABLE paper_runs (
+CREATE INDEX IF NOT EXISTS ix_papers_created_at ON papers (created_at);
+CREATE INDEX IF NOT EXISTS ix_papers_project_id ON papers (project_id);
+CREATE TABLE IF NOT EXISTS paper_runs (
     paper_id uuid NOT NULL CONSTRAINT fk_paper_runs_paper_id_papers
         REFERENCES papers (id) ON DELETE CASCADE,
     run_id uuid NOT NULL CONSTRAINT fk_paper_runs_run_id_runs REFERENCES runs (id),
@@ -32,10 +32,10 @@ CREATE TABLE paper_runs (
     content_sha256 varchar,
     CONSTRAINT pk_paper_runs PRIMARY KEY (paper_id, run_id)
 );
-CREATE INDEX ix_paper_runs_run_id ON paper_runs (run_id);
-ALTER TABLE reports ADD COLUMN paper_id uuid
+CREATE INDEX IF NOT EXISTS ix_paper_runs_run_id ON paper_runs (run_id);
+ALTER TABLE reports ADD COLUMN IF NOT EXISTS paper_id uuid
     CONSTRAINT fk_reports_paper_id_papers REFERENCES papers (id);
-CREATE INDEX ix_reports_paper_id ON reports (paper_id);
+CREATE INDEX IF NOT EXISTS ix_reports_paper_id ON reports (paper_id);
 """
 
 
