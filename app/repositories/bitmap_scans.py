@@ -1,4 +1,4 @@
-"""Queries that combine indexes, read rows in the order of one, or join many rows by hashes."""
+"""Queries that combine all indexes to find their rows, or read rows in the order of one index."""
 
 from __future__ import annotations
 
@@ -24,13 +24,6 @@ ORDERED_SCANS = {
     "enable_seqscan": "off",
     "enable_sort": "off",
 }
-HASH_JOINS = {
-    # Of two arrays of values in one condition few rows are expected, however many there are: each
-    # would be compared with each row of the other table, or sorted.
-    "enable_nestloop": "off",
-    "enable_sort": "off",
-    "work_mem": "32MB",
-}
 
 
 @asynccontextmanager
@@ -44,13 +37,6 @@ async def bitmap_scans(session: AsyncSession) -> AsyncIterator[None]:
 async def ordered_scans(session: AsyncSession) -> AsyncIterator[None]:
     """Within it, queries read the rows of an index in its order."""
     async with _planned_with(session, ORDERED_SCANS):
-        yield
-
-
-@asynccontextmanager
-async def hash_joins(session: AsyncSession) -> AsyncIterator[None]:
-    """Within it, queries join and group many rows by their hashes, however few are expected."""
-    async with _planned_with(session, HASH_JOINS):
         yield
 
 

@@ -15,7 +15,6 @@ from typing import Any, Literal
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.repositories.bitmap_scans import hash_joins
 from app.repositories.energy.judging import CHARGED, JUDGED, MEASURES, PRODUCT
 from app.repositories.energy.rollups import (
     SERIES,
@@ -149,8 +148,7 @@ async def sums_by_owner(
         ORDER BY is_total, visible DESC, owner NULLS LAST, {_PRODUCT}
     """
     values = values | more_values | sql_values(viewer)
-    async with hash_joins(session):
-        return (await session.execute(text(statement), values)).all()
+    return (await session.execute(text(statement), values)).all()
 
 
 Grouping = Literal["node", "component", "site"]
@@ -216,8 +214,7 @@ async def sums_over_time(
           CAST(sum(hours) AS bigint) AS hours
         FROM placed GROUP BY 1, 2, {_PRODUCT} HAVING sum(hours) > 0 ORDER BY start, 1, {_PRODUCT}
     """
-    async with hash_joins(session):
-        return (await session.execute(text(statement), values)).all()
+    return (await session.execute(text(statement), values)).all()
 
 
 async def charges_over_time(
@@ -275,8 +272,7 @@ async def charges_over_time(
     if most is not None:
         values["most"] = most
     values |= more_values | sql_values(viewer) | {"nobody": NOBODY}
-    async with hash_joins(session):
-        return (await session.execute(text(statement), values)).all()
+    return (await session.execute(text(statement), values)).all()
 
 
 def _seen(owner: Owner) -> str:

@@ -80,7 +80,9 @@ def rolled(
     scopes: dict[Level, Scope] = dict.fromkeys(LEVELS, scope)
     segments = cover(hours.start, hours.stop, _levels(bucketed))
     sums, values = _sums(hours, bucketed, segments, scopes, prefix, over is None, whose)
-    return f"{sums} {_few_series(_whose(scope, hours, whose))}", values
+    # Of the hours of some series the planner expects a single row: each row looks its series up.
+    series = _few_series(_whose(scope, hours)) if whose == "true" else SERIES
+    return f"{sums} {series}", values
 
 
 def _levels(by: By | None) -> tuple[Level, ...]:
