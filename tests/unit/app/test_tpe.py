@@ -32,7 +32,7 @@ STRATEGY = Tpe(kind="tpe", trials=40, random_trials=10)
 def score(values: Mapping[str, Any]) -> float:
     """Highest at x = 0.5 in the form `deep` with five layers."""
     depth = 1 - abs(values[LAYERS] - 5) / 5 if values[FORM] == "deep" else 0.0
-    return depth - abs(values[X] - 0.5)
+    return float(depth - abs(values[X] - 0.5))
 
 
 def trial(number: int, values: Mapping[str, Any], state: State = "done") -> TrialRecord:
