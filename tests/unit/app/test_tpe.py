@@ -81,7 +81,7 @@ def test_values_follow_from_the_record_and_keep_to_the_space() -> None:
 
 
 @pytest.mark.parametrize("state", ["open", "failed"])
-def test_open_and_failed_trials_are_no_obstacle(state: State) -> None:
+def test_open_and_failed_trials_leave_the_values_of_the_next_one(state: State) -> None:
     plan = Plan(SPACE, STRATEGY, 2)
     trials = played(plan)[:12]
     trials += [trial(number, plan.values(number), state) for number in range(12, 20)]
