@@ -60,12 +60,12 @@ def decide(
     for bracket in plan.brackets:
         actions += _promotions(plan, bracket, trials, goal)
     actions = actions[:slots]
-    known = list(trials)
+    trials_so_far = list(trials)
     for number in range(len(trials), plan.trials)[: slots - len(actions)]:
-        values = plan.values(number) if suggest is None else suggest(number, known)
+        values = plan.values(number) if suggest is None else suggest(number, trials_so_far)
         bracket_number = plan.bracket_of(number).number
         actions.append(Start(number, bracket_number, values))
-        known.append(TrialRecord(number, bracket_number, values, (RungRecord(0, "open"),)))
+        trials_so_far.append(TrialRecord(number, bracket_number, values, (RungRecord(0, "open"),)))
     if not actions and not open_trials:
         return [Finish("completed")]
     return actions
@@ -106,8 +106,8 @@ def score_of(plan: Plan, trial: TrialRecord, rung: int, goal: Goal) -> float | N
 def ranked(plan: Plan, trials: Sequence[TrialRecord], rung: int, goal: Goal) -> list[TrialRecord]:
     """The scored trials of a rung, best first; of equal ones the lower number first."""
     scored = [(score_of(plan, trial, rung, goal), trial) for trial in trials]
-    known = [(score, trial) for score, trial in scored if score is not None]
-    return [trial for _, trial in sorted(known, key=lambda pair: (-pair[0], pair[1].number))]
+    with_score = [(score, trial) for score, trial in scored if score is not None]
+    return [trial for _, trial in sorted(with_score, key=lambda pair: (-pair[0], pair[1].number))]
 
 
 def _promotions(

@@ -33,10 +33,10 @@ class Plan:
             return _seeds(self.strategy)
         if not isinstance(self.strategy, Grid):
             return []
-        found = list(islice(grid(self.space, self.strategy.points), MOST_TRIALS + 1))
-        if len(found) > MOST_TRIALS:
+        points = list(islice(grid(self.space, self.strategy.points), MOST_TRIALS + 1))
+        if len(points) > MOST_TRIALS:
             raise ValueError(f"the grid has more than {MOST_TRIALS:,} combinations")
-        return found
+        return points
 
     @cached_property
     def brackets(self) -> tuple[Bracket, ...]:

@@ -63,11 +63,13 @@ class Saved:
 
 def saved(trials: Sequence[Quantity]) -> Saved:
     """The sum of what stopped trials did not spend; unknown ones are counted, not added."""
-    known = {str(place): each for place, each in enumerate(trials) if each.value is not None}
-    unknown = len(trials) - len(known)
+    known_amounts = {
+        str(place): each for place, each in enumerate(trials) if each.value is not None
+    }
+    unknown = len(trials) - len(known_amounts)
     if not trials:
         return Saved(Quantity.exact(0.0, "kWh", "estimated"), 0, 0)
-    if not known:
+    if not known_amounts:
         reason = trials[0].reason or "unknown"
         return Saved(Quantity.unknown("kWh", reason), len(trials), unknown)
-    return Saved(sum_together(known, "kWh"), len(trials), unknown)
+    return Saved(sum_together(known_amounts, "kWh"), len(trials), unknown)

@@ -57,25 +57,25 @@ def changed(content: bytes, stated: str) -> list[str]:
         document = json.loads(content)
     except ValueError as error:
         return [f"is not JSON: {error}"]
-    found = list(leaves(document))
+    values = list(leaves(document))
     present = codes(document)
     if len(present) != len(stated):
-        return [f"has {len(found)} values, not {len(stated) // CODE}: one was added or removed"]
-    parts = (slice(n * CODE, (n + 1) * CODE) for n in range(len(found)))
+        return [f"has {len(values)} values, not {len(stated) // CODE}: one was added or removed"]
+    parts = (slice(n * CODE, (n + 1) * CODE) for n in range(len(values)))
     return [
         f"{path} was changed: it is {json.dumps(value)} now"
-        for (path, value), part in zip(found, parts, strict=True)
+        for (path, value), part in zip(values, parts, strict=True)
         if present[part] != stated[part]
     ]
 
 
 def added(figures: Sequence[Json]) -> dict[str, float | None]:
     """The sum of the known figures, if they have one unit, with the sums of their ends."""
-    known = [figure for figure in figures if figure["value"] is not None]
-    if not known or len({figure["unit"] for figure in known}) > 1:
+    known_figures = [figure for figure in figures if figure["value"] is not None]
+    if not known_figures or len({figure["unit"] for figure in known_figures}) > 1:
         return dict.fromkeys(ENDS)
     return {
-        end: math.fsum(each["value"] if each[end] is None else each[end] for each in known)
+        end: math.fsum(each["value"] if each[end] is None else each[end] for each in known_figures)
         for end in ENDS
     }
 
@@ -166,8 +166,8 @@ def _line(place: str, line: Json, runs: Sequence[Json]) -> Iterator[str]:
     if line["runs"] != len(runs):
         yield f"{PAPER}: {place} has {line['runs']} runs, not {len(runs)}"
     for axis in AXES:
-        known = [run for run in runs if run["figures"][axis]["value"] is not None]
-        quoted = [run for run in known if axis in run["planned"]]
+        known_runs = [run for run in runs if run["figures"][axis]["value"] is not None]
+        quoted = [run for run in known_runs if axis in run["planned"]]
         for key, figures in (
             ("used", [run["figures"][axis] for run in runs]),
             ("planned", [run["planned"][axis] for run in quoted]),

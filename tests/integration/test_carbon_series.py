@@ -181,7 +181,7 @@ async def test_the_provider_s_own_zone_and_its_estimates(fetching: Api, grid: Gr
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "response",
     [
         fake_api.Answer({"error": "denied"}, 403),
         fake_api.Answer("<html>", kind="text/html"),
@@ -197,9 +197,9 @@ async def test_the_provider_s_own_zone_and_its_estimates(fetching: Api, grid: Gr
     ],
 )
 async def test_a_provider_that_fails_leaves_nothing(
-    fetching: Api, grid: Grid, answer: fake_api.Answer
+    fetching: Api, grid: Grid, response: fake_api.Answer
 ) -> None:
-    grid.fake.answers[PATH] = answer
+    grid.fake.answers[PATH] = response
     problem(await fetching.admin.post("/v1/carbon/fetch", json=span(2)), 502, "provider-failed")
     assert await listed(fetching) == []
 

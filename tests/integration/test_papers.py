@@ -55,16 +55,16 @@ async def test_a_report_counts_every_run_to_the_last_digit(api: Api) -> None:
     assert [run["origin"] for run in paper["runs"]] == ["rule"] * 8
     assert {run["run_id"] for run in paper["runs"]} == set(run_ids)
     context = await reported(api, paper, equivalents=True)
-    content, known = context["paper"], await energies(api)
-    assert content["totals"]["used"]["it_energy_kwh"]["value"] == math.fsum(known.values())
-    assert context["totals"]["it_energy_kwh"]["value"] == math.fsum(known.values())
+    content, kwh_by_run = context["paper"], await energies(api)
+    assert content["totals"]["used"]["it_energy_kwh"]["value"] == math.fsum(kwh_by_run.values())
+    assert context["totals"]["it_energy_kwh"]["value"] == math.fsum(kwh_by_run.values())
     lines = {line["name"]: line for line in content["by_purpose"]}
     assert {name: line["runs"] for name, line in lines.items()} == {
         "tuning": 3,
         "not stated": 3,
         "failed": 1,
     }
-    tuning = [known[run_id] for run_id in run_ids[:3]]
+    tuning = [kwh_by_run[run_id] for run_id in run_ids[:3]]
     assert lines["tuning"]["used"]["it_energy_kwh"]["value"] == math.fsum(tuning)
     assert [each["name"] for each in content["not_counted"]] == ["waits"]
     assert content["research"]["name"] == "dear"

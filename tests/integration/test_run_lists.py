@@ -382,12 +382,12 @@ async def test_runs_are_read_along_their_index_and_only_those_of_the_page_with_p
         with planned(db) as plans:
             await runs.list_runs(large.session, selection, sort="-created_at", after=None, limit=11)
         besides = ("set_config", "run_labels")
-        found, shown = [p for p in plans if not any(name in p.statement for name in besides)]
-        [walk] = [node for node in found.nodes if node.get("Relation Name") == "runs"]
-        assert walk["Index Name"] == index, found.nodes
-        [of_page] = [node for node in shown.nodes if node.get("Relation Name") == "runs"]
+        id_plan, row_plan = [p for p in plans if not any(name in p.statement for name in besides)]
+        [walk] = [node for node in id_plan.nodes if node.get("Relation Name") == "runs"]
+        assert walk["Index Name"] == index, id_plan.nodes
+        [of_page] = [node for node in row_plan.nodes if node.get("Relation Name") == "runs"]
         assert of_page["Plan Rows"] <= 11
-        looked_up = [node for node in shown.nodes if node.get("Relation Name") == "price_tags"]
+        looked_up = [node for node in row_plan.nodes if node.get("Relation Name") == "price_tags"]
         assert [node["Index Name"] for node in looked_up] == ["uq_price_tags_run_id_version"]
 
 

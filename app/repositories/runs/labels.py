@@ -31,8 +31,8 @@ selects one run in twenty. Those of a rarer one are soon sorted."""
 
 async def has_tags(session: AsyncSession, tags: Sequence[str]) -> bool:
     """Whether some run has, or had, each of the tags; no run has one that is not a label."""
-    known = select(RunLabel.label).where(RunLabel.kind == "tag", RunLabel.label.in_(tags))
-    return set((await session.execute(known.distinct())).scalars()) == set(tags)
+    query = select(RunLabel.label).where(RunLabel.kind == "tag", RunLabel.label.in_(tags))
+    return set((await session.execute(query.distinct())).scalars()) == set(tags)
 
 
 async def page(

@@ -108,13 +108,13 @@ async def list_runs(
     order = Order.parse(sort, currency if sort.endswith("cost") else None)
     order = order.backwards() if backwards else order
 
-    found = await first(session, selection, order, after=after, limit=limit)
+    keyed_ids = await first(session, selection, order, after=after, limit=limit)
     query = _select_rows().options(defer(Run.recipe))
     # An array is one parameter, and the text of the statement is the same for any number of runs.
-    ids = literal([run_id for _, run_id in found], ARRAY(Uuid))
+    ids = literal([run_id for _, run_id in keyed_ids], ARRAY(Uuid))
     query = query.where(Run.id == any_(ids))
     rows = {row.run.id: row for row in await _rows(session, (await session.execute(query)).all())}
-    page = [replace(rows[run_id], key=key) for key, run_id in found if run_id in rows]
+    page = [replace(rows[run_id], key=key) for key, run_id in keyed_ids if run_id in rows]
     return page[::-1] if backwards else page
 
 

@@ -140,13 +140,13 @@ async def read(session: Session, principal: Principal, paper_id: uuid.UUID) -> P
     """
     row = await require(session, principal, paper_id)
     paper = row.Paper
-    found = await collected(session, principal, paper, row.project)
+    paper_runs = await collected(session, principal, paper, row.project)
     reports = await papers.reports_of(session, paper_id)
     return PaperRead(
         **_summary(paper, row.project).model_dump(),
         rule=_rule(paper),
         is_own=_may_change(principal, paper),
-        runs=[_run(each) for each in found],
+        runs=[_run(each) for each in paper_runs],
         reports=[ReportSummary.model_validate(report) for report in reports],
     )
 
@@ -276,8 +276,8 @@ async def fix(session: Session, principal: Principal, paper_id: uuid.UUID) -> No
     row = await _own(session, principal, paper_id)
     paper = row.Paper
     _require_collecting(paper)
-    found = await collected(session, principal, paper, row.project)
-    priced = [each for each in found if each.version is not None and each.sha256 is not None]
+    paper_runs = await collected(session, principal, paper, row.project)
+    priced = [each for each in paper_runs if each.version is not None and each.sha256 is not None]
     if not priced:
         raise EmptyPaperError("No run of the paper has a price tag yet. Add runs that have ended.")
     await papers.fix_runs(
@@ -290,7 +290,7 @@ async def fix(session: Session, principal: Principal, paper_id: uuid.UUID) -> No
                 "version": each.version,
                 "content_sha256": each.sha256,
             }
-            for each in found
+            for each in paper_runs
         ],
     )
     paper.frozen_at = datetime.now(UTC)
@@ -332,7 +332,7 @@ async def collected(
     if len(origins) > MAX_RUNS:
         raise _wrong("rule", f"the paper has more than {MAX_RUNS} runs; narrow the rule")
     newest = await papers.newest_tags(session, list(origins)) if _is_open(paper) else {}
-    found = []
+    paper_runs = []
     for facts in await papers.facts(session, list(origins)):
         run = stored.get(facts.id)
         if not _is_open(paper) and run is not None:
@@ -342,8 +342,8 @@ async def collected(
                 None if run is None else run.purpose, facts.tags, is_trial=facts.is_trial
             )
             version, sha256 = newest.get(facts.id, (None, None))
-        found.append(Collected(facts, origins[facts.id], purpose, version, sha256))
-    return found
+        paper_runs.append(Collected(facts, origins[facts.id], purpose, version, sha256))
+    return paper_runs
 
 
 async def _of_rule(

@@ -56,27 +56,29 @@ async def report(
     principal.require("member", "create reports")
     row = await collecting.require(session, principal, paper_id)
     paper, project = row.Paper, row.project
-    found = await collecting.collected(session, principal, paper, project)
-    versions = {each.facts.id: each.version for each in found if each.version is not None}
+    collected = await collecting.collected(session, principal, paper, project)
+    versions = {each.facts.id: each.version for each in collected if each.version is not None}
     documents = await report_rows.price_tags_of(session, versions)
     lines = await _budgets(session, principal, paper)
-    context = await asyncio.to_thread(_context, paper, project, found, documents, lines, request)
+    context = await asyncio.to_thread(
+        _context, paper, project, collected, documents, lines, request
+    )
     return await reports.store(
-        session, principal, paper.title, context, [each.facts.id for each in found], paper=paper
+        session, principal, paper.title, context, [each.facts.id for each in collected], paper=paper
     )
 
 
 def _context(
     paper: Paper,
     project: str,
-    found: Sequence[Collected],
+    collected: Sequence[Collected],
     documents: Mapping[uuid.UUID, Mapping[str, Any]],
     budget_lines: Sequence[Mapping[str, Any]],
     request: PaperReportCreate,
 ) -> dict[str, Any]:
     runs: list[PaperRun] = []
     not_counted: list[dict[str, str]] = []
-    for each in found:
+    for each in collected:
         document, reason = documents.get(each.facts.id), NO_TAG
         if document is not None:
             try:
