@@ -59,10 +59,10 @@ def period_of(
     """
     query, now = asked.query, datetime.now(UTC)
     try:
-        chosen = periods.period(query.period, query.first, query.last, now, default, names)
+        period = periods.period(query.period, query.first, query.last, now, default, names)
     except InvalidPeriodError as error:
         return periods.period(None, None, None, now, default, names), asked.wrong(error.problems)
-    return chosen, asked if asked.form.problems else asked.filled(chosen.query)
+    return period, asked if asked.form.problems else asked.filled(period.query)
 
 
 AskedPeriod = Annotated[Asked[PeriodQuery], Depends(asking(PeriodQuery))]

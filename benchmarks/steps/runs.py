@@ -70,12 +70,12 @@ def write_data(root: Path, source: Path, examples: int) -> None:
 
 def _question(number: int, text: str) -> dict[str, Any]:
     words = text.split()
-    answer = words[len(words) // 2]
+    middle_word = words[len(words) // 2]
     start = len(" ".join(words[: len(words) // 2])) + (1 if len(words) > 1 else 0)
     asked = {
         "id": str(number),
         "question": "What is in the middle ?",
-        "answers": [{"text": answer, "answer_start": start}],
+        "answers": [{"text": middle_word, "answer_start": start}],
     }
     return {"context": " ".join(words), "qas": [asked]}
 

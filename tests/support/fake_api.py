@@ -105,13 +105,15 @@ def serving() -> Iterator[FakeApi]:
             body = self.rfile.read(size).decode()
             headers = {name.lower(): value for name, value in self.headers.items()}
             asked = Asked(self.command, parts.path, parts.query, headers, body)
-            answer = api.answer(asked)
+            response = api.answer(asked)
             content = (
-                answer.body if isinstance(answer.body, str | bytes) else json.dumps(answer.body)
+                response.body
+                if isinstance(response.body, str | bytes)
+                else json.dumps(response.body)
             )
             raw = content.encode() if isinstance(content, str) else content
-            self.send_response(answer.status)
-            self.send_header("Content-Type", answer.kind)
+            self.send_response(response.status)
+            self.send_header("Content-Type", response.kind)
             self.send_header("Content-Length", str(len(raw)))
             self.end_headers()
             self.wfile.write(raw)

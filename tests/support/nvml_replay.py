@@ -74,8 +74,8 @@ class NvmlReplay:
     def __getattr__(self, name: str) -> Callable[..., int]:
         if not name.startswith("nvml"):
             raise AttributeError(name)
-        answer = getattr(type(self), f"_{name}", None)
-        if answer is None:
+        handler = getattr(type(self), f"_{name}", None)
+        if handler is None:
             raise AttributeError(name)
 
         def function(*arguments: Any) -> Any:  # a plain function, since pynvml sets its restype
@@ -85,7 +85,7 @@ class NvmlReplay:
             needs_init = not name.startswith(("nvmlInit", "nvmlError"))
             if needs_init and not self.users:
                 return NVML_ERROR_UNINITIALIZED
-            return answer(self, *arguments)
+            return handler(self, *arguments)
 
         return function
 

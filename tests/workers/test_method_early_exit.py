@@ -164,7 +164,7 @@ def test_the_parts_of_the_examples_are_disjoint() -> None:
 
 
 @pytest.mark.parametrize(
-    ("layers", "depth", "chosen"),
+    ("layers", "depth", "exits"),
     [
         (None, 12, [0, 3, 5, 11]),
         (None, 24, [0, 4, 12, 23]),
@@ -173,9 +173,9 @@ def test_the_parts_of_the_examples_are_disjoint() -> None:
         ([1, 5], 6, [1, 5]),
     ],
 )
-def test_layers_with_classifiers(layers: list[int] | None, depth: int, chosen: list[int]) -> None:
+def test_layers_with_classifiers(layers: list[int] | None, depth: int, exits: list[int]) -> None:
     params = TrainEarlyExit(method="early_exit", layers=layers)
-    assert params.exit_layers(depth) == chosen
+    assert params.exit_layers(depth) == exits
     assert layers_misfit(params, depth) is None
 
 

@@ -59,7 +59,7 @@ def test_task_loss_follows_the_labels_kind() -> None:
 
 
 @pytest.mark.parametrize(
-    ("layers", "teacher", "chosen"),
+    ("layers", "teacher", "kept"),
     [
         ("every_second", 6, [0, 2, 4]),
         ("first", 6, [0, 1, 2]),
@@ -71,9 +71,9 @@ def test_task_loss_follows_the_labels_kind() -> None:
     ],
 )
 def test_a_student_takes_over_the_selected_layers(
-    layers: Any, teacher: int, chosen: list[int]
+    layers: Any, teacher: int, kept: list[int]
 ) -> None:
-    assert Student(layers=layers).kept_layers(teacher) == chosen
+    assert Student(layers=layers).kept_layers(teacher) == kept
 
 
 def teacher_network() -> BertForSequenceClassification:

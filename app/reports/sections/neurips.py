@@ -38,10 +38,10 @@ def _each(content: Mapping[str, Any]) -> str:
     parts = []
     for axis, unit in (("duration_s", "s"), ("it_energy_kwh", "kWh")):
         values = [run["figures"][axis]["value"] for run in content["runs"]]
-        known = sorted(value for value in values if value is not None)
-        if known:
-            ends = f"{with_unit(known[0], unit)} to {with_unit(known[-1], unit)}"
-            parts.append(f"{with_unit(median(known), unit)} (median; {ends})")
+        known_values = sorted(value for value in values if value is not None)
+        if known_values:
+            ends = f"{with_unit(known_values[0], unit)} to {with_unit(known_values[-1], unit)}"
+            parts.append(f"{with_unit(median(known_values), unit)} (median; {ends})")
     if not parts:
         return "Compute of each run: unknown, nothing was metered."
     return (

@@ -120,13 +120,13 @@ CURRENT_RATES = CurrentRates()
 
 
 async def _factors(
-    session: Session, known: dict[Key, Factors], group: Group, now: datetime
+    session: Session, resolved: dict[Key, Factors], group: Group, now: datetime
 ) -> Factors:
     """The factors of attempts at one site on one kind of hardware."""
     hours = hours_between(group.started_at, now)
     key = (group.site, group.accelerators, group.devices, hours[0], hours[-1])
-    if key not in known:
-        known[key] = await factors.resolve(
+    if key not in resolved:
+        resolved[key] = await factors.resolve(
             session,
             site=group.site,
             settings=get_settings(),
@@ -135,7 +135,7 @@ async def _factors(
             hours=hours,
             used_in_year=now.year,
         )
-    return known[key]
+    return resolved[key]
 
 
 @dataclass(frozen=True, slots=True)

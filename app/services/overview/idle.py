@@ -65,23 +65,23 @@ def cost_per_day(devices: Sequence[IdleDevice]) -> Quantity:
     not cancel.
     """
     costs = [device.cost_per_day for device in devices]
-    known = [cost for cost in costs if cost.value is not None]
-    currencies = sorted({cost.unit for cost in known})
+    priced = [cost for cost in costs if cost.value is not None]
+    currencies = sorted({cost.unit for cost in priced})
     if not devices:
         return _unknown("", "no accelerator or CPU node is idle")
-    if not known:
+    if not priced:
         return _unknown("", str(costs[0].reason))
     if len(currencies) > 1:
         return _unknown("", f"the costs are in several currencies ({', '.join(currencies)})")
-    has_ends = all(cost.low is not None and cost.high is not None for cost in known)
-    unpriced = counted(len(costs) - len(known), "device")
+    has_ends = all(cost.low is not None and cost.high is not None for cost in priced)
+    unpriced = counted(len(costs) - len(priced), "device")
     return Quantity(
-        value=sum(cast(float, cost.value) for cost in known),
-        low=sum(cast(float, cost.low) for cost in known) if has_ends else None,
-        high=sum(cast(float, cost.high) for cost in known) if has_ends else None,
+        value=sum(cast(float, cost.value) for cost in priced),
+        low=sum(cast(float, cost.low) for cost in priced) if has_ends else None,
+        high=sum(cast(float, cost.high) for cost in priced) if has_ends else None,
         unit=currencies[0],
-        source=weakest(*(cast(Source, cost.source) for cost in known)),
-        reason=f"at least: the cost of {unpriced} is unknown" if len(known) < len(costs) else None,
+        source=weakest(*(cast(Source, cost.source) for cost in priced)),
+        reason=f"at least: the cost of {unpriced} is unknown" if len(priced) < len(costs) else None,
     )
 
 

@@ -62,21 +62,21 @@ async def advance(session: Session, study_id: UUID) -> bool:
         return False
     spec = parse_study(study.spec, is_stored=True)
     principal = await _author(session, study)
-    known = await record.read(session, study.id, spec)
+    study_record = await record.read(session, study.id, spec)
     if principal is None:
-        if not any(run.state == "open" for run in known.runs):
+        if not any(run.state == "open" for run in study_record.runs):
             await _end(session, study, spec, "author-may-not-post")
         return False
-    limits = await record.limits(session, spec, known)
+    limits = await record.limits(session, spec, study_record)
     actions = decide(
         spec.plan,
-        known.trials,
+        study_record.trials,
         goal=spec.metric.goal,
         parallel=spec.parallel,
         may_start=not any(limit.is_reached for limit in limits),
         suggest=tpe.suggester(spec.plan, spec.metric.goal),
     )
-    return await _carry_out(session, study, spec, principal, known, actions)
+    return await _carry_out(session, study, spec, principal, study_record, actions)
 
 
 async def _carry_out(
@@ -84,16 +84,16 @@ async def _carry_out(
     study: Study,
     spec: StudySpec,
     principal: Principal,
-    known: Record,
+    study_record: Record,
     actions: list[Action],
 ) -> bool:
-    has_open = any(run.state == "open" for run in known.runs)
+    has_open = any(run.state == "open" for run in study_record.runs)
     for place, action in enumerate(actions[:MOST_AT_ONCE]):
         if isinstance(action, Finish):
-            limits = await record.limits(session, spec, known)
+            limits = await record.limits(session, spec, study_record)
             await _end(session, study, spec, action.reason, limits)
             return False
-        refusal = await _post(session, study, spec, principal, known, action)
+        refusal = await _post(session, study, spec, principal, study_record, action)
         if refusal is not None:
             # What is open may use less than it was quoted, so that there is room later.
             if not has_open and place == 0:
@@ -107,15 +107,17 @@ async def _post(
     study: Study,
     spec: StudySpec,
     principal: Principal,
-    known: Record,
+    study_record: Record,
     action: Start | Promote,
 ) -> tuple[str, str] | None:
     """Posts the run of an action; returns code and reason if a budget does not admit it."""
     rung, previous = 0, None
-    values = action.values if isinstance(action, Start) else known.trials[action.number].values
+    values = (
+        action.values if isinstance(action, Start) else study_record.trials[action.number].values
+    )
     if isinstance(action, Promote):
         rung = action.rung
-        previous = known.run_of(action.number, rung - 1).run_id
+        previous = study_record.run_of(action.number, rung - 1).run_id
     body = job_of(spec, action.number, rung, values, study_id=study.id, previous_run=previous)
     run_id, failure = None, None
     savepoint = await session.begin_nested()

@@ -148,8 +148,10 @@ async def cancel(session: Session, principal: Principal, study_id: uuid.UUID) ->
     study.status_reason = {"code": "cancelled", "message": f"canceled by {principal.name}"}
     study.finished_at = datetime.now(UTC)
     await session.flush()
-    known = await record.read(session, study.id, parse_study(study.spec, is_stored=True))
-    for run_id in sorted(run.run_id for run in known.runs if run.run_id and run.state == "open"):
+    study_record = await record.read(session, study.id, parse_study(study.spec, is_stored=True))
+    for run_id in sorted(
+        run.run_id for run in study_record.runs if run.run_id and run.state == "open"
+    ):
         try:
             await execution.request_cancel(session, run_id)
         except RunFinishedError:

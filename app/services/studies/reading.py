@@ -108,35 +108,36 @@ async def read(session: Session, principal: Principal, study_id: uuid.UUID) -> S
     if row is None:
         raise not_found(study_id)
     spec = parse_study(row.Study.spec, is_stored=True)
-    known = await record.read(session, study_id, spec)
-    figures = await record.figures(session, known.runs)
+    study_record = await record.read(session, study_id, spec)
+    figures = await record.figures(session, study_record.runs)
     counted = (await studies.counts(session, [study_id])).get(study_id)
     is_over = row.Study.status != "running"
-    states = states_of(spec.plan, known.trials, is_over=is_over, goal=spec.metric.goal)
+    states = states_of(spec.plan, study_record.trials, is_over=is_over, goal=spec.metric.goal)
     return StudyRead.model_validate(
         {
             **_summary(row, counted),
             "spec": row.Study.spec,
-            "brackets": _brackets(spec, known),
+            "brackets": _brackets(spec, study_record),
             "trials": [
-                _trial(spec, trial, states[trial.number], known, figures) for trial in known.trials
+                _trial(spec, trial, states[trial.number], study_record, figures)
+                for trial in study_record.trials
             ],
-            "best": _best(spec, known, figures),
-            "price_tag": _sums(known.runs, figures),
-            "saved": await _saved(session, spec, known, states),
+            "best": _best(spec, study_record, figures),
+            "price_tag": _sums(study_record.runs, figures),
+            "saved": await _saved(session, spec, study_record, states),
             "budget": [
                 StudyLimit.model_validate(limit)
-                for limit in await record.limits(session, spec, known)
+                for limit in await record.limits(session, spec, study_record)
             ],
         }
     )
 
 
-def _brackets(spec: StudySpec, known: Record) -> list[BracketRead]:
+def _brackets(spec: StudySpec, study_record: Record) -> list[BracketRead]:
     def rung(bracket: int, number: int, state: str) -> int:
         return sum(
             number < len(trial.rungs) and trial.rungs[number].state == state
-            for trial in known.trials
+            for trial in study_record.trials
             if trial.bracket == bracket
         )
 
@@ -160,10 +161,10 @@ def _brackets(spec: StudySpec, known: Record) -> list[BracketRead]:
 
 
 def _trial(
-    spec: StudySpec, trial: TrialRecord, state: str, known: Record, figures: Figures
+    spec: StudySpec, trial: TrialRecord, state: str, study_record: Record, figures: Figures
 ) -> TrialRead:
     bracket = spec.plan.bracket(trial.bracket)
-    runs = [known.run_of(trial.number, rung.rung) for rung in trial.rungs]
+    runs = [study_record.run_of(trial.number, rung.rung) for rung in trial.rungs]
     sign = 1.0 if spec.metric.goal == "maximize" else -1.0
     ranked = [score_of(spec.plan, trial, rung.rung, spec.metric.goal) for rung in trial.rungs]
     scores = [sign * score for score in ranked if score is not None]
@@ -198,16 +199,16 @@ def _energy(run: StudyRunRow, figures: Figures) -> Quantity:
     return figures[run.run_id]["it_energy_kwh"]
 
 
-def _best(spec: StudySpec, known: Record, figures: Figures) -> BestTrial | None:
-    best = best_trial(spec.plan, known.trials, spec.metric.goal)
+def _best(spec: StudySpec, study_record: Record, figures: Figures) -> BestTrial | None:
+    best = best_trial(spec.plan, study_record.trials, spec.metric.goal)
     if best is None:
         return None
     trial, rung, score = best
-    own = [run for run in known.runs if run.trial == trial.number]
+    own = [run for run in study_record.runs if run.trial == trial.number]
     return BestTrial(
         trial=trial.number,
         score=score,
-        run_id=known.run_of(trial.number, rung).run_id,
+        run_id=study_record.run_of(trial.number, rung).run_id,
         values=dict(trial.values),
         price_tag=_sums(own, figures),
     )
@@ -220,12 +221,14 @@ def _sums(runs: Sequence[StudyRunRow], figures: Figures) -> StudyFigures:
     unknown: dict[str, int] = {}
     for name, unit in FIGURES.items():
         parts = {str(run_id): figures[run_id][name] for run_id in ids}
-        known = {run_id: part for run_id, part in parts.items() if part.value is not None}
-        if len(known) < len(parts):
-            unknown[name] = len(parts) - len(known)
-        if known or not parts:
+        known_parts = {run_id: part for run_id, part in parts.items() if part.value is not None}
+        if len(known_parts) < len(parts):
+            unknown[name] = len(parts) - len(known_parts)
+        if known_parts or not parts:
             # A run that was canceled before it began has used none of any currency.
-            real = {run_id: part for run_id, part in known.items() if part.value} or known
+            real = {
+                run_id: part for run_id, part in known_parts.items() if part.value
+            } or known_parts
             total = sum_together(real, unit)
         else:
             total = Quantity.unknown(unit, next(iter(parts.values())).reason or NOT_ISSUED)
@@ -234,13 +237,13 @@ def _sums(runs: Sequence[StudyRunRow], figures: Figures) -> StudyFigures:
 
 
 async def _saved(
-    session: Session, spec: StudySpec, known: Record, states: Mapping[int, str]
+    session: Session, spec: StudySpec, study_record: Record, states: Mapping[int, str]
 ) -> SavedRead | None:
     """What stopped trials did not spend; None where trials have one rung."""
     if all(len(bracket.rungs) == 1 for bracket in spec.plan.brackets):
         return None
-    stopped = [trial for trial in known.trials if states[trial.number] == "stopped"]
-    ids = [run.run_id for run in known.runs if run.run_id and states[run.trial] == "stopped"]
+    stopped = [trial for trial in study_record.trials if states[trial.number] == "stopped"]
+    ids = [run.run_id for run in study_record.runs if run.run_id and states[run.trial] == "stopped"]
     documents = await studies.newest_documents(session, ids) if ids else {}
     resource = resource_of(spec.strategy)
     name = None
@@ -252,7 +255,7 @@ async def _saved(
         bracket = spec.plan.bracket(trial.bracket)
         parts = []
         for rung in trial.rungs:
-            run_id = known.run_of(trial.number, rung.rung).run_id
+            run_id = study_record.run_of(trial.number, rung.rung).run_id
             before = trained_before(spec, trial.number, rung.rung)
             added = (bracket.rungs[rung.rung].resource or 0.0) - before
             document = documents.get(run_id) if run_id is not None else None

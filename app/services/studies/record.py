@@ -177,7 +177,7 @@ async def limits(session: Session, spec: StudySpec, record: Record) -> list[Limi
     budget = spec.budget
     if budget is None:
         return []
-    known = await figures(session, record.runs)
+    run_figures = await figures(session, record.runs)
     open_ids = [run.run_id for run in record.runs if run.run_id and run.state == "open"]
     quoted = await studies.quotes(session, open_ids) if open_ids else {}
     live = await _live(session, open_ids)
@@ -191,7 +191,7 @@ async def limits(session: Session, spec: StudySpec, record: Record) -> list[Limi
         for run in record.runs:
             if run.run_id is None:
                 continue
-            settled = _amount(known[run.run_id][figure], unit, name)
+            settled = _amount(run_figures[run.run_id][figure], unit, name)
             if run.state != "open":
                 used += settled or 0.0
                 unknown += settled is None

@@ -54,12 +54,12 @@ async def show_carbon(
 ) -> Response:
     """A site's hours."""
     names = [row.name for row in (await sites.list_all(session)).items]
-    chosen, asked = period_of(asked, "7d", PERIODS)
+    period, asked = period_of(asked, "7d", PERIODS)
     selected = asked.query.site or (names[0] if names else DEFAULT_SITE)
-    asked = await _checked(session, asked, chosen, selected)
+    asked = await _checked(session, asked, period, selected)
     shown: dict[str, Any] = {"carbon": None}
     if not asked.form.problems:
-        shown = await _shown(session, resources.settings, asked.query, chosen, selected)
+        shown = await _shown(session, resources.settings, asked.query, period, selected)
         asked = asked.filled({"site": selected})
     return render(
         request,
@@ -67,7 +67,7 @@ async def show_carbon(
         status=asked.status,
         form=asked.form,
         sites=[(name, name) for name in dict.fromkeys([*names, DEFAULT_SITE])],
-        period=chosen,
+        period=period,
         durations=DURATIONS,
         hours=HOURS,
         **shown,
@@ -75,11 +75,11 @@ async def show_carbon(
 
 
 async def _checked(
-    session: Session, asked: Asked[CarbonQuery], chosen: Period, site: str
+    session: Session, asked: Asked[CarbonQuery], period: Period, site: str
 ) -> Asked[CarbonQuery]:
     """The query with everything that the service would reject."""
     try:
-        carbon_hours.hours_shown(chosen.start, chosen.stop)
+        carbon_hours.hours_shown(period.start, period.stop)
     except InvalidEnergyRangeError as error:
         asked = asked.rejected(error)
     try:
@@ -91,14 +91,14 @@ async def _checked(
 
 
 async def _shown(
-    session: Session, settings: Settings, query: CarbonQuery, chosen: Period, site: str
+    session: Session, settings: Settings, query: CarbonQuery, period: Period, site: str
 ) -> dict[str, Any]:
     read = await carbon_hours.read(
         session,
         settings,
         site,
-        start=chosen.start,
-        stop=chosen.stop,
+        start=period.start,
+        stop=period.stop,
         duration_h=query.duration_h,
         start_hour=query.start_hour,
     )

@@ -60,18 +60,18 @@ async def show_energy(
     request: Request, session: CurrentSession, caller: Caller, asked: AskedEnergy
 ) -> Response:
     """The account of a period with its change, its chart and its parts."""
-    chosen, asked = period_of(asked, DEFAULT)
+    period, asked = period_of(asked, DEFAULT)
     query = asked.query
-    asked = await _checked(session, asked, chosen)
+    asked = await _checked(session, asked, period)
     shown: dict[str, Any] = {"account": None, "chart": None}
     if not asked.form.problems:
-        shown = await _shown(session, caller, chosen, query.by, query.grain, query.node)
+        shown = await _shown(session, caller, period, query.by, query.grain, query.node)
     return render(
         request,
         "energy.html",
         status=asked.status,
         form=asked.form,
-        period=chosen,
+        period=period,
         by=query.by,
         grain=query.grain,
         node=query.node,
@@ -82,12 +82,12 @@ async def show_energy(
 
 
 async def _checked(
-    session: Session, asked: Asked[EnergyQuery], chosen: Period
+    session: Session, asked: Asked[EnergyQuery], period: Period
 ) -> Asked[EnergyQuery]:
     """The query with everything that the account would reject."""
     query = asked.query
     try:
-        over_time.buckets_of(chosen.start, chosen.stop, query.by, query.grain)
+        over_time.buckets_of(period.start, period.stop, query.by, query.grain)
     except InvalidEnergyRangeError as error:
         asked = asked.rejected(error)
     try:
@@ -101,19 +101,19 @@ async def _checked(
 async def _shown(
     session: Session,
     caller: Principal,
-    chosen: Period,
+    period: Period,
     by: TimeBy,
     grain: Grain | None,
     node: str | None,
 ) -> dict[str, Any]:
     chart = await over_time.over_time(
-        session, caller, start=chosen.start, stop=chosen.stop, by=by, grain=grain, node=node
+        session, caller, start=period.start, stop=period.stop, by=by, grain=grain, node=node
     )
     written = await energy_account(
         session,
         caller,
-        start=chosen.start,
-        stop=chosen.stop,
+        start=period.start,
+        stop=period.stop,
         by="node" if by == "use" else by,
         node=node,
         compare=True,
@@ -135,13 +135,13 @@ async def show_emissions(
     asked: AskedPeriod,
 ) -> Response:
     """Scope 2 emissions by site and month."""
-    chosen, asked = period_of(asked)
+    period, asked = period_of(asked)
     shown: emission_views.EmissionsView | None = None
     try:
         if not asked.form.problems:
             shown = emission_views.emissions(
                 await emissions.read(
-                    session, resources.settings, start=chosen.start, stop=chosen.stop
+                    session, resources.settings, start=period.start, stop=period.stop
                 )
             )
     except InvalidError as error:
@@ -151,7 +151,7 @@ async def show_emissions(
         "emissions.html",
         status=asked.status,
         form=asked.form,
-        period=chosen,
+        period=period,
         emissions=shown,
     )
 
@@ -160,14 +160,14 @@ async def show_emissions(
 async def download_emissions(
     session: CurrentSession,
     resources: ServerResources,
-    chosen: ChosenPeriod,
+    period: ChosenPeriod,
 ) -> Response:
     """The same as lines of a GHG inventory."""
-    read = await emissions.read(session, resources.settings, start=chosen.start, stop=chosen.stop)
+    read = await emissions.read(session, resources.settings, start=period.start, stop=period.stop)
     text = io.StringIO()
     writer = csv.DictWriter(text, emission_views.GHG_COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(emission_views.ghg_rows(read))
-    name = f"scope-2-{chosen.first}-{chosen.last}.csv"
+    name = f"scope-2-{period.first}-{period.last}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(text.getvalue(), media_type=CSV, headers=headers)

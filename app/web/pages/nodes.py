@@ -98,16 +98,16 @@ async def show_node(
 
 @router.get("/nodes/{node_name}/energy.csv", dependencies=[READ], openapi_extra=OF_NODES)
 async def download_node(
-    session: CurrentSession, caller: Caller, node_name: NodeName, chosen: Chosen = "7d"
+    session: CurrentSession, caller: Caller, node_name: NodeName, length: Chosen = "7d"
 ) -> Response:
     """The hours of a node as CSV."""
-    hours = await _account(session, caller, _span(chosen), "hour", node_name)
+    hours = await _account(session, caller, _span(length), "hour", node_name)
     headers = {"Content-Disposition": 'attachment; filename="node-energy.csv"'}
     return Response(node_views.as_csv(hours), media_type="text/csv", headers=headers)
 
 
-def _span(chosen: Named) -> Period:
-    return period(chosen, None, None, datetime.now(UTC), "7d", NAMES)
+def _span(name: Named) -> Period:
+    return period(name, None, None, datetime.now(UTC), "7d", NAMES)
 
 
 async def _account(

@@ -44,13 +44,13 @@ async def show_project(
     """Use of a project, its budgets and its newest runs."""
     read = await projects.read(session, project, caller)
 
-    async def used(chosen: Period) -> WorkView:
+    async def used(period: Period) -> WorkView:
         account = await work.of_project(
             session,
             caller,
             project,
-            start=chosen.start,
-            stop=chosen.stop,
+            start=period.start,
+            stop=period.stop,
             currency=resources.settings.currency,
         )
         return work_views.work(account, frozenset({read.name}))
@@ -82,13 +82,13 @@ async def show_user(
     """Use of a user's runs, in the projects that the visitor may see."""
     owner = await users.find(session, user)
 
-    async def used(chosen: Period) -> WorkView:
+    async def used(period: Period) -> WorkView:
         account = await work.of_user(
             session,
             caller,
             user,
-            start=chosen.start,
-            stop=chosen.stop,
+            start=period.start,
+            stop=period.stop,
             currency=resources.settings.currency,
         )
         return work_views.work(account, await work.charged_projects(session, caller, owner.name))
@@ -114,16 +114,16 @@ async def _used(
     used: Callable[[Period], Awaitable[WorkView]],
 ) -> dict[str, Any]:
     """Use of the runs in a period, or the errors of the period."""
-    chosen, asked = period_of(asked)
+    period, asked = period_of(asked)
     view: WorkView | None = None
     try:
-        view = None if asked.form.problems else await used(chosen)
+        view = None if asked.form.problems else await used(period)
     except InvalidError as error:
         asked = asked.rejected(error)
     return {
         "status": asked.status,
         "form": asked.form,
-        "period": chosen,
+        "period": period,
         "work": view,
         "chart": await drawn(session, view.chart) if view is not None else None,
     }

@@ -112,10 +112,10 @@ def _later(start: LaterStart) -> LaterRow:
 
 
 def _best(read: CarbonHoursRead) -> str:
-    known = [start for start in read.later if start.saving_ratio is not None]
-    if not known:
+    known_starts = [start for start in read.later if start.saving_ratio is not None]
+    if not known_starts:
         return "Too few hours are recorded to compute the savings of a later start."
-    best = max(known, key=lambda start: start.saving_ratio or 0.0)
+    best = max(known_starts, key=lambda start: start.saving_ratio or 0.0)
     if (best.saving_ratio or 0.0) <= 0:
         return f"On these days, no delay from {read.start_hour}:00 UTC would have saved emissions."
     return (

@@ -130,26 +130,29 @@ def _plain(value: float | None, reason: str) -> FigureView:
 
 
 def _chart(item: CompressionRead, inferences: int | None) -> Chart | None:
-    known = [
+    plotted = [
         variant
         for variant in item.variants
         if variant.making_kwh.value is not None
         and variant.per_1000_inferences_kwh.value is not None
     ][:MAX_SERIES]
-    if len(known) < 2:
+    if len(plotted) < 2:
         return None
-    meets = [v.break_even_inferences.value for v in known if v.break_even_inferences.value]
+    meets = [v.break_even_inferences.value for v in plotted if v.break_even_inferences.value]
     until = max([2.0 * most for most in meets] or [UNTIL])
     until = max(until, 1.25 * (inferences or 0))
-    ends = [_energy(variant, until) for variant in known]
+    ends = [_energy(variant, until) for variant in plotted]
     unit, size = axis_unit(ends, "kWh")
     return break_even(
-        [_line(variant, label, size) for variant, label in zip(known, _labels(known), strict=True)],
+        [
+            _line(variant, label, size)
+            for variant, label in zip(plotted, _labels(plotted), strict=True)
+        ],
         until=until,
         expected=None if inferences is None else float(inferences),
         unit=unit,
         title=f"Energy of making and using each variant of {item.name}",
-        summary=summary(known),
+        summary=summary(plotted),
         projects=frozenset({item.project}),
         sources=f"Run {item.run_id}, version {item.version} of its price tag.",
     )

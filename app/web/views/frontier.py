@@ -90,17 +90,17 @@ class FrontierView:
     by: str
 
 
-def frontier_view(read: FrontierRead, chosen: Settings) -> FrontierView:
+def frontier_view(read: FrontierRead, settings: Settings) -> FrontierView:
     """The view of a frontier."""
     costs = [point.cost.value for point in read.points if point.cost.unit == read.unit]
     unit = axis_unit(costs, read.unit)
     options = [*GROUPINGS, *((f"tag:{tag}", f"Tag {tag}") for tag in _prefixes(read.points))]
-    by = next((label for value, label in options if value == chosen.by and value), "")
-    group_of = _grouping(chosen.by if by else "")
-    cost_name, quality_name = AXES[chosen.metric], score_name(read.kind)
+    by = next((label for value, label in options if value == settings.by and value), "")
+    group_of = _grouping(settings.by if by else "")
+    cost_name, quality_name = AXES[settings.metric], score_name(read.kind)
     part, price_unit = _price_unit(read, unit)
     return FrontierView(
-        chart=_chart(read, chosen, unit, by, group_of),
+        chart=_chart(read, settings, unit, by, group_of),
         rows=_rows(read, unit, part, group_of),
         cost_name=cost_name,
         cost_unit=unit[0],
@@ -136,7 +136,7 @@ def _price_unit(read: FrontierRead, unit: Unit) -> tuple[float, str]:
 
 def _chart(
     read: FrontierRead,
-    chosen: Settings,
+    settings: Settings,
     unit: Unit,
     by: str,
     group_of: Callable[[FrontierPoint], str],
@@ -159,13 +159,13 @@ def _chart(
         for point in drawn
     ]
     axes = Axes(
-        cost=AXES[chosen.metric],
+        cost=AXES[settings.metric],
         unit=unit[0],
         quality=score_name(read.kind),
-        log_cost="cost" in chosen.log and all(mark.cost > 0 for mark in marks),
-        log_quality="quality" in chosen.log
+        log_cost="cost" in settings.log and all(mark.cost > 0 for mark in marks),
+        log_quality="quality" in settings.log
         and all(mark.quality is None or mark.quality > 0 for mark in marks),
-        whiskers=chosen.whiskers,
+        whiskers=settings.whiskers,
         grouped_by=by,
     )
     return frontier_chart(

@@ -89,7 +89,9 @@ class ScoreChoice:
     is_chosen: bool
 
 
-def scores(kinds: Sequence[ScoreKind], chosen: ScoreKind | None, state: Query) -> list[ScoreChoice]:
+def scores(
+    kinds: Sequence[ScoreKind], selected_kind: ScoreKind | None, state: Query
+) -> list[ScoreChoice]:
     """All kinds of scores of the selected runs."""
     return [
         ScoreChoice(
@@ -104,7 +106,7 @@ def scores(kinds: Sequence[ScoreKind], chosen: ScoreKind | None, state: Query) -
                 if part
             ),
             state.but(quality=kind.metric, split=kind.split, task=kind.task, data=kind.data),
-            kind == chosen,
+            kind == selected_kind,
         )
         for kind in kinds
     ]

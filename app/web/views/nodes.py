@@ -284,13 +284,13 @@ def _days(
 def _sum(items: Sequence[EnergyItem], name: str, unit: Unit) -> FigureView:
     """Sum of some hours; their errors are not independent, so that it has no interval here."""
     quantities = [getattr(item, f"{name}_kwh") for item in items]
-    known = [quantity for quantity in quantities if quantity.value is not None]
-    missing = len(items) - len(known)
-    if not known:
+    known_quantities = [quantity for quantity in quantities if quantity.value is not None]
+    missing = len(items) - len(known_quantities)
+    if not known_quantities:
         return unknown(NO_HOUR)
     order = ("counter", "integrated", "modelled", "estimated", "assumed")
-    source = max((str(quantity.source) for quantity in known), key=order.index)
-    value = sum(quantity.value for quantity in known)
+    source = max((str(quantity.source) for quantity in known_quantities), key=order.index)
+    value = sum(quantity.value for quantity in known_quantities)
     reason = f"at least: it is unknown in {counted(missing, 'hour')}" if missing else None
     return figure(Figure(value, None, None, "kWh", source, reason), shown=unit)
 

@@ -193,8 +193,8 @@ def _dearest(period: PeriodUse, month: UseRow) -> Mapping[str, str]:
 def headline(rows: Sequence[UseRow]) -> UseRow:
     """The cost of this month; its energy where no cost is known."""
     costs = [row for row in rows if row.label.startswith(LABELS["cost"])]
-    known = [row for row in costs if row.month.value is not None]
-    return known[0] if known else rows[2]
+    known_costs = [row for row in costs if row.month.value is not None]
+    return known_costs[0] if known_costs else rows[2]
 
 
 def use_rows(periods: Sequence[PeriodUse]) -> list[UseRow]:

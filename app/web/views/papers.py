@@ -100,12 +100,12 @@ def _rule(paper: PaperRead) -> str:
         return "Its runs and their price tags are fixed."
     if paper.rule is None:
         return "It has the runs that were added, and no others."
-    given = {name: value for name, value in paper.rule.model_dump().items() if value}
-    if not given:
+    filters = {name: value for name, value in paper.rule.model_dump().items() if value}
+    if not filters:
         return f"It collects all runs of the project {paper.project}."
     conditions = ", ".join(
         f"{name.replace('_', ' ')} {', '.join(value) if isinstance(value, list) else value}"
-        for name, value in given.items()
+        for name, value in filters.items()
     )
     return f"It collects the runs of the project {paper.project} with {conditions}."
 

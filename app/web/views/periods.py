@@ -112,16 +112,16 @@ def period(
         InvalidPeriodError: If the first day is after the last, in the future, or before 2000.
     """
     end = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0) + HOUR
-    chosen = None
+    chosen_name = None
     if first is None and last is None:
-        chosen = name or default
-        start, stop = _named(chosen, end, now)
+        chosen_name = name or default
+        start, stop = _named(chosen_name, end, now)
     else:
         first, last = _days(first, last, now.astimezone(UTC).date())
         start, stop = _midnight(first), min(_midnight(last + DAY), end)
-    choices = [Choice(each, TITLES[each], each == chosen) for each in names]
+    choices = [Choice(each, TITLES[each], each == chosen_name) for each in names]
     last_day = (stop - timedelta(microseconds=1)).date()
-    return Period(start, stop, chosen, start.date().isoformat(), last_day.isoformat(), choices)
+    return Period(start, stop, chosen_name, start.date().isoformat(), last_day.isoformat(), choices)
 
 
 def _days(first: date | None, last: date | None, today: date) -> tuple[date, date]:

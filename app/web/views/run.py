@@ -250,7 +250,7 @@ class VersionsView:
     co2e_unit: str
 
 
-def versions(stored: Sequence[PriceTagVersion], chosen: int | None) -> VersionsView:
+def versions(stored: Sequence[PriceTagVersion], selected_version: int | None) -> VersionsView:
     """All versions of a run's price tag; the chosen one is marked, by default the newest."""
     energy_unit = column_unit((item.it_energy_kwh.value for item in stored), "kWh")
     co2e_unit = column_unit((item.co2e_kg.value for item in stored), "kg")
@@ -264,7 +264,7 @@ def versions(stored: Sequence[PriceTagVersion], chosen: int | None) -> VersionsV
             unknown("not recorded in this version of the accounting")
             if item.cost is None
             else money(figure_of(item.cost.model_dump())),
-            item.version == (chosen or stored[0].version),
+            item.version == (selected_version or stored[0].version),
         )
         for item in stored
     ]

@@ -168,6 +168,6 @@ def _remarks(study: Mapping[str, Any]) -> Iterator[str]:
         yield f"Energy saved by not running every trial to the end: {energy}, {stopped}"
     for limit in study["budget"]:
         unit, unknown = limit["unit"], limit["unknown_runs"]
-        known = f"{limit['used']:.4g} used, {limit['reserved']:.4g} reserved"
+        amounts = f"{limit['used']:.4g} used, {limit['reserved']:.4g} reserved"
         rest = f", {counted(unknown, 'run')} of unknown use" if unknown else ""
-        yield f"Budget: {limit['limit']:g} {unit}, {known}{rest}"
+        yield f"Budget: {limit['limit']:g} {unit}, {amounts}{rest}"

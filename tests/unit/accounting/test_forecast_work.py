@@ -35,7 +35,7 @@ EVALUATE = StepUse("evaluate", Work(), 20.0, 0.2, 1e11)
 
 
 @pytest.mark.parametrize(
-    ("planned", "known", "ratio"),
+    ("planned", "other", "ratio"),
     [
         (Work(epochs=6.0), Work(epochs=2.0, examples=800.0), 3.0),
         (Work(examples=400.0), Work(epochs=2.0, examples=800.0), 0.5),
@@ -48,9 +48,9 @@ EVALUATE = StepUse("evaluate", Work(), 20.0, 0.2, 1e11)
     ],
 )
 def test_work_is_compared_by_a_count_that_both_report(
-    planned: Work, known: Work, ratio: float | None
+    planned: Work, other: Work, ratio: float | None
 ) -> None:
-    assert planned.ratio(known) == ratio
+    assert planned.ratio(other) == ratio
 
 
 def test_only_steps_that_grow_with_the_work_are_scaled() -> None:

@@ -56,8 +56,8 @@ def account(by: str, total: dict[str, Any], *items: dict[str, Any]) -> Answer:
     )
 
 
-def shown(api: FakeApi, capsys: Captured, answer: Answer, *arguments: str) -> str:
-    api.answers["GET /v1/energy"] = answer
+def shown(api: FakeApi, capsys: Captured, response: Answer, *arguments: str) -> str:
+    api.answers["GET /v1/energy"] = response
     assert pricetag(["energy", *arguments]) == 0
     out, err = capsys.readouterr()
     assert err == ""
@@ -117,14 +117,14 @@ def test_charges_of_running_runs_have_their_own_column(api: FakeApi, capsys: Cap
 def test_lines_have_the_names_of_their_subjects(
     by: str, item: dict[str, Any], name: str, api: FakeApi, capsys: Captured
 ) -> None:
-    answer = account(by, figures(1.0, 0.5), {**item, **figures(1.0, 0.5)})
-    assert name in shown(api, capsys, answer, "--by", by)
+    response = account(by, figures(1.0, 0.5), {**item, **figures(1.0, 0.5)})
+    assert name in shown(api, capsys, response, "--by", by)
 
 
 def test_dates_mean_their_first_hour_and_json_is_unchanged(api: FakeApi, capsys: Captured) -> None:
-    answer = account("node", figures(1.0, 0.5))
+    response = account("node", figures(1.0, 0.5))
     options = ["--from", "2026-03-01", "--to", "2026-03-01T05:00:00Z", "--node", "a", "--json"]
-    assert json.loads(shown(api, capsys, answer, *options)) == answer.body
+    assert json.loads(shown(api, capsys, response, *options)) == response.body
     assert parse_qs(api.asked[-1].query) == {
         "from": ["2026-03-01T00:00:00Z"],
         "to": ["2026-03-01T05:00:00Z"],

@@ -20,8 +20,8 @@ NOW = "2026-03-01T12:00:00Z"
 
 
 def quantity(value: float | None, unit: str) -> dict[str, Any]:
-    known = {"value": value, "low": value, "high": value, "unit": unit, "source": "counter"}
-    return known if value is not None else {**known, "source": None, "reason": "no price"}
+    fields = {"value": value, "low": value, "high": value, "unit": unit, "source": "counter"}
+    return fields if value is not None else {**fields, "source": None, "reason": "no price"}
 
 
 def figures(energy_kwh: float, unknown: dict[str, int]) -> dict[str, Any]:

@@ -158,19 +158,19 @@ def vocabulary_config(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBa
 
 class _ChosenRows(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, logits: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-        ctx.save_for_backward(chosen)
+    def forward(ctx: Any, logits: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(indices)
         ctx.rows = len(logits)
-        return logits.index_select(0, chosen)
+        return logits.index_select(0, indices)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
-        (chosen,) = ctx.saved_tensors
+        (indices,) = ctx.saved_tensors
         full_gradient = gradient.new_empty((ctx.rows, *gradient.shape[1:]))
         others = torch.ones(ctx.rows, dtype=torch.bool, device=gradient.device)
-        others[chosen] = False
+        others[indices] = False
         full_gradient[others] = 0
-        return full_gradient.index_copy_(0, chosen, gradient), None
+        return full_gradient.index_copy_(0, indices, gradient), None
 
 
 def chosen_rows(logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -180,10 +180,10 @@ def chosen_rows(logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         logits: ``[batch, seq, vocabulary]``.
         mask: Boolean ``[batch, seq]``.
     """
-    rows, chosen = logits.flatten(0, 1), mask.flatten().nonzero().flatten()
-    if len(chosen) == len(rows):
+    rows, indices = logits.flatten(0, 1), mask.flatten().nonzero().flatten()
+    if len(indices) == len(rows):
         return rows
-    return cast(torch.Tensor, _ChosenRows.apply(rows, chosen))  # type: ignore[no-untyped-call]
+    return cast(torch.Tensor, _ChosenRows.apply(rows, indices))  # type: ignore[no-untyped-call]
 
 
 def token_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
