@@ -47,6 +47,7 @@ LISTS = {
     "metric": ("Runs", "show_runs"),
     "node": ("Nodes", "show_nodes"),
     "object": ("Audit log", "show_audit"),
+    "paper": ("Papers", "show_papers"),
     "price-tag": ("Runs", "show_runs"),
     "project": ("Runs", "show_runs"),
     "quote": ("Runs", "show_runs"),

@@ -43,10 +43,10 @@ RENAMED = {
 SUBJECTS = {"name": ("SITE", "PROJECT"), "site": ("SITE",), "project": ("PROJECT",)}
 """Fields for which a command has no option, because they are its subject."""
 
-WRAPPERS = frozenset({"details", "filter", "ownership"})
+WRAPPERS = frozenset({"details", "filter", "ownership", "rule"})
 """Objects in a request whose fields are options of their own."""
 
-_WRAPPED = re.compile(r"\b(?:details|ownership)\.(\w+)\b")
+_WRAPPED = re.compile(r"\b(?:details|ownership|rule)\.(\w+)\b")
 _BODY = re.compile(r"\AThe body\b")
 _WORD = re.compile(r"(?<![\w.-])[a-z]+(?:_[a-z]+)+(?![\w.])")
 
@@ -130,7 +130,7 @@ def _parameter(ctx: Any, field: str) -> str | None:
     options = {name for param in ctx.command.params for name in param.opts}
     arguments = {param.metavar for param in ctx.command.params if not param.opts[0].startswith("-")}
     option = RENAMED.get(field.lower(), "--" + field.replace("_", "-"))
-    names = (option, field.upper(), *SUBJECTS.get(field, ()))
+    names = (option, f"--{option.lower()}", field.upper(), *SUBJECTS.get(field, ()))
     return next((name for name in names if name in options | arguments), None)
 
 

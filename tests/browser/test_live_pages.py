@@ -102,7 +102,9 @@ async def test_pause_by_key_stays_on_every_page(context: NewContext, site: Site)
         await asyncio.sleep(3)  # later samples are not drawn
         assert await page.locator("[data-power=total]").first.inner_text() == shown
         await page.keyboard.press("g")
-        await page.keyboard.press("p")  # of another page, if there is one: no pause
+        await page.keyboard.press("p")  # after g the page of papers, which is not live
+        await page.wait_for_url("**/papers")
+        await visit(page, "/")
         await button.click()
         await expect(button).to_have_attribute("aria-pressed", "false")
         await expect(page.locator("[data-power=total] data").first).to_contain_text(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,13 @@ JOB = {
     "experiment": "e",
     "name": "n",
     "recipe": {"stages": [{"kind": "command", "argv": ["true"]}]},
+}
+STUDY = {
+    "name": "a study",
+    "base": {**JOB, "not_before": "2099-01-01T00:00:00Z"},
+    "space": [{"kind": "choice", "field": "recipe.stages.0.env.LR", "values": ["1", "2"]}],
+    "strategy": {"kind": "grid"},
+    "metric": {"name": "accuracy"},
 }
 ESTIMATE = "--devices 1 --device-power-w 300 --hours 2 --pue 1.2 --grid-g-per-kwh 100"
 FACTOR = "pue 1.2 --source x --basis y --year 2025"
@@ -52,6 +60,12 @@ CALLS = (
     *("user sign-in-link ada", NO_SESSION),
     *("user role ada viewer", "user disable ada", "user enable ada"),
     *("user revoke-token ada {token}",),
+    *("insights frontier --project p", "insights curves --project p", "insights cost --project p"),
+    *("study post study.json", "study show {study}", "study cancel {study}", "studies"),
+    *("paper create t --project p --run {run}", "paper list", "paper show {paper}"),
+    *("paper add {paper} {other} --purpose final", "paper freeze {paper}"),
+    *("paper report {paper} --format json", "paper archive {paper} -o paper.zip"),
+    *("paper verify paper.zip",),
     *("project list", "project show p", "project private p", "project add-member p ada"),
     *("project members p", "project remove-member p ada", "project open p"),
     *("token list", "token create --name direct", "token revoke {direct}"),
@@ -64,6 +78,14 @@ MODEL: dict[str, Any] = {
     "num_attention_heads": 2,
     "vocab_size": 50,
 }
+
+MADE = {
+    "user add-token": "token",
+    "token create": "direct",
+    "study post": "study",
+    "paper create": "paper",
+}
+"""Calls that create what later ones name."""
 
 REJECTED = {FETCHED: "provider-off", NO_SESSION: "session-not-found"}
 """Calls that this server cannot answer."""
@@ -125,6 +147,7 @@ def here(lab: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     monkeypatch.setenv("PRICETAG_TOKEN", lab.http.headers["Authorization"].removeprefix("Bearer "))
     monkeypatch.chdir(tmp_path)
     Path("job.json").write_text(json.dumps({**JOB, "not_before": "2099-01-01T00:00:00Z"}))
+    Path("study.json").write_text(json.dumps(STUDY))
     Path("prices.csv").write_text(PRICES)
     Path("hours.csv").write_text("hour,g_per_kwh\n2026-03-01T12:00Z,231.5\n")
     BertForSequenceClassification(BertConfig(**MODEL)).save_pretrained("model")
@@ -141,6 +164,7 @@ def test_every_command_prints_json_alone(
     for run_id in runs:
         assert lab.wait_for_end(run_id)["status"] == "succeeded"
     names = {"run": str(runs[0]), "other": str(runs[1])}
+    assert set(MADE.values()) <= {name for call in CALLS for name in re.findall(r"{(\w+)}", call)}
     printed: dict[str, Any] = {}
     for call in CALLS:
         code = pricetag(["--json", *call.format(**names).split()])
@@ -151,9 +175,8 @@ def test_every_command_prints_json_alone(
         assert code in (0, 5), (call, out, err)  # 5: not everything of a price tag was checked
         lines = out.splitlines() if call.startswith("logs") else [out]
         printed[call] = [json.loads(line) for line in lines]
-        if call.startswith("user add-token"):
-            names["token"] = printed[call][0]["id"]
-        if call.startswith("token create"):
-            names["direct"] = printed[call][0]["id"]
+        for begin, name in MADE.items():
+            if call.startswith(begin):
+                names[name] = printed[call][0]["id"]
     assert printed["balances check"][0]["wrong"]["reserves"] == 0
     assert set(printed["rollups check"][0]) == {"wrong"}

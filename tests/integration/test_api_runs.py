@@ -290,9 +290,9 @@ async def test_a_page_of_runs_takes_as_many_queries_as_one_run(api: Api) -> None
             seen.append(len(queries))
     finally:
         event.remove(api.database.engine.sync_engine, "before_cursor_execute", note)
-    # One for the token, one for the projects that the viewer sees, one for the page, and the
-    # planner's settings before and after it.
-    assert seen == [5, 5]
+    # One for the token, one for the projects that the viewer sees, one for the IDs of the page,
+    # with the planner's settings before and after it, and one for its rows.
+    assert seen == [6, 6]
 
 
 async def test_a_finished_run_shows_attempts_stages_and_headline(api: Api) -> None:

@@ -12,7 +12,7 @@ import pytest_asyncio
 from sqlalchemy import text
 
 from models.documents.codec import decode, encode
-from tests.support.api import Api, fields, finished_run, problem
+from tests.support.api import Api, fields, finished_run, problem, study_body
 from tests.support.budgets import make_budget
 from tests.support.site import PAGES
 from tests.support.site_energy import ENERGY_NAMES
@@ -119,7 +119,11 @@ async def test_what_needs_it_alone_is_an_error_or_a_difference(two: Two) -> None
 async def test_no_page_fails_because_of_it(two: Two) -> None:
     run = (await two.api.admin.get(f"/v1/runs/{two.bad}")).json()
     budget = await make_budget(two.api)
+    collected = {"title": "t", "project": run["project"], "runs": [str(two.good), str(two.bad)]}
+    paper = (await two.api.admin.post("/v1/papers", json=collected)).json()
+    study = (await two.api.admin.post("/v1/studies", json=study_body())).json()
     names = {**ENERGY_NAMES, "run": two.bad, "budget": budget["id"], "project": run["project"]}
+    names |= {"paper": paper["id"], "study": study["id"]}
     own = (
         *(f"/projects/{run['project']}", f"/budgets/{budget['id']}", f"/run-progress/{two.bad}"),
         *(f"/runs/{two.bad}?from_s=0&to_s=1", f"/runs?project={run['project']}&sort=-cost"),

@@ -16,6 +16,7 @@ from app.schemas import (
     budgets,
     carbon,
     factors,
+    papers,
     prices,
     projects,
     reports,
@@ -114,7 +115,7 @@ def requests(module: Any) -> list[type[BaseModel]]:
     ]
 
 
-MODULES = (budgets, carbon, factors, prices, projects, reports, sites, tokens, users)
+MODULES = (budgets, carbon, factors, papers, prices, projects, reports, sites, tokens, users)
 NOT_NAMES = {
     "description": "text of several lines",
     "content": "a file",
@@ -123,7 +124,8 @@ NOT_NAMES = {
     "zone": "of a list",
     "unit": "of a list",
 }
-LOOKED_UP = {"ReportFilter", "MemberPut.user", "UserTokenCreate.project", "TokenCreate.project"}
+LOOKED_UP = {"ReportFilter", "RunConditions", "PaperRule", "PaperCreate.project"}
+LOOKED_UP |= {"MemberPut.user", "UserTokenCreate.project", "TokenCreate.project"}
 LOOKED_UP |= {"TokenCreate.user", "BudgetCreate.user"}
 
 

@@ -63,6 +63,10 @@ USES = (
     "insights frontier --metric cost --project p --experiment e --tag t --quality q --split s",
     "insights curves --metric cost --method a --with-replacement --project p",
     "insights cost --equivalents --project p",
+    f"paper create t --project p --run {RUN_ID} --experiment e --tag t --authors a",
+    "paper list --project p",
+    f"paper add {RUN_ID} {RUN_ID} --purpose final",
+    f"paper report {RUN_ID} --profile site --equivalents",
 )
 FIXED = {"limit", "cursor", "scope", "visibility", "disabled", "unit"}
 """Fields that a command decides by itself."""
@@ -124,7 +128,7 @@ def test_every_field_that_a_command_sends_is_named_by_its_option(
     command, fields = command_of(words), [*sent(requests[-1])]
     assert set(fields) - FIXED
     for field in fields:
-        if field in FIXED or field in ("details", "ownership", "filter", "versions"):
+        if field in FIXED or field in ("details", "ownership", "filter", "rule", "versions"):
             continue
         message = f"{field}: is wrong (and 1 more)"
         fault = {"field": field, "message": "is wrong", "hint": None}
@@ -154,6 +158,7 @@ def test_every_command_that_sends_fields_is_tried() -> None:
         *("demo", "serve", "worker", "migrate", "token", "sign-in", "balances", "rollups"),
         *("readings", "headlines", "health", "queue", "session list", "session end"),
         *("view list", "view show", "view delete", "study show", "study cancel"),
+        *("paper show", "paper freeze", "paper archive", "paper verify"),
         *("budget burn-down", "budget outlook", "budget what-if"),
         *("budget list", "budget show", "budget close", "budget alerts"),
         *("site list", "user list", "user enable", "user disable", "user tokens"),
