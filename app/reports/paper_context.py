@@ -130,17 +130,21 @@ def _content(about: About, runs: Sequence[PaperRun], with_equivalents: bool) -> 
         if with_equivalents
         else None,
     }
-    scored = [run.scored for run in runs]
-    kind = next((kind for kind, _ in kinds(scored)), None)
+    # The price of a rung is a part of its model's price, and rungs are no separate trials.
+    whole_runs = [run for run in runs if not run.is_part_of_trial]
+    content["parts_of_trials"] = len(runs) - len(whole_runs)
+    kind = next((kind for kind, _ in kinds([run.scored for run in whole_runs])), None)
     content["score"] = None if kind is None else asdict(kind)
-    content["research"] = _research(runs, kind)
-    content["curves"] = _curves(runs, kind)
-    content["frontier"] = _frontier(runs, kind)
+    content["research"] = _research(runs, whole_runs, kind)
+    content["curves"] = _curves(whole_runs, kind)
+    content["frontier"] = _frontier(whole_runs, kind)
     return content
 
 
-def _research(runs: Sequence[PaperRun], kind: Evaluated | None) -> dict[str, Any] | None:
-    best = best_run([run.scored for run in runs], kind)
+def _research(
+    runs: Sequence[PaperRun], whole_runs: Sequence[PaperRun], kind: Evaluated | None
+) -> dict[str, Any] | None:
+    best = best_run([run.scored for run in whole_runs], kind)
     if best is None or kind is None:
         return None
     own = next(run for run in runs if run.scored is best)

@@ -37,6 +37,8 @@ class PaperRun:
         purpose: What it was for, as stated; None if nobody stated it.
         sha256: Hash of the price tag.
         planned: Its quote, made before it started; empty without one.
+        is_part_of_trial: Whether it is one of several rungs of a study's trial, so that its price
+            is only a part of the price of its model.
     """
 
     scored: ScoredRun
@@ -47,6 +49,7 @@ class PaperRun:
     purpose: str | None
     sha256: str
     planned: Mapping[str, Figure]
+    is_part_of_trial: bool = False
 
     @property
     def group(self) -> str:

@@ -7,12 +7,13 @@ import json
 import math
 import zipfile
 from typing import Any
+from uuid import UUID
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from app.reports.charts import charts_of
-from models import Run
+from models import Run, Study, StudyRun, StudyTrial, User
 from pricetag.tag import archive_check
 from tests.support.api import Api, fields, problem
 from tests.support.insights import sweep
@@ -89,6 +90,41 @@ async def test_a_report_counts_every_run_to_the_last_digit(api: Api) -> None:
         assert rendered.content
 
 
+async def test_the_price_of_a_rung_is_not_taken_for_that_of_its_model(api: Api) -> None:
+    """The best run continued another one, so that its own price is a part of its model's."""
+    run_ids = await a_sweep(api)
+    before = (await reported(api, await create(api)))["paper"]
+    best = before["research"]["run_id"]
+    other = next(run_id for run_id in run_ids if run_id not in (best, run_ids[6]))
+    async with api.database.session_scope() as session:
+        run = await session.get_one(Run, UUID(best))
+        study = Study(
+            project_id=run.project_id,
+            experiment="experiment",
+            name="a study",
+            spec={},
+            status="finished",
+            created_by=(await session.execute(select(User.id).limit(1))).scalar_one(),
+            body_sha256="",
+        )
+        session.add(study)
+        await session.flush()
+        session.add(StudyTrial(study_id=study.id, number=0, bracket=0, trial_values={}))
+        await session.flush()
+        for rung, run_id in enumerate((other, best)):
+            session.add(StudyRun(study_id=study.id, trial=0, rung=rung, run_id=UUID(run_id)))
+    context = await reported(api, await create(api))
+    content = context["paper"]
+    assert content["parts_of_trials"] == 2
+    assert content["research"]["run_id"] not in (best, other)
+    assert {best, other}.isdisjoint(point["run_id"] for point in content["frontier"]["points"])
+    assert content["totals"] == before["totals"]
+    trials = [sum(each["trials"] for each in c["curves"]["methods"]) for c in (before, content)]
+    assert trials[1] == trials[0] - 2
+    (selection,) = (each for each in context["sections"] if each["id"] == "selection")
+    assert any("2 runs of studies are rungs" in text for text in selection["paragraphs"])
+
+
 async def test_files_of_a_paper_come_from_its_newest_report(api: Api) -> None:
     await a_sweep(api)
     paper = await create(api, authors="Lovelace, Ada")
@@ -125,6 +161,7 @@ async def test_files_of_a_paper_come_from_its_newest_report(api: Api) -> None:
 
 async def test_freezing_fixes_runs_and_price_tags(api: Api) -> None:
     run_ids = await a_sweep(api)
+    assert (await api.admin.post(f"/v1/runs/{run_ids[-1]}/cancel")).is_success
     paper = await create(api, runs=run_ids[:1])
     path = f"/v1/papers/{paper['id']}"
     added = {"runs": run_ids[1:2], "purpose": "final"}
@@ -203,11 +240,17 @@ async def test_the_factors_of_the_profile_are_applied(api: Api, profile: str) ->
 
 
 async def test_the_archive_of_a_frozen_paper_checks_out(api: Api) -> None:
-    await a_sweep(api)
+    *_, queued = await a_sweep(api)
     paper = await create(api)
     path = f"/v1/papers/{paper['id']}"
     problem(await api.viewer.get(f"{path}/archive.zip"), 409, "paper-not-frozen")
+    refused = problem(await api.member.post(f"{path}/freeze"), 409, "open-runs")
+    assert "1 of the paper's runs" in refused["detail"]
+    assert "waits" in refused["detail"]
+    assert (await api.admin.post(f"/v1/runs/{queued}/cancel")).is_success
     frozen = (await api.member.post(f"{path}/freeze")).json()
+    [left_out] = (await reported(api, frozen))["paper"]["not_counted"]
+    assert left_out["reason"] == "it had no price tag when the paper was frozen"
     response = await api.viewer.get(f"{path}/archive.zip")
     assert response.status_code == 200, response.text
     with zipfile.ZipFile(io.BytesIO(response.content)) as archive:
@@ -218,7 +261,8 @@ async def test_the_archive_of_a_frozen_paper_checks_out(api: Api) -> None:
 
 
 async def test_the_page_of_a_paper_has_what_the_api_returns(api: Api) -> None:
-    await a_sweep(api)
+    *_, queued = await a_sweep(api)
+    assert (await api.admin.post(f"/v1/runs/{queued}/cancel")).is_success
     paper = await create(api)
     path = f"/papers/{paper['id']}"
     html = {"Accept": "text/html"}
@@ -233,5 +277,5 @@ async def test_the_page_of_a_paper_has_what_the_api_returns(api: Api) -> None:
     for axis in ("it_energy_kwh", "co2e_kg"):
         assert f'<data value="{content["totals"]["used"][axis]["value"]}">' in page
     assert content["selection_sha256"] in page
-    assert "waits</bdi>: it has no price tag" in page
+    assert "waits</bdi>: it had no price tag" in page
     assert (await api.viewer.get("/papers", headers=html)).text.count(paper["id"]) == 1

@@ -30,6 +30,14 @@ def selection_section(content: Content) -> Section:
         tables.append(table("not-counted", "Runs that are not counted", columns, rows))
     else:
         paragraphs.append("Every run of the paper is counted.")
+    if content["parts_of_trials"]:
+        paragraphs.append(
+            f"{counted(content['parts_of_trials'], 'run')} of studies are rungs that another run "
+            "continued, or that continue another one: the price of such a run is only a part of "
+            "the price of its model. They are in all sums, but neither among the best runs, nor in "
+            "the expected best score and the frontier. The page of the study states the price of "
+            "its best trial."
+        )
     unknown = [
         f"{label} of {counted(count, 'run')}" for label, count in _unknown(runs).items() if count
     ]

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import DateTime, Select, cast, delete, exists, literal, select, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from app.repositories.people.visibility import Viewer, sees_paper
 from models import Experiment, Paper, PaperRun, PriceTag, Project, Quote, Report, Run, StudyRun
@@ -98,6 +99,7 @@ async def fix_runs(
 
 async def facts(session: AsyncSession, run_ids: Sequence[uuid.UUID]) -> Sequence[Any]:
     """Names, kind, status, tags, recipe, quote and study of runs, oldest first."""
+    other = aliased(StudyRun)
     query = (
         select(
             Run.id,
@@ -110,6 +112,14 @@ async def facts(session: AsyncSession, run_ids: Sequence[uuid.UUID]) -> Sequence
             Experiment.name.label("experiment"),
             Quote.content.label("quote"),
             exists().where(StudyRun.run_id == Run.id).label("is_trial"),
+            exists()
+            .where(
+                StudyRun.run_id == Run.id,
+                other.study_id == StudyRun.study_id,
+                other.trial == StudyRun.trial,
+                other.rung != StudyRun.rung,
+            )
+            .label("is_part_of_trial"),
         )
         .join(Project, Project.id == Run.project_id)
         .join(Experiment, Experiment.id == Run.experiment_id)

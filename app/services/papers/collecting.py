@@ -86,6 +86,16 @@ class EmptyPaperError(ConflictError):
     code = "empty-paper"
 
 
+class OpenRunsError(ConflictError):
+    """Runs of the paper are queued or running: freezing would leave out what they use."""
+
+    code = "open-runs"
+
+
+MOST_NAMED = 5
+"""Maximum number of runs that an error names."""
+
+
 @dataclass(frozen=True)
 class Collected:
     """A run of a paper, and the price tag that counts.
@@ -263,7 +273,7 @@ async def remove_run(
 
 
 async def fix(session: Session, principal: Principal, paper_id: uuid.UUID) -> None:
-    """Fixes the runs of a paper, and the versions and hashes of their price tags,.
+    """Fixes the runs of a paper, and the versions and hashes of their price tags.
 
     Runs without a price tag stay in the paper: its reports list them as not counted.
 
@@ -272,11 +282,20 @@ async def fix(session: Session, principal: Principal, paper_id: uuid.UUID) -> No
         NotYourPaperError: If somebody else created it.
         PaperFrozenError: If it is frozen already.
         EmptyPaperError: If no run has a price tag.
+        OpenRunsError: If a run is queued or running: its price tag would never count.
     """
     row = await _own(session, principal, paper_id)
     paper = row.Paper
     _require_collecting(paper)
     paper_runs = await collected(session, principal, paper, row.project)
+    still_open = [each for each in paper_runs if each.facts.status in ("queued", "running")]
+    if still_open:
+        names = ", ".join(each.facts.name for each in still_open[:MOST_NAMED])
+        raise OpenRunsError(
+            f"{len(still_open)} of the paper's runs are queued or running, and would never count: "
+            f"{names}{', ...' if len(still_open) > MOST_NAMED else ''}. Wait for them, cancel "
+            "them, or take them out of the paper (a rule may end with created_before)."
+        )
     priced = [each for each in paper_runs if each.version is not None and each.sha256 is not None]
     if not priced:
         raise EmptyPaperError("No run of the paper has a price tag yet. Add runs that have ended.")

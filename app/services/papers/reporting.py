@@ -27,6 +27,7 @@ from pricetag.tag.paper import PaperRun
 MOST_BUDGETS = 50
 UNITS = {"facility_energy_kwh": "kWh", "co2e_kg": "kg"}
 NO_TAG = "it has no price tag: no attempt of it has ended"
+NO_TAG_THEN = "it had no price tag when the paper was frozen"
 
 
 async def freeze(session: Session, principal: Principal, paper_id: uuid.UUID) -> PaperRead:
@@ -37,6 +38,7 @@ async def freeze(session: Session, principal: Principal, paper_id: uuid.UUID) ->
         NotYourPaperError: If somebody else created it.
         PaperFrozenError: If it is frozen already.
         EmptyPaperError: If no run has a price tag.
+        OpenRunsError: If a run is queued or running.
     """
     await collecting.fix(session, principal, paper_id)
     await report(session, principal, paper_id, PaperReportCreate())
@@ -79,7 +81,8 @@ def _context(
     runs: list[PaperRun] = []
     not_counted: list[dict[str, str]] = []
     for each in collected:
-        document, reason = documents.get(each.facts.id), NO_TAG
+        document = documents.get(each.facts.id)
+        reason = NO_TAG if paper.frozen_at is None else NO_TAG_THEN
         if document is not None:
             try:
                 runs.append(_run(each, document))
@@ -123,6 +126,7 @@ def _run(each: Collected, document: Mapping[str, Any]) -> PaperRun:
         purpose=each.purpose,
         sha256=each.sha256 or "",
         planned={name: figure for name, figure in planned.items() if _is_known(figure)},
+        is_part_of_trial=facts.is_part_of_trial,
     )
 
 
