@@ -130,7 +130,7 @@ def _content(about: About, runs: Sequence[PaperRun], with_equivalents: bool) -> 
         if with_equivalents
         else None,
     }
-    # The price of a rung is a part of its model's price, and rungs are no separate trials.
+    # The price of a rung is a part of its model's price, and rungs of a trial are one trial.
     whole_runs = [run for run in runs if not run.is_part_of_trial]
     content["parts_of_trials"] = len(runs) - len(whole_runs)
     kind = next((kind for kind, _ in kinds([run.scored for run in whole_runs])), None)

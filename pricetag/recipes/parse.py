@@ -50,6 +50,9 @@ def parse_run_spec(obj: object, *, is_stored: bool = False) -> RunSpec:
         raise RecipeError(errors=field_errors(error, obj)) from error
 
 
+UNKNOWN_FIELD = "is not a known field"
+
+
 def field_errors(error: ValidationError, obj: Mapping[str, Any]) -> list[FieldError]:
     """The invalid fields of a description, each once, by the author's own paths."""
     details = error.errors(include_url=False)
@@ -140,14 +143,14 @@ def _field_error(detail: ErrorDetails, obj: Mapping[str, Any]) -> FieldError:
         return FieldError(field, "is missing")
     if kind == "extra_forbidden":
         known_fields = _known_fields(loc[:-1], obj)
-        return FieldError(field, "is not a known field", _near(loc[-1], known_fields))
+        return FieldError(field, UNKNOWN_FIELD, nearest(loc[-1], known_fields))
     message, hint = message_of(detail), quotes_hint(detail)
     if kind == "literal_error":
         expected = str(context.get("expected", "")).replace("'", "").replace(" or ", ", ")
         if loc[-1] == "method" and (methods := _methods(loc, obj)):
             expected = ", ".join(methods)
         message = f"must be one of: {expected}"
-        hint = _near(str(detail["input"]), expected.split(", "), show_all=False)
+        hint = nearest(str(detail["input"]), expected.split(", "), show_all=False)
     return FieldError(field, message[:1].lower() + message[1:], hint)
 
 
@@ -179,7 +182,7 @@ def _unknown_architecture(loc: list[str], value: object) -> FieldError:
     field = ".".join([*loc, "name"])
     if name is None:
         return FieldError(field, f"is missing: {valid}")
-    return FieldError(field, f"must be {valid}", _near(str(name), ARCHITECTURES, show_all=False))
+    return FieldError(field, f"must be {valid}", nearest(str(name), ARCHITECTURES, show_all=False))
 
 
 def _unknown_tag(loc: list[str], context: Mapping[str, Any]) -> FieldError:
@@ -188,7 +191,9 @@ def _unknown_tag(loc: list[str], context: Mapping[str, Any]) -> FieldError:
         return FieldError(field, "is missing")
     valid = str(context["expected_tags"]).replace("'", "")
     return FieldError(
-        field, f"must be one of: {valid}", _near(context["tag"], valid.split(", "), show_all=False)
+        field,
+        f"must be one of: {valid}",
+        nearest(context["tag"], valid.split(", "), show_all=False),
     )
 
 
@@ -205,9 +210,9 @@ def _unknown_kind(loc: list[str], value: object) -> FieldError:
         method_field = ".".join([*loc, "method"])
         if "method" not in value:
             return FieldError(method_field, f"is missing: one of {valid}")
-        hint = _near(str(value["method"]), methods_of(kind), show_all=False)
+        hint = nearest(str(value["method"]), methods_of(kind), show_all=False)
         return FieldError(method_field, f"must be one of: {valid}", hint)
-    hint = _near(str(value["kind"]), families)
+    hint = nearest(str(value["kind"]), families)
     if method in methods_of(kind):
         hint = f"write kind: {kind} and method: {method}"
     return FieldError(field, f"unknown stage kind {value['kind']!r:.100}", hint)
@@ -249,7 +254,8 @@ def _class_within(model: type[BaseModel], path: list[str]) -> type[BaseModel] | 
     return model
 
 
-def _near(word: str, valid_words: Iterable[str], *, show_all: bool = True) -> str | None:
+def nearest(word: str, valid_words: Iterable[str], *, show_all: bool = True) -> str | None:
+    """A hint with the valid word that resembles a word, and all valid words."""
     names = list(valid_words)
     close = difflib.get_close_matches(word, names, n=1)
     meant = f"did you mean '{close[0]}'?" if close else ""

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from pricetag.recipes.errors import FieldError, RecipeError
-from pricetag.recipes.parse import field_errors, parse_run_spec
+from pricetag.recipes.parse import UNKNOWN_FIELD, field_errors, nearest, parse_run_spec
 from pricetag.recipes.registry import traits_of
 from pricetag.recipes.run_spec import RunSpec
 from pricetag.studies.jobs import job_of
@@ -20,6 +20,13 @@ CHECKED_TRIALS = 20
 """Number of trials whose jobs are checked before a study starts."""
 
 NO_STUDY = UUID(int=0)
+
+
+OF_A_JOB = (
+    "belongs to a job: it is not a study",
+    "post a job with 'pricetag submit'; in a study, the job is the value of base",
+)
+"""What is wrong with a job in the place of a study, and what would do."""
 
 
 class StudyError(ValueError):
@@ -46,13 +53,22 @@ def parse_study(obj: object, *, is_stored: bool = False) -> StudySpec:
     """
     if not isinstance(obj, Mapping):
         raise StudyError([FieldError("", "a study is an object of fields")])
+    if "recipe" in obj and "base" not in obj:
+        raise StudyError([FieldError("recipe", *OF_A_JOB)])
     try:
         spec = StudySpec.model_validate(obj)
     except ValidationError as error:
-        raise StudyError(list(field_errors(error, obj))) from error
+        raise StudyError([_of_study(fault) for fault in field_errors(error, obj)]) from error
     if not is_stored and (faults := list(dict.fromkeys(_faults(spec)))):
         raise StudyError(faults)
     return spec
+
+
+def _of_study(fault: FieldError) -> FieldError:
+    """An unknown field of the study itself with the fields that it has, not those of a job."""
+    if fault.message != UNKNOWN_FIELD or "." in fault.field:
+        return fault
+    return FieldError(fault.field, fault.message, nearest(fault.field, StudySpec.model_fields))
 
 
 def _faults(spec: StudySpec) -> Iterator[FieldError]:

@@ -87,7 +87,7 @@ class EmptyPaperError(ConflictError):
 
 
 class OpenRunsError(ConflictError):
-    """Runs of the paper are queued or running: freezing would leave out what they use."""
+    """Runs of the paper are queued or running: freezing would omit what they use."""
 
     code = "open-runs"
 

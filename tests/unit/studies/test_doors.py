@@ -99,6 +99,12 @@ FAULTS: list[tuple[dict[str, Any], str, str]] = [
         "strategy.rungs.1.trials",
         "less than",
     ),
+    (study(colour=1), "colour", "known: name, base, space"),
+    (
+        {"project": "p", "recipe": {"stages": []}},
+        "recipe",
+        "pricetag submit",
+    ),
     (
         study(strategy={"kind": "hyperband", "max_resource": 9, "eta": 1}),
         "strategy.eta",
