@@ -26,7 +26,7 @@ OF_A_JOB = (
     "belongs to a job: it is not a study",
     "post a job with 'pricetag submit'; in a study, the job is the value of base",
 )
-"""What is wrong with a job in the place of a study, and what would do."""
+"""The problem of a job instead of a study, and the hint."""
 
 
 class StudyError(ValueError):
