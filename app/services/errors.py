@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from app.schemas.common import FieldProblem
+
 
 class PricetagError(Exception):
     """Base of the errors that a caller can act on.
@@ -34,6 +38,17 @@ class InvalidError(PricetagError):
 
     code = "invalid"
     status = 422
+
+
+class InvalidFieldsError(InvalidError):
+    """Several fields of a description may be invalid; the error lists every one."""
+
+    def __init__(self, errors: Sequence[FieldProblem]) -> None:
+        first = errors[0]
+        text = f"{first.field}: {first.message}" if first.field else first.message
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        super().__init__(text + more, field=first.field)
+        self.errors = list(errors)
 
 
 class ConflictError(PricetagError):

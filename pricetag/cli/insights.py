@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
 from pricetag.cli.answering import answer
 from pricetag.cli.options import Json, open_client
 from pricetag.cli.views.insights import cost_view, curves_view, frontier_view
+from pricetag.tag.axes import Axis, Spending
 
-Spending = Literal[
-    "it_energy_kwh", "facility_energy_kwh", "co2e_kg", "cost", "duration_s", "flops_dense"
-]
-Axis = Literal[
-    "it_energy_kwh",
-    "facility_energy_kwh",
-    "co2e_kg",
-    "cost",
-    "duration_s",
-    "flops_dense",
-    "latency_p50_s",
-    "model_bytes",
-]
 Project = Annotated[str | None, typer.Option(help="Use only runs of this project.")]
 Experiment = Annotated[str | None, typer.Option(help="Use only runs of this experiment.")]
 Tags = Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, cast
@@ -11,7 +12,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 from httpx_sse import EventSource, ServerSentEvent, SSEError
 
-from pricetag.wire import ApiError, InvalidConnection, ServerUnreachable
+from pricetag.wire import ApiError, InvalidConnection, ServerUnreachable, key_fault
 
 STREAM_SILENCE_S = 45.0
 """The server sends a keep-alive every 15 seconds; after three missed ones we reconnect."""
@@ -86,6 +87,24 @@ class Connection:
 
     def _json(self, method: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         return as_object(self._send(method, path, json=dict(body), retry=False))
+
+    def _post_described(
+        self, path: str, described: Mapping[str, Any] | str, key: str | None
+    ) -> dict[str, Any]:
+        """Posts a description, as data or as YAML text, once however often it is sent.
+
+        Raises:
+            ValueError: If the key cannot be sent.
+        """
+        if key is not None and (fault := key_fault(key)) is not None:
+            raise ValueError(f"idempotency_key {fault}")
+        headers = {"Idempotency-Key": key or str(uuid.uuid4())}
+        if isinstance(described, str):
+            headers["Content-Type"] = "application/yaml"
+            response = self._send("POST", path, headers=headers, content=described.encode())
+        else:
+            response = self._send("POST", path, headers=headers, json=dict(described))
+        return as_object(response)
 
     def _pages(self, path: str, query: Query) -> Iterator[dict[str, Any]]:
         cursor: str | None = None

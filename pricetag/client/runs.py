@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -19,7 +18,7 @@ from pricetag.client.connection import (
     raise_for,
     unreachable,
 )
-from pricetag.wire import ApiError, Event, Page, Run, RunAccepted, ServerUnreachable, key_fault
+from pricetag.wire import ApiError, Event, Page, Run, RunAccepted, ServerUnreachable
 
 FINAL: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
 
@@ -43,15 +42,7 @@ class RunCalls(Connection):
             ApiError: If the server rejects it.
             ServerUnreachable: If the server does not respond.
         """
-        if idempotency_key is not None and (fault := key_fault(idempotency_key)) is not None:
-            raise ValueError(f"idempotency_key {fault}")
-        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
-        if isinstance(run, str):
-            headers["Content-Type"] = "application/yaml"
-            response = self._send("POST", "/v1/runs", headers=headers, content=run.encode())
-        else:
-            response = self._send("POST", "/v1/runs", headers=headers, json=dict(run))
-        return cast(RunAccepted, as_object(response))
+        return cast(RunAccepted, self._post_described("/v1/runs", run, idempotency_key))
 
     def list_runs(self, *, cursor: str | None = None, limit: int = 50, **filters: Any) -> Page:
         """A page of runs.

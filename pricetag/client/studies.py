@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pricetag.client.connection import Connection, as_object, path_segment
-from pricetag.wire import key_fault
 
 FOLLOW_EVERY_S = 2.0
 
@@ -32,15 +30,7 @@ class StudyCalls(Connection):
             ApiError: If the server rejects it.
             ServerUnreachable: If the server does not respond.
         """
-        if idempotency_key is not None and (fault := key_fault(idempotency_key)) is not None:
-            raise ValueError(f"idempotency_key {fault}")
-        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
-        if isinstance(study, str):
-            headers["Content-Type"] = "application/yaml"
-            return as_object(
-                self._send("POST", "/v1/studies", headers=headers, content=study.encode())
-            )
-        return as_object(self._send("POST", "/v1/studies", headers=headers, json=dict(study)))
+        return self._post_described("/v1/studies", study, idempotency_key)
 
     def iter_studies(self, **filters: Any) -> Iterator[dict[str, Any]]:
         """All studies that the filters (project, status) select, newest first."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
@@ -35,7 +36,7 @@ class Condition(Params):
     )
 
 
-class Dimension(Params):
+class Dimension(Params, ABC):
     """One field that varies."""
 
     kind: str
@@ -46,21 +47,21 @@ class Dimension(Params):
         None, description="Vary only with some values of another dimension. Default: always."
     )
 
+    @abstractmethod
     def draw(self, rng: random.Random) -> Any:
         """A random value."""
-        raise NotImplementedError
 
+    @abstractmethod
     def grid(self, points: int | None) -> list[Any]:
         """The values of a grid; ``points`` limits those of a range.
 
         Raises:
             ValueError: If a range has no number of points.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def ends(self) -> Iterator[tuple[str, Any]]:
         """The values that are checked before a study starts, by the option that has them."""
-        raise NotImplementedError
 
 
 class Choice(Dimension):
@@ -94,7 +95,7 @@ class Choice(Dimension):
             yield f"values.{place}", value
 
 
-class _Range(Dimension):
+class _Range(Dimension, ABC):
     low: float | int
     high: float | int
 
@@ -108,9 +109,9 @@ class _Range(Dimension):
             )
         return self
 
+    @abstractmethod
     def at(self, share: float) -> Any:
         """The value at a share of the range, from 0 to 1."""
-        raise NotImplementedError
 
     def draw(self, rng: random.Random) -> Any:
         """A value of the range."""

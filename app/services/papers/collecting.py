@@ -29,6 +29,7 @@ from app.services.errors import (
     ConflictError,
     ForbiddenError,
     InvalidError,
+    InvalidFieldsError,
     NotFoundError,
     RunNotFoundError,
 )
@@ -70,14 +71,10 @@ class PaperFrozenError(ConflictError):
     code = "paper-frozen"
 
 
-class PaperRunsError(InvalidError):
+class PaperRunsError(InvalidFieldsError):
     """Runs cannot be added; the error lists every reason."""
 
     code = "invalid-paper-runs"
-
-    def __init__(self, errors: list[FieldProblem]) -> None:
-        super().__init__(f"{errors[0].field}: {errors[0].message}", field=errors[0].field)
-        self.errors = errors
 
 
 class EmptyPaperError(ConflictError):

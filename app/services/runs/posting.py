@@ -22,7 +22,7 @@ from app.services.attempts import lineage
 from app.services.budgets import admission as budgets
 from app.services.errors import (
     ConflictError,
-    InvalidError,
+    InvalidFieldsError,
 )
 from app.services.principals import Principal
 from app.services.quoting import estimation as quoting
@@ -40,17 +40,10 @@ class KeyReusedError(ConflictError):
     code = "idempotency-key-reused"
 
 
-class InvalidRunError(InvalidError):
+class InvalidRunError(InvalidFieldsError):
     """The description of the run is invalid; the error lists every invalid field."""
 
     code = "invalid-recipe"
-
-    def __init__(self, errors: list[FieldProblem]) -> None:
-        first = errors[0]
-        text = f"{first.field}: {first.message}" if first.field else first.message
-        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        super().__init__(text + more, field=first.field)
-        self.errors = errors
 
 
 def parse(body: object) -> RunSpec:

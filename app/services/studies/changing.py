@@ -15,7 +15,7 @@ from app.services.attempts import execution
 from app.services.errors import (
     ConflictError,
     ForbiddenError,
-    InvalidError,
+    InvalidFieldsError,
     NotFoundError,
     RunFinishedError,
 )
@@ -48,17 +48,10 @@ class StudyFinishedError(ConflictError):
     code = "study-finished"
 
 
-class InvalidStudyError(InvalidError):
+class InvalidStudyError(InvalidFieldsError):
     """The description of the study is invalid; the error lists every invalid field."""
 
     code = "invalid-study"
-
-    def __init__(self, errors: list[FieldProblem]) -> None:
-        first = errors[0]
-        text = f"{first.field}: {first.message}" if first.field else first.message
-        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        super().__init__(text + more, field=first.field)
-        self.errors = errors
 
 
 def parse(body: object) -> StudySpec:

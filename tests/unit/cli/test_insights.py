@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
 from app.schemas.insights import ExpectedValidationRead, FrontierRead, ResearchCostRead
-from pricetag.cli import insights
 from pricetag.cli.app import run as pricetag
 from pricetag.tag import axes
 from tests.support.fake_api import RUN_ID, Answer, FakeApi
@@ -30,11 +29,6 @@ NOT_COUNTED = {
 
 def printed(capsys: Captured) -> str:
     return " ".join(capsys.readouterr().out.split())
-
-
-def test_the_costs_to_choose_are_those_of_the_library() -> None:
-    assert get_args(insights.Spending) == axes.SPENDING
-    assert set(get_args(insights.Axis)) == set(axes.UNITS)
 
 
 def test_curves_show_each_method_and_the_sentences(api: FakeApi, capsys: Captured) -> None:
