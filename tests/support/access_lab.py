@@ -36,7 +36,7 @@ from app.services.billing.issuing import get_price_tag
 from app.services.budgets import admin as budget_admin
 from app.services.factors import sites
 from app.services.live.events import EventHub
-from app.services.papers import collecting, reporting
+from app.services.papers import changing, reporting
 from app.services.people import sign_in_links, tokens, users, web_sessions
 from app.services.principals import Principal
 from app.services.runs import posting, series
@@ -164,7 +164,7 @@ async def _things(session: Session, people: Mapping[Caller, Principal], target: 
     wanted = ReportCreate(title=f"of {target}", profile="strubell2019", runs=[finished])
     report = await reports.create(session, member, wanted)
     collected = PaperCreate(project=target, title=f"paper of {target}", runs=[finished])
-    paper = await collecting.create(session, member, collected)
+    paper = await changing.create(session, member, collected)
     paper_report = await reporting.report(session, member, paper.id, PaperReportCreate())
     budgets = {}
     for scope in ("project", "experiment"):

@@ -25,7 +25,7 @@ from app.schemas.papers import (
     PaperRunsAdd,
 )
 from app.schemas.reports import ReportRead
-from app.services.papers import collecting, files, reporting
+from app.services.papers import changing, collecting, files, reporting
 
 router = APIRouter(prefix="/papers", tags=["papers"])
 PaperId = Annotated[uuid.UUID, Path(description="ID of the paper.")]
@@ -47,7 +47,7 @@ async def create_paper(
     """Creates a paper: a named collection of runs, by ID or by a rule that collects runs of its
     project until the paper is frozen. Requires the role member.
     """
-    paper = await collecting.create(session, caller, validated(PaperCreate, body))
+    paper = await changing.create(session, caller, validated(PaperCreate, body))
     response.headers["Location"] = f"/v1/papers/{paper.id}"
     return paper
 
@@ -89,7 +89,7 @@ async def change_paper(
     """Changes title, authors or rule. Only its creator and administrators can change a paper; the
     rule of a frozen one cannot be changed.
     """
-    return await collecting.change(session, caller, paper_id, validated(PaperChange, body))
+    return await changing.change(session, caller, paper_id, validated(PaperChange, body))
 
 
 @router.post(
@@ -103,7 +103,7 @@ async def add_paper_runs(
     session: CurrentSession, caller: Caller, paper_id: PaperId, body: Body
 ) -> PaperRead:
     """Adds runs to a paper, or states their purpose: development, tuning, final or ablation."""
-    return await collecting.add_runs(session, caller, paper_id, validated(PaperRunsAdd, body))
+    return await changing.add_runs(session, caller, paper_id, validated(PaperRunsAdd, body))
 
 
 @router.delete(
@@ -120,7 +120,7 @@ async def remove_paper_run(
     run_id: Annotated[uuid.UUID, Path(description="ID of the run.")],
 ) -> None:
     """Removes a run that was added to a paper that is not frozen."""
-    await collecting.remove_run(session, caller, paper_id, run_id)
+    await changing.remove_run(session, caller, paper_id, run_id)
 
 
 @router.post(

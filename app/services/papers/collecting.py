@@ -1,96 +1,24 @@
-"""Papers: what is in them, who may change them, and freezing."""
+"""Papers: which runs are in them, and with which price tags."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from app.db import Session
 from app.repositories.papers import papers
 from app.repositories.runs import runs
 from app.repositories.runs.selection import RunFilter, resolve
-from app.schemas.common import FieldProblem
-from app.schemas.papers import (
-    PaperChange,
-    PaperCreate,
-    PaperList,
-    PaperRead,
-    PaperRule,
-    PaperRunRead,
-    PaperRunsAdd,
-    PaperSummary,
-)
+from app.schemas.papers import PaperList, PaperRead, PaperRule, PaperRunRead, PaperSummary
 from app.schemas.reports import MAX_RUNS, ReportSummary, RunConditions
-from app.services import access, cursors
-from app.services.errors import (
-    ConflictError,
-    ForbiddenError,
-    InvalidError,
-    InvalidFieldsError,
-    NotFoundError,
-    RunNotFoundError,
-)
+from app.services import cursors
+from app.services.papers.rights import is_open, may_change, own, require, require_collecting, wrong
 from app.services.people.names import require_filters
 from app.services.principals import Principal
 from models import Paper
-from pricetag.tag.paper import purpose_of, selection_sha256
-
-__all__ = [
-    "Collected",
-    "add_runs",
-    "change",
-    "collected",
-    "create",
-    "fix",
-    "list_page",
-    "read",
-    "read_own",
-    "remove_run",
-    "require",
-]
-
-
-class PaperNotFoundError(NotFoundError):
-    """The paper does not exist, or the caller may not see all of its runs."""
-
-    code = "paper-not-found"
-
-
-class NotYourPaperError(ForbiddenError):
-    """Only who created a paper or an administrator may change it."""
-
-    code = "not-your-paper"
-
-
-class PaperFrozenError(ConflictError):
-    """The paper is frozen: its runs and their price tags never change again."""
-
-    code = "paper-frozen"
-
-
-class PaperRunsError(InvalidFieldsError):
-    """Runs cannot be added; the error lists every reason."""
-
-    code = "invalid-paper-runs"
-
-
-class EmptyPaperError(ConflictError):
-    """The paper has no run with a price tag."""
-
-    code = "empty-paper"
-
-
-class OpenRunsError(ConflictError):
-    """Runs of the paper are queued or running: freezing would omit what they use."""
-
-    code = "open-runs"
-
-
-MOST_NAMED = 5
-"""Maximum number of runs that an error names."""
+from pricetag.tag.paper import purpose_of
 
 
 @dataclass(frozen=True)
@@ -112,33 +40,6 @@ class Collected:
     sha256: str | None
 
 
-async def create(session: Session, principal: Principal, request: PaperCreate) -> PaperRead:
-    """Creates a paper.
-
-    Raises:
-        RoleRequiredError: If the principal may only read.
-        ProjectNotFoundError: If the project does not exist, or is hidden.
-        PaperRunsError: If a run does not exist, or is hidden.
-        NotFoundError: If the experiment of the rule does not exist.
-    """
-    principal.require("member", "create papers")
-    project = await access.require_project(session, principal, request.project)
-    await _require_runs(session, principal, request.runs)
-    await _require_rule(session, principal, project.name, request.rule)
-    paper = Paper(
-        id=uuid.uuid4(),
-        project_id=project.id,
-        created_by=principal.user_id,
-        title=request.title,
-        authors=request.authors,
-        rule=_stored(request.rule),
-    )
-    await papers.add(session, paper)
-    if request.runs:
-        await papers.put_runs(session, paper.id, list(dict.fromkeys(request.runs)), None)
-    return await read(session, principal, paper.id)
-
-
 async def read(session: Session, principal: Principal, paper_id: uuid.UUID) -> PaperRead:
     """A paper with its runs and reports.
 
@@ -152,7 +53,7 @@ async def read(session: Session, principal: Principal, paper_id: uuid.UUID) -> P
     return PaperRead(
         **_summary(paper, row.project).model_dump(),
         rule=_rule(paper),
-        is_own=_may_change(principal, paper),
+        is_own=may_change(principal, paper),
         runs=[_run(each) for each in paper_runs],
         reports=[ReportSummary.model_validate(report) for report in reports],
     )
@@ -166,8 +67,8 @@ async def read_own(session: Session, principal: Principal, paper_id: uuid.UUID) 
         NotYourPaperError: If somebody else created it.
         PaperFrozenError: If it is frozen already.
     """
-    row = await _own(session, principal, paper_id)
-    _require_collecting(row.Paper)
+    row = await own(session, principal, paper_id)
+    require_collecting(row.Paper)
     return await read(session, principal, paper_id)
 
 
@@ -201,137 +102,6 @@ async def list_page(
     )
 
 
-async def change(
-    session: Session, principal: Principal, paper_id: uuid.UUID, request: PaperChange
-) -> PaperRead:
-    """Changes title, authors or rule.
-
-    Raises:
-        PaperNotFoundError: If the paper does not exist, or has hidden runs.
-        NotYourPaperError: If somebody else created it.
-        PaperFrozenError: If the rule of a frozen paper is to be changed.
-        NotFoundError: If the experiment of the rule does not exist.
-    """
-    row = await _own(session, principal, paper_id)
-    values = request.model_dump(include=request.model_fields_set - {"rule"})
-    if values.get("title", "") is None:
-        raise InvalidError("title: cannot be null", field="title")
-    if "rule" in request.model_fields_set:
-        _require_collecting(row.Paper)
-        await _require_rule(session, principal, row.project, request.rule)
-        values["rule"] = _stored(request.rule)
-    for name, value in values.items():
-        setattr(row.Paper, name, value)
-    await session.flush()
-    return await read(session, principal, paper_id)
-
-
-async def add_runs(
-    session: Session, principal: Principal, paper_id: uuid.UUID, request: PaperRunsAdd
-) -> PaperRead:
-    """Adds runs to a paper, or states their purpose.
-
-    Raises:
-        PaperNotFoundError: If the paper does not exist, or has hidden runs.
-        NotYourPaperError: If somebody else created it.
-        PaperFrozenError: If it is frozen.
-        PaperRunsError: If a run does not exist, or there are too many.
-    """
-    row = await _own(session, principal, paper_id)
-    _require_collecting(row.Paper)
-    await _require_runs(session, principal, request.runs)
-    present = {each.run_id for each in await papers.runs_of(session, paper_id)}
-    if len(present | set(request.runs)) > MAX_RUNS:
-        raise _wrong("runs", f"a paper has at most {MAX_RUNS} runs")
-    run_ids = list(dict.fromkeys(request.runs))
-    await papers.put_runs(session, paper_id, run_ids, request.purpose)
-    return await read(session, principal, paper_id)
-
-
-async def remove_run(
-    session: Session, principal: Principal, paper_id: uuid.UUID, run_id: uuid.UUID
-) -> None:
-    """Removes a run that was added.
-
-    Raises:
-        PaperNotFoundError: If the paper does not exist, or has hidden runs.
-        NotYourPaperError: If somebody else created it.
-        PaperFrozenError: If it is frozen.
-        RunNotFoundError: If the run was not added to the paper.
-    """
-    row = await _own(session, principal, paper_id)
-    _require_collecting(row.Paper)
-    if not await papers.remove_run(session, paper_id, run_id):
-        raise RunNotFoundError(
-            f"Run {run_id} was not added to this paper. A run that the rule collects leaves the "
-            "paper when the rule is changed.",
-            field="run_id",
-        )
-
-
-async def fix(session: Session, principal: Principal, paper_id: uuid.UUID) -> None:
-    """Fixes the runs of a paper, and the versions and hashes of their price tags.
-
-    Runs without a price tag stay in the paper: its reports list them as not counted.
-
-    Raises:
-        PaperNotFoundError: If the paper does not exist, or has hidden runs.
-        NotYourPaperError: If somebody else created it.
-        PaperFrozenError: If it is frozen already.
-        EmptyPaperError: If no run has a price tag.
-        OpenRunsError: If a run is queued or running: its price tag would never count.
-    """
-    row = await _own(session, principal, paper_id)
-    paper = row.Paper
-    _require_collecting(paper)
-    paper_runs = await collected(session, principal, paper, row.project)
-    still_open = [each for each in paper_runs if each.facts.status in ("queued", "running")]
-    if still_open:
-        names = ", ".join(each.facts.name for each in still_open[:MOST_NAMED])
-        raise OpenRunsError(
-            f"{len(still_open)} of the paper's runs are queued or running, and would never count: "
-            f"{names}{', ...' if len(still_open) > MOST_NAMED else ''}. Wait for them, cancel "
-            "them, or take them out of the paper (a rule may end with created_before)."
-        )
-    priced = [each for each in paper_runs if each.version is not None and each.sha256 is not None]
-    if not priced:
-        raise EmptyPaperError("No run of the paper has a price tag yet. Add runs that have ended.")
-    await papers.fix_runs(
-        session,
-        paper_id,
-        [
-            {
-                "run_id": each.facts.id,
-                "purpose": each.purpose,
-                "version": each.version,
-                "content_sha256": each.sha256,
-            }
-            for each in paper_runs
-        ],
-    )
-    paper.frozen_at = datetime.now(UTC)
-    paper.selection_sha256 = selection_sha256(
-        [(str(each.facts.id), each.version or 0, each.sha256 or "") for each in priced]
-    )
-    await session.flush()
-
-
-async def require(session: Session, principal: Principal, paper_id: uuid.UUID) -> Any:
-    """The paper and the name of its project.
-
-    Raises:
-        PaperNotFoundError: If the paper does not exist, or has hidden runs.
-    """
-    row = await papers.get(session, principal.viewer, paper_id)
-    if row is None:
-        raise PaperNotFoundError(
-            f"Paper {paper_id} not found: it does not exist, or some of its runs are hidden from "
-            "you.",
-            field="paper_id",
-        )
-    return row
-
-
 async def collected(
     session: Session, principal: Principal, paper: Paper, project: str
 ) -> list[Collected]:
@@ -341,17 +111,17 @@ async def collected(
         PaperRunsError: If the rule matches too many runs.
     """
     stored = {each.run_id: each for each in await papers.runs_of(session, paper.id)}
-    origins: dict[uuid.UUID, str] = dict.fromkeys(stored, "added" if _is_open(paper) else "frozen")
-    if _is_open(paper) and paper.rule is not None:
+    origins: dict[uuid.UUID, str] = dict.fromkeys(stored, "added" if is_open(paper) else "frozen")
+    if is_open(paper) and paper.rule is not None:
         for run_id in await _of_rule(session, principal, paper, project):
             origins.setdefault(run_id, "rule")
     if len(origins) > MAX_RUNS:
-        raise _wrong("rule", f"the paper has more than {MAX_RUNS} runs; narrow the rule")
-    newest = await papers.newest_tags(session, list(origins)) if _is_open(paper) else {}
+        raise wrong("rule", f"the paper has more than {MAX_RUNS} runs; narrow the rule")
+    newest = await papers.newest_tags(session, list(origins)) if is_open(paper) else {}
     paper_runs = []
     for facts in await papers.facts(session, list(origins)):
         run = stored.get(facts.id)
-        if not _is_open(paper) and run is not None:
+        if not is_open(paper) and run is not None:
             purpose, version, sha256 = run.purpose, run.version, run.content_sha256
         else:
             purpose = purpose_of(
@@ -379,62 +149,6 @@ async def _of_rule(
     if selection.is_empty:
         return []
     return await runs.oldest_ids(session, selection, MAX_RUNS + 1)
-
-
-async def _own(session: Session, principal: Principal, paper_id: uuid.UUID) -> Any:
-    row = await require(session, principal, paper_id)
-    if not _may_change(principal, row.Paper):
-        raise NotYourPaperError("Only the user who created this paper or an admin may change it.")
-    await papers.lock(session, paper_id)
-    return row
-
-
-def _may_change(principal: Principal, paper: Paper) -> bool:
-    return principal.has("admin") or (
-        principal.has("member") and paper.created_by == principal.user_id
-    )
-
-
-def _is_open(paper: Paper) -> bool:
-    return paper.frozen_at is None
-
-
-def _require_collecting(paper: Paper) -> None:
-    if not _is_open(paper):
-        raise PaperFrozenError(
-            "The paper is frozen: its runs never change again. Create another paper."
-        )
-
-
-async def _require_runs(
-    session: Session, principal: Principal, run_ids: Sequence[uuid.UUID]
-) -> None:
-    visible = await access.visible_runs(session, principal, run_ids) if run_ids else set()
-    errors = [
-        FieldProblem(
-            field=f"runs.{index}",
-            message=f"run {run_id} not found: it does not exist or is hidden from you",
-        )
-        for index, run_id in enumerate(run_ids)
-        if run_id not in visible
-    ]
-    if errors:
-        raise PaperRunsError(errors)
-
-
-async def _require_rule(
-    session: Session, principal: Principal, project: str, rule: RunConditions | None
-) -> None:
-    if rule is not None and rule.experiment is not None:
-        await require_filters(session, principal, project=project, experiment=rule.experiment)
-
-
-def _wrong(field: str, message: str) -> PaperRunsError:
-    return PaperRunsError([FieldProblem(field=field, message=message)])
-
-
-def _stored(rule: RunConditions | None) -> dict[str, Any] | None:
-    return None if rule is None else rule.model_dump(mode="json", exclude_defaults=True)
 
 
 def _rule(paper: Paper) -> PaperRule | None:

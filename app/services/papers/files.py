@@ -19,7 +19,7 @@ from app.repositories.price_tags import reports as report_rows
 from app.schemas.papers import PaperFile
 from app.services import reports
 from app.services.errors import ConflictError
-from app.services.papers import collecting
+from app.services.papers import rights
 from app.services.principals import Principal
 from models import Report
 from pricetag.accounting.document.canonical import hashed_text
@@ -63,7 +63,7 @@ async def newest_report(session: Session, principal: Principal, paper_id: uuid.U
         PaperNotFoundError: If the paper does not exist, or has hidden runs.
         PaperNotReportedError: If it has no report yet.
     """
-    await collecting.require(session, principal, paper_id)
+    await rights.require(session, principal, paper_id)
     report = await papers.newest_report(session, paper_id)
     if report is None:
         raise PaperNotReportedError(
@@ -83,7 +83,7 @@ async def archive_of(
         PaperNotFrozenError: If it still collects runs.
         PaperNotReportedError: If it has no report yet.
     """
-    row = await collecting.require(session, principal, paper_id)
+    row = await rights.require(session, principal, paper_id)
     if row.Paper.frozen_at is None:
         raise PaperNotFrozenError("The paper still collects runs. Freeze it, then download it.")
     newest = await newest_report(session, principal, paper_id)

@@ -16,8 +16,9 @@ from app.schemas.papers import PaperRead, PaperReportCreate
 from app.schemas.reports import ReportRead
 from app.services import reports
 from app.services.billing.documents import PriceTagUnreadableError, tag_view
-from app.services.papers import collecting
-from app.services.papers.collecting import Collected, EmptyPaperError
+from app.services.papers import changing, collecting, rights
+from app.services.papers.changing import EmptyPaperError
+from app.services.papers.collecting import Collected
 from app.services.principals import Principal
 from models import Budget, Paper
 from pricetag.tag.evaluated import ScoredRun
@@ -40,7 +41,7 @@ async def freeze(session: Session, principal: Principal, paper_id: uuid.UUID) ->
         EmptyPaperError: If no run has a price tag.
         OpenRunsError: If a run is queued or running.
     """
-    await collecting.fix(session, principal, paper_id)
+    await changing.fix(session, principal, paper_id)
     await report(session, principal, paper_id, PaperReportCreate())
     return await collecting.read(session, principal, paper_id)
 
@@ -56,7 +57,7 @@ async def report(
         EmptyPaperError: If no run has a price tag that can be read.
     """
     principal.require("member", "create reports")
-    row = await collecting.require(session, principal, paper_id)
+    row = await rights.require(session, principal, paper_id)
     paper, project = row.Paper, row.project
     collected = await collecting.collected(session, principal, paper, project)
     versions = {each.facts.id: each.version for each in collected if each.version is not None}

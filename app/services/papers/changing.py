@@ -1,0 +1,207 @@
+"""Papers: creating, changing and freezing them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from app.db import Session
+from app.repositories.papers import papers
+from app.schemas.common import FieldProblem
+from app.schemas.papers import PaperChange, PaperCreate, PaperRead, PaperRunsAdd
+from app.schemas.reports import MAX_RUNS, RunConditions
+from app.services import access
+from app.services.errors import ConflictError, InvalidError, RunNotFoundError
+from app.services.papers.collecting import collected, read
+from app.services.papers.rights import PaperRunsError, own, require_collecting, wrong
+from app.services.people.names import require_filters
+from app.services.principals import Principal
+from models import Paper
+from pricetag.tag.paper import selection_sha256
+
+
+class EmptyPaperError(ConflictError):
+    """The paper has no run with a price tag."""
+
+    code = "empty-paper"
+
+
+class OpenRunsError(ConflictError):
+    """Runs of the paper are queued or running: freezing would omit what they use."""
+
+    code = "open-runs"
+
+
+MOST_NAMED = 5
+"""Maximum number of runs that an error names."""
+
+
+async def create(session: Session, principal: Principal, request: PaperCreate) -> PaperRead:
+    """Creates a paper.
+
+    Raises:
+        RoleRequiredError: If the principal may only read.
+        ProjectNotFoundError: If the project does not exist, or is hidden.
+        PaperRunsError: If a run does not exist, or is hidden.
+        NotFoundError: If the experiment of the rule does not exist.
+    """
+    principal.require("member", "create papers")
+    project = await access.require_project(session, principal, request.project)
+    await _require_runs(session, principal, request.runs)
+    await _require_rule(session, principal, project.name, request.rule)
+    paper = Paper(
+        id=uuid.uuid4(),
+        project_id=project.id,
+        created_by=principal.user_id,
+        title=request.title,
+        authors=request.authors,
+        rule=_stored(request.rule),
+    )
+    await papers.add(session, paper)
+    if request.runs:
+        await papers.put_runs(session, paper.id, list(dict.fromkeys(request.runs)), None)
+    return await read(session, principal, paper.id)
+
+
+async def change(
+    session: Session, principal: Principal, paper_id: uuid.UUID, request: PaperChange
+) -> PaperRead:
+    """Changes title, authors or rule.
+
+    Raises:
+        PaperNotFoundError: If the paper does not exist, or has hidden runs.
+        NotYourPaperError: If somebody else created it.
+        PaperFrozenError: If the rule of a frozen paper is to be changed.
+        NotFoundError: If the experiment of the rule does not exist.
+    """
+    row = await own(session, principal, paper_id)
+    values = request.model_dump(include=request.model_fields_set - {"rule"})
+    if values.get("title", "") is None:
+        raise InvalidError("title: cannot be null", field="title")
+    if "rule" in request.model_fields_set:
+        require_collecting(row.Paper)
+        await _require_rule(session, principal, row.project, request.rule)
+        values["rule"] = _stored(request.rule)
+    for name, value in values.items():
+        setattr(row.Paper, name, value)
+    await session.flush()
+    return await read(session, principal, paper_id)
+
+
+async def add_runs(
+    session: Session, principal: Principal, paper_id: uuid.UUID, request: PaperRunsAdd
+) -> PaperRead:
+    """Adds runs to a paper, or states their purpose.
+
+    Raises:
+        PaperNotFoundError: If the paper does not exist, or has hidden runs.
+        NotYourPaperError: If somebody else created it.
+        PaperFrozenError: If it is frozen.
+        PaperRunsError: If a run does not exist, or there are too many.
+    """
+    row = await own(session, principal, paper_id)
+    require_collecting(row.Paper)
+    await _require_runs(session, principal, request.runs)
+    present = {each.run_id for each in await papers.runs_of(session, paper_id)}
+    if len(present | set(request.runs)) > MAX_RUNS:
+        raise wrong("runs", f"a paper has at most {MAX_RUNS} runs")
+    run_ids = list(dict.fromkeys(request.runs))
+    await papers.put_runs(session, paper_id, run_ids, request.purpose)
+    return await read(session, principal, paper_id)
+
+
+async def remove_run(
+    session: Session, principal: Principal, paper_id: uuid.UUID, run_id: uuid.UUID
+) -> None:
+    """Removes a run that was added.
+
+    Raises:
+        PaperNotFoundError: If the paper does not exist, or has hidden runs.
+        NotYourPaperError: If somebody else created it.
+        PaperFrozenError: If it is frozen.
+        RunNotFoundError: If the run was not added to the paper.
+    """
+    row = await own(session, principal, paper_id)
+    require_collecting(row.Paper)
+    if not await papers.remove_run(session, paper_id, run_id):
+        raise RunNotFoundError(
+            f"Run {run_id} was not added to this paper. A run that the rule collects leaves the "
+            "paper when the rule is changed.",
+            field="run_id",
+        )
+
+
+async def fix(session: Session, principal: Principal, paper_id: uuid.UUID) -> None:
+    """Fixes the runs of a paper, and the versions and hashes of their price tags.
+
+    Runs without a price tag stay in the paper: its reports list them as not counted.
+
+    Raises:
+        PaperNotFoundError: If the paper does not exist, or has hidden runs.
+        NotYourPaperError: If somebody else created it.
+        PaperFrozenError: If it is frozen already.
+        EmptyPaperError: If no run has a price tag.
+        OpenRunsError: If a run is queued or running: its price tag would never count.
+    """
+    row = await own(session, principal, paper_id)
+    paper = row.Paper
+    require_collecting(paper)
+    paper_runs = await collected(session, principal, paper, row.project)
+    still_open = [each for each in paper_runs if each.facts.status in ("queued", "running")]
+    if still_open:
+        names = ", ".join(each.facts.name for each in still_open[:MOST_NAMED])
+        raise OpenRunsError(
+            f"{len(still_open)} of the paper's runs are queued or running, and would never count: "
+            f"{names}{', ...' if len(still_open) > MOST_NAMED else ''}. Wait for them, cancel "
+            "them, or take them out of the paper (a rule may end with created_before)."
+        )
+    priced = [each for each in paper_runs if each.version is not None and each.sha256 is not None]
+    if not priced:
+        raise EmptyPaperError("No run of the paper has a price tag yet. Add runs that have ended.")
+    await papers.fix_runs(
+        session,
+        paper_id,
+        [
+            {
+                "run_id": each.facts.id,
+                "purpose": each.purpose,
+                "version": each.version,
+                "content_sha256": each.sha256,
+            }
+            for each in paper_runs
+        ],
+    )
+    paper.frozen_at = datetime.now(UTC)
+    paper.selection_sha256 = selection_sha256(
+        [(str(each.facts.id), each.version or 0, each.sha256 or "") for each in priced]
+    )
+    await session.flush()
+
+
+async def _require_runs(
+    session: Session, principal: Principal, run_ids: Sequence[uuid.UUID]
+) -> None:
+    visible = await access.visible_runs(session, principal, run_ids) if run_ids else set()
+    errors = [
+        FieldProblem(
+            field=f"runs.{index}",
+            message=f"run {run_id} not found: it does not exist or is hidden from you",
+        )
+        for index, run_id in enumerate(run_ids)
+        if run_id not in visible
+    ]
+    if errors:
+        raise PaperRunsError(errors)
+
+
+async def _require_rule(
+    session: Session, principal: Principal, project: str, rule: RunConditions | None
+) -> None:
+    if rule is not None and rule.experiment is not None:
+        await require_filters(session, principal, project=project, experiment=rule.experiment)
+
+
+def _stored(rule: RunConditions | None) -> dict[str, Any] | None:
+    return None if rule is None else rule.model_dump(mode="json", exclude_defaults=True)
