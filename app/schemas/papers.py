@@ -62,7 +62,9 @@ class PaperCreate(Request):
 class PaperChange(Request):
     """Changes of a paper; omitted fields stay as they are."""
 
-    title: Name | None = Field(default=None, description="Title of the paper.")
+    title: Name | None = Field(
+        default=None, description="Title of the paper; null keeps it, for a paper has a title."
+    )
     authors: Name | None = Field(default=None, description="Authors for BibTeX.")
     rule: RunConditions | None = Field(
         default=None, description="Conditions of the runs that the paper collects."

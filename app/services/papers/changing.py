@@ -13,7 +13,7 @@ from app.schemas.common import FieldProblem
 from app.schemas.papers import PaperChange, PaperCreate, PaperRead, PaperRunsAdd
 from app.schemas.reports import MAX_RUNS, RunConditions
 from app.services import access
-from app.services.errors import ConflictError, InvalidError, RunNotFoundError
+from app.services.errors import ConflictError, RunNotFoundError
 from app.services.papers.collecting import collected, read
 from app.services.papers.rights import PaperRunsError, own, require_collecting, wrong
 from app.services.people.names import require_filters
@@ -78,8 +78,8 @@ async def change(
     """
     row = await own(session, principal, paper_id)
     values = request.model_dump(include=request.model_fields_set - {"rule"})
-    if values.get("title", "") is None:
-        raise InvalidError("title: cannot be null", field="title")
+    if request.title is None:
+        values.pop("title", None)
     if "rule" in request.model_fields_set:
         require_collecting(row.Paper)
         await _require_rule(session, principal, row.project, request.rule)
