@@ -7,16 +7,53 @@ Inside a run that Pricetag meters::
     with pricetag.stage("train"):
         ...
         pricetag.log(loss=0.3, step=100)
+
+Names are imported when they are first used: a script that imports Pricetag does not wait for it.
 """
 
-from importlib.metadata import PackageNotFoundError, version
+from __future__ import annotations
 
-from pricetag.repetition import repeat
-from pricetag.track import flops, log, progress, stage
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-try:
-    __version__ = version("pricetag")
-except PackageNotFoundError:  # run from a checkout that was never installed
-    __version__ = "0+unknown"
+if TYPE_CHECKING:
+    from pricetag.repetition import repeat
+    from pricetag.script import flops, log, progress, stage
+
+    __version__: str
 
 __all__ = ["__version__", "flops", "log", "progress", "repeat", "stage"]
+
+_HOMES = {
+    "flops": "pricetag.script",
+    "log": "pricetag.script",
+    "progress": "pricetag.script",
+    "repeat": "pricetag.repetition",
+    "stage": "pricetag.script",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name from its module."""
+    if name == "__version__":
+        value: Any = _version()
+    elif name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+    else:
+        raise AttributeError(f"module 'pricetag' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names, whether imported or not."""
+    return sorted({*globals(), *__all__})
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("pricetag")
+    except PackageNotFoundError:  # run from a checkout that was never installed
+        return "0+unknown"

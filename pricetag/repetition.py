@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from pricetag.accounting.readings.ledger import EnergyLedger
 from pricetag.accounting.readings.reading import Reading
 from pricetag.accounting.readings.window import WindowEnergy
-from pricetag.track import log, progress, stage
+from pricetag.script import log, progress, stage
 
 if TYPE_CHECKING:
     from pricetag.metering.source import Component

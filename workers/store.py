@@ -17,7 +17,7 @@ from app.services.factors import sites
 from app.services.live import live_power
 from app.services.queueing import waiting
 from app.services.queueing.waiting import Offer
-from workers.node.baselines import Baseline
+from pricetag.metering.baselines import Baseline
 from workers.node.hours import Row
 from workers.node.identity import NodeConfig, node_place
 

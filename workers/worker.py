@@ -15,9 +15,9 @@ from app.cancellation import end_tasks, heed_cancellation
 from app.queue.delivery import Postponed, QueueWorker
 from app.queue.entries import queue_name
 from app.services.queueing.waiting import Offer
+from pricetag.attempt.meters import Devices, describe
 from pricetag.metering.journal import Journal, JournalError, purge_shipped
 from pricetag.metering.nvml_devices import Device
-from workers.attempt.meters import Devices, describe
 from workers.attempt.nursery import Nursery
 from workers.attempt.recovery import end_orphans, let_go, lock_orphans
 from workers.attempt.shipper import Shipper

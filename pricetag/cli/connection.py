@@ -10,13 +10,13 @@ from __future__ import annotations
 import difflib
 import json
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pricetag.cli.console import EXIT_USAGE, CliError
+from pricetag.configuration import ConfigurationError, data_dir, read_config
 
 CLIENT_KEYS = frozenset({"url", "token"})
 """Keys of the table ``[client]``."""
@@ -55,15 +55,6 @@ def resolve(
     return Connection(str(address).rstrip("/"), str(secret) if secret else None)
 
 
-def data_dir(environ: Mapping[str, str], settings: Mapping[str, Any]) -> Path:
-    """The data folder of a server on this machine."""
-    named = environ.get("PRICETAG_DATA_DIR") or settings.get("data_dir")
-    if named:
-        return Path(str(named)).expanduser()
-    base = environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return Path(base).expanduser() / "pricetag"
-
-
 def data_roots(environ: Mapping[str, str]) -> list[Path]:
     """The folders that jobs of this machine's workers may read; empty if none is set.
 
@@ -77,16 +68,10 @@ def data_roots(environ: Mapping[str, str]) -> list[Path]:
 
 
 def _config(environ: Mapping[str, str]) -> dict[str, Any]:
-    named = environ.get("PRICETAG_CONFIG")
-    path = Path(named).expanduser() if named else Path("pricetag.toml")
-    if not named and not path.is_file():
-        return {}
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CliError(f"{path}: {error.strerror}", EXIT_USAGE) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CliError(f"{path}: {error}", EXIT_USAGE) from error
+        return read_config(environ)
+    except ConfigurationError as error:
+        raise CliError(str(error), EXIT_USAGE) from error
 
 
 def _local_server(folder: Path) -> str:

@@ -11,10 +11,10 @@ import pytest
 
 from pricetag.accounting.readings.ledger import EnergyLedger, Reading
 from pricetag.client import Client
+from pricetag.metering.machine import process_start_ticks
 from tests.support.bills import J_PER_KWH
 from tests.support.service import ASKED_EVERY_S, Service, wait_until
 from tests.support.small_models import CONFIG
-from workers.node.identity import process_start_ticks
 from workers.training.data import synthetic
 
 pytestmark = pytest.mark.slow

@@ -15,11 +15,11 @@ from uuid import UUID
 
 import pytest
 
+from pricetag.metering.machine import process_start_ticks
 from tests.e2e.test_crashes import STEPS, Counting, executed_steps, wait_for_hold
 from tests.support.bills import check_bill
 from tests.support.fake_powercap import FakePowercap
 from tests.support.service import ASKED_EVERY_S, Service, wait_until
-from workers.node.identity import process_start_ticks
 
 pytestmark = pytest.mark.slow
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+from pricetag.attempt.ending import every_record
+from pricetag.attempt.meters import Devices
 from pricetag.metering.journal import Journal
-from workers.attempt.meters import Devices
 from workers.attempt.processes import Starter
-from workers.attempt.recovery import every_record
 from workers.attempt.supervisor import Supervisor
 from workers.node.identity import NodeConfig
 

@@ -273,7 +273,9 @@ def test_every_code_of_the_worker_is_in_the_api_page() -> None:
     paragraph = API.partition("Errors on the worker")[2].partition("\n\n")[0]
     named = set(re.findall(r"`([a-z]+(?:-[a-z]+)+|hung)`", paragraph))
     stops = {"worker-stopping", "lease-lost", "attempts-exhausted"}
-    spoken = spoken_codes("workers", {"JobError"}) - {"cancelled"}
+    folders = ("workers", "pricetag/attempt")
+    codes = {code for folder in folders for code in spoken_codes(folder, {"JobError"})}
+    spoken = codes - {"cancelled"}
     assert named == spoken | stops
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from pricetag import track
+from pricetag import script as track
+from pricetag.attempt.event_server import Connection, EventServer
 from pricetag.events import ENV_VAR
-from workers.attempt.event_server import Connection, EventServer
 
 
 async def told_by(script: str, *, with_keys: bool = False) -> tuple[list[dict[str, Any]], str]:

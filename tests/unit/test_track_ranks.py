@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from pricetag.attempt.event_server import Connection, EventServer
 from pricetag.events import ENV_VAR
-from pricetag.track import is_first_rank
+from pricetag.script import is_first_rank
 from tests.unit.workers.test_launch import config
-from workers.attempt.event_server import Connection, EventServer
 from workers.attempt.launch import child_environment
 
 SCRIPT = """

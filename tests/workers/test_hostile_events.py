@@ -15,16 +15,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.services.attempts.journal_records import Rejected, RejectedEvent, in_order
+from pricetag.attempt import event_flow
+from pricetag.attempt.ending import every_record
+from pricetag.attempt.event_desk import EventDesk
+from pricetag.attempt.event_server import EventServer
+from pricetag.attempt.log import AttemptLog
+from pricetag.attempt.outcome import Observed
+from pricetag.attempt.progress import ProgressBoard
+from pricetag.attempt.stages import StageBook
 from pricetag.metering.journal import Journal
 from tests.workers.test_supervisor import Bench, bench
-from workers.attempt import event_flow
-from workers.attempt.event_desk import EventDesk
-from workers.attempt.event_server import EventServer
-from workers.attempt.log import AttemptLog
-from workers.attempt.outcome import Observed
-from workers.attempt.progress import ProgressBoard
-from workers.attempt.recovery import every_record
-from workers.attempt.stages import StageBook
 
 __all__ = ["bench"]  # a fixture
 

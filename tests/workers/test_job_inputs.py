@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from pricetag.attempt import event_schema
 from pricetag.recipes import parse_recipe
 from tests.support.training import CONFIG, TRAIN, carry_out, data_set, job, recipe
-from workers.attempt import event_schema
 from workers.job import inputs
 from workers.job.context import ModelRef
 from workers.job.file_hashes import FileHashes

@@ -20,12 +20,12 @@ import pytest
 from pricetag.accounting.readings.component import Component
 from pricetag.accounting.readings.ledger import EnergyLedger
 from pricetag.accounting.readings.reading import Reading
+from pricetag.attempt.ending import every_record
+from pricetag.attempt.last_moment import Trace, clock_of_meter
 from pricetag.metering.journal import Journal
+from pricetag.metering.machine import UNKNOWN
 from tests.support.fake_powercap import FakePowercap, fake_powercap
 from tests.support.orphans import adopt_orphans
-from workers.attempt.last_moment import Trace, clock_of_meter
-from workers.attempt.recovery import every_record
-from workers.node import identity
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE_W, DRAM_W = 120.0, 10.0
@@ -168,7 +168,7 @@ def test_unread_energy_lies_within_the_bound(
     doomed.process.wait()
     time.sleep(2.5)
     if is_rebooted:
-        monkeypatch.setattr("workers.attempt.last_moment.boot_id", lambda: "another")
+        monkeypatch.setattr("pricetag.attempt.last_moment.boot_id", lambda: "another")
     journal = doomed.adopted(powercap)
     records = list(every_record(journal))
     journal.close()
@@ -187,8 +187,8 @@ def test_unread_energy_lies_within_the_bound(
 def test_the_clock_of_another_boot_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     trace = Trace(clock=clock_of_meter(5.0))
     assert trace.now_s() == pytest.approx(5.0, abs=0.5)
-    monkeypatch.setattr("workers.attempt.last_moment.boot_id", lambda: "another")
+    monkeypatch.setattr("pricetag.attempt.last_moment.boot_id", lambda: "another")
     assert trace.now_s() is None
-    monkeypatch.setattr("workers.attempt.last_moment.boot_id", lambda: identity.UNKNOWN)
-    assert Trace(clock={"boot": identity.UNKNOWN, "opened_s": 0.0}).now_s() is None
+    monkeypatch.setattr("pricetag.attempt.last_moment.boot_id", lambda: UNKNOWN)
+    assert Trace(clock={"boot": UNKNOWN, "opened_s": 0.0}).now_s() is None
     assert Trace().now_s() is None

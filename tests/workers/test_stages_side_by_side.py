@@ -206,7 +206,7 @@ async def test_a_client_that_ends_stages_without_a_key_ends_the_last_and_is_flag
     stages = await stages_of(
         bench,
         """
-    import pricetag.track as track
+    import pricetag.script as track
     channel = track._current()
     for name in ("first", "second"):
         channel.edge("stage_start", kind="stage", name=name)
@@ -223,7 +223,7 @@ async def test_every_edge_is_answered_whatever_its_content(bench: Bench) -> None
     stages = await stages_of(
         bench,
         """
-    import pricetag.track as track
+    import pricetag.script as track
     channel = track._current()
     replies = [
         channel.edge("stage_end", status="succeeded"),

@@ -12,15 +12,15 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from pricetag.attempt import stages
+from pricetag.attempt.ending import every_record
+from pricetag.attempt.meters import Devices
 from pricetag.metering.journal import Journal, JournalFullError
 from tests.support.orphans import adopt_orphans
 from tests.support.patience import until
 from tests.support.processes import gone
-from workers.attempt import stages
 from workers.attempt import supervisor as module
-from workers.attempt.meters import Devices
 from workers.attempt.processes import FreshInterpreter
-from workers.attempt.recovery import every_record
 from workers.attempt.supervisor import Supervisor
 from workers.node.identity import NodeConfig
 
@@ -120,7 +120,7 @@ async def test_a_job_ends_without_news_of_its_lease(
 
 async def test_a_stage_end_without_a_start_ends_no_job(bench: Bench) -> None:
     supervisor = bench.supervisor("""
-        import pricetag.track as track
+        import pricetag.script as track
         channel = track._current()
         channel.send("stage_end", status="succeeded")
         track.log(after=1.0)

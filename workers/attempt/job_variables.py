@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from pricetag.metering.devices import VARIABLES as DEVICE_VARIABLES
-from pricetag.track import RANK_VARIABLES
+from pricetag.script import RANK_VARIABLES
 
 SYSTEM = frozenset(
     {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TMP", "TEMP"}

@@ -14,9 +14,10 @@ from uuid import UUID
 
 from pricetag.events import ENV_VAR
 from pricetag.metering.devices import device_environment
+from pricetag.metering.machine import process_start_ticks
 from pricetag.recipes.registry import runs_program
 from workers.attempt import job_variables
-from workers.node.identity import GIT_COMMIT, NodeConfig, process_start_ticks
+from workers.node.identity import GIT_COMMIT, NodeConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 

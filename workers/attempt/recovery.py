@@ -9,16 +9,15 @@ import os
 import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
+from pricetag.attempt.ending import end_if_open, every_record
+from pricetag.attempt.last_moment import PROMPT_S, Trace
 from pricetag.metering.journal import Journal, JournalError, JournalLockedError, find_orphans
+from pricetag.metering.machine import process_start_ticks
 from pricetag.metering.rapl_zones import powercap_root
 from workers.attempt import leftovers
-from workers.attempt.last_moment import PROMPT_S, Trace, last_moment
-from workers.node.identity import process_start_ticks
 
 logger = logging.getLogger(__name__)
 
@@ -104,52 +103,6 @@ def let_go(journal: Journal) -> None:
     """Release the lock, even if the journal cannot be synced."""
     with contextlib.suppress(JournalError):
         journal.close()
-
-
-def end_if_open(journal: Journal, root: Path, *, saw_end: bool, keep: bool = False) -> None:
-    """Appends the end that the dead worker could not write.
-
-    It is at the present time if the job ended just now, with a last reading of every counter.
-    Otherwise it is at the last reading, with a bound on the energy used after it. If the
-    meter had stopped long before the worker died, the end is at the last record of any type: that
-    time was not metered, and the attempt must show it. If records are missing after the last one,
-    the bound runs until now.
-
-    Args:
-        journal: Locked by this process.
-        root: Folder of the RAPL zones.
-        saw_end: Whether the job ended just now.
-        keep: Whether the end may wait in memory if the disk is full.
-
-    Raises:
-        JournalError: If the end cannot be written, and is not to be kept.
-    """
-    trace = Trace.of(every_record(journal))
-    if trace.is_ended:
-        return
-    last = last_moment(trace, root, saw_end=saw_end, is_incomplete=journal.is_incomplete)
-    at = datetime.now(UTC).isoformat()
-    readings = [{"type": "reading", "at": at, **reading.as_record()} for reading in last.readings]
-    end = {
-        "type": "end",
-        "t_s": last.end_s,
-        "at": at,
-        "status": "lost",
-        "reason": {
-            "code": "worker-lost",
-            "message": "the worker process died; the energy metered until then is booked",
-        },
-        "unread_j": last.unread_j or None,
-    }
-    journal.append_all([*readings, end], keep=keep)
-
-
-def every_record(journal: Journal, batch: int = 1000) -> Iterator[dict[str, Any]]:
-    """All records of a journal in order."""
-    seq = 0
-    while records := journal.read_from(seq, batch):
-        yield from records
-        seq = records[-1]["seq"] + 1
 
 
 def kill_child(note: Path) -> bool:

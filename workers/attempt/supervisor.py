@@ -15,15 +15,20 @@ import shutil
 import signal
 from typing import Any
 
+from pricetag.attempt.charged import ChargedSoFar
+from pricetag.attempt.event_desk import EventDesk
+from pricetag.attempt.event_server import EventServer
+from pricetag.attempt.last_moment import clock_of_meter
+from pricetag.attempt.log import AttemptLog
+from pricetag.attempt.meters import Devices, JobMeters
+from pricetag.attempt.outcome import Observed, Reason, decide, oom_kills
+from pricetag.attempt.progress import ProgressBoard
+from pricetag.attempt.stages import StageBook
 from pricetag.metering import Component, Reading
 from pricetag.metering.journal import Journal, JournalError
 from pricetag.metering.meter import Meter
 from pricetag.metering.second_opinion import SecondOpinion
 from workers.attempt import leftovers
-from workers.attempt.charged import ChargedSoFar
-from workers.attempt.event_desk import EventDesk
-from workers.attempt.event_server import EventServer
-from workers.attempt.last_moment import clock_of_meter
 from workers.attempt.launch import (
     ClaimedRun,
     child_note,
@@ -32,13 +37,8 @@ from workers.attempt.launch import (
     prepare,
     socket_path,
 )
-from workers.attempt.log import AttemptLog
-from workers.attempt.meters import Devices, JobMeters
-from workers.attempt.outcome import Observed, Reason, decide, oom_kills
 from workers.attempt.output import copy_lines
 from workers.attempt.processes import ChildProcess, Starter
-from workers.attempt.progress import ProgressBoard
-from workers.attempt.stages import StageBook
 from workers.job import disk
 from workers.node.identity import NodeConfig
 from workers.node.live_power import LivePower

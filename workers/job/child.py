@@ -17,9 +17,9 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
+from pricetag.attempt.outcome import EXIT_INTERRUPTED
 from pricetag.events import ENV_VAR, EventChannel
 from workers.attempt import leftovers
-from workers.attempt.outcome import EXIT_INTERRUPTED
 from workers.job import descendants
 from workers.job.pipeline import run
 from workers.job.ranks import rank

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-UNKNOWN = "unknown"
+from pricetag.metering.machine import UNKNOWN, boot_id, machine_id, process_start_ticks
 
 GIT_COMMIT = "PRICETAG_GIT_COMMIT"
 """Environment variable with the commit when there is no checkout, for example in an image."""
@@ -46,54 +44,16 @@ class NodeConfig:
         return self.data_dir / "work"
 
 
-def node_name() -> str:
-    """``PRICETAG_NODE_NAME``, or the host's name."""
-    return os.environ.get("PRICETAG_NODE_NAME") or socket.gethostname()
-
-
-def process_start_ticks(pid: int) -> int | None:
-    """Start time of a process, in clock ticks since boot; None if it has ended.
-
-    Together with the pid it identifies a process uniquely, since pids are reused.
-    """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    fields = stat.rpartition(")")[2].split()
-    if fields[0] == "Z":
-        return None
-    return int(fields[19])
-
-
 def worker_identity(name: str) -> str:
     """Identity of this process, unique even if several machines have the same name."""
     pid = os.getpid()
     return f"{name}:{machine_id()}:{boot_id()}:{pid}:{process_start_ticks(pid)}"
 
 
-def machine_id() -> str:
-    """Identifier of this machine, or ``unknown``."""
-    return _short(Path("/etc/machine-id"))
-
-
-def boot_id() -> str:
-    """Identifier of this boot of the kernel."""
-    return _short(Path("/proc/sys/kernel/random/boot_id"))
-
-
 def node_place(data_dir: Path) -> str:
     """Identifies the machine and data folder, which the workers of one node share."""
     folder = data_dir.stat()
     return f"{machine_id()}:{boot_id()}:{folder.st_dev:x}:{folder.st_ino:x}"
-
-
-def _short(file: Path) -> str:
-    try:
-        text = file.read_text().strip()
-    except OSError:
-        return UNKNOWN
-    return hashlib.sha256(text.encode()).hexdigest()[:8] if text else UNKNOWN
 
 
 def worker_is_gone(identity: str) -> bool:

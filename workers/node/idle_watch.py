@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pricetag.accounting.readings.ledger import WindowEnergy
+from pricetag.metering.baselines import MEASURE_S, Baseline
 from pricetag.metering.states import State
-from workers.node.baselines import MEASURE_S, Baseline
 from workers.node.machine import HOST, Use
 from workers.node.readings import ComponentReadings
 

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO
 
-from workers.node.identity import boot_id, machine_id
+from pricetag.metering.machine import boot_id, machine_id
 
 logger = logging.getLogger(__name__)
 

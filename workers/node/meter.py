@@ -21,14 +21,14 @@ from app.cancellation import heed_cancellation
 from pricetag.atomic_files import write_whole
 from pricetag.metering import Component, PowerSource, Reading, open_sources
 from pricetag.metering.activity import machine_busy_s
+from pricetag.metering.baselines import Baseline, BaselineBook
 from pricetag.metering.devices import list_accelerators
+from pricetag.metering.machine import boot_id, machine_id
 from pricetag.metering.meter import Meter
 from pricetag.metering.nvml_errors import LibraryUnavailableError
 from pricetag.metering.rapl_zones import powercap_root, scan
 from pricetag.metering.states import State, component_state
-from workers.node.baselines import Baseline, BaselineBook
 from workers.node.hours import NodeHours, Row
-from workers.node.identity import boot_id, machine_id
 from workers.node.idle_watch import IdleWatch, baseline
 from workers.node.live_power import LivePower
 from workers.node.machine import Use, only_one

@@ -16,14 +16,16 @@ from app.repositories.attempts import executions, measured
 from app.repositories.attempts.executions import Event
 from app.repositories.energy import hours as energy_hours
 from app.repositories.readings import readings as reading_rows
-from app.services.attempts import packing, stage_windows
+from app.services.attempts import packing
 from app.services.attempts.hours import hour_row
 from app.services.attempts.outcomes import EXHAUSTED, AttemptEnd, outcome
-from app.services.attempts.settling import Settled, settle
-from app.services.attempts.stage_windows import StageEnergy
+from app.services.attempts.settling import settle
 from app.services.billing import issuing, spending
 from app.services.budgets import alerts as budget_alerts
 from models import Attempt, Run
+from pricetag.accounting.readings import stage_windows
+from pricetag.accounting.readings.settled import Settled
+from pricetag.accounting.readings.stage_windows import StageEnergy
 
 logger = logging.getLogger(__name__)
 

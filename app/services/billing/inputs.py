@@ -25,10 +25,8 @@ from pricetag.accounting.bill.inputs import (
     StageInput,
 )
 from pricetag.accounting.readings.component import Component
+from pricetag.accounting.readings.settled import WHOLE_ATTEMPT
 from pricetag.accounting.readings.window import WindowEnergy
-
-WHOLE_ATTEMPT = ""
-"""Stage key of the measurements over a whole attempt."""
 
 
 def year_of_use(attempt: AttemptInput) -> int:

@@ -5,9 +5,9 @@ from uuid import uuid4
 
 import pytest
 
+from pricetag.attempt import log as attempt_log
+from pricetag.attempt.log import AttemptLog
 from pricetag.metering.journal import Journal
-from workers.attempt import log as attempt_log
-from workers.attempt.log import AttemptLog
 
 
 @pytest.mark.parametrize("line", ["", "x", "x" * 1000])

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from pricetag.metering import Component, Reading
-from workers.attempt.charged import (
+from pricetag.attempt.charged import (
     JUMPED,
     NOT_READ,
     STANDS_STILL,
@@ -15,6 +14,7 @@ from workers.attempt.charged import (
     ChargedSoFar,
     Figures,
 )
+from pricetag.metering import Component, Reading
 
 CARD = Component("gpu:a", "gpu", "Card", "counter", 0.05)
 HOST = Component("cpu", "cpu", "CPU", "modelled", 0.45, reserved_ratio=0.5, baseline_w=20.0)

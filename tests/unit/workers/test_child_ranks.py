@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from workers.attempt.event_server import Connection, EventServer
+from pricetag.attempt.event_server import Connection, EventServer
 from workers.job.request import JobError
 from workers.training.model import accelerators
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from workers.attempt.event_schema import parse
+from pricetag.attempt.event_schema import parse
 
 
 def test_a_metric_keeps_its_class_and_why_it_has_no_value() -> None:

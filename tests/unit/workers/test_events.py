@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from pricetag.attempt.event_server import Connection, EventServer
 from pricetag.events import MAX_LINE_BYTES, EventChannel, EventPipeError, decode
-from workers.attempt.event_server import Connection, EventServer
 
 
 class Pipe:

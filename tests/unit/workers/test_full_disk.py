@@ -14,6 +14,8 @@ from uuid import uuid4
 import pytest
 
 from app.queue.delivery import Postponed
+from pricetag.attempt.log import AttemptLog
+from pricetag.attempt.outcome import Observed, decide
 from pricetag.metering import journal as journal_module
 from pricetag.metering.journal import Journal, JournalError, find_orphans
 from pricetag.metering.meter import Meter
@@ -22,8 +24,6 @@ from tests.support.patience import until
 from tests.support.recording import RecordingReporter
 from tests.unit.workers.test_node_meter import Bench, Fleet
 from tests.unit.workers.test_worker import FakeStore, a_worker
-from workers.attempt.log import AttemptLog
-from workers.attempt.outcome import Observed, decide
 from workers.job import disk
 from workers.job.pipeline import run
 from workers.job.reporter import Job, JobError
@@ -206,7 +206,7 @@ async def test_the_node_s_meter_continues_in_memory_and_saves_when_there_is_spac
     meter = bench.start()
     with monkeypatch.context() as full:
         full.setattr(node_meter_module, "write_whole", refuse)
-        full.setattr("workers.node.baselines.write_whole", refuse)
+        full.setattr("pricetag.metering.baselines.write_whole", refuse)
         bench.live(meter, 120)
         meter.close()  # even a new beginning in the same process continues from memory
         meter.open(thread=False)

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from pricetag.attempt import meters as module
+from pricetag.attempt.meters import Devices, JobMeters, describe
 from pricetag.metering import Component, Reading
+from pricetag.metering.baselines import Baseline
 from pricetag.metering.meter import Meter
 from pricetag.metering.mig import slices_of
 from pricetag.metering.nvml_devices import Device, Slice
@@ -16,9 +19,6 @@ from tests.support.fake_nvml import FakeDevice, FakeTrace, gpu_uuid
 from tests.support.meters import Clock, advance
 from tests.support.nvml_replay import replayed
 from tests.support.nvml_shared import MigPart, SharedNvml
-from workers.attempt import meters as module
-from workers.attempt.meters import Devices, JobMeters, describe
-from workers.node.baselines import Baseline
 
 WHOLE, DIVIDED = gpu_uuid(1), gpu_uuid(2)
 THREE = MigPart("MIG-3", "3g.20gb", instance=2, slices=3, use=0.5)

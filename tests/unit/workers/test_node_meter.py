@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from pricetag.accounting.readings.reading import Method
+from pricetag.metering.baselines import Baseline, choose
 from pricetag.metering.source import Component, PowerSource, Reading
 from pricetag.metering.states import State
 from tests.support.meters import Clock
 from tests.support.patience import until
 from workers.node import meter as module
-from workers.node.baselines import Baseline, choose
 from workers.node.hours import Row
 from workers.node.machine import HOST, Use
 from workers.node.meter import NodeMeter

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
+from pricetag.attempt.event_server import Connection, EventServer
+from pricetag.metering.machine import process_start_ticks
 from workers.attempt import nursery as module
-from workers.attempt.event_server import Connection, EventServer
 from workers.attempt.launch import Launch
 from workers.attempt.nursery import KILLED, Nursery
 from workers.attempt.processes import ChildProcess
-from workers.node.identity import process_start_ticks
 
 
 class Bench:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.attempt.outcome import EXIT_INTERRUPTED, Observed, decide, oom_kills
+from pricetag.attempt.outcome import EXIT_INTERRUPTED, Observed, decide, oom_kills
 
 ERROR = {"code": "missing-file", "message": "no such file", "field": "recipe.data.train"}
 

@@ -11,14 +11,16 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from pricetag.attempt.ending import every_record
+from pricetag.attempt.last_moment import clock_of_meter
 from pricetag.metering.journal import Journal
 from pricetag.metering.journal_mark import mark
+from pricetag.metering.machine import process_start_ticks
 from tests.support.orphans import adopt_orphans
-from workers.attempt.last_moment import clock_of_meter
 from workers.attempt.launch import note_child
-from workers.attempt.recovery import end_at_once, every_record
+from workers.attempt.recovery import end_at_once
 from workers.node import identity as node
-from workers.node.identity import process_start_ticks, worker_identity, worker_is_gone
+from workers.node.identity import worker_identity, worker_is_gone
 
 START = {"type": "start", "t_s": 0.0}
 READING = {"type": "reading", "t_s": 12.5, "component": "cpu"}
@@ -157,7 +159,7 @@ def test_the_bound_of_a_journal_with_missing_records_reaches_until_now(
 ) -> None:
     incomplete(tmp_path, opened_s_ago=7300.0)
     if is_rebooted:
-        monkeypatch.setattr("workers.attempt.last_moment.boot_id", lambda: "another")
+        monkeypatch.setattr("pricetag.attempt.last_moment.boot_id", lambda: "another")
     [(_, journal)] = adopt_orphans(tmp_path)
     end = list(every_record(journal))[-1]
     journal.close()

@@ -1,8 +1,8 @@
 import pytest
 
-from workers.attempt.charged import Figures
-from workers.attempt.progress import ProgressBoard, eta_s
-from workers.attempt.stages import StageBook
+from pricetag.attempt.charged import Figures
+from pricetag.attempt.progress import ProgressBoard, eta_s
+from pricetag.attempt.stages import StageBook
 
 
 def test_stages_are_numbered_in_order_and_inside_each_other() -> None:

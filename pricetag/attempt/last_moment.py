@@ -16,7 +16,7 @@ from pricetag.accounting.readings.step_energy import IMPLAUSIBLE_POWER, RESET
 from pricetag.accounting.readings.unread import RECENT_S, UNREAD_S, unread_bound_j
 from pricetag.metering.counters import read_on
 from pricetag.metering.journal import FSYNC_INTERVAL_S
-from workers.node.identity import UNKNOWN, boot_id
+from pricetag.metering.machine import UNKNOWN, boot_id
 
 SILENT_S = 5.0
 """Gap in s after which a meter, which reads every second, counts as stopped."""

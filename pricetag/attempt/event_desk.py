@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 
+from pricetag.attempt import event_schema as schema
+from pricetag.attempt.event_flow import EventFlow
+from pricetag.attempt.event_schema import EventError
+from pricetag.attempt.event_server import Connection
+from pricetag.attempt.log import AttemptLog
+from pricetag.attempt.outcome import Observed, Reason
+from pricetag.attempt.progress import ProgressBoard
+from pricetag.attempt.stages import MAX_STAGES, StageBook
 from pricetag.events import Message, stopped_status
-from workers.attempt import event_schema as schema
-from workers.attempt.event_flow import EventFlow
-from workers.attempt.event_schema import EventError
-from workers.attempt.event_server import Connection
-from workers.attempt.log import AttemptLog
-from workers.attempt.outcome import Observed, Reason
-from workers.attempt.progress import ProgressBoard
-from workers.attempt.stages import MAX_STAGES, StageBook
 
 UNPRICED = "~"
 """Suffix of the key of a stage without its own price; the rest is the key of its parent."""

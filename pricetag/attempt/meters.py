@@ -13,11 +13,11 @@ from pricetag.metering import Component, Reading, open_sources
 from pricetag.metering.activity import Activity, HostActivity, ProcessTree
 from pricetag.metering.activity_gpu import ProcessUse, SliceUse, has_slice_use, is_host_namespace
 from pricetag.metering.activity_share import ActivityNotes
+from pricetag.metering.baselines import Baseline, choose
 from pricetag.metering.devices import is_amd
 from pricetag.metering.mig import divided_name, slices_of
 from pricetag.metering.nvml_devices import Device, Slice
 from pricetag.metering.states import State, component_state
-from workers.node.baselines import Baseline, choose
 
 logger = logging.getLogger(__name__)
 

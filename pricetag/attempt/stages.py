@@ -24,6 +24,7 @@ class OpenStage:
     name: str
 
     def as_record(self) -> dict[str, Any]:
+        """The stage as fields of a journal record."""
         return asdict(self)
 
 
@@ -48,6 +49,7 @@ class StageBook:
         name: str,
         t_s: float,
     ) -> OpenStage:
+        """Opens a stage and assigns its key."""
         key = self._next_key(parent_key)
         self._children[parent_key] = self._children.get(parent_key, 0) + 1
         stage = OpenStage(key, self._count, parent_key, recipe_index, kind, name)
@@ -56,9 +58,11 @@ class StageBook:
         return stage
 
     def close(self, key: str) -> None:
+        """Records the end of a stage."""
         del self._open[key]
 
     def is_open(self, key: str) -> bool:
+        """Whether a stage has begun and not ended."""
         return key in self._open
 
     def has_begun(self, key: str) -> bool:
@@ -82,9 +86,11 @@ class StageBook:
         return list(reversed(self._open))
 
     def innermost(self) -> OpenStage | None:
+        """The open stage that began last."""
         return next(reversed(self._open.values()))[0] if self._open else None
 
     def started_s(self) -> float | None:
+        """Its start on the meter's clock, in s."""
         return next(reversed(self._open.values()))[1] if self._open else None
 
     def _next_key(self, parent_key: str | None) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Protocol
 
-from models import Stage
 from pricetag.accounting.readings.hours import energy_by_hour_j, hour_spans
 from pricetag.accounting.readings.ledger import EnergyLedger, WindowEnergy
 from pricetag.accounting.readings.overlaps import (
@@ -17,6 +17,35 @@ from pricetag.accounting.readings.overlaps import (
     share_overlaps,
     stretches,
 )
+
+
+class BegunStage(Protocol):
+    """A stage of an attempt, as stored; ``end_s`` is None if it never ended."""
+
+    @property
+    def key(self) -> str:
+        """Key of the stage within its attempt."""
+        ...
+
+    @property
+    def parent_key(self) -> str | None:
+        """Key of the stage around it."""
+        ...
+
+    @property
+    def start_s(self) -> float:
+        """Start on the meter's clock, in s."""
+        ...
+
+    @property
+    def end_s(self) -> float | None:
+        """End on the meter's clock, in s."""
+        ...
+
+    @property
+    def flags(self) -> Sequence[str]:
+        """Flags of its edges."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +77,7 @@ class StagePlan:
 
 
 def plan(
-    stages: Iterable[Stage], *, end_s: float, opened_at: datetime, shares_overlaps: bool
+    stages: Iterable[BegunStage], *, end_s: float, opened_at: datetime, shares_overlaps: bool
 ) -> StagePlan:
     """Start and end of each stage, and which stages share energy.
 

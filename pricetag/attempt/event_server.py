@@ -11,9 +11,9 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+from pricetag.attempt.event_schema import decode
 from pricetag.events import MAX_LINE_BYTES, Message, encode
 from pricetag.metering.activity import parse_stat
-from workers.attempt.event_schema import decode
 
 logger = logging.getLogger(__name__)
 
@@ -54,13 +54,16 @@ class Connection:
         return self.open_keys[-1] if self.open_keys else self.parent_key
 
     def send(self, message: Message) -> None:
+        """Sends a message, unless the process has ended."""
         with contextlib.suppress(ConnectionError, RuntimeError):  # the process has ended
             self._writer.write(encode(message))
 
     def hang_up(self) -> None:
+        """Closes the connection without waiting."""
         self._writer.close()
 
     async def close(self) -> None:
+        """Closes the connection."""
         self._writer.close()
         with contextlib.suppress(ConnectionError):
             await self._writer.wait_closed()
@@ -105,6 +108,7 @@ class EventServer:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
+        """Starts to listen."""
         self._server = await asyncio.start_unix_server(
             self._serve, path=str(self._path), limit=CHUNK_BYTES
         )
@@ -124,6 +128,7 @@ class EventServer:
         return None
 
     def broadcast_stop(self, reason: str) -> None:
+        """Asks every process to stop."""
         for connection in self.connections:
             connection.send({"stop": reason})
 
@@ -141,6 +146,7 @@ class EventServer:
             await asyncio.wait(self._tasks, timeout=timeout_s)
 
     async def close(self) -> None:
+        """Stops listening and closes every connection."""
         self._closing = True
         if self._server is not None:
             self._server.close()

@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from pricetag.accounting.units import joules_to_kwh
-from workers.attempt.charged import Figures
-from workers.attempt.stages import MAX_STAGES, OpenStage
+from pricetag.attempt.charged import Figures
+from pricetag.attempt.stages import MAX_STAGES, OpenStage
 
 
 class ProgressBoard:
@@ -17,6 +17,7 @@ class ProgressBoard:
         self._latest: dict[str | None, dict[str, Any]] = {}
 
     def update(self, key: str | None, fields: dict[str, Any]) -> None:
+        """Keeps what the job reported of a stage."""
         if key not in self._latest and len(self._latest) >= MAX_STAGES:
             return
         self._latest[key] = fields

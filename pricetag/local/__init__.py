@@ -1,0 +1,1 @@
+"""Metering without a server: ``pricetag run`` and ``pricetag.track``."""
