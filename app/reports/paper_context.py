@@ -21,12 +21,19 @@ from app.reports.sections import (
 from app.reports.text import clean_all
 from pricetag.tag import best_of_k
 from pricetag.tag.axes import SPENDING, Spending
-from pricetag.tag.evaluated import Evaluated, kinds
+from pricetag.tag.evaluated import Evaluated, ScoredRun, kinds
 from pricetag.tag.factors import applied
 from pricetag.tag.frontier import frontier_of, marginal_prices, wasted_cost
 from pricetag.tag.matches import LOWER_IS_BETTER
-from pricetag.tag.paper import PaperRun, budget_line, by_experiment, by_purpose
-from pricetag.tag.research import best_run, equivalents, green_ai, research_parts
+from pricetag.tag.paper import (
+    PaperRun,
+    PaperTrial,
+    budget_line,
+    by_experiment,
+    by_purpose,
+    paper_trials,
+)
+from pricetag.tag.research import Ended, best_run, equivalents, green_ai, research_parts
 from pricetag.tag.strubell import Profile, strubell_row
 from pricetag.tag.totals import totals
 
@@ -131,28 +138,32 @@ def _content(about: About, runs: Sequence[PaperRun], with_equivalents: bool) -> 
         else None,
     }
     # The price of a rung is a part of its model's price, and rungs of a trial are one trial.
-    whole_runs = [run for run in runs if not run.is_part_of_trial]
-    content["parts_of_trials"] = len(runs) - len(whole_runs)
-    kind = next((kind for kind, _ in kinds([run.scored for run in whole_runs])), None)
+    trials = paper_trials(runs)
+    summed = [trial for trial in trials if len(trial.runs) > 1]
+    content["summed_trials"] = len(summed)
+    content["summed_runs"] = sum(len(trial.runs) for trial in summed)
+    content["incomplete_trials"] = sum(trial.scored.incomplete is not None for trial in trials)
+    kind = next((kind for kind, _ in kinds([trial.scored for trial in trials])), None)
     content["score"] = None if kind is None else asdict(kind)
-    content["research"] = _research(runs, whole_runs, kind)
-    content["curves"] = _curves(whole_runs, kind)
-    content["frontier"] = _frontier(whole_runs, kind)
+    content["research"] = _research(runs, trials, kind)
+    content["curves"] = _curves(trials, kind)
+    content["frontier"] = _frontier(trials, kind)
     return content
 
 
 def _research(
-    runs: Sequence[PaperRun], whole_runs: Sequence[PaperRun], kind: Evaluated | None
+    runs: Sequence[PaperRun], trials: Sequence[PaperTrial], kind: Evaluated | None
 ) -> dict[str, Any] | None:
-    best = best_run([run.scored for run in whole_runs], kind)
+    best = best_run([trial.scored for trial in trials], kind)
     if best is None or kind is None:
         return None
-    own = next(run for run in runs if run.scored is best)
-    tuning = [run for run in runs if run.method == own.method]
+    own = next(trial for trial in trials if trial.scored is best)
+    tuning = [trial for trial in trials if trial.method == own.method]
     parts = research_parts(
-        (best.tag, own.status),
-        [(run.scored.tag, run.status) for run in tuning],
-        [(run.scored.tag, run.status) for run in runs],
+        _ended(own.runs),
+        _ended([run for trial in tuning for run in trial.runs]),
+        _ended(runs),
+        incomplete=best.incomplete,
     )
     return {
         "run_id": best.tag.document.run_id,
@@ -172,11 +183,14 @@ def _research(
     }
 
 
-def _curves(runs: Sequence[PaperRun], kind: Evaluated | None) -> dict[str, Any]:
-    by_method: dict[str, list[PaperRun]] = {}
-    for run in runs:
-        by_method.setdefault(run.method, []).append(run)
-    scored = {name: [run.scored for run in group] for name, group in by_method.items()}
+def _ended(runs: Sequence[PaperRun]) -> list[Ended]:
+    return [(run.scored.tag, run.status) for run in runs]
+
+
+def _curves(trials: Sequence[PaperTrial], kind: Evaluated | None) -> dict[str, Any]:
+    scored: dict[str, list[ScoredRun]] = {}
+    for trial in trials:
+        scored.setdefault(trial.method, []).append(trial.scored)
     curves = {axis: best_of_k.methods(scored, axis, kind) for axis in SPENDING}
     main = curves[AXIS]
     is_lower = kind is not None and kind.metric in LOWER_IS_BETTER
@@ -201,8 +215,8 @@ def _curves(runs: Sequence[PaperRun], kind: Evaluated | None) -> dict[str, Any]:
     }
 
 
-def _frontier(runs: Sequence[PaperRun], kind: Evaluated | None) -> dict[str, Any]:
-    result = frontier_of([run.scored for run in runs], AXIS, kind)
+def _frontier(trials: Sequence[PaperTrial], kind: Evaluated | None) -> dict[str, Any]:
+    result = frontier_of([trial.scored for trial in trials], AXIS, kind)
     best = {view.document.run_id for view, _, _ in result.steps}
     prices = [price.as_dict() for price in marginal_prices(result)]
     is_lower = kind is not None and kind.metric in LOWER_IS_BETTER
@@ -212,13 +226,14 @@ def _frontier(runs: Sequence[PaperRun], kind: Evaluated | None) -> dict[str, Any
             {
                 "run_id": point.run.tag.document.run_id,
                 "name": point.run.tag.name,
-                "method": run.method,
-                "status": run.status,
+                "method": trial.method,
+                "status": trial.status,
+                "runs": len(trial.runs),
                 "cost": point.cost.as_dict(),
                 "quality": point.quality,
                 "is_best": point.run.tag.document.run_id in best,
             }
-            for run, point in zip(runs, result.points, strict=True)
+            for trial, point in zip(trials, result.points, strict=True)
         ],
         "steps": [
             {"run_id": view.document.run_id, "price": price, "is_costlier": is_costlier}

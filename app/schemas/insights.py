@@ -18,6 +18,16 @@ Unreadable = Annotated[
 ]
 
 
+SummedTrials = Annotated[
+    int,
+    Field(
+        description="Number of trials of studies that have several runs, one for each rung: each "
+        "counts once, with the sum of their costs and its last score."
+    ),
+]
+SummedRuns = Annotated[int, Field(description="Number of the runs of these trials.")]
+
+
 class ScoreName(Wire):
     """A score: its metric and the split it was measured on."""
 
@@ -46,16 +56,23 @@ class ScoreKind(ScoreName):
 
 
 class FrontierPoint(Wire):
-    """One run, with its cost and its quality."""
+    """One run, or one trial of a study, with its cost and its quality."""
 
-    run_id: RunId
+    run_id: RunId = Field(description="ID of the run; of a trial, that of its last rung.")
+    runs: int = Field(
+        ge=1, description="Number of runs in the cost: of a trial, one for each of its rungs."
+    )
     name: RunName
     project: ProjectName
     status: StatusOfRun
-    kind: str = Field(description="Stage kinds of the run, joined by `+`.")
+    kind: str = Field(
+        description="Stage kinds of the run, joined by `+`; of a trial, those of its first rung."
+    )
     tags: list[str] = Field(description="Tags of the run.")
     version: TagVersion
-    cost: Quantity = Field(description="Cost of the run over all its attempts.")
+    cost: Quantity = Field(
+        description="Cost of the run over all its attempts; of a trial, the sum over its rungs."
+    )
     quality: float | None = Field(
         description="Score of the run; null if it has none of the ranked kind."
     )
@@ -122,7 +139,9 @@ class FrontierRead(Wire):
         description="Reason why `wasted` is unknown; null if it is known."
     )
     wasted_cost: Quantity = Field(description="The same with its interval and its evidence.")
-    without_quality: int = Field(description="Number of runs without this score.")
+    without_quality: int = Field(description="Number of points without this score.")
+    summed_trials: SummedTrials
+    summed_runs: SummedRuns
     unreadable: Unreadable
     is_whole: bool = Field(
         description="Whether these are all selected runs; if not, the newest ones."
@@ -197,12 +216,15 @@ class MethodCurve(Wire):
     """The trials of one method."""
 
     name: str = Field(description="The method: a tag, or stage kinds joined by `+`.")
-    trials: int = Field(description="Number of its runs with the score.")
+    trials: int = Field(
+        description="Number of its trials with the score: runs, or trials of studies."
+    )
     unscored: int = Field(
-        description="Number of its runs without the score, such as failed ones; their cost counts."
+        description="Number of its trials without the score, such as failed runs; their cost "
+        "counts."
     )
     mean_cost: Quantity = Field(
-        description="Cost of all runs of the method, divided by the number of runs with the score."
+        description="Cost of all trials of the method, divided by the number with the score."
     )
     points: list[BestOfTrials] = Field(
         description="The curve, up to the number of trials that were made; empty with a `reason`."
@@ -243,6 +265,8 @@ class ExpectedValidationRead(Wire):
         "curves: at the costs that both reach, and nowhere else."
     )
     projects: list[str] = Field(description="Projects of the runs.")
+    summed_trials: SummedTrials
+    summed_runs: SummedRuns
     unreadable: Unreadable
     is_whole: bool = Field(
         description="Whether these are all selected runs; if not, the newest ones."
@@ -262,9 +286,9 @@ class ResearchPartRead(Wire):
 
 
 class BestModelRead(Wire):
-    """The run with the best score."""
+    """The run, or the trial of a study, with the best score."""
 
-    run_id: RunId
+    run_id: RunId = Field(description="ID of the run; of a trial, that of its last rung.")
     name: RunName
     project: ProjectName
     status: RunStatus = Field(description="Status of the run.")
@@ -278,7 +302,9 @@ class GreenAiRead(Wire):
 
     example: Quantity = Field(description="E: operations of the best model on one example.")
     data: Quantity = Field(description="D: number of training examples.")
-    experiments: int = Field(description="H: number of runs of its method.")
+    experiments: int = Field(
+        description="H: number of runs of its method; a trial of a study is one, with its rungs."
+    )
 
 
 class EquivalentRead(Wire):
@@ -308,6 +334,8 @@ class ResearchCostRead(Wire):
     equivalents: list[EquivalentRead] | None = Field(
         description="Well-known emissions to compare with; null unless requested."
     )
+    summed_trials: SummedTrials
+    summed_runs: SummedRuns
     unreadable: Unreadable
     is_whole: bool = Field(
         description="Whether these are all selected runs; if not, the newest ones."

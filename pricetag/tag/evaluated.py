@@ -44,22 +44,40 @@ class Evaluated:
 
 @dataclass(frozen=True, slots=True)
 class ScoredRun:
-    """A run with the task and data of its scores.
+    """A run, or a trial of a study, with the task and data of its scores.
 
     Attributes:
-        tag: Its price tag.
+        tag: Its price tag; of a trial, that of its last rung.
         recipe: Its recipe.
+        before: Price tags of the earlier rungs of a trial, in order.
+        incomplete: Why the whole cost of a trial is unknown; None if it is known.
     """
 
     tag: TagView
     recipe: Recipe
+    before: Sequence[TagView] = ()
+    incomplete: str | None = None
+
+    @property
+    def tags(self) -> Sequence[TagView]:
+        """The price tags of all rungs, in order; its own alone where there are no rungs."""
+        return (*self.before, self.tag)
 
     def scores(self) -> dict[Evaluated, float]:
-        """The last score of each kind: that of its last model."""
+        """The last score of each kind: that of its last model; of a trial, the last that has any.
+
+        A rung that failed has no score: the model of the rung before is the last one.
+        """
+        for tag in reversed(self.tags):
+            if scores := self._scores_of(tag):
+                return scores
+        return {}
+
+    def _scores_of(self, tag: TagView) -> dict[Evaluated, float]:
         task = self.recipe.get("task")
         return {
-            Evaluated(item.metric, item.split, task, self._data(item.split)): item.value
-            for item in self.tag.document.quality
+            Evaluated(item.metric, item.split, task, self._data(tag, item.split)): item.value
+            for item in tag.document.quality
             if item.metric in SCORES and item.value is not None
         }
 
@@ -76,9 +94,9 @@ class ScoredRun:
         data = self.recipe.get("data") or {}
         return [data.get(column) for column in COLUMNS]
 
-    def _data(self, split: str | None) -> str | None:
+    def _data(self, tag: TagView, split: str | None) -> str | None:
         role = f"data.{split or VALIDATION}"
-        files = [each for each in self.tag.document.provenance.inputs or () if each.role == role]
+        files = [each for each in tag.document.provenance.inputs or () if each.role == role]
         if files and all(file.sha256 is not None for file in files):
             return _hash([self._columns(), sorted(str(file.sha256) for file in files)])
         return _hash(self._place(split)) if self.recipe.get("data") else None

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from pricetag.accounting.quantity.quantity import weakest
 from pricetag.accounting.work.frontier import Outcome, frontier, spent_in_vain
-from pricetag.tag.axes import MODEL_AXES, Axis, figure_on
+from pricetag.tag.axes import MODEL_AXES, Axis
 from pricetag.tag.evaluated import NO_SCORE, Evaluated, ScoredRun, why_not
 from pricetag.tag.figure import Figure, scaled
 from pricetag.tag.matches import LOWER_IS_BETTER
+from pricetag.tag.trials import cost_of
 from pricetag.tag.view import TagView
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def points_of(runs: Sequence[ScoredRun], metric: Axis, kind: Evaluated | None) -
         is_counted = score is not None or (
             reason == NO_SCORE and (kind is None or run.stated(split) in stated)
         )
-        cost = figure_on(run.tag, metric)
+        cost = cost_of(run, metric)
         points.append(Point(run, cost, score, reason, is_counted))
     return points
 

@@ -11,6 +11,7 @@ from pricetag.tag.axes import SPENDING, UNITS, Spending, figure_on
 from pricetag.tag.evaluated import ScoredRun
 from pricetag.tag.figure import Figure
 from pricetag.tag.totals import total
+from pricetag.tag.trials import Place, as_one, missing_rung, trials
 
 Purpose = Literal["development", "tuning", "final", "ablation"]
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
@@ -37,8 +38,7 @@ class PaperRun:
         purpose: What it was for, as stated; None if nobody stated it.
         sha256: Hash of the price tag.
         planned: Its quote, made before it started; empty without one.
-        is_part_of_trial: Whether it is one of several rungs of a study's trial, so that its price
-            is only a part of the price of its model.
+        place: Its place in a study, whose trials have a run in each rung; None without a study.
     """
 
     scored: ScoredRun
@@ -49,7 +49,7 @@ class PaperRun:
     purpose: str | None
     sha256: str
     planned: Mapping[str, Figure]
-    is_part_of_trial: bool = False
+    place: Place | None = None
 
     @property
     def group(self) -> str:
@@ -81,6 +81,43 @@ class PaperRun:
             "figures": _plain(self.figures),
             "planned": _plain(self.planned),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class PaperTrial:
+    """A trial of a study, or a run of its own, as one point of curves and of the frontier.
+
+    Attributes:
+        runs: Its runs, one for each rung; the last one stands for it.
+        scored: Its price tags together.
+    """
+
+    runs: Sequence[PaperRun]
+    scored: ScoredRun
+
+    @property
+    def method(self) -> str:
+        """Its stage kinds: those of its first rung, since later ones repeat no earlier stage."""
+        return self.runs[0].method
+
+    @property
+    def status(self) -> str:
+        """How its last run ended."""
+        return self.runs[-1].status
+
+
+def paper_trials(runs: Sequence[PaperRun]) -> list[PaperTrial]:
+    """The trials of a paper, in the order of their last runs.
+
+    The cost of a trial is unknown if the paper does not have all of its rungs.
+    """
+    return [_trial(rungs) for rungs in trials(runs, lambda run: run.place)]
+
+
+def _trial(rungs: Sequence[PaperRun]) -> PaperTrial:
+    present = [run.place.rung for run in rungs if run.place is not None]
+    incomplete = missing_rung(present, present[-1]) if present else None
+    return PaperTrial(rungs, as_one([run.scored for run in rungs], incomplete))
 
 
 @dataclass(frozen=True, slots=True)

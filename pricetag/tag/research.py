@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pricetag import catalog
@@ -51,7 +51,8 @@ class GreenAi:
     Attributes:
         example: E: operations of the model on one example.
         data: D: number of training examples.
-        experiments: H: number of runs of the method, its tuning.
+        experiments: H: number of experiments of the method, its tuning; the rungs of a trial of a
+            study are one experiment.
 
     Source:
         Schwartz et al. 2020, "Green AI", equation 1: Cost(R) is proportional to E · D · H.
@@ -89,24 +90,29 @@ def best_run(runs: Sequence[ScoredRun], kind: Evaluated | None) -> ScoredRun | N
 
 
 def research_parts(
-    model: Ended, tuning: Sequence[Ended], research: Sequence[Ended]
+    model: Sequence[Ended],
+    tuning: Sequence[Ended],
+    research: Sequence[Ended],
+    *,
+    incomplete: str | None = None,
 ) -> list[ResearchPart]:
     """Costs of one model, of its tuning with it, and of all runs with both.
 
     Args:
-        model: The run of the best model.
+        model: The run of the best model; of a trial of a study, the runs of all its rungs.
         tuning: All runs of its method, including its own.
         research: All runs.
+        incomplete: Why the cost of the model is unknown; None if its runs are all there.
 
     Source:
         Strubell et al. 2019, table 4: one model, one tuning, all models of the research.
     """
     parts: tuple[tuple[PartName, Sequence[Ended]], ...] = (
-        ("model", [model]),
+        ("model", model),
         ("tuning", tuning),
         ("research", research),
     )
-    return [
+    summed = [
         ResearchPart(
             name,
             len(runs),
@@ -115,6 +121,10 @@ def research_parts(
         )
         for name, runs in parts
     ]
+    if incomplete is None:
+        return summed
+    unknown = {axis: Figure.unknown(incomplete, UNITS[axis]) for axis in SPENDING}
+    return [replace(summed[0], costs=unknown), *summed[1:]]
 
 
 def costs_of(tags: Sequence[TagView]) -> dict[Spending, Figure]:

@@ -10,6 +10,7 @@ from sqlalchemy import update
 
 from models import Project, Run
 from tests.support.api import Api, fields, finished_run, problem
+from tests.support.insights import one_trial
 
 TOTAL_KWH = 2400.0 / 3.6e6
 
@@ -38,6 +39,31 @@ async def test_runs_are_shown_with_cost_quality_and_frontier(api: Api) -> None:
     assert (len(limited["points"]), limited["is_whole"]) == (2, False)
     duration = await frontier(api, metric="duration_s")
     assert duration["unit"] == "s"
+
+
+async def test_the_rungs_of_a_trial_are_one_point_with_their_sum(api: Api) -> None:
+    async with api.database.session_scope() as session:
+        for number in range(3):
+            await finished_run(session, name=f"run {number}")
+    first, last, alone = (point["run_id"] for point in (await frontier(api))["points"])
+    async with api.database.session_scope() as session:
+        await one_trial(session, [UUID(first), UUID(last)])
+    shown = await frontier(api)
+    assert [point["run_id"] for point in shown["points"]] == [last, alone]
+    trial, run = shown["points"]
+    assert (trial["runs"], run["runs"]) == (2, 1)
+    assert trial["cost"]["value"] == pytest.approx(2 * TOTAL_KWH)
+    assert (shown["summed_trials"], shown["summed_runs"], trial["is_dominated"]) == (1, 2, True)
+    # A rung that led to a selected one counts although it is beyond the limit.
+    newest = await frontier(api, limit=2)
+    assert newest["points"] == shown["points"]
+    cost = (await api.viewer.get("/v1/insights/research-cost", params={"limit": 2})).json()
+    assert [part["runs"] for part in cost["parts"]] == [1, 3, 3]
+    assert (cost["green_ai"]["experiments"], cost["summed_runs"]) == (2, 2)
+    curves = (await api.viewer.get("/v1/insights/expected-validation")).json()
+    [method] = curves["methods"]
+    assert (method["unscored"] + method["trials"], curves["summed_trials"]) == (2, 1)
+    assert method["mean_cost"]["value"] == pytest.approx(3 * TOTAL_KWH / 2)
 
 
 def trained_on(name: str, task: str = "classification") -> dict[str, Any]:

@@ -10,13 +10,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from app.reports.charts import charts_of
-from models import Run, Study, StudyRun, StudyTrial, User
+from models import Run
 from pricetag.tag import archive_check
 from tests.support.api import Api, fields, problem
-from tests.support.insights import sweep
+from tests.support.insights import one_trial, sweep
 
 FORMATS = ("html", "tex", "md", "csv", "json")
 
@@ -90,39 +90,38 @@ async def test_a_report_counts_every_run_to_the_last_digit(api: Api) -> None:
         assert rendered.content
 
 
-async def test_the_price_of_a_rung_is_not_taken_for_that_of_its_model(api: Api) -> None:
-    """The best run continued another one, so that its own price is a part of its model's."""
+async def test_the_rungs_of_a_trial_are_one_model_with_one_price(api: Api) -> None:
+    """The best run continued another one: its model cost both."""
     run_ids = await a_sweep(api)
     before = (await reported(api, await create(api)))["paper"]
     best = before["research"]["run_id"]
     other = next(run_id for run_id in run_ids if run_id not in (best, run_ids[6]))
     async with api.database.session_scope() as session:
-        run = await session.get_one(Run, UUID(best))
-        study = Study(
-            project_id=run.project_id,
-            experiment="experiment",
-            name="a study",
-            spec={},
-            status="finished",
-            created_by=(await session.execute(select(User.id).limit(1))).scalar_one(),
-            body_sha256="",
-        )
-        session.add(study)
-        await session.flush()
-        session.add(StudyTrial(study_id=study.id, number=0, bracket=0, trial_values={}))
-        await session.flush()
-        for rung, run_id in enumerate((other, best)):
-            session.add(StudyRun(study_id=study.id, trial=0, rung=rung, run_id=UUID(run_id)))
+        await one_trial(session, [UUID(other), UUID(best)])
     context = await reported(api, await create(api))
-    content = context["paper"]
-    assert content["parts_of_trials"] == 2
-    assert content["research"]["run_id"] not in (best, other)
-    assert {best, other}.isdisjoint(point["run_id"] for point in content["frontier"]["points"])
+    content, kwh_by_run = context["paper"], await energies(api)
+    costs = {run["run_id"]: run["figures"]["it_energy_kwh"]["value"] for run in content["runs"]}
+    both = math.fsum((costs[other], costs[best]))
+    assert (content["summed_trials"], content["summed_runs"]) == (1, 2)
+    assert content["research"]["run_id"] == best
+    model, tuning, _ = content["research"]["parts"]
+    assert (model["runs"], model["costs"]["it_energy_kwh"]["value"]) == (2, both)
+    assert (tuning["runs"], content["research"]["green_ai"]["experiments"]) == (7, 6)
+    points = {point["run_id"]: point for point in content["frontier"]["points"]}
+    assert other not in points
+    assert points[best]["cost"]["value"] == both == kwh_by_run[best]
     assert content["totals"] == before["totals"]
     trials = [sum(each["trials"] for each in c["curves"]["methods"]) for c in (before, content)]
-    assert trials[1] == trials[0] - 2
+    assert trials[1] == trials[0] - 1
     (selection,) = (each for each in context["sections"] if each["id"] == "selection")
-    assert any("2 runs of studies are rungs" in text for text in selection["paragraphs"])
+    assert any("1 trial of studies is summed over 2 runs" in t for t in selection["paragraphs"])
+    # A paper without the first rung does not know what the model cost.
+    without = [run_id for run_id in run_ids[:6] if run_id != other]
+    content = (await reported(api, await create(api, rule=None, runs=without)))["paper"]
+    assert content["incomplete_trials"] == 1
+    unknown = content["research"]["parts"][0]["costs"]["it_energy_kwh"]
+    assert unknown["value"] is None
+    assert unknown["reason"] == "rung 0 of its trial is not among the runs"
 
 
 async def test_files_of_a_paper_come_from_its_newest_report(api: Api) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from app.db import Session
 from app.repositories.people import projects
 from app.services.attempts import execution
-from models import Run
+from models import Run, Study, StudyRun, StudyTrial, User
 from tests.support.executions import JournalMaker, claimed, make_run
 
 SCORED = (
@@ -60,6 +60,27 @@ async def moved(session: Session, run_ids: Sequence[UUID], project: str) -> None
     experiment_id = await projects.ensure_experiment(session, project_id, "experiment")
     place = {"project_id": project_id, "experiment_id": experiment_id}
     await session.execute(update(Run).where(Run.id.in_(run_ids)).values(**place))
+
+
+async def one_trial(session: Session, run_ids: Sequence[UUID]) -> None:
+    """Makes runs the rungs of one trial of a study, in order."""
+    run = await session.get_one(Run, run_ids[-1])
+    study = Study(
+        project_id=run.project_id,
+        experiment="experiment",
+        name="a study",
+        spec={},
+        status="finished",
+        created_by=(await session.execute(select(User.id).limit(1))).scalar_one(),
+        body_sha256="",
+    )
+    session.add(study)
+    await session.flush()
+    session.add(StudyTrial(study_id=study.id, number=0, bracket=0, trial_values={}))
+    await session.flush()
+    for rung, run_id in enumerate(run_ids):
+        session.add(StudyRun(study_id=study.id, trial=0, rung=rung, run_id=run_id))
+    await session.flush()
 
 
 async def sweep(session: Session, project: str = "sweep", **values: Any) -> list[UUID]:

@@ -30,7 +30,7 @@ def method(name: str, cost: float, scores: list[float], unit: str = "kWh") -> Me
 def test_each_part_includes_the_one_before_it_to_the_last_digit() -> None:
     tags = [tag(seconds) for seconds in (10.1, 20.2, 30.3, 40.7)]
     ended = [(each, "failed" if n == 3 else "succeeded") for n, each in enumerate(tags)]
-    model, tuning, research = research_parts(ended[0], ended[:3], ended)
+    model, tuning, research = research_parts(ended[:1], ended[:3], ended)
     energies = [each.document.energy.it_energy_kwh.value or math.nan for each in tags]
     for part, count in ((model, 1), (tuning, 3), (research, 4)):
         assert part.costs["it_energy_kwh"].value == math.fsum(energies[:count])

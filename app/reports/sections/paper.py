@@ -9,6 +9,7 @@ from app.reports.cells import Notes, column_unit
 from app.reports.shape import Row, Section, Table, column, row, table
 from pricetag.tag.figure import Figure, figure_of
 from pricetag.tag.figures import counted, money, number, percent, with_unit
+from pricetag.tag.trials import summed_text
 
 Content = Mapping[str, Any]
 ALL = "All runs"
@@ -30,13 +31,12 @@ def selection_section(content: Content) -> Section:
         tables.append(table("not-counted", "Runs that are not counted", columns, rows))
     else:
         paragraphs.append("Every run of the paper is counted.")
-    if content["parts_of_trials"]:
+    if content["summed_trials"]:
+        paragraphs.append(summed_text(content["summed_trials"], content["summed_runs"]))
+    if content["incomplete_trials"]:
         paragraphs.append(
-            f"{counted(content['parts_of_trials'], 'run')} of studies are rungs that another run "
-            "continued, or that continue another one: the price of such a run is only a part of "
-            "the price of its model. They are in all sums, but neither among the best runs, nor in "
-            "the expected best score and the frontier. The page of the study states the price of "
-            "its best trial."
+            f"Of {counted(content['incomplete_trials'], 'trial')} of studies, the paper does not "
+            "have all runs: the whole cost of such a trial is unknown."
         )
     unknown = [
         f"{label} of {counted(count, 'run')}" for label, count in _unknown(runs).items() if count

@@ -69,7 +69,7 @@ def _green_ai(factors: Mapping[str, Any]) -> str:
     parts = [
         f"E, operations on one example: {_known(example)}",
         f"D, training examples: {_known(data)}",
-        f"H, runs of the method: {factors['experiments']}",
+        f"H, experiments with the method: {factors['experiments']}",
     ]
     return (
         "The cost of a result grows with E x D x H (Schwartz et al. 2020, Green AI). "

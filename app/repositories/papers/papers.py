@@ -6,10 +6,9 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import DateTime, Select, cast, delete, exists, literal, select, tuple_
+from sqlalchemy import DateTime, Select, cast, delete, literal, select, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import aliased
 
 from app.repositories.people.visibility import Viewer, sees_paper
 from models import Experiment, Paper, PaperRun, PriceTag, Project, Quote, Report, Run, StudyRun
@@ -98,8 +97,7 @@ async def fix_runs(
 
 
 async def facts(session: AsyncSession, run_ids: Sequence[uuid.UUID]) -> Sequence[Any]:
-    """Names, kind, status, tags, recipe, quote and study of runs, oldest first."""
-    other = aliased(StudyRun)
+    """Names, kind, status, tags, recipe, quote and place in a study of runs, oldest first."""
     query = (
         select(
             Run.id,
@@ -111,19 +109,14 @@ async def facts(session: AsyncSession, run_ids: Sequence[uuid.UUID]) -> Sequence
             Project.name.label("project"),
             Experiment.name.label("experiment"),
             Quote.content.label("quote"),
-            exists().where(StudyRun.run_id == Run.id).label("is_trial"),
-            exists()
-            .where(
-                StudyRun.run_id == Run.id,
-                other.study_id == StudyRun.study_id,
-                other.trial == StudyRun.trial,
-                other.rung != StudyRun.rung,
-            )
-            .label("is_part_of_trial"),
+            StudyRun.study_id,
+            StudyRun.trial,
+            StudyRun.rung,
         )
         .join(Project, Project.id == Run.project_id)
         .join(Experiment, Experiment.id == Run.experiment_id)
         .outerjoin(Quote, Quote.run_id == Run.id)
+        .outerjoin(StudyRun, StudyRun.run_id == Run.id)
         .where(Run.id.in_(run_ids))
         .order_by(Run.created_at, Run.id)
     )

@@ -7,9 +7,10 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Text, cast, func, or_, select, text, tuple_
+from sqlalchemy import Text, and_, cast, func, or_, select, text, tuple_
 from sqlalchemy.dialects.postgresql import aggregate_order_by, distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from app.repositories.people.visibility import Viewer, sees_project
 from app.repositories.price_tags.headlines import STORED_HEADLINE
@@ -166,6 +167,38 @@ async def runs(session: AsyncSession, study_id: uuid.UUID) -> Sequence[Any]:
         .outerjoin(Run, Run.id == StudyRun.run_id)
         .where(StudyRun.study_id == study_id)
         .order_by(StudyRun.trial, StudyRun.rung)
+    )
+    return (await session.execute(query)).all()
+
+
+async def rungs_beside(session: AsyncSession, run_ids: Collection[uuid.UUID]) -> Sequence[Any]:
+    """All runs of the trials to which any of the runs belongs, with place, kind and status.
+
+    ``version`` is that of a run's newest price tag; null without one.
+    """
+    selected = aliased(StudyRun)
+    newest = (
+        select(func.max(PriceTag.version))
+        .where(PriceTag.run_id == StudyRun.run_id)
+        .scalar_subquery()
+    )
+    query = (
+        select(
+            StudyRun.run_id,
+            StudyRun.study_id,
+            StudyRun.trial,
+            StudyRun.rung,
+            Run.kind,
+            Run.status,
+            newest.label("version"),
+        )
+        .distinct()
+        .join(Run, Run.id == StudyRun.run_id)
+        .join(
+            selected,
+            and_(selected.study_id == StudyRun.study_id, selected.trial == StudyRun.trial),
+        )
+        .where(selected.run_id.in_(run_ids))
     )
     return (await session.execute(query)).all()
 

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Any
 
 from app.db import Session
-from app.repositories.price_tags import reports
 from app.schemas.insights import (
     BestOfTrials,
     CompressionLedger,
@@ -22,6 +21,7 @@ from app.schemas.insights import (
     ScoreName,
 )
 from app.services.insights.tags import newest_tags
+from app.services.insights.trials import newest_trials
 from app.services.principals import Principal
 from app.services.runs.listing import RunFilter
 from pricetag.tag import best_of_k
@@ -43,7 +43,7 @@ async def frontier(
     wanted: Mapping[str, str | None],
     limit: int,
 ) -> FrontierRead:
-    """Quality against cost of the newest selected runs.
+    """Quality against cost of the newest selected runs; a trial of a study is one, with its rungs.
 
     Args:
         session: Database session, only read.
@@ -57,28 +57,27 @@ async def frontier(
     Raises:
         NotFoundError: If the project or experiment does not exist, or is hidden from the caller.
     """
-    newest = await newest_tags(session, by, filters, limit)
-    tagged = newest.runs[::-1]
-    recipes = await reports.recipes_of(session, [run.id for run, _ in tagged])
-    scored = [ScoredRun(view, recipes[run.id]) for run, view in tagged]
+    newest = await newest_trials(session, by, filters, limit)
+    scored = [trial.scored for trial in newest.items]
     all_kinds = kinds(scored)
     kind = next((each for each, _ in all_kinds if is_wanted(each, wanted)), None)
     result = frontier_of(scored, metric, kind)
     points = [
         FrontierPoint(
-            run_id=run.id,
-            name=run.name,
-            project=run.project,
-            status=run.status,
-            kind=run.kind,
-            tags=run.tags,
+            run_id=trial.run.id,
+            runs=len(trial.ended),
+            name=trial.run.name,
+            project=trial.run.project,
+            status=trial.run.status,
+            kind=trial.method,
+            tags=trial.run.tags,
             version=point.run.tag.document.version,
             cost=point.cost.as_dict(),
             quality=point.quality,
             quality_reason=point.reason,
             is_dominated=point.is_dominated,
         )
-        for (run, _), point in zip(tagged, result.points, strict=True)
+        for trial, point in zip(newest.items, result.points, strict=True)
     ]
     is_lower = kind is not None and kind.metric in LOWER_IS_BETTER
     units = {
@@ -110,8 +109,7 @@ async def frontier(
         wasted_reason=result.wasted_reason,
         wasted_cost=wasted_cost(result, lower_is_better=is_lower).as_dict(),
         without_quality=sum(point.quality is None for point in points),
-        unreadable=newest.unreadable,
-        is_whole=newest.is_whole,
+        **newest.about,
     )
 
 
@@ -186,28 +184,26 @@ async def expected_validation(
         wanted: Wanted metric, split, task and data of the score; where None, those that most
             runs have.
         methods: Tags; each is a method, whose trials are the runs with the tag. Without any, runs
-            with the same stage kinds are one method.
+            with the same stage kinds are one method. The rungs of a trial of a study are one trial.
         with_replacement: Whether to use the estimator with replacement.
         limit: Maximum number of runs.
 
     Raises:
         NotFoundError: If the project or experiment does not exist, or is hidden from the caller.
     """
-    newest = await newest_tags(session, by, filters, limit)
-    tagged = newest.runs
-    recipes = await reports.recipes_of(session, [run.id for run, _ in tagged])
+    newest = await newest_trials(session, by, filters, limit)
     runs: dict[str, list[ScoredRun]] = {name: [] for name in methods}
     scored = []
     projects = set()
-    for run, view in tagged:
-        names = [name for name in methods if name in run.tags] if methods else [run.kind]
+    for trial in newest.items:
+        tags = trial.run.tags
+        names = [name for name in methods if name in tags] if methods else [trial.method]
         if not names:
             continue
-        trial = ScoredRun(view, recipes[run.id])
-        scored.append(trial)
-        projects.add(run.project)
+        scored.append(trial.scored)
+        projects.add(trial.run.project)
         for name in names:
-            runs.setdefault(name, []).append(trial)
+            runs.setdefault(name, []).append(trial.scored)
     all_kinds = kinds(scored)
     kind = next((each for each, _ in all_kinds if is_wanted(each, wanted)), None)
     curves = best_of_k.methods(runs, metric, kind, with_replacement=with_replacement)
@@ -229,8 +225,7 @@ async def expected_validation(
         ],
         verdicts=best_of_k.verdicts(curves, lower_is_better=is_lower),
         projects=sorted(projects),
-        unreadable=newest.unreadable,
-        is_whole=newest.is_whole,
+        **newest.about,
     )
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from app.db import Session
-from app.repositories.price_tags import reports
 from app.schemas.insights import (
     BestModelRead,
     EquivalentRead,
@@ -15,12 +14,13 @@ from app.schemas.insights import (
     ResearchPartRead,
 )
 from app.services.insights.reading import is_wanted, shown_kind
-from app.services.insights.tags import Tagged, newest_tags
+from app.services.insights.trials import Trial, Trials, newest_trials
 from app.services.principals import Principal
 from app.services.runs.listing import RunFilter
 from pricetag.tag.evaluated import Evaluated, ScoredRun, kinds
 from pricetag.tag.research import (
     NO_BEST,
+    Ended,
     GreenAi,
     ResearchPart,
     best_run,
@@ -41,7 +41,8 @@ async def research_cost(
 ) -> ResearchCostRead:
     """What the best of the newest selected runs cost, with its tuning and with all runs.
 
-    The runs of its method are those with the same stage kinds.
+    The runs of its method are those with the same stage kinds. The rungs of a trial of a study
+    are one model.
 
     Args:
         session: Database session, only read.
@@ -55,9 +56,8 @@ async def research_cost(
     Raises:
         NotFoundError: If the project or experiment does not exist, or is hidden from the caller.
     """
-    newest = await newest_tags(session, by, filters, limit)
-    recipes = await reports.recipes_of(session, [run.id for run, _ in newest.runs])
-    scored = [ScoredRun(view, recipes[run.id]) for run, view in newest.runs]
+    newest = await newest_trials(session, by, filters, limit)
+    scored = [trial.scored for trial in reversed(newest.items)]  # the newest of equal ones is best
     all_kinds = kinds(scored)
     kind = next((each for each, _ in all_kinds if is_wanted(each, wanted)), None)
     best = best_run(scored, kind)
@@ -70,8 +70,7 @@ async def research_cost(
         parts=[],
         green_ai=None,
         equivalents=None,
-        unreadable=newest.unreadable,
-        is_whole=newest.is_whole,
+        **newest.about,
     )
     if best is None or kind is None:
         return read
@@ -79,13 +78,15 @@ async def research_cost(
 
 
 def _about(
-    newest: Tagged, best: ScoredRun, kind: Evaluated, with_equivalents: bool
+    newest: Trials, best: ScoredRun, kind: Evaluated, with_equivalents: bool
 ) -> Mapping[str, object]:
     """The members of the response that are about the best model."""
-    run = next(run for run, view in newest.runs if view is best.tag)
-    tuning = [(view, each.status) for each, view in newest.runs if each.kind == run.kind]
-    research = [(view, each.status) for each, view in newest.runs]
-    parts = research_parts((best.tag, run.status), tuning, research)
+    own = next(trial for trial in newest.items if trial.scored is best)
+    run = own.run
+    tuning = [trial for trial in newest.items if trial.method == own.method]
+    parts = research_parts(
+        own.ended, _ended(tuning), _ended(newest.items), incomplete=best.incomplete
+    )
     emitted = parts[-1].costs["co2e_kg"]
     return {
         "model": BestModelRead(
@@ -94,7 +95,7 @@ def _about(
             project=run.project,
             status=run.status,
             version=best.tag.document.version,
-            method=run.kind,
+            method=own.method,
             quality=best.scores()[kind],
         ),
         "reason": None,
@@ -106,6 +107,10 @@ def _about(
         if with_equivalents
         else None,
     }
+
+
+def _ended(trials: Sequence[Trial]) -> list[Ended]:
+    return [each for trial in trials for each in trial.ended]
 
 
 def _part(part: ResearchPart) -> ResearchPartRead:

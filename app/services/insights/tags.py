@@ -71,8 +71,7 @@ async def newest_tags(session: Session, by: Principal, filters: RunFilter, limit
         session, by, filters, sort="-finished_at", cursor=None, limit=limit
     )
     versions = {run.id: run.price_tag.version for run in page.items if run.price_tag is not None}
-    stored = await parts.versions_of(session, versions)
-    views = await _views(session, stored)
+    views = await views_of(session, versions)
     tagged = []
     for run in page.items:
         view = views.get(run.id)
@@ -80,6 +79,13 @@ async def newest_tags(session: Session, by: Principal, filters: RunFilter, limit
             tagged.append((run, view))
     unreadable = sum(view is None for view in views.values())
     return Tagged(tagged, unreadable, page.next_cursor is None)
+
+
+async def views_of(
+    session: Session, versions: Mapping[uuid.UUID, int]
+) -> dict[uuid.UUID, TagView | None]:
+    """The parts of these versions of price tags, by run; None of one that cannot be read."""
+    return await _views(session, await parts.versions_of(session, versions))
 
 
 async def _views(

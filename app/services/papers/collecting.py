@@ -125,7 +125,9 @@ async def collected(
             purpose, version, sha256 = run.purpose, run.version, run.content_sha256
         else:
             purpose = purpose_of(
-                None if run is None else run.purpose, facts.tags, is_trial=facts.is_trial
+                None if run is None else run.purpose,
+                facts.tags,
+                is_trial=facts.study_id is not None,
             )
             version, sha256 = newest.get(facts.id, (None, None))
         paper_runs.append(Collected(facts, origins[facts.id], purpose, version, sha256))

@@ -24,6 +24,7 @@ from models import Budget, Paper
 from pricetag.tag.evaluated import ScoredRun
 from pricetag.tag.figure import Figure, figure_of
 from pricetag.tag.paper import PaperRun
+from pricetag.tag.trials import Place
 
 MOST_BUDGETS = 50
 UNITS = {"facility_energy_kwh": "kWh", "co2e_kg": "kg"}
@@ -127,7 +128,9 @@ def _run(each: Collected, document: Mapping[str, Any]) -> PaperRun:
         purpose=each.purpose,
         sha256=each.sha256 or "",
         planned={name: figure for name, figure in planned.items() if _is_known(figure)},
-        is_part_of_trial=facts.is_part_of_trial,
+        place=None
+        if facts.study_id is None
+        else Place(str(facts.study_id), facts.trial, facts.rung),
     )
 
 

@@ -15,6 +15,7 @@ from pricetag.tag.axes import Spending
 from pricetag.tag.figure import Figure
 from pricetag.tag.figure import figure_of as read_figure
 from pricetag.tag.figures import Unit, counted, number, with_unit
+from pricetag.tag.trials import summed_text
 
 HOUR_S = 3600.0
 SOME = 5
@@ -158,6 +159,8 @@ def _remarks(read: ExpectedValidationRead) -> list[str]:
         "The cost of a trial is the cost of all runs of its method, including failed ones,"
         " divided by the number of runs with the score.",
     ]
+    if read.summed_trials:
+        remarks.append(summed_text(read.summed_trials, read.summed_runs))
     if read.unreadable:
         remarks.append(without_unreadable(read.unreadable))
     if not read.is_whole:

@@ -22,6 +22,7 @@ from pricetag.tag.figure import Figure, scaled
 from pricetag.tag.figure import figure_of as read_figure
 from pricetag.tag.figures import Unit, counted, number, with_unit
 from pricetag.tag.matches import LOWER_IS_BETTER
+from pricetag.tag.trials import summed_text
 
 POINT = 0.01
 """A point of quality of a score between 0 and 1."""
@@ -264,6 +265,8 @@ def _remarks(read: FrontierRead) -> list[str]:
             f"{counted(read.without_quality, 'run')} without this score, such as failed ones, "
             "are shown as crosses below the axis and in the table."
         )
+    if read.summed_trials:
+        remarks.append(summed_text(read.summed_trials, read.summed_runs))
     if read.unreadable:
         remarks.append(without_unreadable(read.unreadable))
     if not read.is_whole:

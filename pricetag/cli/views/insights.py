@@ -16,6 +16,7 @@ from pricetag.tag.figures import (
     number,
     with_unit,
 )
+from pricetag.tag.trials import summed_text
 
 PARTS = {
     "model": "Best model",
@@ -52,8 +53,9 @@ def frontier_view(read: Stored) -> Iterator[Shown]:
             )
         )
     yield ListTable(("~Run", _score(read), "Cost", "Price of 1 more"), rows)
-    yield f"{counted(len(read['points']), 'run')}, {read['without_quality']} without this score."
+    yield f"{counted(len(read['points']), 'point')}, {read['without_quality']} without this score."
     yield f"Cost after the last improvement: {_text(figure_of(read['wasted_cost']))}."
+    yield from _summed(read)
 
 
 def curves_view(read: Stored) -> Iterator[Shown]:
@@ -70,6 +72,7 @@ def curves_view(read: Stored) -> Iterator[Shown]:
         if method["reason"] is not None:
             yield f"{method['name']}: no curve, {method['reason']}."
     yield from read["verdicts"]
+    yield from _summed(read)
 
 
 def _method(method: Stored) -> Sequence[str]:
@@ -100,11 +103,18 @@ def cost_view(read: Stored) -> Iterator[Shown]:
     factors = read["green_ai"]
     yield f"E, operations of one example: {_text(figure_of(factors['example']))}"
     yield f"D, training examples: {_text(figure_of(factors['data']))}"
-    yield f"H, runs of the method: {factors['experiments']}"
+    yield f"H, experiments with the method: {factors['experiments']}"
     for each in read["equivalents"] or ():
         times = figure_of(each["times"])
         text = not_available(times.reason) if times.value is None else f"{number(times.value)} x"
         yield f"{text} {each['name']} ({each['citation']})"
+    yield from _summed(read)
+
+
+def _summed(read: Stored) -> Iterator[str]:
+    """That runs of trials were summed; nothing where none were."""
+    if read["summed_trials"]:
+        yield summed_text(read["summed_trials"], read["summed_runs"])
 
 
 def _score(read: Stored) -> str:

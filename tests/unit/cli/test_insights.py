@@ -43,7 +43,14 @@ def test_curves_show_each_method_and_the_sentences(api: FakeApi, capsys: Capture
                 {**curve, "points": [point], "reason": None},
                 {**curve, "name": "b", "points": [], "reason": "needs 5 runs"},
             ],
-            **{"verdicts": [sentence], "projects": [], "unreadable": 0, "is_whole": True},
+            **{
+                "verdicts": [sentence],
+                "projects": [],
+                "summed_trials": 1,
+                "summed_runs": 2,
+                "unreadable": 0,
+                "is_whole": True,
+            },
         }
     )
     api.answers["GET /v1/insights/expected-validation"] = Answer(read.model_dump(mode="json"))
@@ -58,7 +65,15 @@ def test_the_cost_of_a_result_has_its_parts_and_equivalents(api: FakeApi, capsys
     costs = {name: NOT_COUNTED if name == "flops_dense" else KWH for name in axes.SPENDING}
     read = ResearchCostRead.model_validate(
         {
-            **{"kind": KIND, "kinds": [KIND], "reason": None, "unreadable": 0, "is_whole": True},
+            **{
+                "kind": KIND,
+                "kinds": [KIND],
+                "reason": None,
+                "summed_trials": 1,
+                "summed_runs": 2,
+                "unreadable": 0,
+                "is_whole": True,
+            },
             "model": {
                 **{"run_id": RUN_ID, "name": "best", "project": "p", "status": "succeeded"},
                 **{"version": 1, "method": "train", "quality": 0.9},
@@ -76,7 +91,7 @@ def test_the_cost_of_a_result_has_its_parts_and_equivalents(api: FakeApi, capsys
     output = printed(capsys)
     assert "best: accuracy (validation) 0.900 (train)" in output
     assert "nobody counted" in output
-    assert "H, runs of the method: 7" in output
+    assert "H, experiments with the method: 7" in output
     assert "2.00 x a flight (a paper)" in output
     assert pricetag(["insights", "cost", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["green_ai"]["experiments"] == 7
@@ -85,7 +100,7 @@ def test_the_cost_of_a_result_has_its_parts_and_equivalents(api: FakeApi, capsys
 def test_the_frontier_lists_its_steps(api: FakeApi, capsys: Captured) -> None:
     point = {
         **{"run_id": RUN_ID, "name": "best", "project": "p", "status": "succeeded"},
-        **{"kind": "train", "tags": [], "version": 1, "cost": KWH, "quality": 0.9},
+        **{"kind": "train", "tags": [], "version": 1, "cost": KWH, "quality": 0.9, "runs": 2},
         **{"quality_reason": None, "is_dominated": False},
     }
     step = {"run_id": RUN_ID, "price": None, "is_costlier": None}
@@ -95,11 +110,18 @@ def test_the_frontier_lists_its_steps(api: FakeApi, capsys: Captured) -> None:
             **{"score": {"metric": "accuracy", "split": None}, "lower_is_better": False},
             **{"points": [point], "steps": [{**step, "marginal_price": NOT_COUNTED}]},
             **{"reason": None, "wasted": 0.0, "wasted_reason": None, "wasted_cost": KWH},
-            **{"without_quality": 0, "unreadable": 0, "is_whole": True},
+            **{
+                "without_quality": 0,
+                "summed_trials": 1,
+                "summed_runs": 2,
+                "unreadable": 0,
+                "is_whole": True,
+            },
         }
     )
     api.answers["GET /v1/insights/frontier"] = Answer(read.model_dump(mode="json"))
     assert pricetag(["insights", "frontier"]) == 0
     output = printed(capsys)
     assert "best 0.900 2.00 kWh (1.00 to 3.00 kWh)" in output
-    assert "1 run, 0 without this score." in output
+    assert "1 point, 0 without this score." in output
+    assert "1 trial of studies is summed over 2 runs" in output
