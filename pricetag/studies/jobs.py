@@ -36,8 +36,9 @@ def job_of(
 ) -> dict[str, Any]:
     """The run to post for a rung of a trial.
 
-    A training stage trains only what the rung adds, from the model that the rung before has
-    published; what precedes it in the recipe is not repeated. Commands get ``STUDY_*`` in their
+    A training stage trains only what the rung adds: it continues the training of the rung before,
+    or begins one from its model (``schedule`` of the resource); what precedes it in the recipe is
+    not repeated. Commands get ``STUDY_*`` in their
     environment and continue from what they have stored themselves.
 
     Args:
@@ -60,10 +61,20 @@ def job_of(
     resource = resource_of(spec.strategy)
     if resource is None or target is None:
         return job
-    amount: float | int = (target - before) * resource.unit
-    if resource.field.endswith(".max_steps"):
-        amount = round(amount)
-    job = with_value(job, resource.field, amount)
+    stage, _, option = resource.field.rpartition(".")
+
+    def amount(units: float) -> float | int:
+        return round(units * resource.unit) if option == "max_steps" else units * resource.unit
+
+    full = bracket.rungs[-1].resource or target
+    if resource.schedule == "rung":
+        job = with_value(job, resource.field, amount(target - before))
+    else:
+        job = with_value(job, resource.field, amount(full))
+        if target < full:
+            job = with_value(job, f"{stage}.stop_at", amount(target))
+        if before:
+            job = with_value(job, f"{stage}.start_at", amount(before))
     return job if previous_run is None else _continued(job, resource.field, previous_run)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -56,12 +57,24 @@ def parse_study(obj: object, *, is_stored: bool = False) -> StudySpec:
     if "recipe" in obj and "base" not in obj:
         raise StudyError([FieldError("recipe", *OF_A_JOB)])
     try:
-        spec = StudySpec.model_validate(obj)
+        spec = StudySpec.model_validate(_with_schedule(obj) if is_stored else obj)
     except ValidationError as error:
         raise StudyError([_of_study(fault) for fault in field_errors(error, obj)]) from error
     if not is_stored and (faults := list(dict.fromkeys(_faults(spec)))):
         raise StudyError(faults)
     return spec
+
+
+def _with_schedule(stored: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A stored study; one from before the choice of a schedule has those of the rungs."""
+    strategy: dict[str, Any] = dict(stored["strategy"])
+    holder: dict[str, Any] = strategy.get("early_stop", strategy) or {}
+    resource = holder.get("resource")
+    if resource is None or "schedule" in resource:
+        return stored
+    changed = {**holder, "resource": {**resource, "schedule": "rung"}}
+    strategy = {**strategy, "early_stop": changed} if "early_stop" in strategy else changed
+    return {**stored, "strategy": strategy}
 
 
 def _of_study(fault: FieldError) -> FieldError:

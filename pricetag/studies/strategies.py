@@ -32,6 +32,13 @@ class Resource(Params):
     unit: float | int = Field(
         1, gt=0, description="Value of the field for one unit of resource, e.g. 0.1 epochs."
     )
+    schedule: Literal["full", "rung"] = Field(
+        "full",
+        description="full: the learning-rate schedule has the length of the largest resource, and "
+        "a rung continues exactly where the one before ended: all rungs of a trial together are "
+        "one training of the full length. rung: each rung is a training of its own, from the "
+        "weights of the one before, with a new optimizer and a schedule over what it adds.",
+    )
 
 
 class Grid(Params):

@@ -219,7 +219,8 @@ async def test_a_training_rung_continues_the_model_of_the_rung_before(api: Api) 
     first, second = study["trials"][2]["runs"]
     run = (await api.viewer.get(f"/v1/runs/{second['run_id']}")).json()
     assert run["recipe"]["model"] == {"run": first["run_id"], "stage": "train"}
-    assert run["recipe"]["stages"][0]["epochs"] == 2.0
+    stage = run["recipe"]["stages"][0]
+    assert (stage["epochs"], stage["start_at"], stage["stop_at"]) == (3.0, 1.0, None)
     rate = study["trials"][2]["values"]["recipe.stages.0.learning_rate"]
     assert run["recipe"]["stages"][0]["learning_rate"] == rate
     assert run["lineage"]["upstream"][0]["run_id"] == first["run_id"]

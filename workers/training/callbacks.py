@@ -206,11 +206,11 @@ class Watch(TrainerCallback):
         control: TrainerControl,
         **kwargs: Any,
     ) -> None:
-        done, total = state.global_step, state.max_steps
+        done, total = state.global_step, self._stop_at or state.max_steps
         now = time.monotonic()
         if done == self._stop_at:
             control.should_training_stop = control.should_save = True
-        last = done == total or control.should_training_stop
+        last = done == state.max_steps or control.should_training_stop
         if now >= self._next_report or last:
             self._next_report = now + REPORT_EVERY_S
             self._report(done, total, last)

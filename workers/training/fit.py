@@ -16,6 +16,7 @@ from workers.job import ranks
 from workers.job.context import StageContext
 from workers.job.request import Interrupted, JobError
 from workers.training import callbacks, checkpoints, evaluation
+from workers.training.continuation import WHOLE, Part
 from workers.training.cost.tally import Tally
 from workers.training.data.tokens import EpochSampler, TokenData
 from workers.training.finetune import model_profile, new_tally
@@ -301,12 +302,15 @@ def _arguments(
     )
 
 
-def report_training(context: StageContext, trained: Sequence[Outcome]) -> None:
-    """Report the outcomes of a stage's trainings."""
+def report_training(
+    context: StageContext, trained: Sequence[Outcome], *, before: Part = WHOLE
+) -> None:
+    """Report the outcomes of a stage's trainings, without what earlier runs had trained."""
     last = trained[-1]
-    steps = sum(outcome.steps for outcome in trained)
+    steps = sum(outcome.steps for outcome in trained) - before.start
+    epochs = sum(outcome.epochs for outcome in trained) - before.start / before.per_epoch
     context.reporter.metric("steps", steps)
-    context.reporter.metric("epochs", sum(outcome.epochs for outcome in trained))
+    context.reporter.metric("epochs", epochs)
     loss = "" if last.loss is None else f", mean loss {last.loss:.4f}"
     if loss and last.resumed_from_step:
         loss += f" over the last {last.steps - last.resumed_from_step}"

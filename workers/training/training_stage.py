@@ -8,6 +8,7 @@ from typing import Any
 from pricetag.recipes.training import FullTraining
 from workers.job.context import StageContext, StageResult
 from workers.training import sparsity
+from workers.training.continuation import WHOLE, Part
 from workers.training.cost.tally import Tally
 from workers.training.data.tokens import TokenData
 from workers.training.finetune import new_tally, save, training_data
@@ -73,8 +74,12 @@ def train(
     data: TokenData | None = None,
     tally: Tally | None = None,
     batches: Batches | None = None,
+    part: Part = WHOLE,
 ) -> dict[str, Any]:
-    """Train a model in place as ``train_and_save`` does, without saving it; returns its facts."""
+    """Train a model in place as ``train_and_save`` does, without saving it; returns its facts.
+
+    With a ``part``, only its steps are done; the checkpoint at its start must be there.
+    """
     if data is None:
         data = training_data(context, loaded, params.max_length)
     if tally is None and uncounted:
@@ -88,10 +93,11 @@ def train(
         horizon=Horizon(params.effective_epochs, params.max_steps),
         losses=losses,
         plugins=[*plugins, *zeros.plugins],
+        stop_at=part.stop,
         tally=tally,
         batches=batches,
     )
-    report_training(context, [outcome])
+    report_training(context, [outcome], before=part)
     return {**outcome.facts(), **zeros.report(context, loaded, plugins)}
 
 

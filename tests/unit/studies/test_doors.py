@@ -10,6 +10,7 @@ import pytest
 from pricetag.recipes import parse_run_spec
 from pricetag.studies.jobs import job_of
 from pricetag.studies.parse import StudyError, parse_study
+from pricetag.studies.strategies import resource_of
 
 STAGE = "recipe.stages.0"
 COMMAND: dict[str, Any] = {
@@ -172,12 +173,25 @@ def test_a_rung_trains_what_it_adds_from_the_model_of_the_rung_before() -> None:
     first = recipe_of(job_of(spec, 0, 0, values, study_id=RUN))
     third = recipe_of(job_of(spec, 0, 2, values, study_id=RUN, previous_run=RUN))
     assert [stage["kind"] for stage in first["stages"]] == ["prune", "train", "measure"]
-    assert first["stages"][1]["epochs"] == 0.5
     assert [stage["kind"] for stage in third["stages"]] == ["train", "measure"]
-    # The third rung ends at nine units; the second had ended at three.
-    assert third["stages"][0]["epochs"] == (9 - 3) * 0.5
+    # A training of nine units: the first rung ends at one; the third starts at three.
+    place = {name: first["stages"][1][name] for name in ("epochs", "start_at", "stop_at")}
+    assert place == {"epochs": 9 * 0.5, "start_at": None, "stop_at": 0.5}
+    place = {name: third["stages"][0][name] for name in place}
+    assert place == {"epochs": 9 * 0.5, "start_at": 3 * 0.5, "stop_at": None}
     assert third["stages"][0]["learning_rate"] == 1e-4
     assert third["model"] == {"run": str(RUN), "stage": "train"}
+
+
+def test_a_rung_may_have_a_schedule_of_its_own() -> None:
+    described = study(TRAIN, strategy=halving(trials=9, resource={**EPOCHS, "schedule": "rung"}))
+    job = job_of(parse_study(described), 0, 2, {}, study_id=RUN, previous_run=RUN)
+    stage = recipe_of(job)["stages"][0]
+    assert (stage["epochs"], stage["start_at"]) == ((9 - 3) * 0.5, None)
+    # So have the rungs of studies that were stored before there was a choice.
+    stored = study(TRAIN, strategy=halving(trials=9, resource=EPOCHS))
+    both = [resource_of(parse_study(stored, is_stored=old).strategy) for old in (True, False)]
+    assert [each.schedule for each in both if each is not None] == ["rung", "full"]
 
 
 def test_a_command_reads_its_resource_from_its_environment() -> None:
