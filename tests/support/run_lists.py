@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
 from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, async_sessionmaker
 
-from app.db import Session
+from app.db import Database, Session
 from app.repositories.people.visibility import Viewer
 from app.repositories.runs import runs
 from app.repositories.runs.orders import FIGURES, Position
@@ -224,3 +227,32 @@ def place(key: Any, run_id: uuid.UUID) -> Position:
     if isinstance(key, datetime):
         return key.isoformat(), run_id
     return "infinity" if key in (None, math.inf) else str(key), run_id
+
+
+Filled = tuple[AsyncConnection, Lab]
+
+
+@asynccontextmanager
+async def kept_open(database: Database) -> AsyncIterator[tuple[AsyncConnection, Session]]:
+    """A transaction of a whole module, undone at its end."""
+    async with database.engine.connect() as connection:
+        outer = await connection.begin()
+        async with _sessions(connection)() as session:
+            yield connection, session
+        await outer.rollback()
+
+
+@asynccontextmanager
+async def unchanged(filled: Filled) -> AsyncIterator[Lab]:
+    """The lab for one test, whose changes and settings are undone."""
+    connection, lab = filled
+    one_test = await connection.begin_nested()
+    async with _sessions(connection)() as lab.session:
+        yield lab
+    await one_test.rollback()
+
+
+def _sessions(connection: AsyncConnection) -> async_sessionmaker[Session]:
+    return async_sessionmaker(
+        connection, expire_on_commit=False, join_transaction_mode="create_savepoint"
+    )
