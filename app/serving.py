@@ -29,6 +29,7 @@ from app.services.people import sign_in_links, tokens
 from app.settings import Settings
 from app.worker_processes import workers
 from pricetag.atomic_files import write_whole
+from pricetag.loading import loading
 
 log = logging.getLogger("pricetag.server")
 
@@ -180,8 +181,10 @@ def serve(
         command = worker_command(worker_pool, worker_gpus, allow_commands=worker_commands)
         patience_s = settings.stop_grace_s + WORKER_STOP_MARGIN_S
         stack.enter_context(workers(command, worker_count, patience_s=patience_s))
+        with loading():
+            application = create_app(settings)
         config = uvicorn.Config(
-            create_app(settings),
+            application,
             access_log=access_log,
             log_config=None,
             timeout_graceful_shutdown=DRAIN_S,

@@ -18,6 +18,7 @@ from app.embedded_postgres import release
 from app.settings import SettingsError, require_job_user
 from pricetag.cli.console import HELP_OPTIONS
 from pricetag.cli.help_text import FilledGroup
+from pricetag.loading import loading
 
 START_FAULTS: tuple[type[Exception], ...] = (OSError, *DATABASE_FAULTS)
 
@@ -82,7 +83,8 @@ def serve(
     Without PRICETAG_DATABASE_URL, it starts an embedded PostgreSQL in the data folder. At each
     start it prints a link that signs an administrator in; at the first start, also a token.
     """
-    from app import serving  # uvicorn and all routes: seconds that the other commands save
+    with loading():
+        from app import serving  # uvicorn and all routes: seconds that the other commands save
 
     settings = read_settings()
     set_up_logging(log_level)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pricetag
 from pricetag.cli.console import CliError
+from pricetag.loading import loading
 
 ROOT = Path(pricetag.__file__).resolve().parent.parent
 
@@ -31,7 +32,8 @@ def load(module: str, name: str) -> Any:
         # Before PYTHONPATH, whose folders may hold an "app" or "workers" of their own.
         sys.path.insert(0, str(ROOT))
     try:
-        return getattr(importlib.import_module(module), name)
+        with loading():
+            return getattr(importlib.import_module(module), name)
     except ModuleNotFoundError as error:
         extra = "worker" if package == "workers" else "server"
         raise CliError(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import array
 import contextlib
 import ctypes
-import gc
 import importlib
 import json
 import os
@@ -21,6 +20,7 @@ import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
+from pricetag.loading import loading
 from pricetag.recipes import REGISTRY, parse_recipe
 from workers.job import child, descendants, environment
 
@@ -61,8 +61,10 @@ def main(control_fd: int, *, allow_hub: bool, root: Path, journal_dir: Path | No
 
 def warm_up() -> None:
     """Do once what every fork would otherwise repeat: imports, schemas, `uname -p`, versions."""
+    with loading():
+        for entry in PROGRAMS:
+            importlib.import_module(entry.module)
     for entry in PROGRAMS:
-        importlib.import_module(entry.module)
         parse_recipe({"stages": [entry.example]})
     platform.platform()
     environment.version("pricetag")
@@ -137,10 +139,10 @@ def _import_training(allow_hub: bool) -> None:
     from workers.training import quiet
 
     quiet.settle(allow_hub)
-    for name in TRAINING_MODULES:
-        importlib.import_module(name)
-    gc.collect()
-    gc.freeze()  # the collector leaves these pages alone, so that forks share them
+    # The collector leaves these pages alone afterwards, so that forks share them.
+    with loading():
+        for name in TRAINING_MODULES:
+            importlib.import_module(name)
 
 
 def _become_job(request: dict[str, Any], nursery: int, stdout: int, stderr: int) -> NoReturn:
