@@ -65,14 +65,13 @@ def test_top_help_lists_every_command_once_under_its_heading(
 
 
 @every_command
-@pytest.mark.parametrize("option", ["-h", "--help"])
-def test_both_help_options_print_the_whole_text(
-    path: tuple[str, ...], option: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+def test_the_short_help_option_prints_the_whole_text(
+    path: tuple[str, ...], capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Square brackets, for example, would be taken for markup and disappear."""
     monkeypatch.setenv("COLUMNS", "400")
     command = COMMANDS[path]
-    assert pricetag([*path, option]) == 0
+    assert pricetag([*path, "-h"]) == 0
     shown = squeezed(capsys.readouterr().out)
     assert shown.startswith(f"Usage: pricetag {' '.join(path)} ")
     assert squeezed(command.help) in shown
@@ -95,7 +94,7 @@ def test_paragraphs_of_the_help_fill_the_lines(
 
 
 @every_command
-@pytest.mark.parametrize("columns", [40, 60, 80, 100])
+@pytest.mark.parametrize("columns", [40, 80])
 def test_nothing_is_cut_off_on_a_narrow_terminal(
     path: tuple[str, ...], columns: int, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
