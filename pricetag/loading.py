@@ -11,8 +11,8 @@ from contextlib import contextmanager
 def loading() -> Iterator[None]:
     """Loads modules without looking for garbage, which takes a sixth of the time.
 
-    What was loaded stays until the process ends: later collections leave it out. Threads are not
-    started meanwhile, because the collector rests for all of them.
+    What was loaded stays until the process ends: later collections leave it out. Start no threads
+    in it, because the collector rests for all of them.
     """
     was_on = gc.isenabled()
     gc.disable()
