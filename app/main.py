@@ -41,6 +41,7 @@ TAGS = [
     {"name": "prices", "description": "The lab's own price book."},
     {"name": "insights", "description": "What several runs show together."},
     {"name": "reports", "description": "Price tags of several runs, in six formats."},
+    {"name": "shares", "description": "Links that show results to people without a token."},
     {"name": "recipes", "description": "Stage kinds of a run."},
     {"name": "projects", "description": "Projects and their experiments."},
     {"name": "nodes", "description": "Worker machines."},

@@ -31,6 +31,7 @@ from models.reading_block import ReadingBlock
 from models.run import Run, RunEvent, RunLabel
 from models.saved_view import SavedView
 from models.series import LogLine, Measurement, Metric, Reading
+from models.share import Share
 from models.study import Study, StudyRun, StudyTrial
 from models.token import IdempotencyKey, Token
 from models.upstream import RunUpstream
@@ -84,6 +85,7 @@ __all__ = [
     "RunLabel",
     "RunUpstream",
     "SavedView",
+    "Share",
     "SignIn",
     "Site",
     "Spend",

@@ -36,6 +36,8 @@ class PaperRun(Base):
     )
     run_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("runs.id"), primary_key=True, index=True)
     purpose: Mapped[str | None]
+    # Why it was in the paper when that was frozen: `added` or `rule`; null until then.
+    origin: Mapped[str | None]
     # Of the frozen price tag; null until then, and for a run that had none.
     version: Mapped[int | None]
     content_sha256: Mapped[str | None]

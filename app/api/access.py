@@ -33,6 +33,8 @@ About = Literal[
     "view",
     "study",
     "paper",
+    "shared",
+    "share",
 ]
 Need = Literal["author", "owner", "self"]
 
@@ -51,7 +53,8 @@ class Access:
         about: Object of the operation. A run, report, chart, budget, project or paper does not
             exist (404) for callers who may not see its project; posting to such a project is
             forbidden (403). A session exists only for its user, as does a view unless a project
-            shares it. Lists skip hidden objects.
+            shares it, and a share link only for who created it. `shared` is the run, report or
+            paper that the body of a request names. Lists skip hidden objects.
         need: Requirement in addition to the role, except for administrators: to have posted the
             run or created the paper, to own the project, or to be the user.
     """
@@ -110,6 +113,9 @@ CREATE_PAPER = rule("member", "create papers", "project")
 SEE_PAPER = rule("viewer", about="paper")
 CHANGE_PAPER = rule("member", "change papers", "paper", "author")
 REPORT_PAPER = rule("member", "create reports", "paper")
+SHARE = rule("member", "share results", "shared", "author")
+SHARING = rule("member", "share results")
+WITHDRAW_SHARE = rule("viewer", "withdraw share links", "share")
 CREATE_REPORT = rule("member", "create reports")
 REPORT_RUN = rule("member", "create reports", "run")
 OWNER = rule("member", "manage the project", "project", "owner")
@@ -120,6 +126,7 @@ BUDGETS = rule("admin", "change budgets")
 HEALTH = rule("admin", "see the state of the service")
 ADMIN = rule("admin", "administer the lab")
 SESSIONS = rule("admin", "end the sessions of others")
+SHARES = rule("admin", "see the share links of everyone")
 
 
 def author(to: str) -> Any:

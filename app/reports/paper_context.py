@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -55,6 +55,7 @@ class About:
         selection_sha256: Hash of the frozen runs; None while it collects runs.
         not_counted: Runs that are not in any figure: `run_id`, `name`, `reason`.
         budgets: Budgets of the project: `name`, `metric`, `amount`, `unit`, `period`.
+        origins: Number of runs that were added by hand (`added`) and by the rule (`rule`).
     """
 
     paper_id: str
@@ -66,6 +67,7 @@ class About:
     selection_sha256: str | None
     not_counted: Sequence[Mapping[str, str]]
     budgets: Sequence[Mapping[str, Any]]
+    origins: Mapping[str, int] = field(default_factory=dict)
 
 
 def paper_context(

@@ -17,7 +17,16 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+SHARED_HEADERS = {
+    **HEADERS,
+    "Referrer-Policy": "no-referrer",
+    "X-Robots-Tag": "noindex, nofollow",
+    "Cache-Control": "no-store",
+}
+"""Headers of the pages of share links, whose address is a secret."""
+
 API = "/v1/"
+SHARED = "/s/"
 
 
 class SecurityHeaders:
@@ -36,10 +45,12 @@ class SecurityHeaders:
             await self._app(scope, receive, send)
             return
 
+        wanted = SHARED_HEADERS if scope["path"].startswith(SHARED) else HEADERS
+
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                for name, value in wanted.items():
                     headers.setdefault(name, value)
             await send(message)
 

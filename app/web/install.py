@@ -30,6 +30,8 @@ from app.web.pages import (
     run_power,
     run_selection,
     runs,
+    shared,
+    shares,
     sign_in,
     studies,
     verify,
@@ -64,6 +66,8 @@ PAGES = (
     curves,
     compare,
     papers,
+    shares,
+    shared,
 )
 """Modules of pages, each with its `router`; a new one is added here."""
 

@@ -32,6 +32,7 @@ from pricetag.cli import (
     saved_views,
     service,
     service_state,
+    shares,
     studies,
 )
 from pricetag.cli.console import (
@@ -103,6 +104,7 @@ for register in (
     quotes.register,
     reports.register,
     papers.register,
+    shares.register,
     pricing.register,
     insights.register,
     budgets.register,

@@ -11,7 +11,7 @@ PANELS = {
         *("submit", "quote", "runs", "view", "queue", "priority"),
         *("show", "logs", "cancel", "resume", "study", "studies"),
     ),
-    "Price tags": ("report", "paper", "verify", "compare", "insights", "reprice"),
+    "Price tags": ("report", "paper", "share", "verify", "compare", "insights", "reprice"),
     "Energy and budgets": ("energy", "budget"),
     "Sites and factors": ("site", "factor", "price", "carbon"),
     "People": ("whoami", "user", "session", "project", "audit"),

@@ -92,7 +92,7 @@ def list_papers(
 def show(ctx: typer.Context, named: PaperArgument, json: Json = False) -> None:
     """Show a paper with its runs and reports."""
     with open_client(ctx) as client:
-        shown_paper = client.get_paper(_paper_id(client, named))
+        shown_paper = client.get_paper(paper_id(client, named))
     answer(ctx, json, shown_paper, _with_runs)
 
 
@@ -114,7 +114,7 @@ def add(
     """Add runs to a paper, or state what its runs were for."""
     with open_client(ctx) as client:
         ids = [run_id(client, text) for text in runs]
-        changed = client.add_paper_runs(_paper_id(client, named), ids, purpose)
+        changed = client.add_paper_runs(paper_id(client, named), ids, purpose)
     answer(ctx, json, changed, _lines)
 
 
@@ -122,7 +122,7 @@ def add(
 def freeze(ctx: typer.Context, named: PaperArgument, json: Json = False) -> None:
     """Fix the runs of a paper and their price tags, and report on them. This cannot be undone."""
     with open_client(ctx) as client:
-        frozen = client.freeze_paper(_paper_id(client, named))
+        frozen = client.freeze_paper(paper_id(client, named))
     answer(ctx, json, frozen, _lines)
 
 
@@ -154,7 +154,7 @@ def report(
     wanted = formats_of(formats)
     with open_client(ctx) as client:
         made = client.report_paper(
-            _paper_id(client, named), profile=profile, equivalents=equivalents
+            paper_id(client, named), profile=profile, equivalents=equivalents
         )
         files = download(client, made["id"], wanted, output)
     written = {"id": made["id"], "content_sha256": made["content_sha256"], "files": files}
@@ -172,7 +172,7 @@ def archive(
 ) -> None:
     """Download the archive of a frozen paper, which anybody can verify without a server."""
     with open_client(ctx) as client:
-        content = client.paper_archive(_paper_id(client, named))
+        content = client.paper_archive(paper_id(client, named))
     try:
         output.write_bytes(content)
     except OSError as error:
@@ -263,7 +263,7 @@ def _table(papers: Sequence[Mapping[str, Any]]) -> ListTable:
     return ListTable(("~Title", "~Project", "State", "ID"), rows)
 
 
-def _paper_id(client: Client, named: str) -> str:
+def paper_id(client: Client, named: str) -> str:
     """The ID of the paper that a text names.
 
     Raises:

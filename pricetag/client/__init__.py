@@ -18,6 +18,7 @@ from pricetag.client.papers import PaperCalls
 from pricetag.client.people import PeopleCalls
 from pricetag.client.prices import PriceCalls
 from pricetag.client.runs import RunCalls
+from pricetag.client.shares import ShareCalls
 from pricetag.client.studies import StudyCalls
 from pricetag.wire import (
     ApiError,
@@ -46,7 +47,15 @@ __all__ = [
 
 
 class Client(
-    RunCalls, StudyCalls, ListCalls, PriceCalls, PaperCalls, BookCalls, PeopleCalls, LabCalls
+    RunCalls,
+    StudyCalls,
+    ListCalls,
+    PriceCalls,
+    PaperCalls,
+    ShareCalls,
+    BookCalls,
+    PeopleCalls,
+    LabCalls,
 ):
     """One server, one token.
 

@@ -66,6 +66,7 @@ def _seed_over_rest(url: str, token: str, runs: list[str]) -> dict[str, str]:
         collected = {"project": "text", "title": "a paper", "runs": runs[:1], "rule": {}}
         paper = http.post("/v1/papers", json=collected).raise_for_status().json()["id"]
         http.post(f"/v1/papers/{paper}/reports", json={}).raise_for_status()
+        share = http.post("/v1/shares", json={"paper": paper}).raise_for_status().json()["id"]
         made = http.post("/v1/tokens", json={"name": "v", "role": "viewer"}).json()
         viewer, user = made["id"], made["user_id"]
         http.post("/v1/projects/text/members", json={"user": "v"}).raise_for_status()
@@ -77,6 +78,7 @@ def _seed_over_rest(url: str, token: str, runs: list[str]) -> dict[str, str]:
         "report_id": report,
         "study_id": study,
         "paper_id": paper,
+        "share_id": share,
         "artifact_id": artifacts[0]["id"],
         "token_id": viewer,
         "name": site,

@@ -83,13 +83,14 @@ def expected(operation_id: str, access: Access, caller: Caller, target: Target) 
         return 403
     if access.need == "self":
         return None if caller in ("member", "scoped", "admin") else 403
-    if access.about == "session":
+    if access.about in ("session", "share"):
         return None if caller in ("member", "scoped", "admin") else 404
     visible = sees(caller, target)
     if access.about == "posted-project" and not visible:
         return 403
     if (
-        access.about in ("run", "report", "chart", "budget", "project", "view", "study", "paper")
+        access.about
+        in ("run", "report", "chart", "budget", "project", "view", "study", "paper", "shared")
         and not visible
     ):
         return 404

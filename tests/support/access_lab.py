@@ -27,6 +27,7 @@ from app.schemas.budgets import BudgetCreate
 from app.schemas.common import ProjectRole, Role
 from app.schemas.papers import PaperCreate, PaperReportCreate
 from app.schemas.reports import ReportCreate
+from app.schemas.shares import ShareCreate
 from app.schemas.sites import SiteCreate
 from app.schemas.tokens import TokenCreate
 from app.schemas.users import UserCreate, UserTokenCreate
@@ -41,6 +42,7 @@ from app.services.people import sign_in_links, tokens, users, web_sessions
 from app.services.principals import Principal
 from app.services.runs import posting, series
 from app.services.saved import charts, views
+from app.services.sharing import links
 from app.services.studies import changing as studies
 from app.settings import Settings
 from models import Project, Run, StudyRun, Token, User
@@ -166,6 +168,7 @@ async def _things(session: Session, people: Mapping[Caller, Principal], target: 
     collected = PaperCreate(project=target, title=f"paper of {target}", runs=[finished])
     paper = await changing.create(session, member, collected)
     paper_report = await reporting.report(session, member, paper.id, PaperReportCreate())
+    share = await links.create(session, member, ShareCreate(paper=paper.id, anonymous=True))
     budgets = {}
     for scope in ("project", "experiment"):
         experiment = "sst2" if scope == "experiment" else None
@@ -209,6 +212,8 @@ async def _things(session: Session, people: Mapping[Caller, Principal], target: 
         "report": report.id,
         "paper": paper.id,
         "paper_report": paper_report.id,
+        "share": share.id,
+        "secret": share.secret,
         "budget": budgets["project"],
         "experiment_budget": budgets["experiment"],
         "chart": chart.sha256,

@@ -84,6 +84,9 @@ REQUESTS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "createPaperReport": ({"paper_id": "{paper}"}, {"json": {}}),
     "downloadPaperArchive": ({"paper_id": "{paper}"}, {}),
     "downloadPaperFile": ({"paper_id": "{paper}", "file": "badge.svg"}, {}),
+    "createShare": ({}, {"json": {"paper": "{paper}"}}),
+    "listShares": ({}, {}),
+    "withdrawShare": ({"share_id": "{share}"}, {}),
     "listRecipes": ({}, {}),
     "listProjects": ({}, {}),
     "listExperiments": ({}, {}),
@@ -241,6 +244,14 @@ PAGES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "add_token": ({}, {"data": {"name": "new", "role": "viewer"}}),
     "confirm_revoke_token": ({"token_id": "{token}"}, {}),
     "end_token": ({"token_id": "{token}"}, {}),
+    "show_shares": ({}, {}),
+    "show_all_shares": ({}, {}),
+    "show_new_share": ({}, {"params": {"paper": "{paper}"}}),
+    "add_share": ({}, {"data": {"paper": "{paper}", "days": "9"}}),
+    "withdraw_share_here": ({"share_id": "{share}"}, {}),
+    "show_shared": ({"secret": "{secret}"}, {}),
+    "open_shared_report": ({"secret": "{secret}", "fmt": "json"}, {}),
+    "open_shared_archive": ({"secret": "{secret}"}, {}),
     "show_sessions": ({}, {}),
     "end_any_session": ({"session_id": "{session}"}, {}),
     "show_audit": ({}, {}),
@@ -249,6 +260,7 @@ PAGES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
 # Whoever may call these gets another response than 2xx, for their own reasons.
 ALLOWED_BUT: dict[str, int] = {
     "downloadPaperArchive": 409,  # not frozen
+    "open_shared_archive": 409,
     "fetchCarbon": 409,  # no provider is set up
     "use_token": 401,  # not a token
     "visit_provider": 404,  # no identity provider is set up

@@ -30,7 +30,7 @@ from tests.support.executions import GPU
 from tests.support.site_admin import ADMIN_PAGES, fill_admin
 from tests.support.site_energy import ENERGY_NAMES, ENERGY_PAGES, fill_energy
 from tests.support.site_live import fill_live
-from tests.support.site_papers import PAPER, fill_papers
+from tests.support.site_papers import PAPER, SHARED, fill_papers
 from tests.support.site_studies import STUDY, fill_studies
 
 Result = TypeVar("Result")
@@ -67,6 +67,9 @@ PAGES = (
     "/papers",
     "/papers/{paper}",
     "/papers/{paper}/freeze",
+    "/shares",
+    "/shares/new?paper={paper}",
+    "/s/{shared}",
     "/runs/{run}/verification",
     "/runs?by=tag&project=text",
     "/runs?columns=name,status,tags,flags,second_opinion,kwh_per_score&differ=1&limit=50",
@@ -118,7 +121,9 @@ class Site:
 
     def filled(self, path: str) -> str:
         """A path of `PAGES` with the names of what this server holds."""
-        return path.format_map({"run": self.run, "study": STUDY, "paper": PAPER, **ENERGY_NAMES})
+        return path.format_map(
+            {"run": self.run, "study": STUDY, "paper": PAPER, "shared": SHARED, **ENERGY_NAMES}
+        )
 
     async def link(self, name: str) -> str:
         """The address of a new sign-in link of a user."""

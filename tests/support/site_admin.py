@@ -50,6 +50,7 @@ ADMIN_PAGES = (
     "/admin/users/new",
     "/admin/tokens",
     "/admin/sessions",
+    "/admin/shares",
     "/admin/audit",
     "/admin/health",
 )

@@ -52,15 +52,28 @@ def selection_section(content: Content) -> Section:
 
 
 def _how(content: Content) -> str:
+    """How the runs came into the paper; papers frozen by earlier versions do not state it."""
+    origins = content["origins"]
+    added, collected = origins.get("added", 0), origins.get("rule", 0)
     rule = content["rule"]
-    if rule is None:
-        return "They were chosen one by one."
+    if rule is None or (added and not collected):
+        return "They were added one by one."
+    text = _conditions(rule)
+    where = f"in the project {content['project']}: {text}."
+    if not origins or origins.get("unknown"):
+        return f"A rule collected runs {where} Others may have been added one by one."
+    if not added:
+        return f"A rule collected them {where}"
+    verb = "was" if added == 1 else "were"
+    return f"{counted(added, 'run')} {verb} added one by one; a rule collected {collected} {where}"
+
+
+def _conditions(rule: Mapping[str, Any]) -> str:
     conditions = [
         f"{name.replace('_', ' ')} {', '.join(value) if isinstance(value, list) else value}"
         for name, value in rule.items()
     ]
-    text = "; ".join(conditions) if conditions else "all runs"
-    return f"A rule collected them in the project {content['project']}: {text}."
+    return "; ".join(conditions) if conditions else "all runs"
 
 
 def _frozen(content: Content) -> str:

@@ -32,6 +32,11 @@ async def get(session: AsyncSession, viewer: Viewer, paper_id: uuid.UUID) -> Any
     return (await session.execute(query)).one_or_none()
 
 
+async def by_id(session: AsyncSession, paper_id: uuid.UUID) -> Any:
+    """A paper with the name of its project, whoever may see it."""
+    return (await session.execute(_with_project().where(Paper.id == paper_id))).one()
+
+
 async def lock(session: AsyncSession, paper_id: uuid.UUID) -> None:
     """Makes other changes of the paper wait until this transaction ends."""
     query = select(Paper).where(Paper.id == paper_id).with_for_update()

@@ -167,6 +167,7 @@ async def fix(session: Session, principal: Principal, paper_id: uuid.UUID) -> No
             {
                 "run_id": each.facts.id,
                 "purpose": each.purpose,
+                "origin": each.collected_by,
                 "version": each.version,
                 "content_sha256": each.sha256,
             }

@@ -28,6 +28,8 @@ class Collected:
     Attributes:
         facts: Name, project, experiment, kind, status, tags, recipe and quote of the run.
         origin: Why it is in the paper: `added`, `rule` or `frozen`.
+        collected_by: What brought it into the paper, also where that is frozen: `added` or `rule`;
+            None for a paper that was frozen before this was recorded.
         purpose: What it was for; None if nobody stated it.
         version: Version of the price tag; None without any.
         sha256: Hash of the price tag; None without any.
@@ -38,6 +40,7 @@ class Collected:
     purpose: str | None
     version: int | None
     sha256: str | None
+    collected_by: str | None = None
 
 
 async def read(session: Session, principal: Principal, paper_id: uuid.UUID) -> PaperRead:
@@ -123,6 +126,7 @@ async def collected(
         run = stored.get(facts.id)
         if not is_open(paper) and run is not None:
             purpose, version, sha256 = run.purpose, run.version, run.content_sha256
+            collected_by = run.origin
         else:
             purpose = purpose_of(
                 None if run is None else run.purpose,
@@ -130,7 +134,9 @@ async def collected(
                 is_trial=facts.study_id is not None,
             )
             version, sha256 = newest.get(facts.id, (None, None))
-        paper_runs.append(Collected(facts, origins[facts.id], purpose, version, sha256))
+            collected_by = origins[facts.id]
+        origin = origins[facts.id]
+        paper_runs.append(Collected(facts, origin, purpose, version, sha256, collected_by))
     return paper_runs
 
 

@@ -17,6 +17,7 @@ from app.reports.text import slug
 from app.repositories.papers import papers
 from app.repositories.price_tags import reports as report_rows
 from app.schemas.papers import PaperFile
+from app.schemas.reports import ReportRead
 from app.services import reports
 from app.services.errors import ConflictError
 from app.services.papers import rights
@@ -88,14 +89,29 @@ async def archive_of(
         raise PaperNotFrozenError("The paper still collects runs. Freeze it, then download it.")
     newest = await newest_report(session, principal, paper_id)
     report = await reports.read(session, principal, newest.id)
+    return await archive(report, await price_tag_texts(session, report.context), drawing)
+
+
+async def price_tag_texts(session: Session, context: Mapping[str, Any]) -> dict[str, str]:
+    """The text of each price tag of a report on a paper, as it was hashed, by run ID."""
+    runs = context["paper"]["runs"]
+    versions = {uuid.UUID(run["run_id"]): int(run["version"]) for run in runs}
+    documents = await report_rows.price_tags_of(session, versions)
+    return await asyncio.to_thread(_texts, runs, documents)
+
+
+async def archive(report: ReportRead, price_tags: Mapping[str, str], drawing: Drawing) -> Rendered:
+    """The archive with a report on a frozen paper, and its price tags.
+
+    Args:
+        report: The report.
+        price_tags: The text of each price tag, by run ID.
+        drawing: Draws its charts.
+    """
     rendered: dict[str, bytes] = {
         fmt: (await reports.render_report(report, fmt, drawing)).content for fmt in FORMATS
     }
-    runs = report.context["paper"]["runs"]
-    versions = {uuid.UUID(run["run_id"]): int(run["version"]) for run in runs}
-    documents = await report_rows.price_tags_of(session, versions)
-    texts = await asyncio.to_thread(_texts, runs, documents)
-    content = await asyncio.to_thread(paper_archive, report.context, texts, rendered)
+    content = await asyncio.to_thread(paper_archive, report.context, price_tags, rendered)
     return Rendered(content, MEDIA_TYPE, f"{slug(report.title)}.zip")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -80,19 +81,8 @@ def _context(
     budget_lines: Sequence[Mapping[str, Any]],
     request: PaperReportCreate,
 ) -> dict[str, Any]:
-    runs: list[PaperRun] = []
-    not_counted: list[dict[str, str]] = []
-    for each in collected:
-        document = documents.get(each.facts.id)
-        reason = NO_TAG if paper.frozen_at is None else NO_TAG_THEN
-        if document is not None:
-            try:
-                runs.append(_run(each, document))
-                continue
-            except PriceTagUnreadableError as error:
-                reason = error.message
-        run_id = str(each.facts.id)
-        not_counted.append({"run_id": run_id, "name": each.facts.name, "reason": reason})
+    reason = NO_TAG if paper.frozen_at is None else NO_TAG_THEN
+    runs, not_counted = readable_runs(collected, documents, reason)
     if not runs:
         raise EmptyPaperError("No run of the paper has a price tag that can be read.")
     about = About(
@@ -105,6 +95,7 @@ def _context(
         selection_sha256=paper.selection_sha256,
         not_counted=not_counted,
         budgets=budget_lines,
+        origins=Counter(each.collected_by or "unknown" for each in collected),
     )
     return paper_context(
         about,
@@ -113,6 +104,33 @@ def _context(
         generated_at=datetime.now(UTC),
         with_equivalents=request.equivalents,
     )
+
+
+def readable_runs(
+    collected: Sequence[Collected],
+    documents: Mapping[uuid.UUID, Mapping[str, Any]],
+    no_tag: str,
+) -> tuple[list[PaperRun], list[dict[str, str]]]:
+    """The runs whose price tag can be read, and the others with the reason.
+
+    Args:
+        collected: The runs of a paper.
+        documents: Their price tags.
+        no_tag: Reason of a run without one.
+    """
+    runs: list[PaperRun] = []
+    not_counted: list[dict[str, str]] = []
+    for each in collected:
+        document, reason = documents.get(each.facts.id), no_tag
+        if document is not None:
+            try:
+                runs.append(_run(each, document))
+                continue
+            except PriceTagUnreadableError as error:
+                reason = error.message
+        run_id = str(each.facts.id)
+        not_counted.append({"run_id": run_id, "name": each.facts.name, "reason": reason})
+    return runs, not_counted
 
 
 def _run(each: Collected, document: Mapping[str, Any]) -> PaperRun:

@@ -90,7 +90,7 @@ def paper_view(paper: PaperRead, context: Content | None) -> PaperView:
         paper=paper,
         count=f"{counted(len(paper.runs), 'run')}, {priced} with a price tag",
         rule=_rule(paper),
-        reported=None if context is None else _reported(context),
+        reported=None if context is None else reported(context),
         files=get_args(PaperFile),
     )
 
@@ -110,7 +110,8 @@ def _rule(paper: PaperRead) -> str:
     return f"It collects the runs of the project {paper.project} with {conditions}."
 
 
-def _reported(context: Content) -> Reported:
+def reported(context: Content) -> Reported:
+    """What a report on a paper states."""
     paper = context["paper"]
     lines = [*paper["by_purpose"], {**paper["totals"], "name": "all runs"}]
     kwh = column_unit((figure_of(line["used"]["it_energy_kwh"]).value for line in lines), "kWh")

@@ -22,6 +22,7 @@ NOUNS = {
     "project": "the project",
     "run": "the run",
     "session": "the session of",
+    "share": "the share link to",
     "sign_in_link": "a sign-in link of",
     "site": "the site",
     "token": "the token",

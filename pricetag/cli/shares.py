@@ -1,0 +1,155 @@
+"""Commands about share links, which show results to people without a token."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from pricetag.cli.answering import answer
+from pricetag.cli.console import EXIT_USAGE, CliError
+from pricetag.cli.find import run_id
+from pricetag.cli.options import RUN_HELP, Json, open_client
+from pricetag.cli.papers import PaperArgument, paper_id
+from pricetag.cli.views.tables import ListTable
+
+Anonymous = Annotated[
+    bool,
+    typer.Option(
+        "--anonymous",
+        help="Show the variant for blind review: no names of lab, projects, people or nodes.",
+    ),
+]
+Days = Annotated[
+    int,
+    typer.Option(min=1, max=3650, help="Number of days after which the link no longer works."),
+]
+
+share = typer.Typer(
+    name="share",
+    no_args_is_help=True,
+    help="Manage share links: papers, reports and runs, shown to people without a token.",
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands."""
+    app.add_typer(share)
+
+
+@share.command("paper", epilog="Example: pricetag share paper 6f0c --anonymous --days 60")
+def share_paper(
+    ctx: typer.Context,
+    named: PaperArgument,
+    anonymous: Anonymous = False,
+    days: Days = 90,
+    json: Json = False,
+) -> None:
+    """Create a link to the newest report on a paper."""
+    with open_client(ctx) as client:
+        target = paper_id(client, named)
+        created = client.create_share("paper", target, anonymous=anonymous, days=days)
+    answer(ctx, json, created, _made)
+
+
+@share.command("report")
+def share_report(
+    ctx: typer.Context,
+    report: Annotated[str, typer.Argument(metavar="REPORT", help="ID of the report.")],
+    anonymous: Anonymous = False,
+    days: Days = 90,
+    json: Json = False,
+) -> None:
+    """Create a link to a report."""
+    try:
+        target = str(uuid.UUID(report))
+    except ValueError:
+        raise CliError(f"{report!r} is not the ID of a report", EXIT_USAGE) from None
+    with open_client(ctx) as client:
+        created = client.create_share("report", target, anonymous=anonymous, days=days)
+    answer(ctx, json, created, _made)
+
+
+@share.command("run", epilog="Example: pricetag share run last")
+def share_run(
+    ctx: typer.Context,
+    run: Annotated[str, typer.Argument(metavar="RUN", help=f"Run to share: {RUN_HELP}.")],
+    anonymous: Anonymous = False,
+    days: Days = 90,
+    json: Json = False,
+) -> None:
+    """Create a link to the newest price tag of a run."""
+    with open_client(ctx) as client:
+        target = run_id(client, run)
+        created = client.create_share("run", target, anonymous=anonymous, days=days)
+    answer(ctx, json, created, _made)
+
+
+@share.command("list")
+def list_shares(
+    ctx: typer.Context,
+    everyone: Annotated[
+        bool, typer.Option("--all", help="List the links of all users. Administrators only.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """List your share links, newest first, with the number of their uses."""
+    with open_client(ctx) as client:
+        shares = list(client.shares(everyone=everyone))
+    answer(
+        ctx,
+        json,
+        shares,
+        _table,
+        nothing="No share links. Create one with: pricetag share paper PAPER",
+    )
+
+
+@share.command("withdraw")
+def withdraw(
+    ctx: typer.Context,
+    share_id: Annotated[
+        str, typer.Argument(metavar="SHARE", help="ID of the link, as `share list` shows it.")
+    ],
+    json: Json = False,
+) -> None:
+    """Withdraw a share link: it stops working at once."""
+    try:
+        target = str(uuid.UUID(share_id))
+    except ValueError:
+        message = f"{share_id!r} is not the ID of a share link: see `pricetag share list`"
+        raise CliError(message, EXIT_USAGE) from None
+    with open_client(ctx) as client:
+        withdrawn = client.withdraw_share(target)
+    answer(ctx, json, withdrawn, lambda read: f"{read['kind']} {read['title']}: link withdrawn")
+
+
+def _made(created: Mapping[str, Any]) -> Iterator[str]:
+    yield created["url"]
+    names = "without names" if created["anonymous"] else "with names"
+    yield f"{created['kind']} {created['title']}, {names}, until {created['expires_at']}"
+    yield f"shown only once; withdraw it with: pricetag share withdraw {created['id']}"
+
+
+def _table(shares: Sequence[Mapping[str, Any]]) -> ListTable:
+    rows = [
+        (
+            each["kind"],
+            each["title"],
+            "blind" if each["anonymous"] else "with names",
+            _state(each),
+            str(each["use_count"]),
+            each["user"],
+            each["id"],
+        )
+        for each in shares
+    ]
+    return ListTable(("Shows", "~Title", "Variant", "State", "Uses", "~User", "ID"), rows)
+
+
+def _state(each: Mapping[str, Any]) -> str:
+    if each["withdrawn_at"]:
+        return "withdrawn"
+    return f"until {each['expires_at'][:10]}" if each["in_force"] else "ended"
