@@ -37,14 +37,14 @@ STATUSES = frozenset(
         *(LATE, REPRICED),
     }
 )
-STAGES = frozenset({*REGISTRY, "command", "inference", "evaluate", "epoch", "round", "rung"})
+STAGES = frozenset({*REGISTRY, "inference", "epoch", "round", "rung"})
 """Kinds of stages, and of parts of them."""
 
 WORDS = frozenset(
     {
         *(SCHEMA, *SOURCES, *UNITS, *STATUSES, *FLAGS, *QUIET, *STAGES),
         *("gpu", "cpu", "ram", "host", "server", "stage", "edge_aligned"),
-        *("train", "validation", "test", "macro", "micro", "weighted", "binary"),
+        *("validation", "test", "macro", "micro", "weighted", "binary"),
         *("development", "tuning", "final", "ablation"),
         *("closed_form", "counter_mode", "reported", "codecarbon"),
         *("owned hardware and electricity", "owned hardware without electricity"),

@@ -65,6 +65,7 @@ def api_of(path: str) -> Sequence[str]:
         "/queue": ("/v1/queue",),
         "/studies/{study}": ("/v1/studies/{study}",),
         "/papers/{paper}": ("/v1/papers/{paper}/files/paper.json",),
+        "/s/{shared}": ("/s/{shared}/report.json",),
         "/nodes": (f"/v1/energy?by=node&{within}",),
         "/nodes/node": (
             "/v1/nodes",

@@ -65,7 +65,8 @@ CALLS = (
     *("paper create t --project p --run {run}", "paper list", "paper show {paper}"),
     *("paper add {paper} {other} --purpose final", "paper freeze {paper}"),
     *("paper report {paper} --format json", "paper archive {paper} -o paper.zip"),
-    *("paper verify paper.zip",),
+    *("paper verify paper.zip", "share paper {paper} --anonymous", "share run {run}"),
+    *("share report {report}", "share list", "share withdraw {share}"),
     *("project list", "project show p", "project private p", "project add-member p ada"),
     *("project members p", "project remove-member p ada", "project open p"),
     *("token list", "token create --name direct", "token revoke {direct}"),
@@ -84,6 +85,8 @@ MADE = {
     "token create": "direct",
     "study post": "study",
     "paper create": "paper",
+    "paper report": "report",
+    "share paper": "share",
 }
 """Calls that create what later ones name."""
 

@@ -128,13 +128,13 @@ async def test_the_variant_for_blind_review_names_nobody(api: Api) -> None:
     assert named(files, hidden) == {}
     # The search finds names where they are: in every file that has words of its own.
     with_names = await opened(api, await shared(api, paper=paper["id"]))
-    found = named(with_names, hidden)
+    hits = named(with_names, hidden)
     assert {
         "",
         "/report.csv",
         *(f"report.{fmt}" for fmt in FORMATS if fmt != "pdf"),
-    } <= found.keys()
-    assert {"report.pdf texts", "paper.json", "ro-crate-metadata.json"} <= found.keys()
+    } <= hits.keys()
+    assert {"report.pdf texts", "paper.json", "ro-crate-metadata.json"} <= hits.keys()
     assert {f"report.{fmt}" for fmt in FORMATS} <= files.keys()
     # All figures are those of the paper, and a stranger adds them up.
     assert archive_check.check({n: c for n, c in files.items() if _in_archive(n)}) == []
@@ -187,7 +187,7 @@ async def test_a_link_ends_with_its_time_its_user_and_their_rights(api: Api) -> 
     share = await shared(api, report=report, days=1)
 
     async def status(**values: Any) -> int:
-        """Of the link after a change that is undone."""
+        """The status of the link after some changes."""
         async with api.database.session_scope() as session:
             for model, column, value in values["changes"]:
                 before = update(model).values({column: value})

@@ -67,6 +67,10 @@ USES = (
     "paper list --project p",
     f"paper add {RUN_ID} {RUN_ID} --purpose final",
     f"paper report {RUN_ID} --profile site --equivalents",
+    f"share paper {RUN_ID} --anonymous --days 9",
+    f"share report {RUN_ID}",
+    f"share run {RUN_ID}",
+    "share list --all",
 )
 FIXED = {"limit", "cursor", "scope", "visibility", "disabled", "unit"}
 """Fields that a command decides by itself."""
@@ -158,7 +162,7 @@ def test_every_command_that_sends_fields_is_tried() -> None:
         *("demo", "serve", "worker", "migrate", "token", "sign-in", "balances", "rollups"),
         *("readings", "headlines", "health", "queue", "session list", "session end"),
         *("view list", "view show", "view delete", "study show", "study cancel"),
-        *("paper show", "paper freeze", "paper archive", "paper verify"),
+        *("paper show", "paper freeze", "paper archive", "paper verify", "share withdraw"),
         *("budget burn-down", "budget outlook", "budget what-if"),
         *("budget list", "budget show", "budget close", "budget alerts"),
         *("site list", "user list", "user enable", "user disable", "user tokens"),
