@@ -15,7 +15,7 @@ _CONTROL = {b"n": b"\n", b"r": b"\r", b"t": b"\t", b"b": b"\b", b"f": b"\f"}
 
 
 def pdf_texts(content: bytes) -> str:
-    """All texts: each shown one by every font's table, since the font of a text is not looked up."""
+    """All texts, each by the table of every font: which font a text has is not looked up."""
     streams = list(_streams(content))
     tables = [dict(_pairs(stream)) for stream in streams if b"beginbfchar" in stream]
     lines = []
