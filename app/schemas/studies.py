@@ -92,6 +92,7 @@ class RungRead(Wire):
     open_trials: int = Field(description="Number of trials that wait or run in it.")
     done_trials: int = Field(description="Number of trials that have finished it.")
     failed_trials: int = Field(description="Number of trials that failed in it.")
+    canceled_trials: int = Field(description="Number of trials whose run in it was canceled.")
 
 
 class BracketRead(Wire):
@@ -118,9 +119,9 @@ class TrialRead(Wire):
 
     number: int = Field(description="Number of the trial, from 0.")
     bracket: int = Field(description="Number of its bracket.")
-    state: Literal["running", "waiting", "stopped", "finished", "failed"] = Field(
+    state: Literal["running", "waiting", "stopped", "finished", "failed", "cancelled"] = Field(
         description="`running` (or queued), `waiting` for the other trials of its rung, `stopped` "
-        "before the end, `finished` or `failed`."
+        "before the end, `finished`, `failed` or `cancelled`."
     )
     values: dict[str, Any] = Field(description="Values by the path of their field.")
     score: float | None = Field(description="Value of the metric in its last rung that has one.")

@@ -137,8 +137,8 @@ def _accepted_lines(run: RunAccepted) -> Iterator[str]:
     yield f"follow it with: pricetag show {run['id']} --wait"
 
 
-def read_job_file(file: Path) -> str:
-    """The text of a job or study file.
+def read_job_file(file: Path, noun: str = "job") -> str:
+    """The text of a job or study file; the error states the noun.
 
     Raises:
         CliError: If it cannot be read, or is empty.
@@ -150,7 +150,7 @@ def read_job_file(file: Path) -> str:
     except UnicodeDecodeError as error:
         raise CliError(f"{file} {not_utf8(error)}", EXIT_USAGE) from error
     if not text.strip():
-        raise CliError("The job file is empty.", EXIT_USAGE)
+        raise CliError(f"The {noun} file is empty.", EXIT_USAGE)
     return text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -84,7 +85,7 @@ def post_study(
     With --follow, the command ends when the study ends. Exit code 3 means that it failed, 4 that
     it was canceled. Ctrl-C detaches; the study continues.
     """
-    text = read_job_file(file)
+    text = read_job_file(file, "study")
     if check:
         _check(ctx, file, text, json)
         return
@@ -126,9 +127,11 @@ def show_study(
 @study.command("cancel")
 def cancel_study(ctx: typer.Context, named: StudyArgument, json: Json = False) -> None:
     """Cancel a study: queued runs are canceled, running ones stop, and their use stays billed."""
+    from pricetag.cli.views.studies import shown_status
+
     with open_client(ctx) as client:
         accepted = client.cancel_study(_study_id(client, named))
-    answer(ctx, json, accepted, lambda study: f"{study['id']} {study['status']}")
+    answer(ctx, json, accepted, lambda study: f"{study['id']} {shown_status(study['status'])}")
 
 
 def studies(
@@ -152,6 +155,7 @@ def studies(
 def _check(ctx: typer.Context, file: Path, text: str, json: bool) -> None:
     from pricetag.recipes.yaml_text import YamlError, parse_yaml
     from pricetag.studies.parse import StudyError, parse_study
+    from pricetag.studies.strategies import NEEDS_OPTUNA, Tpe
 
     try:
         spec = parse_study(parse_yaml(text))
@@ -167,6 +171,8 @@ def _check(ctx: typer.Context, file: Path, text: str, json: bool) -> None:
             for rung in bracket.rungs
         )
         lines.append(f"bracket {bracket.number}: {rungs}")
+    if isinstance(spec.strategy, Tpe) and find_spec("optuna") is None:
+        lines.append(f"{NEEDS_OPTUNA}; it is not installed here")
     answer(ctx, json, spec.model_dump(mode="json"), lambda _: lines)
 
 

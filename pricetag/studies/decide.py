@@ -12,7 +12,15 @@ from typing import Any, Literal
 
 from pricetag.studies.brackets import Bracket
 from pricetag.studies.plan import Plan
-from pricetag.studies.record import Action, Finish, Promote, RungRecord, Start, TrialRecord
+from pricetag.studies.record import (
+    Action,
+    End,
+    Finish,
+    Promote,
+    RungRecord,
+    Start,
+    TrialRecord,
+)
 from pricetag.studies.strategies import Asha, Seeds
 
 UNSCORED = 3
@@ -25,7 +33,7 @@ Goal = Literal["maximize", "minimize"]
 Suggest = Callable[[int, Sequence[TrialRecord]], Mapping[str, Any]]
 """Values of a trial, from its number and the record."""
 
-TrialState = Literal["running", "waiting", "stopped", "finished", "failed"]
+TrialState = Literal["running", "waiting", "stopped", "finished", "failed", "cancelled"]
 
 
 def decide(
@@ -54,7 +62,7 @@ def decide(
     if (reason := _hopeless(trials)) is not None:
         return [] if open_trials else [Finish(reason)]
     if not may_start:
-        return [] if open_trials else [Finish("budget-reached")]
+        return [] if open_trials else [Finish(_end(trials, "budget-reached"))]
     slots = max(parallel - open_trials, 0)
     actions: list[Action] = []
     for bracket in plan.brackets:
@@ -67,8 +75,20 @@ def decide(
         actions.append(Start(number, bracket_number, values))
         trials_so_far.append(TrialRecord(number, bracket_number, values, (RungRecord(0, "open"),)))
     if not actions and not open_trials:
-        return [Finish("completed")]
+        return [Finish(_end(trials, "completed"))]
     return actions
+
+
+def _end(trials: Sequence[TrialRecord], usual: End) -> End:
+    """The reason for the end of a study, however few trials it had."""
+    states = [rung.state for trial in trials for rung in trial.rungs]
+    if "done" not in states:
+        return "all-trials-failed" if "failed" in states else usual
+    return usual if _has_score(trials) else "metric-not-reported"
+
+
+def _has_score(trials: Sequence[TrialRecord]) -> bool:
+    return any(_is_scored(rung) for trial in trials for rung in trial.rungs)
 
 
 def _hopeless(
@@ -78,7 +98,7 @@ def _hopeless(
     failed = [trial for trial in trials if trial.last.state == "failed"]
     if not done:
         return "all-trials-failed" if len(failed) >= FAILED else None
-    if any(_is_scored(rung) for trial in trials for rung in trial.rungs):
+    if _has_score(trials):
         return None
     return "metric-not-reported" if len(done) >= UNSCORED else None
 
@@ -163,6 +183,13 @@ def _as_they_come(
     return [trial.number for trial in best if len(trial.rungs) == rung + 1]
 
 
+_UNDONE: Mapping[str, TrialState] = {
+    "open": "running",
+    "failed": "failed",
+    "canceled": "cancelled",
+}
+
+
 def states_of(
     plan: Plan, trials: Sequence[TrialRecord], *, is_over: bool, goal: Goal
 ) -> dict[int, TrialState]:
@@ -188,7 +215,7 @@ def states_of(
         for trial in own:
             rung = trial.last.rung
             if trial.last.state != "done":
-                states[trial.number] = "running" if trial.last.state == "open" else "failed"
+                states[trial.number] = _UNDONE[trial.last.state]
             elif rung + 1 == len(bracket.rungs):
                 states[trial.number] = "finished"
             elif is_over or (decided[rung] and trial.number not in going_on[rung]):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-State = Literal["open", "done", "failed"]
+State = Literal["open", "done", "failed", "canceled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class RungRecord:
 
     Attributes:
         rung: Number of the rung in its bracket, from 0.
-        state: Whether its run is open, has succeeded, or has failed or been canceled.
+        state: Whether its run is open, has succeeded, has failed or was canceled.
         score: Last reported value of the study's metric; None if there is none.
         best: Best value reported until its end, of a run that evaluates several times.
     """

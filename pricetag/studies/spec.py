@@ -35,18 +35,16 @@ class Metric(Params):
 class StudyBudget(Params):
     """What a study may use; any limit that is reached ends it. Started trials finish."""
 
-    kwh: float | int | None = Field(None, gt=0, description="Facility energy, kWh.")
-    co2e_kg: float | int | None = Field(None, gt=0, description="Emissions, kg CO2e.")
-    cost: float | int | None = Field(None, gt=0, description="Cost, in `currency`.")
+    kwh: float | None = Field(None, gt=0, description="Facility energy, kWh.")
+    co2e_kg: float | None = Field(None, gt=0, description="Emissions, kg CO2e.")
+    cost: float | None = Field(None, gt=0, description="Cost, in `currency`.")
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] | None = Field(
         None, description="ISO 4217 code of the currency of `cost`."
     )
-    flops: float | int | None = Field(
+    flops: float | None = Field(
         None, gt=0, description="Floating-point operations of the dense network."
     )
-    hours: float | int | None = Field(
-        None, gt=0, description="Run time of all trials together, hours."
-    )
+    hours: float | None = Field(None, gt=0, description="Run time of all trials together, hours.")
 
     @model_validator(mode="after")
     def _stated(self) -> Self:

@@ -15,6 +15,8 @@ from pricetag.studies.space import FieldPath
 MOST_TRIALS = 2_000
 MOST_SEEDS = 1_000
 
+NEEDS_OPTUNA = "tpe needs the package optuna on the server: pip install 'pricetag[studies]'"
+
 Trials = Annotated[int, Field(ge=1, le=MOST_TRIALS, description="Number of trials.")]
 Eta = Annotated[int, Field(ge=2, le=100, description="Factor between rungs: one of N survives.")]
 
@@ -29,7 +31,7 @@ class Resource(Params):
     field: FieldPath = Field(
         description="Path of the epochs or steps of a training stage, e.g. recipe.stages.0.epochs."
     )
-    unit: float | int = Field(
+    unit: float = Field(
         1, gt=0, description="Value of the field for one unit of resource, e.g. 0.1 epochs."
     )
     schedule: Literal["full", "rung"] = Field(
@@ -78,12 +80,12 @@ class Tpe(Params):
 class EarlyStop(Params):
     """When the worst seeds stop."""
 
-    after: float | int = Field(gt=0, description="Resource after which the worst trials stop.")
+    after: float = Field(gt=0, description="Resource after which the worst trials stop.")
     stop: int = Field(ge=1, le=MOST_TRIALS, description="Number of trials that stop then.")
     resource: Resource | None = Field(
         None, description="Field that counts the resource; null for commands, which read it."
     )
-    full: float | int = Field(gt=0, description="Resource of a finished trial.")
+    full: float = Field(gt=0, description="Resource of a finished trial.")
 
 
 class Seeds(Params):
@@ -139,8 +141,8 @@ class Seeds(Params):
                 raise _fault(
                     "early_stop.after",
                     "must be less than full, {full} (got {after})",
-                    full=early.full,
-                    after=early.after,
+                    full=f"{early.full:g}",
+                    after=f"{early.after:g}",
                 )
         return self
 
@@ -149,7 +151,7 @@ class RungOfList(Params):
     """A rung of one's own."""
 
     trials: Trials
-    resource: float | int = Field(gt=0, description="Total resource of each trial at its end.")
+    resource: float = Field(gt=0, description="Total resource of each trial at its end.")
 
 
 class SuccessiveHalving(Params):
@@ -164,8 +166,8 @@ class SuccessiveHalving(Params):
     trials: int | None = Field(
         None, ge=1, le=MOST_TRIALS, description="Number of trials of the first rung."
     )
-    min_resource: float | int = Field(1, gt=0, description="Resource of the first rung.")
-    max_resource: float | int | None = Field(
+    min_resource: float = Field(1, gt=0, description="Resource of the first rung.")
+    max_resource: float | None = Field(
         None, gt=0, description="Largest resource of a rung. Default: rungs down to one trial."
     )
     eta: Eta = 3
@@ -193,8 +195,8 @@ class SuccessiveHalving(Params):
                         f"rungs.{place}.{name}",
                         "must be {how} than in the rung before (got {value} after {earlier})",
                         how="more" if more else "less",
-                        value=value,
-                        earlier=earlier,
+                        value=f"{value:g}",
+                        earlier=f"{earlier:g}",
                     )
         return self
 
@@ -204,8 +206,8 @@ def _check_range(least: float, most: float | None) -> None:
         raise _fault(
             "max_resource",
             "must be at least min_resource, {least} (got {most})",
-            least=least,
-            most=most,
+            least=f"{least:g}",
+            most=f"{most:g}",
         )
 
 
@@ -257,8 +259,8 @@ class Asha(Params):
         description="Successive halving that does not wait for the whole rung."
     )
     trials: Trials
-    min_resource: float | int = Field(1, gt=0, description="Resource of the first rung.")
-    max_resource: float | int = Field(gt=0, description="Largest resource of a trial.")
+    min_resource: float = Field(1, gt=0, description="Resource of the first rung.")
+    max_resource: float = Field(gt=0, description="Largest resource of a trial.")
     eta: Eta = 3
     resource: Resource | None = Field(
         None, description="Field that counts the resource; null for commands, which read it."

@@ -140,7 +140,7 @@ def _tags(files: Files, paper: Json, selection: str | None) -> Iterator[str]:
                     )
     own = hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
     for stated, label in ((paper["selection_sha256"], PAPER), (selection, "the given selection")):
-        if stated is not None and stated != own:
+        if stated is not None and stated.lower() != own:
             yield f"{label} states the selection {stated}, its runs have {own}"
 
 

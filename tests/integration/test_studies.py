@@ -14,6 +14,7 @@ from app.db import Database, Session
 from app.services.attempts import execution
 from app.services.studies import tpe
 from app.services.studies.advancing import advance, advance_all
+from app.settings import get_settings
 from models import Run, StudyRun, User
 from tests.support.api import Api, fields, problem, run_body, study_body
 from tests.support.executions import JournalMaker, claimed
@@ -181,12 +182,15 @@ async def test_a_study_ends_when_a_budget_of_the_lab_admits_no_trial(api: Api) -
     study = await shown(api, study_id)
     assert (study["status"], study["runs"]) == ("finished", 0)
     assert study["status_reason"]["code"] == "budget-exceeded"
-    assert "small" in study["status_reason"]["message"]
+    message = study["status_reason"]["message"]
+    assert message.startswith("a budget of the lab admits no trial: ")
+    assert "small" in message
 
 
-async def test_a_metric_that_no_trial_reports_ends_the_study(api: Api) -> None:
-    study_id = await posted(api, strategy={"kind": "random", "trials": 50}, parallel=1)
-    assert await play(api.database, study_id, lambda trial: None) == 3
+@pytest.mark.parametrize("trials", [2, 50])
+async def test_a_metric_that_no_trial_reports_ends_the_study(api: Api, trials: int) -> None:
+    study_id = await posted(api, strategy={"kind": "random", "trials": trials}, parallel=1)
+    assert await play(api.database, study_id, lambda trial: None) == min(trials, 3)
     study = await shown(api, study_id)
     assert (study["status"], study["best"]) == ("failed", None)
     assert study["status_reason"]["code"] == "metric-not-reported"
@@ -236,8 +240,12 @@ async def test_a_canceled_study_cancels_its_runs_and_starts_none(api: Api) -> No
     await advance_all(api.database)
     study = await shown(api, study_id)
     assert (study["runs"], study["open_runs"]) == (2, 0)
-    assert [each["state"] for each in study["trials"]] == ["failed", "failed"]
+    assert [each["state"] for each in study["trials"]] == ["cancelled", "cancelled"]
+    (rung,) = study["brackets"][0]["rungs"]
+    assert (rung["failed_trials"], rung["canceled_trials"]) == (0, 2)
     assert study["price_tag"]["it_energy_kwh"]["value"] == 0
+    cost = study["price_tag"]["cost"]
+    assert (cost["value"], cost["unit"]) == (0, get_settings().currency)
     again = await api.member.post(f"/v1/studies/{study_id}/cancel")
     problem(again, 409, "study-finished")
 

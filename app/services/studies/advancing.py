@@ -38,8 +38,8 @@ MOST_AT_ONCE = 10
 
 ENDS = {
     "completed": ("finished", "all trials have ended"),
-    "budget-reached": ("finished", "the study's budget is used up"),
-    "budget-exceeded": ("finished", "a budget of the lab admits no further trial"),
+    "budget-reached": ("finished", "the study's budget admits no {further}trial"),
+    "budget-exceeded": ("finished", "a budget of the lab admits no {further}trial"),
     "metric-not-reported": ("failed", "no trial has reported the metric '{metric}'{split}"),
     "all-trials-failed": ("failed", "every trial has failed"),
     "author-may-not-post": ("failed", "the author of the study may no longer post runs"),
@@ -97,7 +97,8 @@ async def _carry_out(
         if refusal is not None:
             # What is open may use less than it was quoted, so that there is room later.
             if not has_open and place == 0:
-                await _end(session, study, spec, refusal[0], detail=refusal[1])
+                has_run = bool(study_record.runs)
+                await _end(session, study, spec, refusal[0], detail=refusal[1], has_run=has_run)
             return False
     return bool(actions)
 
@@ -159,8 +160,8 @@ async def _beyond(session: Session, study: Study, spec: StudySpec) -> str | None
     for limit in await record.limits(session, spec, await record.read(session, study.id, spec)):
         if limit.used + limit.reserved > limit.limit:
             return (
-                f"the next trial would exceed the study's budget of {limit.limit:g} {limit.unit}: "
-                f"{limit.used:.4g} used, {limit.reserved:.4g} with it by quotes"
+                f"{limit.limit:g} {limit.unit}, of which {limit.used:.4g} are used; by quotes, the "
+                f"next trial needs {limit.reserved:.4g}"
             )
     return None
 
@@ -172,12 +173,15 @@ async def _end(
     code: str,
     limits: list[Limit] | None = None,
     detail: str | None = None,
+    has_run: bool = True,
 ) -> None:
     status, message = ENDS[code]
     split = f" of split '{spec.metric.split}'" if spec.metric.split else ""
-    message = message.format(metric=spec.metric.name, split=split)
+    further = "further " if has_run else ""
+    message = message.format(metric=spec.metric.name, split=split, further=further)
     reached = [limit for limit in limits or [] if limit.is_reached]
     if code == "budget-reached" and reached:
+        message = "the study's budget is used up"
         detail = ", ".join(
             f"{limit.used:.4g} of {limit.limit:g} {limit.unit} used" for limit in reached
         )

@@ -27,7 +27,7 @@ from models import Study
 from pricetag.recipes import parse_run_spec
 from pricetag.studies.parse import StudyError, parse_study
 from pricetag.studies.spec import StudySpec
-from pricetag.studies.strategies import Tpe
+from pricetag.studies.strategies import NEEDS_OPTUNA, Tpe
 
 
 class StudyNotFoundError(NotFoundError):
@@ -70,7 +70,7 @@ def parse(body: object) -> StudySpec:
             ]
         ) from error
     if isinstance(spec.strategy, Tpe) and not tpe.is_installed():
-        raise InvalidStudyError([FieldProblem(field="strategy.kind", message=tpe.MISSING)])
+        raise InvalidStudyError([FieldProblem(field="strategy.kind", message=NEEDS_OPTUNA)])
     return spec
 
 

@@ -152,6 +152,7 @@ def _brackets(spec: StudySpec, study_record: Record) -> list[BracketRead]:
                     open_trials=rung(bracket.number, place, "open"),
                     done_trials=rung(bracket.number, place, "done"),
                     failed_trials=rung(bracket.number, place, "failed"),
+                    canceled_trials=rung(bracket.number, place, "canceled"),
                 )
                 for place, each in enumerate(bracket.rungs)
             ],
@@ -219,7 +220,8 @@ def _sums(runs: Sequence[StudyRunRow], figures: Figures) -> StudyFigures:
     ids = [run.run_id for run in runs if run.run_id is not None]
     sums: dict[str, Any] = {}
     unknown: dict[str, int] = {}
-    for name, unit in FIGURES.items():
+    for name in FIGURES:
+        unit = record.unit_of(name)
         parts = {str(run_id): figures[run_id][name] for run_id in ids}
         known_parts = {run_id: part for run_id, part in parts.items() if part.value is not None}
         if len(known_parts) < len(parts):

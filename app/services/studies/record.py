@@ -13,6 +13,7 @@ from app.db import Session
 from app.repositories.price_tags.headlines import headlines
 from app.repositories.studies import studies
 from app.services.billing import live_use
+from app.settings import get_settings
 from pricetag.accounting.quantity.quantity import Quantity
 from pricetag.studies.record import RungRecord, State, TrialRecord
 from pricetag.studies.spec import StudySpec
@@ -30,6 +31,11 @@ FIGURES = {
 """Figures of a study's price tag, with their units."""
 
 NOT_ISSUED = "it has no price tag yet"
+
+
+def unit_of(name: str) -> str:
+    """The unit of a figure; that of a cost is the lab's currency."""
+    return get_settings().currency if name == "cost" else FIGURES[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,10 @@ class StudyRunRow:
         """The state of the rung."""
         if self.status in OPEN:
             return "open"
-        return "done" if self.status == "succeeded" else "failed"
+        return _STATES.get(self.status, "failed")
+
+
+_STATES: Mapping[str, State] = {"succeeded": "done", "cancelled": "canceled"}
 
 
 @dataclass(frozen=True)
@@ -125,10 +134,10 @@ async def figures(session: Session, runs: Sequence[StudyRunRow]) -> dict[UUID, d
 
 def _figure(run: StudyRunRow, shown: Mapping[str, Any] | None, name: str) -> Quantity:
     if shown is None and not run.is_started and run.status not in OPEN:
-        return Quantity.exact(0.0, FIGURES[name], "counter")  # canceled before it began
+        return Quantity.exact(0.0, unit_of(name), "counter")  # canceled before it began
     figure = (shown or {}).get(name)
     if figure is None:
-        return Quantity.unknown(FIGURES[name], NOT_ISSUED)
+        return Quantity.unknown(unit_of(name), NOT_ISSUED)
     if figure["value"] is None:
         return Quantity.unknown(figure["unit"], figure.get("reason") or "unknown")
     return Quantity(

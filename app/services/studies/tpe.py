@@ -19,8 +19,6 @@ from pricetag.studies.record import TrialRecord
 from pricetag.studies.space import Choice, Dimension, Int, LogUniform, is_active
 from pricetag.studies.strategies import Tpe
 
-MISSING = "tpe needs the package optuna on the server: pip install 'pricetag[studies]'"
-
 
 def is_installed() -> bool:
     """Whether this server has Optuna."""

@@ -65,6 +65,7 @@ class TrialRow:
     """A trial with its score and its values in words."""
 
     trial: TrialRead
+    state: str
     score: str
     values: str
     energy: Sequence[FigureView]
@@ -164,6 +165,7 @@ def _trials(trials: Sequence[TrialRead]) -> list[TrialRow]:
     return [
         TrialRow(
             trial,
+            STATUS.get(trial.state, trial.state),
             score_text(trial.score),
             values_text(trial.values),
             [figure(run.it_energy_kwh.model_dump(), shown=units[0]) for run in trial.runs],

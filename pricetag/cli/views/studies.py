@@ -12,7 +12,13 @@ from pricetag.tag.figures import counted, quantity_text
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-STATES = {**STYLES, "finished": "green", "stopped": "dim", "waiting": "dim"}
+STATES = {
+    **STYLES,
+    "canceled": STYLES["cancelled"],
+    "finished": "green",
+    "stopped": "dim",
+    "waiting": "dim",
+}
 MOST_TRIALS = 20
 FIGURES = {
     "it_energy_kwh": "IT energy",
@@ -30,7 +36,7 @@ def studies_view(studies: Sequence[Mapping[str, Any]]) -> ListTable:
     rows = [
         (
             study["id"][:8],
-            study["status"],
+            shown_status(study["status"]),
             study["name"],
             study["strategy"],
             f"{study['started_trials']} of {study['planned_trials']}",
@@ -40,6 +46,11 @@ def studies_view(studies: Sequence[Mapping[str, Any]]) -> ListTable:
         for study in studies
     ]
     return ListTable(heads, rows, STATES)
+
+
+def shown_status(status: str) -> str:
+    """A status or the state of a trial in words: the API has ``cancelled``."""
+    return "canceled" if status == "cancelled" else status
 
 
 def score_text(score: float | None) -> str:
@@ -62,7 +73,7 @@ def progress_line(study: Mapping[str, Any]) -> str:
     """The state of a study in one line."""
     best = study["best"]
     parts = [
-        f"{study['name']}: {study['status']}",
+        f"{study['name']}: {shown_status(study['status'])}",
         f"{study['started_trials']} of {counted(study['planned_trials'], 'trial')}",
         f"{counted(study['runs'], 'run')}, {study['open_runs']} open",
     ]
@@ -77,10 +88,9 @@ def study_view(study: Mapping[str, Any]) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
+    status = shown_status(study["status"])
     parts: list[RenderableType] = [
-        Text.assemble(
-            (study["name"], "bold"), "  ", (study["status"], STATES.get(study["status"], ""))
-        ),
+        Text.assemble((study["name"], "bold"), "  ", (status, STATES.get(status, ""))),
         Text(
             f"{study['id']}  {study['project']} / {study['experiment']}  {study['strategy']}",
             style="dim",
@@ -104,11 +114,12 @@ def _rungs(study: Mapping[str, Any]) -> list[RenderableType]:
             str(rung["done_trials"]),
             str(rung["open_trials"]),
             str(rung["failed_trials"]),
+            str(rung["canceled_trials"]),
         )
         for bracket in study["brackets"]
         for rung in bracket["rungs"]
     ]
-    heads = ("Bracket", ">Rung", ">Resource", ">Trials", ">Done", ">Open", ">Failed")
+    heads = ("Bracket", ">Rung", ">Resource", ">Trials", ">Done", ">Open", ">Failed", ">Canceled")
     return [ListTable(heads, rows)]
 
 
@@ -127,16 +138,18 @@ def _trials(study: Mapping[str, Any]) -> list[RenderableType]:
     rows = [
         (
             str(trial["number"]),
-            trial["state"],
+            shown_status(trial["state"]),
             score_text(trial["score"]),
             values_text(trial["values"]),
-            str(trial["runs"][-1]["run_id"] or "")[:8],
+            ", ".join(
+                str(run["run_id"])[:8] if run["run_id"] else "not posted" for run in trial["runs"]
+            ),
         )
         for trial in order[:MOST_TRIALS]
     ]
     if not rows:
         return [Text("No trial has started.")]
-    heads = (">Trial", "State", f">{study['metric']['name']}", "~Values", "Last run")
+    heads = (">Trial", "State", f">{study['metric']['name']}", "~Values", "Runs by rung")
     more = len(order) - len(rows)
     note = [Text(f"and {counted(more, 'trial')} more: --json has them")] if more else []
     return [ListTable(heads, rows, STATES), *note]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from app.schemas.studies import StudyAccepted, StudyPage, StudyRead
+from pricetag.cli import studies
 from pricetag.cli.app import run as pricetag
 from tests.support.api import study_body
 from tests.support.fake_api import Answer, FakeApi
@@ -16,6 +17,7 @@ from tests.support.fake_api import Answer, FakeApi
 Captured = pytest.CaptureFixture[str]
 ID = "6f0c0d0e-0000-4000-8000-00000000000b"
 RUN = "6f0c0d0e-0000-4000-8000-00000000000c"
+NEXT_RUN = "7a1c0d0e-0000-4000-8000-00000000000c"
 NOW = "2026-03-01T12:00:00Z"
 
 
@@ -47,14 +49,16 @@ SUMMARY: dict[str, Any] = {
 
 
 def trial(number: int, state: str, score: float | None) -> dict[str, Any]:
+    """A trial; one that has finished has two runs."""
     return {
         **{"number": number, "bracket": 0, "state": state, "score": score},
         "values": {"recipe.stages.0.learning_rate": 0.000123456},
         "runs": [
             {
-                **{"rung": 0, "resource": 1.0, "run_id": RUN, "status": "succeeded"},
+                **{"rung": rung, "resource": rung + 1.0, "run_id": run, "status": "succeeded"},
                 **{"reason": None, "score": score, "it_energy_kwh": quantity(0.1, "kWh")},
             }
+            for rung, run in enumerate((RUN, NEXT_RUN)[: 1 + (state == "finished")])
         ],
     }
 
@@ -68,12 +72,12 @@ STUDY: dict[str, Any] = {
             "rungs": [
                 {
                     **{"rung": 0, "planned_trials": 3, "resource": 1.0, "open_trials": 0},
-                    **{"done_trials": 3, "failed_trials": 0},
+                    **{"done_trials": 3, "failed_trials": 0, "canceled_trials": 0},
                 }
             ],
         }
     ],
-    "trials": [trial(0, "stopped", 0.5), trial(1, "finished", 0.75), trial(2, "failed", None)],
+    "trials": [trial(0, "stopped", 0.5), trial(1, "finished", 0.75), trial(2, "cancelled", None)],
     "best": {
         **{"trial": 1, "score": 0.75, "run_id": RUN, "price_tag": figures(0.2, {})},
         "values": {"recipe.stages.0.learning_rate": 0.000123456},
@@ -101,7 +105,7 @@ def printed(capsys: Captured) -> str:
 
 
 def test_a_study_file_is_posted_and_followed_to_its_end(
-    api: FakeApi, capsys: Captured, tmp_path: Path
+    api: FakeApi, capsys: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "study.yaml"
     file.write_text(json.dumps(study_body()))
@@ -122,12 +126,23 @@ def test_a_study_file_is_posted_and_followed_to_its_end(
     )
     assert "Budget: 2 kWh, 0.75 used, 0 reserved, 1 run of unknown use" in text
     # Best trial first, one without a score last.
-    assert text.index("learning_rate=0.0001235") < text.index("failed")
+    assert text.index("learning_rate=0.0001235") < text.index("canceled")
+    assert "6f0c0d0e, 7a1c0d0e" in text  # a run in each rung
     assert pricetag(["study", str(file), "--check"]) == 0
     assert "(random, 4 trials)" in printed(capsys)
+    monkeypatch.setattr(studies, "find_spec", lambda name: None)
+    file.write_text(json.dumps(study_body(strategy={"kind": "tpe", "trials": 4})))
+    assert pricetag(["study", str(file), "--check"]) == 0
+    assert "tpe needs the package optuna on the server" in printed(capsys)
     file.write_text(json.dumps(study_body(space=[])))
     assert pricetag(["study", str(file), "--check"]) == 2
     assert "space: is empty" in capsys.readouterr().err
+    file.write_text(json.dumps(study_body(budget={"kwh": "much"})))
+    assert pricetag(["study", str(file), "--check"]) == 2
+    assert capsys.readouterr().err == "pricetag: budget.kwh: must be a number\n"
+    file.write_text(" ")
+    assert pricetag(["study", str(file), "--check"]) == 2
+    assert "The study file is empty." in capsys.readouterr().err
 
 
 def test_studies_are_listed_shown_and_canceled(api: FakeApi, capsys: Captured) -> None:
@@ -145,4 +160,4 @@ def test_studies_are_listed_shown_and_canceled(api: FakeApi, capsys: Captured) -
     canceled |= {"url": f"/v1/studies/{ID}", "status": "cancelled"}
     api.answers[f"POST /v1/studies/{ID}/cancel"] = of(StudyAccepted, canceled, status=202)
     assert pricetag(["study", "cancel", ID]) == 0
-    assert printed(capsys) == f"{ID} cancelled"
+    assert printed(capsys) == f"{ID} canceled"

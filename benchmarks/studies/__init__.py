@@ -1,0 +1,1 @@
+"""Studies on real data with the real encoder, through the real queue."""
