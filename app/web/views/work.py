@@ -14,7 +14,7 @@ from app.web.views.figures import NO_INTERVAL, FigureView, figure, money, shared
 from pricetag.tag.figure import Figure
 from pricetag.tag.figures import Unit, column_unit, counted, number
 
-CHARGED = "charged to its runs"
+CHARGED = "charged to runs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def _summary(read: WorkRead, labels: Sequence[str]) -> str:
         if point.energy_kwh.value
     ]
     if not energies:
-        return "No energy was charged to its runs in this time."
+        return "No energy was charged to runs in this time."
     largest, at = max(energies)
     shown = figure(Figure(largest, None, None, "kWh", None))
     return f"The {read.grain} with the most energy is {at}, {shown.text} {shown.unit}."
