@@ -12,7 +12,6 @@ from typing import Annotated, Any
 
 import typer
 
-from pricetag.accounting.quantity.record import InvalidDocument
 from pricetag.cli import (
     books,
     budgets,
@@ -142,7 +141,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except CliError as error:
         complain(str(error), error.details)
         return error.exit_code
-    except InvalidDocument as error:
+    except ValueError as error:
+        from pricetag.accounting.quantity.record import InvalidDocument
+
+        if not isinstance(error, InvalidDocument):
+            raise
         complain(f"the price tag cannot be read: {error}")
         return EXIT_FAILURE
     except typer.exceptions.Abort:

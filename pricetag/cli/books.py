@@ -25,13 +25,6 @@ from pricetag.cli.factors import (
 )
 from pricetag.cli.negatives import FigureCommand
 from pricetag.cli.options import Json, open_client, warn
-from pricetag.cli.views.factors import (
-    entered_line,
-    price_line,
-    prices_view,
-    series_line,
-    series_lines,
-)
 
 PriceKind = Literal["on_demand", "spot", "reserved", "internal"]
 FORMATS = {".csv": "csv", ".yaml": "yaml", ".yml": "yaml"}
@@ -128,6 +121,8 @@ def add_price(
 
     Rows are never changed: a later row of the same PRICE_ID follows or corrects an earlier one.
     """
+    from pricetag.cli.views.factors import price_line
+
     owned = given(capex=capex, lifetime_h=lifetime_h, utilisation_ratio=utilization)
     if owned and len(owned) < 3:
         raise CliError("use --capex, --lifetime-h and --utilization together", EXIT_USAGE)
@@ -162,6 +157,8 @@ def import_prices(
     json: Json = False,
 ) -> None:
     """Import a file of prices: all of its rows, or none if one is invalid."""
+    from pricetag.cli.views.factors import entered_line
+
     fmt = FORMATS.get(path.suffix.lower())
     if fmt is None:
         raise CliError(f"{path}: the name must end in {', '.join(FORMATS)}", EXIT_USAGE)
@@ -181,6 +178,8 @@ def list_prices(
     json: Json = False,
 ) -> None:
     """List the prices of the price book, newest first."""
+    from pricetag.cli.views.factors import prices_view
+
     with open_client(ctx) as client:
         items = list(islice(client.prices(accelerator=accelerator), limit))
     answer(ctx, json, items, prices_view, nothing="No prices have been entered.")
@@ -208,6 +207,8 @@ def import_carbon(
     json: Json = False,
 ) -> None:
     """Import a file of hourly carbon intensities: all of its hours, or none if one is invalid."""
+    from pricetag.cli.views.factors import series_lines
+
     body = given(
         zone=zone,
         basis=basis,
@@ -256,6 +257,8 @@ def fetch_carbon(
     json: Json = False,
 ) -> None:
     """Let the server fetch hourly carbon intensities of a zone from a provider."""
+    from pricetag.cli.views.factors import series_lines
+
     body = given(
         provider=provider,
         zone=zone,
@@ -276,6 +279,8 @@ def list_carbon(
     json: Json = False,
 ) -> None:
     """List the imported and fetched series of hourly carbon intensities, newest first."""
+    from pricetag.cli.views.factors import series_line
+
     with open_client(ctx) as client:
         items = list(islice(client.carbon_series(zone=zone), limit))
     of_zone = "" if zone is None else f" for {zone}"

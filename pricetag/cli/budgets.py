@@ -12,8 +12,6 @@ from pricetag.cli.answering import answer, each
 from pricetag.cli.console import EXIT_USAGE, CliError
 from pricetag.cli.factors import moment
 from pricetag.cli.options import Json, open_client
-from pricetag.cli.views.budgets import alert_line, audit_line, budget_lines, budgets_view
-from pricetag.cli.views.burn_down import burn_down_lines
 
 if TYPE_CHECKING:
     from pricetag.client import Client
@@ -116,6 +114,8 @@ def create(
 
     Without --project, --experiment and --user, it is for the whole lab.
     """
+    from pricetag.cli.views.budgets import budget_lines
+
     body: dict[str, Any] = {
         "name": name,
         "scope": _scope(project, experiment, user),
@@ -160,6 +160,8 @@ def list_budgets(
     json: Json = False,
 ) -> None:
     """List budgets with the amount left in each."""
+    from pricetag.cli.views.budgets import budgets_view
+
     with open_client(ctx) as client:
         items = list(client.budgets(closed=closed))
     answer(ctx, json, items, budgets_view, nothing=NO_BUDGETS)
@@ -168,6 +170,8 @@ def list_budgets(
 @budget.command("show")
 def show(ctx: typer.Context, named: BudgetArgument, json: Json = False) -> None:
     """Show a budget: how much is spent, in use by running jobs, reserved and left."""
+    from pricetag.cli.views.budgets import budget_lines
+
     with open_client(ctx) as client:
         budget = client.get_budget(budget_id(client, named))
     answer(ctx, json, budget, budget_lines)
@@ -179,6 +183,8 @@ def burn_down(ctx: typer.Context, named: BudgetArgument, json: Json = False) -> 
 
     The expected time is null where the open runs do not reach the limit.
     """
+    from pricetag.cli.views.burn_down import burn_down_lines
+
     with open_client(ctx) as client:
         state = client.burn_down(budget_id(client, named))
     answer(ctx, json, state, burn_down_lines)
@@ -204,6 +210,8 @@ def change(
     json: Json = False,
 ) -> None:
     """Change a budget; options that are omitted keep their values."""
+    from pricetag.cli.views.budgets import budget_lines
+
     wanted = {
         "amount": amount,
         "name": name,
@@ -238,6 +246,8 @@ def alerts(
     json: Json = False,
 ) -> None:
     """List the warnings of budgets (thresholds of --warn-at that were crossed), newest first."""
+    from pricetag.cli.views.budgets import alert_line
+
     with open_client(ctx) as client:
         only = None if named is None else budget_id(client, named)
         items = list(islice(client.budget_alerts(only), limit))
@@ -286,6 +296,8 @@ def audit(
     json: Json = False,
 ) -> None:
     """Show the audit log: who changed what and when, newest first. Administrators only."""
+    from pricetag.cli.views.budgets import audit_line
+
     filters = {
         "object_kind": kind,
         "object_id": object_id,

@@ -9,7 +9,6 @@ import typer
 
 from pricetag.cli.answering import answer
 from pricetag.cli.options import Json, open_client
-from pricetag.cli.views.energy import energy_view
 
 By = Literal["node", "component", "site", "project", "user", "hour", "day", "month"]
 
@@ -63,6 +62,8 @@ def energy(
 
     Unallocated energy is what nodes use outside runs, mostly idle power.
     """
+    from pricetag.cli.views.energy import energy_view
+
     with open_client(ctx) as client:
         account = client.energy(
             start=_moment(start),

@@ -18,8 +18,6 @@ from pricetag.cli.console import EXIT_USAGE, CliError
 from pricetag.cli.negatives import FigureCommand
 from pricetag.cli.options import Json, open_client, warn
 from pricetag.cli.pricing import moment_of
-from pricetag.cli.views.factor_preview import preview_parts
-from pricetag.cli.views.factors import factor_line, site_line, site_parts
 from pricetag.one_line import not_utf8
 
 OWN = "the lab's own figure"
@@ -141,6 +139,8 @@ def create_site(
     json: Json = False,
 ) -> None:
     """Create a site. Set PRICETAG_SITE to its name where its workers run."""
+    from pricetag.cli.views.factors import site_line
+
     body = given(
         name=name,
         grid_zone=zone,
@@ -156,6 +156,8 @@ def create_site(
 @site.command("list")
 def list_sites(ctx: typer.Context, json: Json = False) -> None:
     """List all sites."""
+    from pricetag.cli.views.factors import site_line
+
     with open_client(ctx) as client:
         items = client.sites()
     answer(ctx, json, items, each(site_line), nothing=NO_SITES)
@@ -176,6 +178,8 @@ def show_site(
     json: Json = False,
 ) -> None:
     """Show a site with the factors that apply there, and where each comes from."""
+    from pricetag.cli.views.factors import site_parts
+
     then = None if as_of is None else moment_of(as_of, dates.datetime.now(dates.UTC))
     with open_client(ctx) as client:
         details = client.get_site(name, as_of=then)
@@ -193,6 +197,8 @@ def change_site(
     json: Json = False,
 ) -> None:
     """Change a site; issued price tags keep their figures."""
+    from pricetag.cli.views.factors import site_line
+
     changes = given(grid_zone=zone, time_zone=time_zone, currency=currency, description=description)
     if not changes:
         raise CliError("nothing to change; use an option, e.g. --zone DE", EXIT_USAGE)
@@ -284,6 +290,9 @@ def add_factor(
 
     Entries are never changed: the latest one that is valid applies.
     """
+    from pricetag.cli.views.factor_preview import preview_parts
+    from pricetag.cli.views.factors import factor_line
+
     details = given(
         periods=None if periods is None else _periods(periods),
         lifetime_h=lifetime_h,
@@ -323,6 +332,8 @@ def list_factors(
     json: Json = False,
 ) -> None:
     """List the factors that were entered, newest first."""
+    from pricetag.cli.views.factors import factor_line
+
     with open_client(ctx) as client:
         items = list(islice(client.factors(site=at, kind=kind), limit))
     answer(ctx, json, items, each(factor_line), nothing="No factors have been entered.")

@@ -19,7 +19,9 @@ from pricetag.cli.console import (
     harmless,
     say,
 )
-from pricetag.cli.views.progress import RunProgress, waiting_text
+
+if TYPE_CHECKING:
+    from pricetag.cli.views.progress import RunProgress
 
 if TYPE_CHECKING:
     from pricetag.client import Client
@@ -122,6 +124,8 @@ def price_tag(client: Client, run_id: str, version: int | None = None) -> dict[s
 
 
 def _watch(client: Client, run_id: str, *, logs: bool, quiet: bool, after: int) -> Run:
+    from pricetag.cli.views.progress import RunProgress, waiting_text
+
     run = client.get_run(run_id)
     if logs:
         for line in client.iter_logs(run_id, follow=True):

@@ -8,7 +8,6 @@ import typer
 
 from pricetag.cli.answering import answer
 from pricetag.cli.options import Json, open_client
-from pricetag.cli.views.insights import cost_view, curves_view, frontier_view
 from pricetag.tag.axes import Axis, Spending
 
 Project = Annotated[str | None, typer.Option(help="Use only runs of this project.")]
@@ -52,6 +51,8 @@ def frontier(
     json: Json = False,
 ) -> None:
     """Show the runs that no other run beats, with the price of each further unit of quality."""
+    from pricetag.cli.views.insights import frontier_view
+
     filters = _filters(project, experiment, tag, quality, split, limit)
     with open_client(ctx) as client:
         result = client.frontier(metric=metric, **filters)
@@ -89,6 +90,8 @@ def curves(
 
     A method needs five runs with the score. Nothing is extrapolated beyond its trials.
     """
+    from pricetag.cli.views.insights import curves_view
+
     filters = _filters(project, experiment, tag, quality, split, limit)
     with open_client(ctx) as client:
         result = client.expected_validation(
@@ -118,6 +121,8 @@ def cost(
 
     The tuning consists of all runs with the same stage kinds as the best one.
     """
+    from pricetag.cli.views.insights import cost_view
+
     filters = _filters(project, experiment, tag, quality, split, limit)
     with open_client(ctx) as client:
         result = client.research_cost(equivalents=equivalents, **filters)

@@ -11,7 +11,6 @@ import typer
 from pricetag.cli.answering import answer
 from pricetag.cli.console import CliError
 from pricetag.cli.options import Json
-from pricetag.cli.views.inspect import inspect_view
 
 TRAINING_BYTES = 16
 """Bytes of training for each parameter in fp32: weight, gradient and AdamW's two moments."""
@@ -42,6 +41,7 @@ def inspect(
 
     The figures follow from the shapes in its files; no weights are loaded.
     """
+    from pricetag.cli.views.inspect import inspect_view
     from pricetag.inspection import UnreadableModelError, exits_of, parts_of, read_model, savings_of
 
     try:

@@ -15,9 +15,6 @@ from pricetag.cli.answering import answer
 from pricetag.cli.checkout import load
 from pricetag.cli.console import EXIT_FAILURE, EXIT_USAGE, CliError
 from pricetag.cli.options import Json
-from pricetag.cli.views.doctor import doctor_view
-from pricetag.cli.views.estimate import estimate_view
-from pricetag.cli.views.recipes import recipe_view, recipes_view
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -64,6 +61,7 @@ def estimate(
     from pricetag.accounting.bill.estimate import estimate as calculate
     from pricetag.accounting.quantity.checks import InvalidFigures
     from pricetag.catalog import currency_codes
+    from pricetag.cli.views.estimate import estimate_view
 
     messages: list[str] = []
     if re.fullmatch(r"[A-Z]{3}", currency) and currency not in currency_codes():
@@ -103,6 +101,7 @@ def doctor(ctx: typer.Context, json: Json = False) -> None:
 
     It also checks the settings of a server or worker here; exit code 1 means that one is invalid.
     """
+    from pricetag.cli.views.doctor import doctor_view
     from pricetag.metering import MeterSettingError
     from pricetag.metering.doctor import examine
 
@@ -142,6 +141,7 @@ def recipes(
     json: Json = False,
 ) -> None:
     """List the stage kinds that job files may use, or show the parameters of one."""
+    from pricetag.cli.views.recipes import recipe_view
     from pricetag.recipes import describe
 
     entries = describe()
@@ -161,5 +161,7 @@ def recipes(
 
 
 def _recipes_parts(entries: Sequence[dict[str, Any]]) -> Iterator[str | RenderableType]:
+    from pricetag.cli.views.recipes import recipes_view
+
     yield recipes_view(entries)
     yield "`pricetag recipes KIND` shows the parameters of a kind."

@@ -13,7 +13,6 @@ from pricetag.cli.console import EXIT_USAGE, CliError, complain
 from pricetag.cli.find import run_id
 from pricetag.cli.options import RUN_HELP, Json, open_client
 from pricetag.cli.quotes import described_run
-from pricetag.cli.views.outlook import outlook_view, what_if_lines
 
 
 def register(_: typer.Typer) -> None:
@@ -28,6 +27,8 @@ def outlook(ctx: typer.Context, json: Json = False) -> None:
 
     Budgets that are not expected to reach their limit come last, by the share that is used.
     """
+    from pricetag.cli.views.outlook import outlook_view
+
     with open_client(ctx) as client:
         items = client.budget_outlook()
     answer(ctx, json, items, outlook_view, nothing="No open budgets.")
@@ -50,6 +51,8 @@ def what_if(
 
     Nothing is changed, submitted or reserved.
     """
+    from pricetag.cli.views.outlook import what_if_lines
+
     if not without and job is None:
         raise CliError("use --without RUN or --job FILE", EXIT_USAGE)
     added = None if job is None else described_run(job)

@@ -16,8 +16,9 @@ from pricetag.cli.console import EXIT_FAILURE, EXIT_USAGE, CliError
 from pricetag.cli.find import run_id
 from pricetag.cli.options import RUN_HELP, Json, open_client
 from pricetag.cli.reports import Profile, download, formats_of
-from pricetag.cli.views.tables import ListTable
-from pricetag.tag.figures import counted
+
+if TYPE_CHECKING:
+    from pricetag.cli.views.tables import ListTable
 
 if TYPE_CHECKING:
     from pricetag.client import Client
@@ -212,6 +213,8 @@ def verify(
 
 
 def _checked(checked: Mapping[str, Any]) -> Iterator[str]:
+    from pricetag.tag.figures import counted
+
     yield from checked["problems"]
     if checked["problems"]:
         yield f"not verified: {counted(len(checked['problems']), 'difference')}"
@@ -221,6 +224,8 @@ def _checked(checked: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _lines(read: Mapping[str, Any]) -> Iterator[str]:
+    from pricetag.tag.figures import counted
+
     runs = read["runs"]
     counted_runs = sum(run["version"] is not None for run in runs)
     yield f"{read['id']}  {read['title']} ({read['project']})"
@@ -232,6 +237,8 @@ def _lines(read: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _with_runs(read: Mapping[str, Any]) -> Iterator[Any]:
+    from pricetag.cli.views.tables import ListTable
+
     yield from _lines(read)
     heads = ("~Run", "~Experiment", "Status", "Purpose", "Price tag", "ID")
     rows = [
@@ -251,6 +258,8 @@ def _with_runs(read: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def _table(papers: Sequence[Mapping[str, Any]]) -> ListTable:
+    from pricetag.cli.views.tables import ListTable
+
     rows = [
         (
             each["title"],

@@ -13,14 +13,6 @@ from pricetag.cli.answering import answer
 from pricetag.cli.console import EXIT_USAGE, CliError
 from pricetag.cli.lifetimes import InvalidLifetimeError, end_of
 from pricetag.cli.options import Json, open_client
-from pricetag.cli.views.people import (
-    members_view,
-    minute,
-    projects_view,
-    user_tokens_view,
-    users_view,
-)
-from pricetag.tag.figures import counted
 
 if TYPE_CHECKING:
     from pricetag.client import Client
@@ -57,6 +49,8 @@ def whoami(ctx: typer.Context, json: Json = False) -> None:
 
 
 def _me_lines(me: Mapping[str, Any]) -> Iterable[str]:
+    from pricetag.cli.views.people import minute
+
     token = me["token"]
     limits = [f"only project {token['project']}"] if token["project"] else []
     limits += [f"expires {minute(token['expires_at'])}"] if token["expires_at"] else []
@@ -103,6 +97,8 @@ def make_sign_in_link(
 
 
 def _link_lines(link: Mapping[str, Any]) -> Iterator[str]:
+    from pricetag.cli.views.people import minute
+
     yield str(link["url"])
     yield f"signs in as {link['user']}, once, until {minute(link['expires_at'])}"
 
@@ -110,6 +106,8 @@ def _link_lines(link: Mapping[str, Any]) -> Iterator[str]:
 @user.command("list")
 def list_users(ctx: typer.Context, json: Json = False) -> None:
     """List all users, including disabled ones."""
+    from pricetag.cli.views.people import users_view
+
     with open_client(ctx) as client:
         users = list(client.users())
     answer(ctx, json, users, users_view, nothing="No users.")
@@ -171,6 +169,8 @@ def _refused(named: str) -> str:
 @user.command("tokens")
 def list_tokens(ctx: typer.Context, named: UserArgument, json: Json = False) -> None:
     """List the tokens of a user, including revoked ones."""
+    from pricetag.cli.views.people import user_tokens_view
+
     with open_client(ctx) as client:
         tokens = client.user_tokens(_user_id(client, named))
     answer(ctx, json, tokens, user_tokens_view, nothing="No tokens.")
@@ -235,6 +235,8 @@ def revoke_token(
 @project.command("list")
 def list_projects(ctx: typer.Context, json: Json = False) -> None:
     """List the projects that you may see."""
+    from pricetag.cli.views.people import projects_view
+
     with open_client(ctx) as client:
         projects = list(client.projects())
     answer(
@@ -243,6 +245,8 @@ def list_projects(ctx: typer.Context, json: Json = False) -> None:
 
 
 def _project_line(project: Mapping[str, Any]) -> str:
+    from pricetag.tag.figures import counted
+
     counts = f"{counted(project['experiments'], 'experiment')}, {counted(project['runs'], 'run')}"
     return f"{project['name']}: {project['visibility']}, {counts}"
 
@@ -276,6 +280,8 @@ def _set_visibility(ctx: typer.Context, named: str, visibility: str, json: bool)
 @project.command("members")
 def list_members(ctx: typer.Context, named: ProjectArgument, json: Json = False) -> None:
     """List the members of a project with their roles."""
+    from pricetag.cli.views.people import members_view
+
     with open_client(ctx) as client:
         members = client.members(named)
     answer(ctx, json, members, members_view, nothing="No members.")

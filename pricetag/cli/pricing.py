@@ -11,7 +11,6 @@ import typer
 from pricetag.cli.answering import answer
 from pricetag.cli.console import EXIT_FAILURE, EXIT_NOT_CHECKED, EXIT_USAGE, CliError
 from pricetag.cli.options import RUN_HELP, Json, RunArgument, open_client
-from pricetag.cli.views.pricing import comparison_view, verification_lines, version_lines
 
 if TYPE_CHECKING:
     from pricetag.client import Client
@@ -55,6 +54,7 @@ def reprice(
     version unless another one is named. Budgets ignore versions issued with --as-of.
     """
     from pricetag.cli.find import run_id
+    from pricetag.cli.views.pricing import version_lines
 
     moment = None if as_of is None else moment_of(as_of, datetime.now(UTC))
     with open_client(ctx) as client:
@@ -106,6 +106,7 @@ def verify(
     step could be checked, for example with --offline.
     """
     from pricetag.cli import verifying
+    from pricetag.cli.views.pricing import verification_lines
 
     from_file = verifying.from_file(price_tag) if verifying.is_file(price_tag) else None
     if offline:
@@ -175,6 +176,7 @@ def compare(
     standard deviation of RUNS_B. Lottery tickets that match the full model are winning tickets.
     """
     from pricetag.cli.find import run_id
+    from pricetag.cli.views.pricing import comparison_view
 
     further = others or []
     if len(further) > MOST_OTHERS:

@@ -9,7 +9,6 @@ import typer
 from pricetag.cli.answering import answer
 from pricetag.cli.negatives import FigureCommand
 from pricetag.cli.options import Json, RunArgument, open_client
-from pricetag.cli.views.queue import queue_view
 
 
 def register(app: typer.Typer) -> None:
@@ -33,6 +32,8 @@ def queue(
     The range of an expected start follows from the intervals of the quotes and projections of the
     runs ahead.
     """
+    from pricetag.cli.views.queue import queue_view
+
     with open_client(ctx) as client:
         state = client.queue(pool=pool, limit=limit)
     answer(ctx, json, state, lambda queue: queue_view(queue, pool))

@@ -10,7 +10,6 @@ import typer
 from pricetag.cli.answering import answer
 from pricetag.cli.console import EXIT_USAGE, CliError
 from pricetag.cli.options import RUN_HELP, Json, open_client
-from pricetag.cli.views.quote import quote_view, score_view
 
 
 def register(app: typer.Typer) -> None:
@@ -39,6 +38,8 @@ def quote(
 
     Use one of FILE, --run and --score.
     """
+    from pricetag.cli.views.quote import quote_view, score_view
+
     if (file is not None) + (run is not None) + score != 1:
         raise CliError("use one of FILE, --run RUN and --score", EXIT_USAGE)
     if file is not None:
@@ -60,6 +61,8 @@ def show_quote(ctx: typer.Context, file: Path, json: bool) -> None:
     Raises:
         CliError: If the file cannot be read or the server rejects the described run.
     """
+    from pricetag.cli.views.quote import quote_view
+
     described = described_run(file)
     with open_client(ctx) as client:
         response = client.quote_run(described)

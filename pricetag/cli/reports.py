@@ -11,8 +11,6 @@ import typer
 from pricetag.cli.answering import answer
 from pricetag.cli.console import EXIT_USAGE, CliError
 from pricetag.cli.options import RUN_HELP, Json, open_client
-from pricetag.cli.views.report_table import report_table
-from pricetag.tag.view import as_of_text
 
 if TYPE_CHECKING:
     from pricetag.client import Client
@@ -99,6 +97,8 @@ def report(
     Name the runs, or select them with --project, --experiment and --tag. The report is stored on
     the server, and its files are written here: report-ID.pdf and so on.
     """
+    from pricetag.cli.views.report_table import report_table
+
     wanted = formats_of(formats)
     filters: dict[str, Any] = {"project": project, "experiment": experiment, "tags": tag}
     filters = {name: value for name, value in filters.items() if value}
@@ -155,6 +155,8 @@ def _written_lines(written: Mapping[str, Any]) -> Iterator[str]:
 
 def _version_lines(price_tags: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Price tags that are not the only version of their run; reports of old servers have none."""
+    from pricetag.tag.view import as_of_text
+
     for tag in price_tags:
         version, newest = tag["version"], tag["newest_version"]
         if version is None or (version == newest == 1):

@@ -20,7 +20,6 @@ from pricetag.cli.console import (
     say,
 )
 from pricetag.cli.options import Json, RunArgument, open_client, wants_json, warn
-from pricetag.cli.views.runs import runs_view
 from pricetag.one_line import not_utf8
 from pricetag.wire import RunAccepted
 
@@ -219,6 +218,8 @@ def runs(
     json: Json = False,
 ) -> None:
     """List runs, newest first."""
+    from pricetag.cli.views.runs import runs_view
+
     filters: dict[str, Any] = {
         "project": project,
         "experiment": experiment,

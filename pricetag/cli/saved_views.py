@@ -11,7 +11,9 @@ import typer
 from pricetag.cli.answering import answer
 from pricetag.cli.console import EXIT_USAGE, CliError
 from pricetag.cli.options import Json, open_client
-from pricetag.cli.views.tables import ListTable
+
+if TYPE_CHECKING:
+    from pricetag.cli.views.tables import ListTable
 
 if TYPE_CHECKING:
     from pricetag.client import Client
@@ -102,6 +104,8 @@ def delete_view(ctx: typer.Context, named: ViewArgument, json: Json = False) -> 
 
 
 def _table(views: Sequence[Mapping[str, Any]]) -> ListTable:
+    from pricetag.cli.views.tables import ListTable
+
     heads = ("~View", "~Shared in", "Default", "~Query", "ID")
     rows = [
         (

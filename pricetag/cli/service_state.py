@@ -10,7 +10,6 @@ import typer
 from pricetag.cli.answering import answer
 from pricetag.cli.console import EXIT_FAILURE
 from pricetag.cli.options import Json, open_client
-from pricetag.cli.views.service_state import health_lines, session_line, sessions_view
 
 session = typer.Typer(
     name="session",
@@ -30,6 +29,8 @@ def health(ctx: typer.Context, json: Json = False) -> None:
 
     The exit code is 1 if a check failed.
     """
+    from pricetag.cli.views.service_state import health_lines
+
     with open_client(ctx) as client:
         state = client.lab_health()
     answer(ctx, json, state, health_lines)
@@ -47,6 +48,8 @@ def list_sessions(
     json: Json = False,
 ) -> None:
     """List the browsers that you are signed in with, newest sign-in first."""
+    from pricetag.cli.views.service_state import sessions_view
+
     with open_client(ctx) as client:
         sessions = list(islice(client.sessions(everyone=everyone), limit))
     answer(ctx, json, sessions, sessions_view, nothing="No browser is signed in.")
@@ -59,6 +62,8 @@ def end_session(
     json: Json = False,
 ) -> None:
     """Sign a browser out at once."""
+    from pricetag.cli.views.service_state import session_line
+
     with open_client(ctx) as client:
         ended = client.end_session(session_id)
     answer(ctx, json, ended, session_line)

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from pricetag.accounting.document.canonical import content_sha256, first_difference, known_sha256
-from pricetag.accounting.document.records import SCHEMA
 from pricetag.cli.console import EXIT_FAILURE, EXIT_USAGE, CliError
 from pricetag.strict_json import parse_json
 
@@ -38,6 +36,8 @@ def from_file(name: str) -> dict[str, Any]:
     Raises:
         CliError: If it cannot be read or holds none.
     """
+    from pricetag.accounting.document.records import SCHEMA
+
     try:
         document = parse_json(Path(name).read_text(encoding="utf-8"))
     except OSError as error:
@@ -60,6 +60,8 @@ def from_file(name: str) -> dict[str, Any]:
 
 def _hashable(name: str, tag: dict[str, Any]) -> dict[str, Any]:
     """Numbers beyond doubles and halves of surrogate pairs, which no issued price tag contains."""
+    from pricetag.accounting.document.canonical import content_sha256
+
     try:
         content_sha256(tag)
     except (ValueError, OverflowError, RecursionError) as error:
@@ -116,6 +118,8 @@ def _named(tag: Mapping[str, Any]) -> tuple[str, int]:
 
 
 def _own_hash(tag: Mapping[str, Any]) -> dict[str, Any]:
+    from pricetag.accounting.document.canonical import known_sha256
+
     content = {name: value for name, value in tag.items() if name != HASH}
     provenance = tag.get("provenance")
     details = provenance if isinstance(provenance, Mapping) else {}
@@ -133,6 +137,8 @@ def _own_hash(tag: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _as_issued(tag: Mapping[str, Any], issued: Mapping[str, Any]) -> dict[str, Any]:
+    from pricetag.accounting.document.canonical import first_difference
+
     mine, theirs = ({k: v for k, v in document.items() if k != HASH} for document in (tag, issued))
     version = f"version {issued.get('version')}"
     sides = ("the file", f"{version} on the server")

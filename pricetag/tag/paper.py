@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from pricetag.tag.axes import SPENDING, UNITS, Spending, figure_on
+from pricetag.tag.axes import SPENDING, UNITS, Spending
+from pricetag.tag.axis_figures import figure_on
 from pricetag.tag.evaluated import ScoredRun
 from pricetag.tag.figure import Figure
 from pricetag.tag.totals import total

@@ -8,7 +8,8 @@ from typing import Literal
 
 from pricetag import catalog
 from pricetag.accounting.units import kg_to_lb
-from pricetag.tag.axes import SPENDING, UNITS, Spending, figure_on
+from pricetag.tag.axes import SPENDING, UNITS, Spending
+from pricetag.tag.axis_figures import figure_on
 from pricetag.tag.evaluated import Evaluated, ScoredRun
 from pricetag.tag.figure import Figure, Shown
 from pricetag.tag.matches import LOWER_IS_BETTER

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from pricetag.tag.axes import MODEL_AXES, UNITS, Axis, figure_on
+from pricetag.tag.axes import MODEL_AXES, UNITS, Axis
+from pricetag.tag.axis_figures import figure_on
 from pricetag.tag.evaluated import ScoredRun
 from pricetag.tag.figure import Figure
 from pricetag.tag.figures import counted

@@ -8,7 +8,8 @@ import pytest
 
 from app.services.billing.documents import tag_view
 from app.services.insights.tags import parts_of
-from pricetag.tag.axes import Axis, figure_on
+from pricetag.tag.axes import Axis
+from pricetag.tag.axis_figures import figure_on
 from pricetag.tag.evaluated import ScoredRun
 from pricetag.tag.frontier import variant_rows
 from tests.support.golden import NAMES, content

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from pricetag.tag.axes import UNITS, figure_on
+from pricetag.tag.axes import UNITS
+from pricetag.tag.axis_figures import figure_on
 from pricetag.tag.evaluated import Evaluated, ScoredRun, kinds
 from pricetag.tag.frontier import frontier_of, variant_rows
 from pricetag.tag.variants import LATENCY_P50, SIZE, variants
