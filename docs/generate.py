@@ -80,11 +80,12 @@ VARIABLES = {
     "PRICETAG_URL": "Server of the command line, before `url` in `[client]`. Default: the server "
     "running on this machine.",
     "PRICETAG_TOKEN": "Token of the command line, before `token` in `[client]`.",
+    "PRICETAG_PROJECT": "Project of local runs that name none. Default: `local`.",
     "PRICETAG_METER_HOST": "Meter of CPU and memory: `auto` (RAPL, else the model), `rapl`, "
     "`model` or `none`.",
     "PRICETAG_POWERCAP_ROOT": "Folder of the RAPL zones. Default: `/sys/class/powercap`.",
     "PRICETAG_GIT_COMMIT": "Commit of the service where there is no checkout, as in an image.",
-    "PRICETAG_EVENTS": "Event socket of a job; set by the worker.",
+    "PRICETAG_EVENTS": "Event socket of a metered program; set by its meter.",
     "PRICETAG_DATA": "`docker-compose.yml` only: folder of the inputs.",
     "PRICETAG_HOST_SYS": "`docker-compose.yml` only: the host's `/sys`.",
     "PRICETAG_TAG": "`docker-compose.yml` only: tag of the images.",

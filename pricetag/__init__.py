@@ -8,6 +8,11 @@ Inside a run that Pricetag meters::
         ...
         pricetag.log(loss=0.3, step=100)
 
+Anywhere else, without a server::
+
+    with pricetag.track("fine-tuning"):
+        ...
+
 Names are imported when they are first used: a script that imports Pricetag does not wait for it.
 """
 
@@ -17,12 +22,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pricetag.local.tracking import track
     from pricetag.repetition import repeat
     from pricetag.script import flops, log, progress, stage
 
     __version__: str
 
-__all__ = ["__version__", "flops", "log", "progress", "repeat", "stage"]
+__all__ = ["__version__", "flops", "log", "progress", "repeat", "stage", "track"]
 
 _HOMES = {
     "flops": "pricetag.script",
@@ -30,6 +36,7 @@ _HOMES = {
     "progress": "pricetag.script",
     "repeat": "pricetag.repetition",
     "stage": "pricetag.script",
+    "track": "pricetag.local.tracking",
 }
 
 

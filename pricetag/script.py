@@ -29,6 +29,7 @@ from typing import Any
 
 from pricetag import reported, stage_context
 from pricetag.events import EventChannel, EventPipeError, stopped_status
+from pricetag.one_line import one_line
 
 RANK_VARIABLES = (
     *("RANK", "LOCAL_RANK", "SLURM_PROCID", "SLURM_LOCALID"),
@@ -74,6 +75,20 @@ def _current() -> EventChannel | None:
             _opened_by = os.getpid()
             _channel = _open() if is_first_rank(os.environ) else None
         return _channel
+
+
+def reconnect() -> None:
+    """Closes this process's channel: the next event opens the one that is current then."""
+    global _channel, _opened_by
+    with _lock:
+        channel, _channel, _opened_by = _channel, None, None
+    if channel is not None:
+        channel.close()
+
+
+def run_name(name: object) -> str:
+    """A name as text on one line, whatever it is."""
+    return one_line(_name(name)) or "script"
 
 
 def _open() -> EventChannel | None:

@@ -19,8 +19,9 @@ from app.db import Database, resolve_database_url
 from app.settings import Settings, SettingsError, get_settings, require_job_user
 from pricetag.cli.single import run_single
 from pricetag.metering import MeterSettingError, doctor, host_choice, prepare
-from pricetag.metering.devices import is_amd, list_accelerators, visible_accelerators
-from pricetag.metering.machine import node_name
+from pricetag.metering.amd_names import is_amd
+from pricetag.metering.devices import list_accelerators, visible_accelerators
+from pricetag.metering.machine import git_commit, node_name
 from pricetag.metering.mig import resolve_usable, usable_devices
 from pricetag.metering.nvml_devices import Device, resolve_visible
 from pricetag.metering.nvml_errors import LibraryUnavailableError
@@ -29,7 +30,7 @@ from pricetag.recipes.run_spec import POOL_PATTERN
 from workers.attempt.job_variables import check_names
 from workers.job import program_user
 from workers.node.device_locks import Held, hold
-from workers.node.identity import NodeConfig, git_commit, worker_identity
+from workers.node.identity import NodeConfig, worker_identity
 from workers.node.stop_signals import StopSignals, deadline_s
 from workers.store import Store
 from workers.worker import Worker

@@ -89,6 +89,7 @@ class EventServer:
         handler: Handles an event; raises ``ValueError`` if it is invalid.
         reject: Called with invalid events.
         on_left: Called when a process ends before the others and has open stages.
+        listening: A socket that listens at the path already.
     """
 
     def __init__(
@@ -97,7 +98,9 @@ class EventServer:
         handler: Handler,
         reject: Rejecter | None = None,
         on_left: OnLeft | None = None,
+        listening: socket.socket | None = None,
     ) -> None:
+        self._listening = listening
         self._path = path
         self._on_left = on_left
         self._closing = False
@@ -109,6 +112,11 @@ class EventServer:
 
     async def start(self) -> None:
         """Starts to listen."""
+        if self._listening is not None:
+            self._server = await asyncio.start_unix_server(
+                self._serve, sock=self._listening, limit=CHUNK_BYTES
+            )
+            return
         self._server = await asyncio.start_unix_server(
             self._serve, path=str(self._path), limit=CHUNK_BYTES
         )

@@ -9,12 +9,13 @@ from typing import Any
 
 import pynvml
 
-from pricetag.metering import Component, Reading, open_sources
+from pricetag.metering import Component, HostModel, Reading, open_sources
 from pricetag.metering.activity import Activity, HostActivity, ProcessTree
 from pricetag.metering.activity_gpu import ProcessUse, SliceUse, has_slice_use, is_host_namespace
 from pricetag.metering.activity_share import ActivityNotes
+from pricetag.metering.amd_names import is_amd
 from pricetag.metering.baselines import Baseline, choose
-from pricetag.metering.devices import is_amd
+from pricetag.metering.host_model import host_model
 from pricetag.metering.mig import divided_name, slices_of
 from pricetag.metering.nvml_devices import Device, Slice
 from pricetag.metering.states import State, component_state
@@ -72,10 +73,13 @@ class JobMeters:
     Args:
         devices: Devices of the attempt.
         mark: ``NAME=value`` in the environment of the job's processes.
+        model: Makes the model of the host where it has no counter.
     """
 
-    def __init__(self, devices: Devices, mark: bytes | None = None) -> None:
-        self.sources = open_sources(devices.metered())
+    def __init__(
+        self, devices: Devices, mark: bytes | None = None, model: HostModel = host_model
+    ) -> None:
+        self.sources = open_sources(devices.metered(), model=model)
         self._devices = devices
         self._tree = ProcessTree(mark)
         self._host = HostActivity(self._tree)

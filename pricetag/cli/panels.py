@@ -15,7 +15,7 @@ PANELS = {
     "Energy and budgets": ("energy", "budget"),
     "Sites and factors": ("site", "factor", "price", "carbon"),
     "People": ("whoami", "user", "session", "project", "audit"),
-    "Without a server": ("recipes", "estimate", "inspect", "doctor"),
+    "Without a server": ("run", "recipes", "estimate", "inspect", "doctor"),
     "Server and workers": (
         *("demo", "serve", "worker", "health", "migrate", "token", "sign-in"),
         *("balances", "rollups", "headlines", "readings"),

@@ -10,6 +10,7 @@ import typer
 
 from pricetag.cli.answering import answer
 from pricetag.cli.console import EXIT_FAILURE, EXIT_NOT_CHECKED, EXIT_USAGE, CliError
+from pricetag.cli.local_runs import LocalOption, find_local, verify_local
 from pricetag.cli.options import RUN_HELP, Json, RunArgument, open_client
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def verify(
     offline: Annotated[
         bool, typer.Option("--offline", help="Check only the hash of a file; needs no server.")
     ] = False,
+    local: LocalOption = False,
     json: Json = False,
 ) -> None:
     """Verify a price tag: recompute it from the stored readings, to the last digit.
@@ -109,7 +111,12 @@ def verify(
     from pricetag.cli.views.pricing import verification_lines
 
     from_file = verifying.from_file(price_tag) if verifying.is_file(price_tag) else None
-    if offline:
+    own = None
+    if from_file is None and not offline:
+        own = find_local(ctx, price_tag, is_local=local)
+    if own is not None:
+        report = verify_local(own)
+    elif offline:
         if from_file is None:
             raise CliError(
                 f"--offline checks a file, and there is no file {price_tag}; write one with "

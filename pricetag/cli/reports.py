@@ -10,6 +10,7 @@ import typer
 
 from pricetag.cli.answering import answer
 from pricetag.cli.console import EXIT_USAGE, CliError
+from pricetag.cli.local_runs import LocalOption, find_local, report_lines, report_local
 from pricetag.cli.options import RUN_HELP, Json, open_client
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ def report(
         list[str] | None,
         typer.Option(help="Report on all runs with this tag (repeatable: with all of the tags)."),
     ] = None,
+    local: LocalOption = False,
     json: Json = False,
 ) -> None:
     """Create a report on runs, with tables and a methods statement for a paper.
@@ -118,6 +120,15 @@ def report(
                 "--version needs a single RUN; for several runs use RUN@VERSION", EXIT_USAGE
             )
         runs = [f"{runs[0]}@{version}"]
+    own = [find_local(ctx, text, is_local=local) for text in runs or ()]
+    if named := [each for each in own if each is not None]:
+        if len(named) < len(own) or table is not None or version is not None:
+            raise CliError(
+                "a report on local runs has no other runs, no --table and no --version", EXIT_USAGE
+            )
+        on_local = report_local(named, title, profile, wanted, output)
+        answer(ctx, json, on_local, report_lines)
+        return
     with open_client(ctx) as client:
         if report_id is None:
             created = _make(client, runs, filters, title, profile, table)

@@ -19,6 +19,13 @@ from pricetag.cli.console import (
     harmless,
     say,
 )
+from pricetag.cli.local_runs import (
+    NO_LOCAL_RUNS,
+    LocalOption,
+    find_local,
+    matching_runs,
+    show_local,
+)
 from pricetag.cli.options import Json, RunArgument, open_client, wants_json, warn
 from pricetag.one_line import not_utf8
 from pricetag.wire import RunAccepted
@@ -215,6 +222,7 @@ def runs(
         ),
     ] = "-created_at",
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of rows.")] = 20,
+    local: LocalOption = False,
     json: Json = False,
 ) -> None:
     """List runs, newest first."""
@@ -230,6 +238,9 @@ def runs(
         "q": search,
         "sort": sort,
     }
+    if local:
+        answer(ctx, json, matching_runs(filters, limit), runs_view, nothing=NO_LOCAL_RUNS)
+        return
     with open_client(ctx) as client:
         items = list(islice(client.iter_runs(**filters), limit))
     is_filtered = any(value for name, value in filters.items() if name != "sort")
@@ -245,6 +256,7 @@ def show(
         int | None,
         typer.Option(min=1, max=2**31 - 1, help="Version of the price tag. Default: the newest."),
     ] = None,
+    local: LocalOption = False,
     json: Json = False,
 ) -> None:
     """Show a run with its price tag: energy, emissions, cost and accuracy, by stage.
@@ -257,6 +269,10 @@ def show(
     if wait and version is not None:
         raise CliError("--version needs an issued price tag: omit --wait", EXIT_USAGE)
     as_json = wants_json(ctx, json)
+    own = find_local(ctx, run, is_local=local)
+    if own is not None:
+        show_local(own, as_json=as_json)
+        return
     with open_client(ctx) as client:
         full_id = run_id(client, run)
         if wait:

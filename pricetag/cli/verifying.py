@@ -105,6 +105,16 @@ def with_server(client: Client, tag: Mapping[str, Any], *, is_file: bool) -> dic
     return _report(tag, steps, is_file=is_file)
 
 
+def of_local(tag: Mapping[str, Any], arithmetic: Mapping[str, Any]) -> dict[str, Any]:
+    """The check of a local price tag: its hash, and its journal.
+
+    Args:
+        tag: The price tag.
+        arithmetic: The step in which it was computed again.
+    """
+    return _report(tag, [_own_hash(tag), dict(arithmetic)], is_file=False)
+
+
 def _named(tag: Mapping[str, Any]) -> tuple[str, int]:
     """Run and version; in a file they may be missing or malformed."""
     try:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args
 
-from pricetag.metering.amd import AmdSource
-from pricetag.metering.devices import is_amd
+from pricetag.metering.amd_names import is_amd
 from pricetag.metering.host_model import host_model, prepare
-from pricetag.metering.nvml import NvmlSource
 from pricetag.metering.rapl import RaplSource, powercap_root, scan
 from pricetag.metering.source import (
     Component,
@@ -19,11 +17,19 @@ from pricetag.metering.source import (
     UnavailableSource,
 )
 
-__all__ = ["Component", "PowerSource", "Reading", "open_sources", "prepare"]
+__all__ = ["Component", "HostModel", "PowerSource", "Reading", "open_sources", "prepare"]
 
 HOST_VARIABLE = "PRICETAG_METER_HOST"
 
 HostMeter = Literal["auto", "rapl", "model", "none"]
+
+
+class HostModel(Protocol):
+    """Makes a source of modelled host components."""
+
+    def __call__(self, *, cpu: bool, ram: bool) -> PowerSource:
+        """A source of the requested components."""
+        ...
 
 
 class MeterSettingError(ValueError):
@@ -35,6 +41,7 @@ def open_sources(
     include_host: bool = True,
     *,
     environ: Mapping[str, str] | None = None,
+    model: HostModel = host_model,
 ) -> list[PowerSource]:
     """Create the meters of one attempt; cheap, since slow work is left to the meter's opening.
 
@@ -47,6 +54,7 @@ def open_sources(
         gpu_uuids: The attempt's devices.
         include_host: Whether CPU and memory are metered too.
         environ: Used instead of the process's environment.
+        model: Makes the model of the host where it has no counter.
 
     Raises:
         MeterSettingError: If the setting is unknown.
@@ -58,15 +66,24 @@ def open_sources(
     if not include_host or choice == "none":
         return sources
     if choice == "model":
-        return [*sources, host_model(cpu=True, ram=True)]
-    return [*sources, *_rapl_first(choice, environ)]
+        return [*sources, model(cpu=True, ram=True)]
+    return [*sources, *_rapl_first(choice, environ, model)]
 
 
 def _gpu_sources(uuids: Sequence[str]) -> list[PowerSource]:
     amd = [uuid for uuid in uuids if is_amd(uuid)]
     others = [uuid for uuid in uuids if not is_amd(uuid)]
-    sources: list[PowerSource] = [NvmlSource(others)] if others else []
-    return [*sources, AmdSource(amd)] if amd else sources
+    sources: list[PowerSource] = []
+    # Imported here, so that a machine without accelerators does not wait for their libraries.
+    if others:
+        from pricetag.metering.nvml import NvmlSource
+
+        sources.append(NvmlSource(others))
+    if amd:
+        from pricetag.metering.amd import AmdSource
+
+        sources.append(AmdSource(amd))
+    return sources
 
 
 def host_choice(environ: Mapping[str, str]) -> HostMeter:
@@ -83,18 +100,20 @@ def host_choice(environ: Mapping[str, str]) -> HostMeter:
     raise MeterSettingError(f"{HOST_VARIABLE} is {requested!r}; use auto, rapl, model or none")
 
 
-def _rapl_first(choice: HostMeter, environ: Mapping[str, str]) -> list[PowerSource]:
+def _rapl_first(
+    choice: HostMeter, environ: Mapping[str, str], model: HostModel
+) -> list[PowerSource]:
     rapl = scan(powercap_root(environ))
     sources: list[PowerSource] = []
     if rapl.packages or rapl.dram:
         # With RAPL alone requested, the model never replaces a failed counter.
-        beside = host_model(cpu=True, ram=True) if choice == "auto" else None
+        beside = model(cpu=True, ram=True) if choice == "auto" else None
         sources.append(RaplSource(rapl.packages, rapl.dram, model=beside))
     # psys covers the whole platform: its memory must not be modelled again.
     is_whole = any(zone.kind == "psys" for zone in rapl.packages)
     has_cpu, has_ram = bool(rapl.packages), bool(rapl.dram) or is_whole
     if choice == "auto" and not (has_cpu and has_ram):
-        sources.append(host_model(cpu=not has_cpu, ram=not has_ram))
+        sources.append(model(cpu=not has_cpu, ram=not has_ram))
     if choice == "rapl" and not (has_cpu and has_ram):
         ram = None if has_ram else _closed("ram", rapl.dram_reason)
         missed = [_closed("cpu", rapl.reason), ram]

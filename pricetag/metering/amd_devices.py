@@ -14,13 +14,11 @@ from pricetag.metering.amd_library import (
     number,
     open_library,
 )
+from pricetag.metering.amd_names import AMD_PREFIX
 from pricetag.metering.nvml_devices import Device
 from pricetag.metering.nvml_errors import Unavailability
 
 logger = logging.getLogger(__name__)
-
-AMD_PREFIX = "AMD-"
-"""Prefix that distinguishes UUIDs of AMD devices from NVIDIA's."""
 
 MICROWATTS_FROM = 100_000.0
 """ROCm 6 reports power caps in µW, earlier releases in W; no card draws 100 kW."""

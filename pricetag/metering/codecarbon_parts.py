@@ -13,7 +13,6 @@ import logging
 import sys
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import version
 from typing import Any
 
 INSTALL_COMMAND = "pip install 'pricetag[worker]'"
@@ -47,6 +46,8 @@ def installed_version() -> str:
     Raises:
         importlib.metadata.PackageNotFoundError: If it is not installed.
     """
+    from importlib.metadata import version
+
     return version("codecarbon")
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from pricetag.metering.amd_devices import AMD_PREFIX, list_amd_devices
+from pricetag.metering.amd_devices import list_amd_devices
+from pricetag.metering.amd_names import is_amd
 from pricetag.metering.nvml_devices import Device, list_devices, resolve_visible
 
 CUDA_VARIABLE = "CUDA_VISIBLE_DEVICES"
@@ -13,11 +14,6 @@ ROCR_VARIABLE = "ROCR_VISIBLE_DEVICES"
 
 VARIABLES = frozenset({CUDA_VARIABLE, ROCR_VARIABLE, "HIP_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL"})
 """Each hides devices; HIP obeys all four, so a leftover one would hide a job's own devices."""
-
-
-def is_amd(uuid: str) -> bool:
-    """Whether a UUID is that of an AMD device."""
-    return uuid.startswith(AMD_PREFIX)
 
 
 def list_accelerators() -> list[Device]:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import socket
+import subprocess
 from pathlib import Path
 
 UNKNOWN = "unknown"
+
+GIT_COMMIT = "PRICETAG_GIT_COMMIT"
+"""Environment variable with the commit when there is no checkout, for example in an image."""
 
 
 def node_name() -> str:
@@ -46,3 +50,21 @@ def _short(file: Path) -> str:
     except OSError:
         return UNKNOWN
     return hashlib.sha256(text.encode()).hexdigest()[:8] if text else UNKNOWN
+
+
+def git_commit(folder: Path) -> str | None:
+    """Commit of the running code, with ``-dirty`` if the checkout was changed."""
+    if baked := os.environ.get(GIT_COMMIT):
+        return baked
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None

@@ -40,6 +40,8 @@ class Meter:
         power_hz: Power samples per second.
         reading_hz: Readings per second.
         on_power: Takes every power sample at once, for display; it must not raise or wait.
+        zero_s: Zero of the readings' time, on ``clock``; by default the opening. If the work
+            began earlier, its first moments are then missing, and the coverage shows it.
     """
 
     def __init__(
@@ -50,7 +52,9 @@ class Meter:
         power_hz: float = 10.0,
         reading_hz: float = 1.0,
         on_power: OnPower | None = None,
+        zero_s: float | None = None,
     ) -> None:
+        self._zero_s = zero_s
         if power_hz <= 0 or reading_hz <= 0:
             raise ValueError("power_hz and reading_hz must be above 0")
         self._sources = list(sources)
@@ -74,7 +78,7 @@ class Meter:
         """Last exception of ``emit`` while readings are pending; None when none are."""
 
     def open(self, *, thread: bool = True) -> list[Component]:
-        """Open the sources, take the reading at t = 0 and start sampling.
+        """Open the sources, take the first reading and start sampling.
 
         Args:
             thread: Whether to sample in a thread; otherwise the caller calls :meth:`poll`.
@@ -89,8 +93,9 @@ class Meter:
             if self._opened_s is not None:
                 raise RuntimeError("a meter can be opened only once")
             components = self._open_sources()
-            self._opened_s = self._clock()
-            self._pending += self._take_edge(0.0)
+            opened_s = self._clock()
+            self._opened_s = opened_s if self._zero_s is None else self._zero_s
+            self._pending += self._take_edge(opened_s - self._opened_s)
         if thread:
             self._thread = threading.Thread(target=self._run, name="pricetag-meter", daemon=True)
             self._thread.start()

@@ -17,12 +17,11 @@ from uuid import UUID
 import pytest
 
 from pricetag.metering.journal import SHIPPED_SUFFIX
-from pricetag.metering.machine import process_start_ticks
+from pricetag.metering.machine import git_commit, process_start_ticks
 from tests.support.bills import J_PER_KWH, check_bill
 from tests.support.fake_powercap import FakePowercap
 from tests.support.service import ASKED_EVERY_S, ROOT, Service, wait_until
 from tests.support.small_models import CONFIG
-from workers.node.identity import git_commit
 from workers.training.checkpoints import newest, step_of
 from workers.training.data import synthetic
 

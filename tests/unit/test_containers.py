@@ -16,9 +16,9 @@ import yaml
 
 from app import cli
 from app.settings import Settings
+from pricetag.metering.machine import GIT_COMMIT
 from pricetag.metering.rapl_zones import ROOT_VARIABLE, scan
 from workers.command import ALIVE_LIMIT_S, worker
-from workers.node.identity import GIT_COMMIT
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())

@@ -5,24 +5,21 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
+from pricetag.attempt.socket_folder import socket_path
 from pricetag.events import ENV_VAR
 from pricetag.metering.devices import device_environment
-from pricetag.metering.machine import process_start_ticks
+from pricetag.metering.machine import GIT_COMMIT, process_start_ticks
 from pricetag.recipes.registry import runs_program
 from workers.attempt import job_variables
-from workers.node.identity import GIT_COMMIT, NodeConfig
+from workers.node.identity import NodeConfig
 
 ROOT = Path(__file__).resolve().parents[2]
-
-LONGEST_SOCKET_PATH = 100
-"""Maximum length in bytes; the kernel accepts 107."""
 
 
 class ClaimedRun(Protocol):
@@ -78,18 +75,6 @@ def prepare(claim: ClaimedRun, config: NodeConfig, uuids: Sequence[str], folder:
         forkable=claim.gpus == 0,
         recorded=job_variables.recorded(visible | own_python),
     )
-
-
-def own_folder() -> Path:
-    """A new folder for one attempt, with a path short enough for a socket."""
-    place = tempfile.gettempdir()
-    is_deep = len(os.fsencode(place)) > LONGEST_SOCKET_PATH - len("/pricetag-12345678/events.sock")
-    return Path(tempfile.mkdtemp(prefix="pricetag-", dir="/tmp" if is_deep else place))
-
-
-def socket_path(folder: Path) -> Path:
-    """Path of the event socket in an attempt's folder."""
-    return folder / "events.sock"
 
 
 def is_command(claim: ClaimedRun) -> bool:

@@ -23,6 +23,7 @@ from pricetag.attempt.log import AttemptLog
 from pricetag.attempt.meters import Devices, JobMeters
 from pricetag.attempt.outcome import Observed, Reason, decide, oom_kills
 from pricetag.attempt.progress import ProgressBoard
+from pricetag.attempt.socket_folder import own_folder, socket_path
 from pricetag.attempt.stages import StageBook
 from pricetag.metering import Component, Reading
 from pricetag.metering.journal import Journal, JournalError
@@ -33,9 +34,7 @@ from workers.attempt.launch import (
     ClaimedRun,
     child_note,
     note_child,
-    own_folder,
     prepare,
-    socket_path,
 )
 from workers.attempt.output import copy_lines
 from workers.attempt.processes import ChildProcess, Starter

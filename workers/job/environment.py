@@ -9,10 +9,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from pricetag.metering.machine import git_commit
 from pricetag.recipes import Recipe
 from pricetag.recipes.plan import seeds
 from workers.job.reporter import Reporter
-from workers.node.identity import git_commit
 
 _TRAINING_PACKAGES = (
     "torch",

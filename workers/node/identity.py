@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from pricetag.metering.machine import UNKNOWN, boot_id, machine_id, process_start_ticks
-
-GIT_COMMIT = "PRICETAG_GIT_COMMIT"
-"""Environment variable with the commit when there is no checkout, for example in an image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +61,3 @@ def worker_is_gone(identity: str) -> bool:
     if boot == boot_id():
         return str(process_start_ticks(int(pid))) != ticks
     return machine == machine_id() != UNKNOWN
-
-
-def git_commit(folder: Path) -> str | None:
-    """Commit of the running code, with ``-dirty`` if the checkout was changed."""
-    if baked := os.environ.get(GIT_COMMIT):
-        return baked
-    try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip() or None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal
@@ -29,11 +29,11 @@ from app.settings import Settings, get_settings
 from models import Factor as FactorRow
 from models import PriceTag, Run
 from models.documents.codec import DamagedDocumentError
-from pricetag import catalog
-from pricetag.accounting.bill.inputs import AttemptInput, Factor, Factors, PriceTagInputs
+from pricetag.accounting.bill.inputs import AttemptInput, Factors, PriceTagInputs
 from pricetag.accounting.document.build import build_price_tag
 from pricetag.accounting.document.canonical import content_sha256
 from pricetag.accounting.document.versions import ACCOUNTING_VERSION, version_to_reissue
+from pricetag.catalog import defaults as catalog_defaults
 
 Cause = Literal["attempt-ended", "journal-came-late", "repriced"]
 
@@ -171,29 +171,7 @@ async def _factors(
         as_of=as_of,
         trial=trial,
     )
-    return replace(resolved, peaks=_peaks(accelerators))
-
-
-def _peaks(accelerators: Iterable[str]) -> dict[str, Factor]:
-    """Peak FLOP/s of the accelerators that are in the catalog."""
-    peaks: dict[str, Factor] = {}
-    for name in accelerators:
-        try:
-            row = catalog.accelerator(name)
-        except catalog.NotInCatalog:
-            continue  # its MFU is then unknown, with a reason
-        peaks[name] = Factor(
-            value=row.peak_flops_per_s,
-            unit="FLOP/s",
-            relative_std_ratio=0.0,
-            source="estimated",
-            citation=row.source,
-            year=row.year,
-            basis=row.basis,
-            licence=row.licence,
-            source_url=row.source_url,
-        )
-    return peaks
+    return replace(resolved, peaks=catalog_defaults.peaks(accelerators))
 
 
 def _accounting_version(newest: tuple[int, str] | None, cause: Cause) -> str:

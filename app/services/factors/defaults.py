@@ -1,51 +1,26 @@
-"""Defaults for factors that nobody entered: the settings, then the catalog."""
+"""Defaults for factors that nobody entered: the settings, then the catalog, with their origin."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from app.services.factors.rows import SourcedFactor
+from app.services.factors.rows import Origin, SourcedFactor
 from app.settings import Settings
-from pricetag import catalog
-from pricetag.accounting.bill.inputs import EmbodiedFactor, Factor
+from pricetag.accounting.bill.inputs import EmbodiedFactor
+from pricetag.catalog import defaults
+from pricetag.catalog.defaults import SERVER, WORLD_STD_RATIO
 
-WORLD_STD_RATIO = 1.7
-"""Factor 2.7 either way: spread of the catalog's countries around the world mean, as the root mean
-square of the logarithms."""
-
-NO_ZONE = "no grid zone configured: set PRICETAG_GRID_ZONE"
-SERVER = "server"
+__all__ = ["SERVER", "WORLD_STD_RATIO", "carbon", "carbon_of_zone", "embodied", "pue", "tariff"]
 
 
 def pue(settings: Settings) -> SourcedFactor:
     """The PUE of the settings, else the industry average as an assumption."""
-    if settings.pue is not None:
-        own = catalog.site_pue(settings.pue, citation="the site's own setting PRICETAG_PUE")
-        return SourcedFactor(own, "settings")
-    return SourcedFactor(catalog.pue().as_factor(), "catalog")
+    origin: Origin = "catalog" if settings.pue is None else "settings"
+    return SourcedFactor(defaults.pue(settings), origin)
 
 
 def carbon(settings: Settings, used_in_year: int | None) -> SourcedFactor:
     """The carbon intensity of the settings, else of their zone, else the world mean as assumed."""
-    if settings.grid_g_per_kwh is not None:
-        own = catalog.site_carbon_intensity(
-            settings.grid_g_per_kwh,
-            citation=settings.grid_source or "the site's own setting PRICETAG_GRID_G_PER_KWH",
-            basis="as the site states it",
-            year=settings.grid_year,
-        )
-        return SourcedFactor(own, "settings")
-    if settings.grid_zone is not None:
-        return carbon_of_zone(settings.grid_zone, used_in_year)
-    world = catalog.grid_factor(catalog.WORLD).as_factor()
-    assumed = replace(
-        world,
-        source="assumed",
-        relative_std_ratio=WORLD_STD_RATIO,
-        multiplicative=True,
-        basis=f"{world.basis}; world mean, {NO_ZONE}",
-    )
-    return SourcedFactor(assumed, "catalog")
+    origin: Origin = "catalog" if settings.grid_g_per_kwh is None else "settings"
+    return SourcedFactor(defaults.carbon(settings, used_in_year), origin)
 
 
 def carbon_of_zone(zone: str, used_in_year: int | None) -> SourcedFactor:
@@ -54,21 +29,13 @@ def carbon_of_zone(zone: str, used_in_year: int | None) -> SourcedFactor:
     Raises:
         NotInCatalog: If the zone is unknown.
     """
-    return SourcedFactor(catalog.grid_factor(zone).as_factor(used_in_year), "catalog")
+    return SourcedFactor(defaults.carbon_of_zone(zone, used_in_year), "catalog")
 
 
 def tariff(settings: Settings) -> SourcedFactor | None:
     """The electricity price of the settings, if set."""
-    if settings.electricity_per_kwh is None:
-        return None
-    own = Factor(
-        value=float(settings.electricity_per_kwh),
-        unit=f"{settings.currency}/kWh",
-        relative_std_ratio=0.0,
-        source="estimated",
-        citation="the site's own setting PRICETAG_ELECTRICITY_PER_KWH",
-    )
-    return SourcedFactor(own, "settings")
+    own = defaults.tariff(settings)
+    return None if own is None else SourcedFactor(own, "settings")
 
 
 def embodied(
@@ -81,9 +48,5 @@ def embodied(
         with_accelerators: Whether the run uses accelerators; a server is then shared out by
             accelerators, else by the run's cores.
     """
-    row = catalog.embodied("generic-server") if subject == SERVER else catalog.embodied_of(subject)
-    life = catalog.lifetime(SERVER if subject == SERVER else "accelerator")
-    pieces = life.pieces_per_accelerator if with_accelerators else 1.0
-    factor = row.as_factor()
-    part = EmbodiedFactor(subject, factor, life.lifetime_h, life.utilisation_ratio, pieces)
-    return part, SourcedFactor(factor, "catalog")
+    part = defaults.embodied(subject, with_accelerators=with_accelerators)
+    return part, SourcedFactor(part.factor, "catalog")

@@ -157,6 +157,7 @@ def test_every_command_that_sends_fields_is_tried() -> None:
             "doctor",
             "inspect",
             "recipes",
+            "run",
             "whoami",
         ),
         *("demo", "serve", "worker", "migrate", "token", "sign-in", "balances", "rollups"),

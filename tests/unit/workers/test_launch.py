@@ -12,7 +12,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from workers.attempt.launch import argv, child_environment, own_folder, prepare, socket_path
+from pricetag.attempt.socket_folder import own_folder, socket_path
+from workers.attempt.launch import argv, child_environment, prepare
 from workers.job.request import Job
 from workers.node.identity import NodeConfig
 

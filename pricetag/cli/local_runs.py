@@ -1,0 +1,277 @@
+"""Runs without a server: ``pricetag run``, and the local runs that other commands show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from pricetag.cli.checkout import load
+from pricetag.cli.console import EXIT_USAGE, CliError, complain, console, emit_json, say
+from pricetag.cli.options import given
+
+if TYPE_CHECKING:
+    from pricetag.local.runs import LocalRun, LocalRuns
+
+Gpus = Literal["visible", "none"]
+
+RUN_EXAMPLES = (
+    "Examples:\n\n"
+    "pricetag run -- python train.py\n\n"
+    "pricetag run --name baseline --project reviews -- ./train.sh"
+)
+NO_LOCAL_RUNS = "No local runs yet. Meter a program with: pricetag run -- python train.py"
+LocalOption = Annotated[
+    bool, typer.Option("--local", help="Use the local runs of this machine; needs no server.")
+]
+AS_TYPED = {"allow_interspersed_args": False}
+"""What follows the first argument belongs to the program."""
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("run", epilog=RUN_EXAMPLES, context_settings=AS_TYPED)(run)
+
+
+def run(
+    command: Annotated[
+        list[str],
+        typer.Argument(metavar="COMMAND", help="Program to run, and its arguments."),
+    ],
+    name: Annotated[
+        str | None, typer.Option(help="Name of the run. Default: the command line.")
+    ] = None,
+    project: Annotated[
+        str | None, typer.Option(help="Project of the run. Default: PRICETAG_PROJECT, else local.")
+    ] = None,
+    experiment: Annotated[str, typer.Option(help="Experiment of the run.")] = "local",
+    tag: Annotated[list[str] | None, typer.Option(help="Tag of the run (repeatable).")] = None,
+    gpus: Annotated[
+        Gpus,
+        typer.Option(help="Accelerators to meter: those that the program may see, or none."),
+    ] = "visible",
+    second_opinion: Annotated[
+        bool,
+        typer.Option("--second-opinion", help="Also run CodeCarbon, to compare its figures."),
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="Do not print the price tag at the end.")
+    ] = False,
+) -> None:
+    """Run a program and meter it on this machine, without a server.
+
+    The price tag is printed on standard error when the program ends, and kept in the data folder:
+    `pricetag runs --local`. The command ends with the exit code of the program, or by the same
+    signal. Accelerators that the program may see are charged in full; the host is charged by the
+    CPU time of the program's processes.
+    """
+    from pricetag.cli.metered import run_metered
+
+    run_metered(
+        command,
+        name=name,
+        project=project,
+        experiment=experiment,
+        tags=tag or (),
+        gpus=gpus,
+        second_opinion=second_opinion,
+        quiet=quiet,
+    )
+
+
+def local_runs() -> LocalRuns:
+    """The local runs of this machine, after those whose meter died were settled.
+
+    Raises:
+        CliError: If the configuration file cannot be read.
+    """
+    from pricetag.configuration import ConfigurationError
+    from pricetag.local.runs import LocalRuns
+    from pricetag.local.settings import local_folder
+
+    try:
+        runs = LocalRuns(local_folder())
+    except ConfigurationError as error:
+        raise CliError(str(error), EXIT_USAGE) from error
+    for problem in runs.settle():
+        complain(problem)
+    return runs
+
+
+def find_local(ctx: typer.Context, text: str, *, is_local: bool) -> LocalRun | None:
+    """The local run that a text names; None if it names a run of the server.
+
+    ``last`` is the newest local run with ``--local``, or where there is no server.
+
+    Args:
+        ctx: Of the command.
+        text: A run ID, its first characters, or ``last``.
+        is_local: Whether only local runs are meant.
+
+    Raises:
+        CliError: If no local run, or more than one, matches ``--local``.
+    """
+    runs = local_runs()
+    if text == "last":
+        newest = next(iter(runs.all()), None)
+        if newest is None and is_local:
+            raise CliError(NO_LOCAL_RUNS)
+        return newest if is_local or not _has_server(ctx) else None
+    matching = runs.find(text)
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
+        raise CliError(f"{text!r} matches {len(matching)} local runs; use a longer prefix")
+    if is_local:
+        raise CliError(f"no local run has an ID that begins with {text!r}")
+    return None
+
+
+def _has_server(ctx: typer.Context) -> bool:
+    from pricetag.cli.connection import resolve
+
+    options = given(ctx)
+    try:
+        resolve(options.url, options.token)
+    except CliError:
+        return False
+    return True
+
+
+def matching_runs(filters: Mapping[str, Any], limit: int) -> list[dict[str, Any]]:
+    """Local runs in the form of the server's lists, newest first.
+
+    Args:
+        filters: Filters of ``pricetag runs``; None where one is not set.
+        limit: Maximum number of runs.
+
+    Raises:
+        CliError: If a filter needs the server.
+    """
+    unknown = [name for name in ("user", "kind") if filters[name]]
+    if unknown or filters["sort"] != "-created_at":
+        named = ", ".join(f"--{name}" for name in unknown) or "--sort"
+        raise CliError(f"{named} needs the server; omit --local", EXIT_USAGE)
+    listed = (each for each in local_runs().all() if _matches(each.run, filters))
+    return [listed_run(each) for each, _ in zip(listed, range(limit), strict=False)]
+
+
+def listed_run(local: LocalRun) -> dict[str, Any]:
+    """A local run with the figures of a list."""
+    tag = local.price_tag
+    names = ("it_energy_kwh", "facility_energy_kwh", "co2e_kg", "duration_s")
+    figures = None if tag is None else {name: tag[name]["value"] for name in names}
+    return {**local.run, "price_tag": figures}
+
+
+def _matches(run: Mapping[str, Any], filters: Mapping[str, Any]) -> bool:
+    words = str(filters["q"] or "").lower().split()
+    text = " ".join([run["name"], *run["tags"]]).lower()
+    return (
+        filters["project"] in (None, run["project"])
+        and filters["experiment"] in (None, run["experiment"])
+        and set(filters["tag"] or ()) <= set(run["tags"])
+        and run["status"] in (filters["status"] or [run["status"]])
+        and all(word in text for word in words)
+    )
+
+
+def show_local(local: LocalRun, *, as_json: bool) -> None:
+    """Prints a local run and its price tag."""
+    if as_json:
+        emit_json({"run": local.run, "price_tag": local.price_tag, "price_tag_version": None})
+        return
+    from pricetag.cli.views import price_tag_view, strubell_table, variants_view
+    from pricetag.cli.views.runs import run_view
+
+    out = console()
+    out.print(run_view(local.run))
+    tag = local.price_tag
+    if tag is None:
+        say("It is running: its price tag is made when it ends.")
+        return
+    for view in (price_tag_view(tag), variants_view(tag), strubell_table([tag])):
+        if view is not None:
+            out.print(view)
+            out.print()
+
+
+def verify_local(local: LocalRun) -> dict[str, Any]:
+    """Recomputes a local price tag from its journal.
+
+    Raises:
+        CliError: If the run has no price tag yet, or its journal cannot be read.
+    """
+    import json
+
+    from pricetag.accounting.document.canonical import first_difference
+    from pricetag.cli import verifying
+    from pricetag.local.settling import CannotRebuild, rebuilt
+
+    tag = local.price_tag
+    if tag is None:
+        raise CliError("the run has no price tag yet: it is running")
+    step = {"step": "arithmetic", "of": verifying.ITSELF}
+    try:
+        with local.journal.open(encoding="utf-8") as lines:
+            content = rebuilt(map(json.loads, lines), tag)
+        difference = first_difference(
+            {name: value for name, value in tag.items() if name != verifying.HASH}, content
+        )
+        status = "ok" if difference is None else "differs"
+        detail = difference or (
+            "the content follows from the readings of the journal and its own factors, digit for "
+            "digit"
+        )
+    except CannotRebuild as error:
+        status, detail = "not-checked", str(error)
+    except (OSError, StopIteration, ValueError, KeyError) as error:
+        status, detail = "differs", f"the journal cannot be read: {error}"
+    return verifying.of_local(tag, {**step, "status": status, "detail": detail})
+
+
+def report_local(
+    locals_: Sequence[LocalRun],
+    title: str | None,
+    profile: str,
+    formats: Sequence[str],
+    folder: Path,
+) -> dict[str, Any]:
+    """Writes a report on local runs; nothing is stored on a server.
+
+    Raises:
+        CliError: If a run has no price tag yet, the service's code is not installed, or the folder
+            cannot be written to.
+    """
+    from pricetag.cli.verifying import HASH
+
+    build_context, render = load("app.reports", "build_context"), load("app.reports", "render")
+    documents = []
+    for local in locals_:
+        if local.price_tag is None:
+            raise CliError(f"{local.run['id'][:8]} has no price tag yet: it is running")
+        documents.append({k: v for k, v in local.price_tag.items() if k != HASH})
+    first = locals_[0].run
+    more = f" and {len(locals_) - 1} more" if len(locals_) > 1 else ""
+    shown_title = title or f"Price of {first['name']}{more}"
+    context = build_context(shown_title, profile, documents, generated_at=datetime.now(UTC))
+    files: dict[str, str] = {}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for fmt in formats:
+            path = folder / f"report-{first['id'][:8]}.{fmt}"
+            path.write_bytes(render(context, fmt).content)
+            files[fmt] = str(path)
+    except OSError as error:
+        raise CliError(f"cannot write to {folder}: {error.strerror}") from error
+    return {"title": shown_title, "files": files}
+
+
+def report_lines(written: Mapping[str, Any]) -> Iterator[str]:
+    """Where the files of a local report are."""
+    yield f"report: {written['title']}"
+    for path in written["files"].values():
+        yield f"  {path}"

@@ -1,0 +1,134 @@
+"""``pricetag run`` without the other commands: a program must not wait until they are loaded."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from pricetag.cli.console import EXIT_USAGE, CliError, complain
+
+VALUES = {
+    "--name": "name",
+    "--project": "project",
+    "--experiment": "experiment",
+    "--tag": "tags",
+    "--gpus": "gpus",
+}
+"""Options of ``run`` that take a value."""
+
+FLAGS = {"--second-opinion": "second_opinion", "--quiet": "quiet"}
+GPUS = ("visible", "none")
+NOT_FOUND = 127
+
+
+def quick_run(arguments: Sequence[str]) -> int | None:
+    """Runs ``pricetag run`` with usual arguments.
+
+    Args:
+        arguments: As on the command line, after ``run``.
+
+    Returns:
+        The exit code of an error; None if the full command line has to parse the arguments.
+    """
+    parsed = parse(arguments)
+    if parsed is None:
+        return None
+    command, options = parsed
+    try:
+        run_metered(command, **options)
+    except CliError as error:
+        complain(str(error), error.details)
+        return error.exit_code
+
+
+def parse(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any]] | None:
+    """The program's command line and the options before it; None if one is not understood."""
+    options: dict[str, Any] = {"tags": []}
+    rest = list(arguments)
+    while rest and rest[0].startswith("-") and rest[0] != "--":
+        name, equals, value = rest.pop(0).partition("=")
+        if name in FLAGS and not equals:
+            options[FLAGS[name]] = True
+            continue
+        if name not in VALUES or (not equals and not rest):
+            return None
+        value = value if equals else rest.pop(0)
+        if name == "--tag":
+            options["tags"].append(value)
+        else:
+            options[VALUES[name]] = value
+    command = rest[1:] if rest[:1] == ["--"] else rest
+    if not command or options.get("gpus", "none") not in GPUS:
+        return None
+    return command, options
+
+
+def run_metered(
+    command: Sequence[str],
+    *,
+    name: str | None = None,
+    project: str | None = None,
+    experiment: str = "local",
+    tags: Sequence[str] = (),
+    gpus: str = "visible",
+    second_opinion: bool = False,
+    quiet: bool = False,
+) -> NoReturn:
+    """Runs a program metered, and ends this process like it.
+
+    Args:
+        command: Program and arguments.
+        name: Name of the run; by default the command line.
+        project: Project of the run; by default that of the settings.
+        experiment: Experiment of the run.
+        tags: Tags of the run.
+        gpus: One of ``GPUS``.
+        second_opinion: Whether CodeCarbon runs beside the meter.
+        quiet: Whether to print no price tag at the end.
+
+    Raises:
+        CliError: If the program cannot be started, or a setting is invalid.
+    """
+    from pricetag.configuration import ConfigurationError
+    from pricetag.events import ENV_VAR
+    from pricetag.local.program import StartError, end_like, run_program
+    from pricetag.local.request import Request, name_of
+    from pricetag.local.settings import read_settings
+
+    if os.environ.get(ENV_VAR):
+        complain("this program is part of a run that is metered already; it is not metered twice")
+        _replace_by(command)
+    request = Request(
+        name=name_of([name]) if name else name_of(command),
+        kind="program",
+        command=tuple(command),
+        project=project,
+        experiment=experiment,
+        tags=tuple(tags),
+        second_opinion=second_opinion,
+        gpus=gpus,
+    )
+    try:
+        ended = run_program(command, request, read_settings())
+    except StartError as error:
+        raise CliError(str(error), error.exit_code) from error
+    except ConfigurationError as error:
+        raise CliError(str(error), EXIT_USAGE) from error
+    except OSError as error:
+        raise CliError(f"the data folder cannot be used: {error}") from error
+    if ended.document is None:
+        complain(f"there is no price tag of this program: {ended.problem}")
+    elif not quiet:
+        from pricetag.local.summary import summary_text
+
+        sys.stderr.write(summary_text(ended.document))
+    end_like(ended)
+
+
+def _replace_by(command: Sequence[str]) -> NoReturn:
+    try:
+        os.execvp(command[0], list(command))
+    except OSError as error:
+        raise CliError(f"{command[0]}: {error.strerror}", NOT_FOUND) from error

@@ -1,0 +1,243 @@
+"""Meters one program of this machine: the meter, journal and events of a worker, without a server.
+
+The process that calls this only meters: the program is another process.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pricetag.attempt.last_moment import clock_of_meter
+from pricetag.attempt.log import AttemptLog
+from pricetag.attempt.meters import Devices, JobMeters
+from pricetag.events import ENV_VAR
+from pricetag.local.listener import Listener
+from pricetag.local.request import Request
+from pricetag.local.runs import write_result
+from pricetag.local.settings import LocalSettings
+from pricetag.metering import Reading
+from pricetag.metering.journal import Journal
+from pricetag.metering.machine import node_name
+from pricetag.metering.meter import Meter
+from pricetag.metering.thread_model import thread_model
+
+DRAIN_S = 5.0
+WORKER = "local"
+
+
+class LocalMeter:
+    """The meter of one local run.
+
+    Args:
+        request: What is metered.
+        settings: The data folder and the site's factors.
+        zero_s: When the metered work began, on the monotonic clock.
+        listener: The socket for events.
+
+    Raises:
+        OSError: If the run's folder cannot be written.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        settings: LocalSettings,
+        *,
+        zero_s: float,
+        listener: Listener,
+    ) -> None:
+        self.request = request
+        self.folder = settings.folder / request.run_id
+        self._settings = settings
+        self._journal = Journal.create(self.folder, request.attempt_id)
+        self._listener = listener
+        self.socket = self._listener.path
+        self._log = AttemptLog(self._journal, self._now_s)
+        self._devices, self._remark = visible_devices(request.gpus)
+        mark = f"{ENV_VAR}={self.socket}".encode()
+        self._meters = JobMeters(self._devices, mark=mark, model=thread_model)
+        self._meter = Meter(self._meters.sources, emit=self._on_readings, zero_s=zero_s)
+        self._is_open = False
+        self._events: Events | None = None
+        self._opinion: Any = None
+
+    def open(self, pid: int) -> None:
+        """Opens the meters and begins the journal.
+
+        Args:
+            pid: The process that is metered.
+        """
+        self._meters.adopt(pid)
+        opened = self._meter.open()
+        self._is_open = True
+        components = self._meters.share(opened, self._meter.now_s())
+        self._log.append(
+            "start",
+            run_id=self.request.run_id,
+            attempt_id=self.request.attempt_id,
+            attempt_number=1,
+            worker=WORKER,
+            node_name=node_name(),
+            devices=list(self._devices.described),
+            components=[component.as_dict() for component in components],
+            shares_overlaps=True,
+            clock=clock_of_meter(self._now_s()),
+            run=self.request.as_record(self._settings.project),
+            factors=self._settings.site.as_record(),
+            socket=str(self.socket),
+        )
+        if self._remark is not None:
+            self._log.text(self._remark, "pricetag")
+        if self.request.second_opinion:
+            from pricetag.metering.second_opinion import SecondOpinion
+
+            self._opinion = SecondOpinion(self._devices.uuids)
+            self._opinion.start()
+
+    def ended(self, pid: int, cpu_s: float) -> None:
+        """Counts the CPU time of the program, which has ended."""
+        self._meters.ended(pid, cpu_s)
+
+    async def serve(self, environment: Mapping[str, Any]) -> None:
+        """Takes the events of the program, from now on.
+
+        Args:
+            environment: Software of the program, for the record.
+        """
+        self._log.append("environment", **environment)
+        self._events = Events(self._log, self._meter, self._now_s, self._listener)
+        await self._events.server.start()
+
+    def edge(self) -> float:
+        """Reads the meters now; returns the time of the reading."""
+        readings = self._meter.edge()
+        return readings[0].t_s if readings else self._now_s()
+
+    async def close(
+        self, status: str, reason: Mapping[str, Any] | None, end_s: float
+    ) -> dict[str, Any]:
+        """Ends the attempt, settles it and stores the result; returns the document.
+
+        Args:
+            status: How the attempt ended.
+            reason: ``{code, message}``, or None.
+            end_s: When the program ended, by :meth:`edge`.
+
+        Raises:
+            OSError: If the result cannot be written; the journal is kept.
+            JournalError: If the journal cannot be written.
+            ValueError: If a factor is invalid; the journal is kept.
+        """
+        open_stages: list[str] = []
+        if self._events is not None:
+            open_stages = await self._events.finish()
+            end_s = max(end_s, self._events.last_edge_s)
+        self._meter.close()
+        self._meters.close()
+        if self._opinion is not None:
+            self._log.append("second_opinion", t_s=end_s, **self._opinion.stop())
+        for key in open_stages:
+            self._log.append("stage_end", t_s=end_s, key=key, status=status)
+        self._log.append("end", t_s=end_s, status=status, reason=reason)
+        try:
+            self._journal.sync()
+            return write_result(self.folder, self._journal)
+        finally:
+            self.release()
+
+    def release(self) -> None:
+        """Releases the journal and the socket."""
+        self._listener.close()
+        self._journal.close()
+
+    def _now_s(self) -> float:
+        return self._meter.now_s() if self._is_open else 0.0
+
+    def _on_readings(self, readings: list[Reading]) -> None:
+        self._meters.note(readings)
+        self._log.readings(readings)
+
+
+class Events:
+    """The program's stages and figures; made after the program was started, since it is slow.
+
+    Args:
+        log: The attempt's log.
+        meter: Read at each stage edge.
+        now_s: Seconds since the meter opened.
+        listener: The socket that listens.
+
+    Attributes:
+        last_edge_s: Time of the last stage edge.
+    """
+
+    def __init__(
+        self,
+        log: AttemptLog,
+        meter: Meter,
+        now_s: Callable[[], float],
+        listener: Listener,
+    ) -> None:
+        import asyncio
+
+        from pricetag.attempt.event_desk import EventDesk
+        from pricetag.attempt.event_server import EventServer
+        from pricetag.attempt.outcome import Observed
+        from pricetag.attempt.progress import ProgressBoard
+        from pricetag.attempt.stages import StageBook
+
+        async def edge() -> float:
+            readings = await asyncio.to_thread(meter.edge)
+            self.last_edge_s = readings[0].t_s if readings else now_s()
+            return self.last_edge_s
+
+        self.last_edge_s = 0.0
+        self._stages = StageBook()
+        self._desk = EventDesk(
+            log, self._stages, ProgressBoard(), Observed(), edge=edge, now_s=now_s
+        )
+        self.server = EventServer(
+            listener.path,
+            self._desk.take,
+            self._desk.reject,
+            self._desk.leave,
+            listener.listening,
+        )
+
+    async def finish(self) -> list[str]:
+        """Takes the last events; returns the keys of the stages that are still open."""
+        await self.server.drain(DRAIN_S)
+        await self.server.close()
+        self._desk.finish()
+        return self._stages.open_keys()
+
+
+def visible_devices(gpus: str) -> tuple[Devices, str | None]:
+    """The accelerators that the program may see, and why they cannot be metered, if so.
+
+    The host is shared by the cores that the program may use: all of them, unless a scheduler
+    has given it some.
+
+    Args:
+        gpus: ``visible`` or ``none``.
+    """
+    cores = os.cpu_count() or 1
+    ratio = min(len(os.sched_getaffinity(0)) / cores, 1.0)
+    if gpus == "none":
+        return Devices((), host_ratio=ratio), None
+    from pricetag.attempt.meters import describe
+    from pricetag.metering.devices import list_accelerators, visible_accelerators
+    from pricetag.metering.mig import resolve_usable, usable_devices
+    from pricetag.metering.nvml_errors import LibraryUnavailableError
+
+    try:
+        accelerators = list_accelerators()
+    except LibraryUnavailableError as error:
+        return Devices((), host_ratio=ratio), f"accelerators are not metered: {error}"
+    visible = visible_accelerators(os.environ, accelerators)
+    devices = resolve_usable(visible, usable_devices(accelerators)) if visible else []
+    slices = tuple(device.slice for device in devices if device.slice is not None)
+    uuids = tuple(device.uuid for device in devices)
+    return Devices(uuids, describe(devices), slices, host_ratio=ratio), None

@@ -1,0 +1,110 @@
+"""``pricetag run -- COMMAND``: starts a program, meters it and ends like it.
+
+The program keeps the terminal, standard input and output, the process group and its exit code.
+Signals to this process are forwarded to it. It is started first, so that it does not wait for the
+meters, which open in the meantime.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from pricetag.events import ENV_VAR
+from pricetag.local.ended import EXIT_OF_SIGNAL, FORWARDED, Ended
+from pricetag.local.listener import Listener
+from pricetag.local.request import Request
+from pricetag.local.settings import LocalSettings
+
+RESTORED = (signal.SIGPIPE, signal.SIGXFSZ)
+"""Signals that Python ignores and other programs expect with their default action."""
+
+NOT_FOUND, NOT_EXECUTABLE = 127, 126
+"""Exit codes of a shell for a program that cannot be started."""
+
+
+class StartError(RuntimeError):
+    """The program cannot be started.
+
+    Attributes:
+        exit_code: Exit code of a shell in this case.
+    """
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def run_program(
+    command: Sequence[str],
+    request: Request,
+    settings: LocalSettings,
+    environ: Mapping[str, str] = os.environ,
+) -> Ended:
+    """Runs a program to its end, metered.
+
+    Args:
+        command: Program and arguments.
+        request: Describes the run.
+        settings: The data folder and the site's factors.
+        environ: Environment of the program.
+
+    Raises:
+        StartError: If the program cannot be started; nothing is kept.
+        OSError: If the data folder cannot be written; nothing was started.
+    """
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
+    try:
+        folder = settings.folder / request.run_id
+        folder.mkdir(parents=True)
+        listener = Listener.new()
+        try:
+            zero_s = time.monotonic()
+            pid = _start(command, {**environ, ENV_VAR: str(listener.path)}, former)
+        except BaseException:
+            listener.close()
+            folder.rmdir()
+            raise
+        # Imported here, so that the program does not wait for it.
+        from pricetag.local.accompany import accompany
+
+        return accompany(pid, request, settings, listener, zero_s)
+    finally:
+        _drop_pending()
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
+def _start(command: Sequence[str], environ: Mapping[str, str], mask: Any) -> int:
+    try:
+        return os.posix_spawnp(
+            command[0], list(command), dict(environ), setsigmask=mask, setsigdef=RESTORED
+        )
+    except FileNotFoundError:
+        raise StartError(f"{command[0]}: not found", NOT_FOUND) from None
+    except OSError as error:
+        raise StartError(f"{command[0]}: {error.strerror}", NOT_EXECUTABLE) from error
+
+
+def _drop_pending() -> None:
+    """Drops signals that were meant for the program, which has ended."""
+    while signal.sigtimedwait(FORWARDED, 0) is not None:
+        pass
+
+
+def end_like(ended: Ended) -> NoReturn:
+    """Ends this process as the program ended: with its exit code, or by the same signal."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if ended.signal is not None:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the program has dumped its own
+        if ended.signal != signal.SIGKILL:
+            signal.signal(ended.signal, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {ended.signal})
+        os.kill(os.getpid(), ended.signal)
+        os._exit(EXIT_OF_SIGNAL + ended.signal)
+    raise SystemExit(ended.exit_code)

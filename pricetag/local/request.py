@@ -1,0 +1,71 @@
+"""What is to be metered locally, and how its journal describes it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+GPUS = ("visible", "none")
+"""Accelerators to meter: those that the program may see, or none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A program, or a part of one, that is metered locally.
+
+    Attributes:
+        name: Name of the run.
+        kind: ``program``, or ``block`` for a part of a script.
+        command: Program and arguments.
+        project: Project of the run; None for that of the settings.
+        second_opinion: Whether CodeCarbon runs beside the meter.
+        gpus: One of ``GPUS``.
+        run_id: ID of the run; the same one after it was pushed to a server.
+        attempt_id: ID of its only attempt.
+    """
+
+    name: str
+    kind: str
+    command: tuple[str, ...] = ()
+    project: str | None = None
+    experiment: str = "local"
+    tags: tuple[str, ...] = ()
+    second_opinion: bool = False
+    gpus: str = "visible"
+    run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    attempt_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    def as_dict(self) -> dict[str, Any]:
+        """The request as JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Request:
+        """Reads what :meth:`as_dict` wrote."""
+        lists = {name: tuple(stored[name]) for name in ("command", "tags")}
+        return cls(**{**stored, **lists})
+
+    def as_record(self, project: str) -> dict[str, Any]:
+        """The run as the ``start`` record has it.
+
+        Args:
+            project: Project of runs that name none.
+        """
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "origin": "local",
+            "project": self.project or project,
+            "experiment": self.experiment,
+            "tags": list(self.tags),
+            "command": list(self.command),
+        }
+
+
+def name_of(command: Sequence[str]) -> str:
+    """Name of a run from its command line, on one line."""
+    from pricetag.one_line import one_line
+
+    return one_line(" ".join(command)) or "program"

@@ -1,0 +1,182 @@
+"""The local runs of this machine: a folder each, with the journal and, once settled, the result.
+
+A folder without a result belongs to a program that runs, or to one whose meter died: its journal
+is then ended with what it has and settled by the next command that looks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pricetag.atomic_files import write_whole
+from pricetag.local.listener import remove_socket
+from pricetag.metering.journal import Journal, JournalError, JournalLockedError
+
+RESULT = "run.json"
+NEW_S = 60.0
+"""Age in s below which a folder without a journal may be that of a program that starts now."""
+
+SHORTEST = 4
+METER_LOST: Mapping[str, Any] = {
+    "code": "meter-lost",
+    "message": "the meter's process was killed; the energy metered until then is counted",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRun:
+    """One local run.
+
+    Attributes:
+        folder: Its folder.
+        document: ``{schema, run, price_tag}``; the price tag is None while it runs.
+    """
+
+    folder: Path
+    document: dict[str, Any]
+
+    @property
+    def run(self) -> dict[str, Any]:
+        """The run, in the form of the server's runs."""
+        run: dict[str, Any] = self.document["run"]
+        return run
+
+    @property
+    def price_tag(self) -> dict[str, Any] | None:
+        """The price tag; None while the program runs."""
+        tag: dict[str, Any] | None = self.document["price_tag"]
+        return tag
+
+    @property
+    def journal(self) -> Path:
+        """The journal."""
+        return next(self.folder.glob("*.jsonl"))
+
+
+class LocalRuns:
+    """All local runs.
+
+    Args:
+        folder: The folder that contains theirs.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def settle(self) -> list[str]:
+        """Settles the runs whose meter died; returns a line for each that cannot be settled."""
+        return [
+            problem
+            for folder in self._folders()
+            if not (folder / RESULT).exists() and (problem := settle_folder(folder))
+        ]
+
+    def all(self) -> list[LocalRun]:
+        """All runs, newest first; without those that cannot be read."""
+        runs = [run for folder in self._folders() if (run := read_run(folder)) is not None]
+        return sorted(runs, key=lambda each: str(each.run["created_at"]), reverse=True)
+
+    def find(self, text: str) -> list[LocalRun]:
+        """The runs whose ID begins with a text of at least four characters."""
+        wanted = text.lower()
+        if len(wanted) < SHORTEST or "/" in wanted:
+            return []
+        folders = [folder for folder in self._folders() if folder.name.startswith(wanted)]
+        return [run for folder in folders if (run := read_run(folder)) is not None]
+
+    def _folders(self) -> Iterator[Path]:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            yield from sorted(path for path in self.folder.iterdir() if path.is_dir())
+
+
+def read_run(folder: Path) -> LocalRun | None:
+    """A run from its result, or as far as its journal states it; None if neither can be read."""
+    try:
+        return LocalRun(folder, json.loads((folder / RESULT).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return _unsettled(folder)
+    except (OSError, ValueError):
+        return None
+
+
+def _unsettled(folder: Path) -> LocalRun | None:
+    from pricetag.local.settling import SCHEMA, Recorded, run_record
+
+    try:
+        with next(folder.glob("*.jsonl")).open(encoding="utf-8") as lines:
+            recorded = Recorded.of([json.loads(next(lines))])
+            run = run_record(recorded)
+    except (OSError, ValueError, KeyError, StopIteration):
+        return None  # its meter has not begun to write
+    return LocalRun(folder, {"schema": SCHEMA, "run": run, "price_tag": None})
+
+
+def settle_folder(folder: Path) -> str | None:
+    """Settles the run of a folder whose meter died; returns why it cannot be settled, if so."""
+    path = next(folder.glob("*.jsonl"), None)
+    if path is None:
+        _remove_if_empty(folder)
+        return None
+    try:
+        journal = Journal.open_existing(path)
+    except JournalLockedError:
+        return None  # it runs
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return f"{path}: {error.strerror}"
+    try:
+        return _settle_orphan(folder, journal)
+    finally:
+        with contextlib.suppress(JournalError):
+            journal.close()
+
+
+def _settle_orphan(folder: Path, journal: Journal) -> str | None:
+    from pricetag.attempt.ending import end_if_open
+    from pricetag.metering.rapl_zones import powercap_root
+
+    if journal.count == 0:  # killed before it had measured anything
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+    try:
+        end_if_open(journal, powercap_root(), saw_end=False, reason=METER_LOST)
+        write_result(folder, journal)
+    except (OSError, JournalError, ValueError, KeyError) as error:
+        return f"{journal.path}: it cannot be settled: {error}"
+    return None
+
+
+def write_result(folder: Path, journal: Journal) -> dict[str, Any]:
+    """Settles an ended journal and stores the result; returns the document.
+
+    Raises:
+        OSError: If it cannot be written.
+        ValueError: If the journal has no end, or a factor is invalid.
+    """
+    from pricetag.attempt.ending import every_record
+    from pricetag.local.settling import settled
+
+    document = settled(every_record(journal))
+    write_whole(folder / RESULT, json.dumps(document, ensure_ascii=False, allow_nan=False))
+    _remove_socket(journal)
+    return document
+
+
+def _remove_socket(journal: Journal) -> None:
+    """Removes the folder of the event socket, which a killed meter leaves."""
+    for record in journal.read_from(0, 1):
+        remove_socket(Path(str(record.get("socket", "")) or "events.sock"))
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        if time.time() - folder.stat().st_mtime > NEW_S:
+            folder.rmdir()

@@ -1,0 +1,99 @@
+"""The meter's process beside a program that uses ``pricetag.track``.
+
+It talks over two pipes: standard input brings the request and the end of the block, one JSON
+object a line; standard output takes the result. If the program ends without announcing the end of
+the block, the block ended with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pricetag.local.listener import Listener
+from pricetag.local.metering import LocalMeter
+from pricetag.local.request import Request
+from pricetag.local.settings import read_settings
+from pricetag.metering.machine import git_commit
+
+GONE: Mapping[str, Any] = {
+    "status": "failed",
+    "reason": {"code": "program-ended", "message": "the program ended inside the block"},
+}
+
+
+def main() -> None:
+    """Meters until the block ends."""
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)  # they are for the program, whose end ends this
+    try:
+        answer = asyncio.run(_meter())
+    except (OSError, ValueError, RuntimeError) as error:
+        answer = {"problem": f"{type(error).__name__}: {error}"}
+    with suppress(OSError):  # nobody reads the answer if the program is gone
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+async def _meter() -> dict[str, Any]:
+    lines = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(lines), sys.stdin
+    )
+    asked = json.loads(await lines.readline())
+    listener = Listener(
+        Path(asked["socket"]), socket.socket(fileno=asked["listening"], family=socket.AF_UNIX)
+    )
+    meter = LocalMeter(
+        Request.from_dict(asked["request"]),
+        read_settings(),
+        zero_s=asked["zero_s"],
+        listener=listener,
+    )
+    meter.open(asked["pid"])
+    await meter.serve(asked["environment"] | {"git_commit": git_commit(Path.cwd())})
+    end = await _end(lines, asked["pid"])
+    return await meter.close(end["status"], end["reason"], meter.edge())
+
+
+async def _end(lines: asyncio.StreamReader, pid: int) -> Mapping[str, Any]:
+    """The end of the block: the program announces it, or is gone."""
+    announced = asyncio.create_task(lines.readline())
+    gone = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    watched = None
+    with suppress(OSError):  # gone already, and its pipe is closed
+        # A child that the program has forked keeps the pipe open.
+        watched = os.pidfd_open(pid)
+        loop.add_reader(watched, gone.set)
+    left = asyncio.create_task(gone.wait())
+    try:
+        await asyncio.wait({announced, left}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.sleep(0)  # a program that ends at once may have announced the end before
+        return _parsed(announced.result()) if announced.done() else GONE
+    finally:
+        if watched is not None:
+            loop.remove_reader(watched)
+            os.close(watched)
+        announced.cancel()
+        left.cancel()
+
+
+def _parsed(line: bytes) -> Mapping[str, Any]:
+    try:
+        end: Mapping[str, Any] = json.loads(line)
+    except ValueError:  # the pipe was closed
+        return GONE
+    return end
+
+
+if __name__ == "__main__":
+    main()

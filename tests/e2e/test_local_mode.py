@@ -1,0 +1,207 @@
+"""Programs metered without a server, by the real command and its processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from pricetag.cli.local_runs import verify_local
+from pricetag.cli.metered import FLAGS, VALUES, parse
+from pricetag.local.runs import METER_LOST, LocalRun
+from tests.support.local_runs import Bench, wait_for
+
+STAGES = """
+import sys, pricetag
+with pricetag.stage("train"):
+    sum(range(3_000_000))
+    pricetag.log(accuracy=0.75, quality=True)
+with pricetag.track("inner"):
+    pass
+print("to standard output")
+sys.exit(7)
+"""
+
+TRACKED = """
+import sys, pricetag
+
+@pricetag.track
+def train(n):
+    return sum(range(n))
+
+assert train(1000) == 499500
+with pricetag.track("outer", project="reviews", tags=["night"]) as outer:
+    with pricetag.stage("load"):
+        pass
+    with pricetag.track("inner") as inner:
+        pass
+assert inner.run_id is None
+print(outer.run_id, outer.price_tag["run_id"])
+try:
+    with pricetag.track("broken", quiet=True):
+        raise ValueError("no data")
+except ValueError:
+    print("raised")
+"""
+
+WAITING = """
+import os, pathlib, time
+with {block}:
+    pathlib.Path("{folder}/begun").write_text(str(os.getpid()))
+    while not pathlib.Path("{folder}/go").exists():
+        time.sleep(0.02)
+print("the program continued")
+"""
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def only(bench: Bench) -> LocalRun:
+    (run,) = bench.runs.all()
+    return run
+
+
+def test_a_program_keeps_its_output_and_exit_code_and_gets_a_price_tag(bench: Bench) -> None:
+    program = bench.command("run", "--name", "mine", "--tag=a", "--", bench_python(), "-c", STAGES)
+    out, err = program.communicate()
+    assert (program.returncode, out) == (7, "to standard output\n")
+    assert "pricetag: mine (failed)" in err
+    run = only(bench)
+    assert (run.run["name"], run.run["tags"]) == ("mine", ["a"])
+    assert run.run["status_reason"]["code"] == "program-failed"
+    tag = run.price_tag
+    assert tag is not None
+    assert [(stage["name"], stage["kind"]) for stage in tag["stages"]] == [
+        ("train", "stage"),
+        ("inner", "track"),
+    ]
+    assert [(score["metric"], score["value"]) for score in tag["quality"]] == [("accuracy", 0.75)]
+    assert tag["it_energy_kwh"]["value"] > tag["stages"][0]["it_energy_kwh"]["value"] > 0
+    assert verify_local(run)["outcome"] == "verified"
+
+
+def bench_python() -> str:
+    import sys
+
+    return sys.executable
+
+
+@pytest.mark.parametrize("name", ["TERM", "USR1"])
+def test_signals_reach_the_program_and_its_death_is_passed_on(bench: Bench, name: str) -> None:
+    """USR1 has a handler, after which the program ends by itself; TERM ends it."""
+    text = f"trap 'exit 5' USR1; echo $$ > {bench.folder}/begun; while :; do sleep 0.05; done"
+    program = bench.command("run", "--quiet", "sh", "-c", text)
+    wait_for(lambda: bench.journaled("environment"))
+    wait_for((bench.folder / "begun").exists)
+    program.send_signal(signal.Signals[f"SIG{name}"])
+    program.communicate()
+    assert program.returncode == (5 if name == "USR1" else -signal.SIGTERM)
+    assert only(bench).run["status"] == ("failed" if name == "USR1" else "cancelled")
+
+
+def test_a_killed_meter_leaves_the_program_alone_and_loses_nothing(bench: Bench) -> None:
+    text = WAITING.format(block="open(os.devnull)", folder=bench.folder)
+    program = bench.command("run", "--", bench_python(), "-c", text)
+    wait_for(lambda: len(bench.journaled("reading")) > 2)
+    wait_for((bench.folder / "begun").exists)
+    program.kill()
+    program.wait()
+    last_s = bench.journaled("reading")[-1]["t_s"]
+    assert bench.runs.settle() == []
+    run = only(bench)
+    assert (run.run["status"], run.run["status_reason"]) == ("failed", METER_LOST)
+    assert run.price_tag is not None
+    assert run.price_tag["duration_s"]["value"] == last_s
+    assert verify_local(run)["outcome"] == "verified"
+    (bench.folder / "go").touch()
+    assert program.communicate()[0] == "the program continued\n"
+
+
+def test_a_killed_program_s_block_is_settled_by_its_meter(bench: Bench) -> None:
+    text = "import pricetag\n" + WAITING.format(block="pricetag.track('x')", folder=bench.folder)
+    program = bench.script(text)
+    wait_for(lambda: bench.journaled("environment"))
+    wait_for((bench.folder / "begun").exists)
+    program.kill()
+    program.communicate()
+    wait_for(lambda: list(bench.runs.folder.glob("*/run.json")))
+    run = only(bench)
+    assert run.run["status_reason"]["code"] == "program-ended"
+    assert verify_local(run)["outcome"] == "verified"
+
+
+def test_a_block_whose_meter_is_killed_continues_and_is_settled_later(bench: Bench) -> None:
+    text = "import pricetag\n" + WAITING.format(block="pricetag.track('x')", folder=bench.folder)
+    program = bench.script(text)
+    wait_for(lambda: bench.journaled("environment"))
+    wait_for((bench.folder / "begun").exists)
+    (meter,) = children(program.pid)
+    os.kill(meter, signal.SIGKILL)
+    (bench.folder / "go").touch()
+    out, err = program.communicate()
+    assert (program.returncode, out) == (0, "the program continued\n")
+    assert "the meter's process ended before the block" in err
+    assert bench.runs.settle() == []
+    assert only(bench).run["status_reason"] == METER_LOST
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_blocks_and_functions_of_a_script_are_runs_and_inner_blocks_their_stages(
+    bench: Bench,
+) -> None:
+    program = bench.script(TRACKED)
+    out, err = program.communicate()
+    assert program.returncode == 0, err
+    ids, raised = out.splitlines()
+    outer_id, tag_id = ids.split()
+    assert (outer_id, raised) == (tag_id, "raised")
+    runs = {run.run["name"]: run for run in bench.runs.all()}
+    assert set(runs) == {"train", "outer", "broken"}
+    assert runs["broken"].run["status_reason"]["message"] == "ValueError: no data"
+    assert (runs["outer"].run["project"], runs["outer"].run["tags"]) == ("reviews", ["night"])
+    assert runs["outer"].price_tag is not None
+    names = [stage["name"] for stage in runs["outer"].price_tag["stages"]]
+    assert names == ["load", "inner"]
+    assert "pricetag: broken" not in err
+    assert "pricetag: outer (succeeded)" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command", "options"),
+    [
+        (["--", "a", "--name", "b"], ["a", "--name", "b"], {"tags": []}),
+        (["a", "-c", "x"], ["a", "-c", "x"], {"tags": []}),
+        (
+            ["--name=n", "--tag", "x", "--tag=y", "--quiet", "--", "a"],
+            ["a"],
+            {"name": "n", "tags": ["x", "y"], "quiet": True},
+        ),
+    ],
+)
+def test_usual_arguments_are_parsed_at_once(
+    arguments: list[str], command: list[str], options: dict[str, object]
+) -> None:
+    assert parse(arguments) == (command, options)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--"], ["--help"], ["--name"], ["--gpus", "2", "a"]])
+def test_all_else_is_left_to_the_full_command_line(arguments: list[str]) -> None:
+    assert parse(arguments) is None
+
+
+def test_the_quick_parser_knows_every_option_of_the_command() -> None:
+    import typer
+
+    from pricetag.cli.app import app
+
+    command = typer.main.get_command(app).commands["run"]  # type: ignore[attr-defined]
+    options = {name for parameter in command.params for name in parameter.opts}
+    assert options - {"command"} == VALUES.keys() | FLAGS.keys()

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from pricetag.configuration import ConfigurationError
+from pricetag.local.settings import LocalSite, read_settings
+from pricetag.metering.thread_model import (
+    BUSY_W,
+    IDLE_W,
+    RAM_W_PER_GB,
+    ThreadModel,
+    memory_gb,
+    ram_component,
+)
+
+
+def test_settings_come_from_variables_before_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    file.write_text('pue = 1.3\ngrid_zone = "FRA"\n')
+    environ = {
+        "PRICETAG_CONFIG": str(file),
+        "PRICETAG_DATA_DIR": str(tmp_path),
+        "PRICETAG_PUE": "1.1",
+        "PRICETAG_PROJECT": "reviews",
+        "PRICETAG_ELECTRICITY_PER_KWH": "0.31",
+    }
+    settings = read_settings(environ)
+    assert settings.site == LocalSite(pue=1.1, grid_zone="FRA", electricity_per_kwh=Decimal("0.31"))
+    assert (settings.project, settings.folder) == ("reviews", tmp_path / "local")
+    assert LocalSite.from_record(settings.site.as_record()) == settings.site
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PRICETAG_PUE", "0.5"),
+        ("PRICETAG_PUE", "much"),
+        ("PRICETAG_GRID_ZONE", "atlantis"),
+        ("PRICETAG_ELECTRICITY_PER_KWH", "-1"),
+        ("PRICETAG_ELECTRICITY_PER_KWH", "nan"),
+        ("PRICETAG_GRID_G_PER_KWH", "nan"),
+    ],
+)
+def test_an_invalid_setting_is_named_before_anything_starts(name: str, value: str) -> None:
+    with pytest.raises(ConfigurationError, match=name):
+        read_settings({name: value})
+
+
+def test_the_model_scales_between_idle_and_busy_threads() -> None:
+    busy_s, now_s = iter([0.0, 4.0, 4.0, 1000.0]), iter([0.0, 2.0, 4.0, 6.0])
+    model = ThreadModel(4, lambda: next(busy_s), lambda: next(now_s))
+    assert model.power_w() == pytest.approx(4 * (IDLE_W + BUSY_W) / 2)  # 4 of 8 thread seconds
+    assert model.power_w() == pytest.approx(4 * IDLE_W)
+    assert model.power_w() == pytest.approx(4 * BUSY_W)
+
+
+def test_the_model_has_no_power_where_the_system_reports_no_load() -> None:
+    assert ThreadModel(4, lambda: None).power_w() is None
+
+
+def test_memory_is_modelled_by_its_size(tmp_path: Path) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal:       15625000 kB\nMemFree: 1 kB\n")
+    assert memory_gb(tmp_path) == pytest.approx(16.0)
+    assert ram_component(16.0).baseline_w == pytest.approx(16 * RAM_W_PER_GB)
+    assert memory_gb(tmp_path / "none") is None
+    assert ram_component(None).baseline_w is None

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pricetag.accounting.units import joules_to_kwh
+from pricetag.cli.console import CliError
+from pricetag.cli.local_runs import matching_runs, verify_local
+from pricetag.local.runs import METER_LOST, LocalRuns
+from pricetag.local.settling import UnsettledError, settled
+from pricetag.metering.journal import Journal
+from tests.support.local_runs import (
+    ATTEMPT_ID,
+    POWER_W,
+    RUN_ID,
+    plant,
+    reading,
+    records,
+    start_record,
+)
+
+NO_FILTER = dict.fromkeys(("project", "experiment", "user", "tag", "status", "kind", "q"))
+
+
+def test_a_journal_becomes_a_price_tag_with_the_site_s_factors() -> None:
+    document = settled(records())
+    tag = document["price_tag"]
+    assert tag["it_energy_kwh"]["value"] == pytest.approx(joules_to_kwh(10 * POWER_W))
+    assert tag["facility_energy_kwh"]["value"] == pytest.approx(1.25 * joules_to_kwh(10 * POWER_W))
+    assert tag["co2e_kg"]["value"] == pytest.approx(1.25 * joules_to_kwh(10 * POWER_W) * 0.1)
+    (stage,) = tag["stages"]
+    assert stage["it_energy_kwh"]["value"] == pytest.approx(joules_to_kwh(4 * POWER_W))
+    assert [(score["metric"], score["value"]) for score in tag["quality"]] == [("accuracy", 0.5)]
+    run = document["run"]
+    assert (run["status"], run["origin"], run["project"]) == ("succeeded", "local", "reviews")
+
+
+def test_a_journal_without_an_end_is_not_settled() -> None:
+    with pytest.raises(UnsettledError, match="no end"):
+        settled(records(ends=False))
+
+
+def test_a_price_tag_is_computed_again_from_its_journal(tmp_path: Path) -> None:
+    run = plant(tmp_path)
+    assert verify_local(run)["outcome"] == "verified"
+
+
+def test_verification_notices_a_changed_reading_and_a_changed_figure(tmp_path: Path) -> None:
+    run = plant(tmp_path)
+    text = run.journal.read_text()
+    run.journal.write_text(text.replace('"counter_j":400.0', '"counter_j":390.0'))
+    assert str(verify_local(run)["first_difference"]).startswith("attempts[0].co2e_kg")
+    run.journal.write_text(text)
+    assert run.price_tag is not None
+    run.price_tag["co2e_kg"]["value"] /= 2
+    steps = {step["step"]: step["status"] for step in verify_local(run)["steps"]}
+    assert steps == {"content-hash": "differs", "arithmetic": "differs"}
+
+
+def test_a_run_whose_meter_died_is_settled_with_what_it_had(tmp_path: Path) -> None:
+    journal = Journal.create(tmp_path / RUN_ID, ATTEMPT_ID)
+    journal.append_all(records(ends=False))
+    runs = LocalRuns(tmp_path)
+    assert runs.settle() == []  # its writer is alive
+    (running,) = runs.all()
+    assert (running.run["status"], running.price_tag) == ("running", None)
+    journal.close()
+    assert runs.settle() == []
+    (run,) = runs.all()
+    assert run.run["status_reason"] == METER_LOST
+    assert run.price_tag is not None
+    energy = run.price_tag["it_energy_kwh"]
+    assert energy["value"] == pytest.approx(joules_to_kwh(10 * POWER_W))
+    # What may have been used after the last reading is in the interval.
+    assert energy["high"] > 1.1 * energy["value"]
+    assert verify_local(run)["outcome"] == "verified"
+
+
+def test_a_torn_last_line_costs_only_itself(tmp_path: Path) -> None:
+    journal = Journal.create(tmp_path / RUN_ID, ATTEMPT_ID)
+    journal.append_all(records(ends=False))
+    journal.close()
+    with journal.path.open("ab") as file:
+        file.write(b'{"seq": 14, "type": "reading", "t_s": 11.0, "coun')
+    runs = LocalRuns(tmp_path)
+    assert runs.settle() == []
+    (run,) = runs.all()
+    assert run.price_tag is not None
+    assert run.price_tag["duration_s"]["value"] == 10.0
+
+
+def test_a_meter_that_died_before_its_first_record_leaves_nothing(tmp_path: Path) -> None:
+    Journal.create(tmp_path / RUN_ID, ATTEMPT_ID).close()
+    runs = LocalRuns(tmp_path)
+    assert runs.settle() == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_cannot_be_settled_is_named_and_kept(tmp_path: Path) -> None:
+    start = start_record()
+    start["factors"] = {**start["factors"], "grid_g_per_kwh": None, "grid_zone": "atlantis"}
+    journal = Journal.create(tmp_path / RUN_ID, ATTEMPT_ID)
+    journal.append_all([start, reading(0.0), reading(1.0)])
+    journal.close()
+    (problem,) = LocalRuns(tmp_path).settle()
+    assert "atlantis" in problem
+    assert journal.path.exists()
+
+
+def test_local_runs_are_listed_by_the_filters_that_need_no_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRICETAG_DATA_DIR", str(tmp_path))
+    plant(tmp_path / "local")
+    filters = {**NO_FILTER, "sort": "-created_at"}
+    (listed,) = matching_runs(filters, 5)
+    assert listed["price_tag"]["it_energy_kwh"] == pytest.approx(joules_to_kwh(10 * POWER_W))
+    for name, matching, other in (
+        ("project", "reviews", "else"),
+        ("experiment", "first", "else"),
+        ("tag", ["night"], ["day"]),
+        ("status", ["succeeded"], ["failed"]),
+        ("q", "plan night", "plan day"),
+    ):
+        assert len(matching_runs({**filters, name: matching}, 5)) == 1, name
+        assert matching_runs({**filters, name: other}, 5) == [], name
+    with pytest.raises(CliError, match="--user needs the server"):
+        matching_runs({**filters, "user": "me"}, 5)
+
+
+def test_the_result_is_json_that_names_its_schema(tmp_path: Path) -> None:
+    run = plant(tmp_path)
+    stored = json.loads((run.folder / "run.json").read_text())
+    assert stored["schema"] == "pricetag-local/1"
