@@ -6,7 +6,8 @@ import uuid
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, Index, Numeric
+from sqlalchemy import BigInteger, Identity, Index, Integer, Numeric, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base
@@ -30,10 +31,11 @@ class EnergyPending(Base):
 class EnergySeries(Base):
     """Subject of a row of the roll-ups.
 
-    ``component``: one component of a node, as one product. ``lab``: all components of a product.
-    ``charge``: the runs of one project and user on a node, on one product. ``lab-charge``: the
-    same on all nodes. Rows of the first and the third are added up in those of the second and
-    the fourth, their parents.
+    ``component``: one component of a node, as one product. ``node``, ``site``, ``lab``: all
+    components of a product there. ``charge``: the runs of one project and user on a node, on one
+    product. ``lab-charge``: the same on all nodes. ``project``, ``user``, ``charges``: the runs
+    of one project, of one user, of all. Components and charges are added up in the others, their
+    parents, in the order of ``app.repositories.energy.series.PARENTS``.
     """
 
     __tablename__ = "energy_series"
@@ -57,8 +59,8 @@ class EnergySeries(Base):
     )
 
     id: Mapped[int] = mapped_column(Identity(), primary_key=True)
-    parent_id: Mapped[int | None] = mapped_column(ForeignKey("energy_series.id"))
-    scope: Mapped[str]  # component | lab | charge | lab-charge
+    parents: Mapped[list[int]] = mapped_column(ARRAY(Integer), server_default=text("'{}'"))
+    scope: Mapped[str]
     node_name: Mapped[str | None]
     component: Mapped[str | None]
     site: Mapped[str | None]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -34,6 +35,7 @@ COMPONENTS: dict[str, tuple[Any, ...]] = {
 BYS: tuple[By, ...] = ("node", "component", "site", "hour", "day", "month")
 PLACES: dict[Grouping, Grain] = {"node": "hour", "component": "day", "site": "month"}
 OWNERS: tuple[Owner, ...] = ("project", "user")
+OWNERS_OVER: dict[Owner, Grain] = {"project": "hour", "user": "day"}
 EVERYBODY = Viewer(uuid4(), sees_all=True)
 
 
@@ -59,6 +61,46 @@ async def assert_equal(session: Session, *ranges: Range) -> None:
         assert rolled == await accounts(session, hours, every_hour=True), hours
         for by, over in PLACES.items():
             await _assert_others_are_the_rest(session, by, over, hours)
+        for owner, grain in OWNERS_OVER.items():
+            await _assert_other_owners_are_the_rest(session, owner, grain, hours)
+        await _assert_equal_to_a_viewer_of_one_project(session, hours)
+
+
+async def _assert_equal_to_a_viewer_of_one_project(session: Session, hours: Range) -> None:
+    """The charges of users are those of one project, and of what is hidden."""
+    first = (await session.execute(select(Project.id).order_by(Project.name).limit(1))).scalar()
+    viewer = replace(EVERYBODY, project_id=first)
+    rolled, every = [
+        await energy_account.sums_by_owner(session, "user", viewer, hours, every_hour=every)
+        for every in (False, True)
+    ]
+    assert list(map(tuple, rolled)) == list(map(tuple, every)), hours
+
+
+async def _assert_other_owners_are_the_rest(
+    session: Session, owner: Owner, over: Grain, hours: Range
+) -> None:
+    """The largest owner has the same rows as among all; the others add up to the rest."""
+    every = await energy_account.charges_over_time(session, owner, EVERYBODY, over, hours)
+    some = await energy_account.charges_over_time(session, owner, EVERYBODY, over, hours, 1)
+    sizes: Counter[Any] = Counter()
+    for row in every:
+        sizes[row.owner] += row.total_j
+    named = {row.owner for row in some if not row.is_other}
+    assert len(named) == (len(sizes) if len(sizes) <= 2 else 1), (owner, hours)
+    assert not sizes or max(sizes.values()) == pytest.approx(max(sizes[name] for name in named))
+    assert [tuple(row) for row in some if not row.is_other] == [
+        tuple(row) for row in every if row.owner in named
+    ], (owner, hours)
+    others: dict[Any, list[float]] = {}
+    for row in every:
+        if row.owner not in named:
+            rest = others.setdefault(tuple(row[3:8]), [0.0, 0.0, 0])
+            for column, value in enumerate((row.total_j, row.running_j, row.hours)):
+                rest[column] += value
+    assert {
+        tuple(row[3:8]): [row.total_j, row.running_j, row.hours] for row in some if row.is_other
+    } == {key: pytest.approx(sums, rel=1e-12) for key, sums in others.items()}
 
 
 async def _assert_others_are_the_rest(

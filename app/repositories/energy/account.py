@@ -28,7 +28,13 @@ from app.repositories.energy.rollups import (
     rolled_charges,
     superseded,
 )
-from app.repositories.people.visibility import SEES_PROJECT_SQL, Viewer, sql_values
+from app.repositories.energy.series import BY_DAY, Scope
+from app.repositories.people.visibility import (
+    SEES_PROJECT_SQL,
+    Viewer,
+    sees_every_project,
+    sql_values,
+)
 from models import EnergyHour, Node
 from pricetag.accounting.bill.node_account import Entry
 
@@ -131,13 +137,14 @@ async def sums_by_owner(
         those of the total come last.
     """
     parts, values = _parts(None, hours, every_hour)
-    charges, more_values = _charge_parts(hours, every_hour)
+    scope = await _charge_scope(session, owner, viewer, hours)
+    charges, more_values = _charge_parts(hours, every_hour, scope)
     statement = f"""
-        WITH {parts}, {charges}, {_seen(owner)},
+        WITH {parts}, {CHARGED}, {charges}, {_seen(owner)},
         sums AS (
-          SELECT {_owner(owner)}, {_PRODUCT}, {_TOTALS}
+          SELECT {_owner(owner, "c")}, {_PRODUCT}, {_TOTALS}
           FROM (SELECT *, 0 AS awaited_hours FROM charge_parts) AS c
-          JOIN seen AS p ON p.id = c.project_id
+          LEFT JOIN seen AS p ON p.id = c.project_id
           GROUP BY 1, 2, {_PRODUCT} HAVING sum(hours) > 0
         )
         SELECT false AS is_total, visible, owner, {_PRODUCT}, {_NAMES}
@@ -241,38 +248,141 @@ async def charges_over_time(
         (charged to ended and running runs), running_j (the part of running ones) and hours, by
         start; projects that the viewer may not see are one owner without a name.
     """
-    pending, values = _parts(None, hours, every_hour=False, over=over)
-    charges, more_values = _charge_parts(hours, every_hour=False, over=over)
-    is_other = "false" if most is None else "place > :most AND owners > :most + 1"
+    scope = await _charge_scope(session, owner, viewer, hours)
+    if most is None or scope == BY_DAY or hours.node is not None:
+        shown, values = _every_charge(owner, over, hours, scope, most)
+    else:
+        shown, values = _largest_charges(owner, over, hours, scope, most)
     statement = f"""
-        WITH {pending}, {charges}, {_seen(owner)},
-        sums AS (
-          SELECT {_owner(owner)}, c.start, {_PRODUCT}, sum({_USED}) AS total_j,
-            sum(running_j) AS running_j, sum(hours) AS hours
-          FROM charge_parts AS c JOIN seen AS p ON p.id = c.project_id
-          WHERE {hours.owned("c")} GROUP BY 1, 2, 3, {_PRODUCT} HAVING sum(hours) > 0
-        ),
-        ranked AS (
-          SELECT visible, owner_id, owner, count(*) OVER () AS owners,
-            row_number() OVER (ORDER BY total_j DESC, owner) AS place
-          FROM (SELECT visible, owner_id, sum(total_j) AS total_j FROM sums GROUP BY 1, 2) AS size
-          LEFT JOIN owners USING (owner_id)
-        ),
-        shown AS (
-          SELECT {is_other} AS is_other, r.owner, sums.*
-          FROM sums JOIN ranked AS r ON r.visible = sums.visible
-            AND coalesce(r.owner_id, :nobody) = coalesce(sums.owner_id, :nobody)
-        )
+        WITH {_PENDING}, {CHARGED}, {_seen(owner)}, {shown}
         SELECT is_other, visible OR is_other AS visible, CASE WHEN NOT is_other THEN owner END
             AS owner, start, {_PRODUCT}, CAST(sum(total_j) AS float8) AS total_j,
           CAST(sum(running_j) AS float8) AS running_j, CAST(sum(hours) AS bigint) AS hours
-        FROM shown GROUP BY 1, 2, 3, 4, {_PRODUCT}
+        FROM shown LEFT JOIN owners USING (owner_id)
+        GROUP BY 1, 2, 3, 4, {_PRODUCT} HAVING sum(hours) > 0
         ORDER BY start, is_other, visible DESC, owner NULLS LAST, {_PRODUCT}
     """
     if most is not None:
         values["most"] = most
-    values |= more_values | sql_values(viewer) | {"nobody": NOBODY}
+    values |= hours.values | sql_values(viewer) | {"nobody": NOBODY}
     return (await session.execute(text(statement), values)).all()
+
+
+async def _charge_scope(session: AsyncSession, owner: Owner, viewer: Viewer, hours: Range) -> Scope:
+    """The scope with the fewest rows from which the charges of owners can be read.
+
+    The charges of a user are of all projects, so that they are of use only to a viewer of all.
+    """
+    if hours.owner is not None and hours.owner[0] != f"{owner}_id":
+        return BY_DAY
+    if owner == "project" or await sees_every_project(session, viewer):
+        return owner
+    return BY_DAY
+
+
+_SUMS = "sum(total_j) AS total_j, sum(running_j) AS running_j, sum(hours) AS hours"
+_CHARGES = f"{_USED} AS total_j, running_j, hours"
+_SAME_OWNER = """
+    ranked.visible = {row}.visible
+    AND coalesce(ranked.owner_id, :nobody) = coalesce({row}.owner_id, :nobody)
+"""
+
+
+def _ranked(most: int | None) -> str:
+    """CTE of owners and whether they are among the others, from CTE ``sizes``."""
+    is_other = "false" if most is None else "place > :most AND owners > :most + 1"
+    return f"""
+        ranked AS MATERIALIZED (
+          SELECT visible, owner_id, {is_other} AS is_other FROM (
+            SELECT visible, owner_id, count(*) OVER () AS owners,
+              row_number() OVER (ORDER BY total_j DESC, owner) AS place
+            FROM sizes LEFT JOIN owners USING (owner_id)) AS places
+        )
+    """
+
+
+def _every_charge(
+    owner: Owner, over: Grain, hours: Range, scope: Scope, most: int | None
+) -> tuple[str, dict[str, Any]]:
+    """CTEs up to ``shown``: the charges of each owner, or of the others, by bucket."""
+    charges, values = _charge_parts(hours, every_hour=False, scope=scope, over=over)
+    statement = f"""
+        {charges},
+        sums AS (
+          SELECT visible, owner_id, start, {_PRODUCT}, {_SUMS}
+          FROM (
+            SELECT {_owner(owner, "c")}, c.start, {_PRODUCT}, {_CHARGES}
+            FROM charge_parts AS c LEFT JOIN seen AS p ON p.id = c.project_id
+            WHERE {hours.owned("c")}) AS own
+          GROUP BY 1, 2, 3, {_PRODUCT} HAVING sum(hours) > 0
+        ),
+        sizes AS (SELECT visible, owner_id, sum(total_j) AS total_j FROM sums GROUP BY 1, 2),
+        {_ranked(most)},
+        shown AS (
+          SELECT ranked.is_other, sums.* FROM sums
+          JOIN ranked ON {_SAME_OWNER.format(row="sums")}
+        )
+    """
+    return statement, values
+
+
+def _largest_charges(
+    owner: Owner, over: Grain, hours: Range, scope: Scope, most: int
+) -> tuple[str, dict[str, Any]]:
+    """The same, but of the hours only those of the largest owners and of all together are read.
+
+    As all sums are exact, what remains of all charges is the sum of the others'.
+    """
+    in_all, values = rolled_charges(hours, scope=scope, prefix="t")
+    whose = "s.id IN (SELECT id FROM named)"
+    of_named, named_values = rolled_charges(hours, over, scope=scope, whose=whose)
+    of_all, all_values = rolled_charges(hours, over, scope="charges", prefix="all")
+    about = f"r.start, {of('s', PRODUCT)}"
+    columns = f"start, {_PRODUCT}, total_j, running_j, hours"
+    again = superseded("charge", bucket(over, "r.start"))
+    statement = f"""
+        changes AS MATERIALIZED (
+          SELECT {_owner(owner, "c")}, c.start, {_PRODUCT}, {_CHARGES}
+          FROM (
+            SELECT s.project_id, s.user_id, {about}, {negative("r", MEASURES)}
+            FROM ({again}) AS r {SERIES}
+            UNION ALL
+            SELECT project_id, user_id, {bucket(over, "hour")} AS start, {_PRODUCT}, {_LIST}
+            FROM charged) AS c
+          LEFT JOIN seen AS p ON p.id = c.project_id
+        ),
+        sizes AS (
+          SELECT visible, owner_id, sum(total_j) AS total_j
+          FROM (
+            SELECT {_owner(owner, "s")}, {_USED} AS total_j, r.hours
+            {in_all} LEFT JOIN seen AS p ON p.id = s.project_id
+            UNION ALL SELECT visible, owner_id, total_j, hours FROM changes) AS parts
+          GROUP BY 1, 2 HAVING sum(hours) > 0
+        ),
+        {_ranked(most)},
+        named AS MATERIALIZED (
+          SELECT own.* FROM (
+            SELECT s.id, {_owner(owner, "s")}
+            FROM energy_series AS s LEFT JOIN seen AS p ON p.id = s.project_id
+            WHERE s.scope = '{scope}') AS own
+          JOIN ranked ON NOT ranked.is_other AND {_SAME_OWNER.format(row="own")}
+        ),
+        named_rows AS MATERIALIZED (
+          SELECT named.visible, named.owner_id, {about}, {_USED} AS total_j, r.running_j, r.hours
+          {of_named} JOIN named ON named.id = r.series_id
+        ),
+        shown AS (
+          SELECT false AS is_other, visible, owner_id, {columns} FROM named_rows
+          UNION ALL
+          SELECT true, true, NULL, start, {_PRODUCT}, -total_j, -running_j, -hours FROM named_rows
+          UNION ALL
+          SELECT true, true, NULL, {about}, {_USED}, r.running_j, r.hours {of_all}
+          UNION ALL
+          SELECT coalesce(ranked.is_other, true), changes.* FROM changes
+          LEFT JOIN ranked ON {_SAME_OWNER.format(row="changes")}
+        )
+    """
+    return statement, values | named_values | all_values
 
 
 def _seen(owner: Owner) -> str:
@@ -285,9 +395,10 @@ def _seen(owner: Owner) -> str:
     """
 
 
-def _owner(owner: Owner) -> str:
-    """Columns: whether the charge ``c`` of a project ``p`` is seen, and if so its owner."""
-    return f"p.visible, CASE WHEN p.visible THEN c.{owner}_id END AS owner_id"
+def _owner(owner: Owner, row: str) -> str:
+    """Columns: whether a row of a project ``p``, or of all, is seen, and if so its owner."""
+    is_visible = "coalesce(p.visible, true)"
+    return f"{is_visible} AS visible, CASE WHEN {is_visible} THEN {row}.{owner}_id END AS owner_id"
 
 
 def _parts(
@@ -347,17 +458,17 @@ def _named_parts(by: Grouping, over: Grain, hours: Range, place: str) -> tuple[s
 
 
 def _charge_parts(
-    hours: Range, every_hour: bool, over: Grain | None = None
+    hours: Range, every_hour: bool, scope: Scope, over: Grain | None = None
 ) -> tuple[str, dict[str, Any]]:
-    """CTEs up to ``charge_parts``, likewise."""
+    """CTEs from ``charged`` up to ``charge_parts``, likewise."""
     start = bucket(over, "hour")
     charged = f"SELECT project_id, user_id, {start} AS start, {_PRODUCT}, {_LIST} FROM charged"
     if every_hour:
-        return f"{CHARGED}, charge_parts AS ({charged})", {}
-    sums, values = rolled_charges(hours, over)
+        return f"charge_parts AS ({charged})", {}
+    sums, values = rolled_charges(hours, over, scope=scope)
     about = f"s.project_id, s.user_id, r.start, {of('s', PRODUCT)}"
     statement = f"""
-        {CHARGED}, superseded_charges AS ({superseded("charge", bucket(over, "r.start"))}),
+        superseded_charges AS ({superseded("charge", bucket(over, "r.start"))}),
         charge_parts AS (
           SELECT {about}, {of("r", MEASURES)}
           {sums}

@@ -9,9 +9,10 @@ from typing import Any, Literal
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.repositories.energy.folding import CONTRIBUTIONS, KEY
+from app.repositories.energy.folding import CONTRIBUTIONS
 from app.repositories.energy.judging import CHARGED, JUDGED, MEASURES, VALUES
 from app.repositories.energy.rollups import negative, of
+from app.repositories.energy.series import KEY, summed_in
 
 Level = Literal["hour", "day", "month"]
 LEVELS: tuple[Level, ...] = ("hour", "day", "month")
@@ -64,24 +65,24 @@ def _expected(level: Level) -> str:
     """The expected rows of a level from the hours of components and charges, by series and
     start."""
     start = "r.start" if level == "hour" else f"date_trunc('{level}', r.start, 'UTC')"
-    rows = f"""
-        FROM energy_rollup_hours AS r JOIN energy_series AS s ON s.id = r.series_id
-        WHERE {_WITHIN} AND s.scope IN ('component', 'charge')
+    rows = "FROM energy_rollup_hours AS r JOIN energy_series AS s ON s.id = r.series_id"
+    of_hours = f"WHERE {_WITHIN} AND s.scope IN ('component', 'charge')"
+    parents = f"""
+        SELECT parent.id AS series_id, {start} AS start, {of("r", MEASURES)}
+        {rows} CROSS JOIN unnest({summed_in("s", level)}) AS parent (id) {of_hours}
     """
     if level == "hour":
-        parents = f"SELECT s.parent_id AS series_id, {start} AS start, {of('r', MEASURES)} {rows}"
-        return f"{parents} AND s.scope = 'component'"
+        return parents
     return f"""
-        SELECT r.series_id, {start} AS start, {of("r", MEASURES)} {rows}
-        UNION ALL
-        SELECT s.parent_id, {start}, {of("r", MEASURES)} {rows}
+        SELECT r.series_id, {start} AS start, {of("r", MEASURES)} {rows} {of_hours}
+        UNION ALL {parents}
     """
 
 
 def _stored(level: Level) -> str:
     """The condition of the rows that ``_expected`` is about."""
-    lab = "SELECT id FROM energy_series WHERE scope = 'lab'"
-    return f"{_WITHIN} AND r.series_id IN ({lab})" if level == "hour" else _WITHIN
+    summed = "SELECT id FROM energy_series WHERE scope NOT IN ('component', 'charge')"
+    return f"{_WITHIN} AND r.series_id IN ({summed})" if level == "hour" else _WITHIN
 
 
 def _wrong(level: Level) -> str:
@@ -128,7 +129,7 @@ async def wrong_sums(
 
     Args:
         session: Database session.
-        level: Of ``hour``, the sums over all nodes.
+        level: Of ``hour``, the sums of several series.
         start: Beginning of a UTC month.
         stop: Likewise, later.
     """

@@ -16,6 +16,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories.energy.judging import CHARGED, JUDGED, MEASURES, PRODUCT, VALUES
 from app.repositories.energy.rollups import negative, of, superseded
+from app.repositories.energy.series import (
+    KEY,
+    OWN_KEY,
+    PARENT_KINDS,
+    SUMMED,
+    parent_key,
+    summed_in,
+)
 from pricetag.accounting.bill.node_account import REPORTED_EVERY_S
 
 LOCK = 0x70726963_666F6C64
@@ -29,19 +37,14 @@ _PRODUCT = ", ".join(PRODUCT)
 _SUMMED = ", ".join(f"sum({name}) AS {name}" for name in MEASURES)
 _ANY = " OR ".join(f"sum({name}) <> 0" for name in MEASURES)
 
-_OWN_KEY = ("node_name", "component", "site", "project_id", "user_id")
-KEY = ("scope", *_OWN_KEY, *PRODUCT)
-"""Columns that name a series."""
-
 
 def _same(own: str, other: str) -> str:
     """Whether two rows are of one series, as a condition that can be hashed."""
     product = " AND ".join(f"{own}.{name} = {other}.{name}" for name in ("scope", *PRODUCT))
     hashed = " AND ".join(
-        f"coalesce({own}.{name}::text, '') = coalesce({other}.{name}::text, '')"
-        for name in _OWN_KEY
+        f"coalesce({own}.{name}::text, '') = coalesce({other}.{name}::text, '')" for name in OWN_KEY
     )
-    exact = f"({of(own, _OWN_KEY)}) IS NOT DISTINCT FROM ({of(other, _OWN_KEY)})"
+    exact = f"({of(own, OWN_KEY)}) IS NOT DISTINCT FROM ({of(other, OWN_KEY)})"
     return f"{product} AND {hashed} AND {exact}"
 
 
@@ -93,45 +96,59 @@ _FRESH = f"""
     {CONTRIBUTIONS}
 """
 
-_PARENT = "CASE f.scope WHEN 'component' THEN 'lab' ELSE 'lab-charge' END"
+_PARENT_KEY = ("parent_scope", *(f"parent_{name}" for name in OWN_KEY))
 
 _NEW_PARENTS = f"""
     WITH f AS (
-      SELECT DISTINCT {_PARENT} AS scope, CAST(NULL AS text) AS node_name,
-        CAST(NULL AS text) AS component, CAST(NULL AS text) AS site, project_id, user_id, {_PRODUCT}
-      FROM energy_fresh AS f
-    )
+      SELECT DISTINCT {of("wanted", _PARENT_KEY)}, {_PRODUCT} FROM (
+        SELECT p.parent_scope, {parent_key("f")}, {of("f", PRODUCT)}
+        FROM (SELECT DISTINCT {", ".join(KEY)} FROM energy_fresh) AS f
+        JOIN {PARENT_KINDS} ON p.child = f.scope) AS wanted
+    ), named ({", ".join(KEY)}) AS (SELECT * FROM f)
     INSERT INTO energy_series ({", ".join(KEY)})
-    SELECT {of("f", KEY)} FROM f
-    WHERE NOT EXISTS (SELECT FROM energy_series AS s WHERE {_same("s", "f")})
+    SELECT {of("named", KEY)} FROM named
+    WHERE NOT EXISTS (SELECT FROM energy_series AS s WHERE {_same("s", "named")})
 """
+
+_OF_PARENT = " AND ".join(
+    (
+        "parent.scope = wanted.parent_scope",
+        *(f"parent.{name} = wanted.{name}" for name in PRODUCT),
+        *(
+            f"coalesce(parent.{name}::text, '') = coalesce(wanted.parent_{name}::text, '')"
+            for name in OWN_KEY
+        ),
+        *(f"parent.{name} IS NOT DISTINCT FROM wanted.parent_{name}" for name in OWN_KEY),
+    )
+)
 
 # Materialized: the planner takes the new series for one, and would look up every series' likes.
 _NEW_SERIES = f"""
     WITH f AS (SELECT DISTINCT {", ".join(KEY)} FROM energy_fresh), fresh AS MATERIALIZED (
-      SELECT f.*, {_PARENT} AS parent_scope FROM f
+      SELECT f.* FROM f
       WHERE NOT EXISTS (SELECT FROM energy_series AS s WHERE {_same("s", "f")})
+    ), wanted AS MATERIALIZED (
+      SELECT fresh.*, p.place, p.parent_scope, {parent_key("fresh")}
+      FROM fresh JOIN {PARENT_KINDS} ON p.child = fresh.scope
     ), parent AS MATERIALIZED (
-      SELECT * FROM energy_series WHERE scope IN ('lab', 'lab-charge')
+      SELECT * FROM energy_series WHERE scope IN ({", ".join(f"'{name}'" for name in SUMMED)})
     )
-    INSERT INTO energy_series (parent_id, {", ".join(KEY)})
-    SELECT parent.id, {of("fresh", KEY)}
-    FROM fresh JOIN parent ON parent.scope = fresh.parent_scope
-      AND {" AND ".join(f"parent.{name} = fresh.{name}" for name in PRODUCT)}
-      AND coalesce(parent.project_id::text, '') = coalesce(fresh.project_id::text, '')
-      AND coalesce(parent.user_id::text, '') = coalesce(fresh.user_id::text, '')
+    INSERT INTO energy_series (parents, {", ".join(KEY)})
+    SELECT array_agg(parent.id ORDER BY wanted.place), {of("wanted", KEY)}
+    FROM wanted JOIN parent ON {_OF_PARENT}
+    GROUP BY {of("wanted", KEY)}
 """
 
 
 def _carried(level: str) -> str:
-    """The differences of a level's rows, those of both scopes' parents with them."""
+    """The differences of a level's rows, those of their parents with them."""
     start = "start" if level == "hour" else f"date_trunc('{level}', start, 'UTC')"
-    # Charges of all nodes together are kept by day and month only.
-    parents = "WHERE scope = 'component'" if level == "hour" else ""
     return f"""
         SELECT series_id, {start} AS start, {_SUMMED} FROM differences GROUP BY 1, 2
         UNION ALL
-        SELECT parent_id, {start}, {_SUMMED} FROM differences {parents} GROUP BY 1, 2
+        SELECT parent.id, {start}, {_SUMMED}
+        FROM differences AS d CROSS JOIN unnest({summed_in("d", level)}) AS parent (id)
+        GROUP BY 1, 2
     """
 
 
@@ -151,12 +168,12 @@ _FOLD = f"""
       UNION ALL
       {superseded("charge", "r.start")}
     ), differences AS MATERIALIZED (
-      SELECT series_id, parent_id, scope, start, {_SUMMED}
+      SELECT series_id, parents, scope, start, {_SUMMED}
       FROM (
-        SELECT s.id AS series_id, s.parent_id, s.scope, f.start, {of("f", MEASURES)}
+        SELECT s.id AS series_id, s.parents, s.scope, f.start, {of("f", MEASURES)}
         FROM energy_fresh AS f JOIN energy_series AS s ON {_same("s", "f")}
         UNION ALL
-        SELECT s.id, s.parent_id, s.scope, b.start, {negative("b", MEASURES)}
+        SELECT s.id, s.parents, s.scope, b.start, {negative("b", MEASURES)}
         FROM before AS b JOIN energy_series AS s ON s.id = b.series_id
       ) AS signed
       GROUP BY 1, 2, 3, 4 HAVING {_ANY}

@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 from app.repositories.energy.calendar import LEVELS, Level, Segment, cover
 from app.repositories.energy.judging import MEASURES, VALUES
+from app.repositories.energy.series import BY_DAY, Scope
 
 By = Literal["node", "component", "site", "hour", "day", "month"]
 Grain = Literal["hour", "day", "month"]
-Scope = Literal["component", "lab", "charge", "lab-charge"]
 
 HOUR = timedelta(hours=1)
 
@@ -74,8 +74,7 @@ def rolled(
         whose: A condition on few series, if not all are wanted.
         prefix: Of the parameters.
     """
-    is_lab = hours.node is None and by in (None, "hour", "day", "month")
-    scope: Scope = "lab" if is_lab else "component"
+    scope = _scope(by, hours.node)
     bucketed = by if over is None else over
     scopes: dict[Level, Scope] = dict.fromkeys(LEVELS, scope)
     segments = cover(hours.start, hours.stop, _levels(bucketed))
@@ -85,19 +84,43 @@ def rolled(
     return f"{sums} {series}", values
 
 
+def _scope(by: By | None, node: str | None) -> Scope:
+    """The scope with the fewest rows that tells what rows are about."""
+    if by == "component" or (by == "site" and node is not None):
+        return "component"
+    if by == "site":
+        return "site"
+    return "lab" if by != "node" and node is None else "node"
+
+
 def _levels(by: By | None) -> tuple[Level, ...]:
     """The levels of the roll-ups that are not coarser than the buckets."""
     return LEVELS if by not in ("hour", "day") else LEVELS[LEVELS.index(by) :]
 
 
-def rolled_charges(hours: Range, over: Grain | None = None) -> tuple[str, dict[str, Any]]:
-    """Sums of what runs are charged, by series and bucket, likewise."""
-    lab: Scope = "lab-charge" if hours.node is None else "charge"
-    # Hours of all nodes together are not kept.
-    scopes: dict[Level, Scope] = {"month": lab, "day": lab, "hour": "charge"}
+def rolled_charges(
+    hours: Range,
+    over: Grain | None = None,
+    *,
+    scope: Scope = BY_DAY,
+    whose: str = "true",
+    prefix: str = "q",
+) -> tuple[str, dict[str, Any]]:
+    """Sums of what runs are charged, by series and bucket, likewise.
+
+    Args:
+        hours: Which hours.
+        over: Buckets; None for one sum.
+        scope: Of the series, if the hours of all nodes are asked for.
+        whose: A condition on few series, if not all are wanted.
+        prefix: Of the parameters.
+    """
+    used = "charge" if hours.node is not None else scope
+    hourly: Scope = "charge" if used == BY_DAY else used
+    scopes: dict[Level, Scope] = {"month": used, "day": used, "hour": hourly}
     segments = cover(hours.start, hours.stop, _levels(over))
-    sums, values = _sums(hours, over, segments, scopes, "q", over is None)
-    return f"{sums} {_own_series(hours)}", values
+    sums, values = _sums(hours, over, segments, scopes, prefix, over is None, whose)
+    return f"{sums} {_own_series(hours, {used, hourly})}", values
 
 
 def _whose(scope: Scope, hours: Range, more: str = "true") -> str:
@@ -107,9 +130,10 @@ def _whose(scope: Scope, hours: Range, more: str = "true") -> str:
     return f"s.scope = '{scope}'{of_node}{of_owner}{of_more}"
 
 
-def _own_series(hours: Range) -> str:
+def _own_series(hours: Range, scopes: set[Scope]) -> str:
+    of_scopes = ", ".join(f"'{scope}'" for scope in sorted(scopes))
     if hours.owner is not None:
-        return _few_series(hours.owned("s"))
+        return _few_series(f"s.scope IN ({of_scopes}) AND {hours.owned('s')}")
     return SERIES if hours.node is None else _few_series("s.node_name = :node")
 
 
@@ -176,7 +200,7 @@ def _sums(
         whose = _whose(scope, hours, more)
         if segment.level != "hour":
             rows = _series(segment.level, names, whose)
-        elif scope == "lab" or hours.node is not None or more != "true":
+        elif scope not in ("component", "charge") or hours.node is not None or more != "true":
             rows = _hours_of_few(names, whose)
         else:
             few = scope == "component"

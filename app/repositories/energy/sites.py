@@ -11,9 +11,11 @@ _BY_HOUR = text("""
     SELECT r.start,
       CAST(sum(r.charged_j + r.running_j + r.unallocated_j + r.undecided_j) AS float8) AS energy_j
     FROM energy_rollup_hours AS r
-    JOIN energy_series AS s ON s.id = r.series_id
-    WHERE r.start >= :start AND r.start < :stop AND s.scope = 'component'
-      AND coalesce(s.site, :default) = :site
+    WHERE r.start = ANY (ARRAY(
+        SELECT generate_series(:start, CAST(:stop AS timestamptz) - interval '1 hour', '1 hour')))
+      AND r.series_id = ANY (ARRAY(
+        SELECT s.id FROM energy_series AS s
+        WHERE s.scope = 'site' AND coalesce(s.site, :default) = :site))
     GROUP BY r.start ORDER BY r.start
 """)
 

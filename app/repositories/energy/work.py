@@ -137,8 +137,8 @@ _CHARGED = f"""
     SELECT p.name FROM projects AS p
     WHERE {SEES_PROJECT_SQL} AND p.id IN (
       SELECT s.project_id FROM energy_series AS s
-      WHERE CAST(:user_name AS text) IS NULL
-        OR s.user_id = (SELECT id FROM users WHERE name = :user_name)
+      WHERE s.scope = 'lab-charge' AND (CAST(:user_name AS text) IS NULL
+        OR s.user_id = (SELECT id FROM users WHERE name = :user_name))
       UNION
       SELECT r.project_id
       FROM (SELECT DISTINCT node_name, hour FROM energy_pending) AS c

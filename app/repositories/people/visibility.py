@@ -106,6 +106,14 @@ def sql_values(viewer: Viewer) -> dict[str, Any]:
     }
 
 
+async def sees_every_project(session: AsyncSession, viewer: Viewer) -> bool:
+    """Whether no project is hidden from the viewer."""
+    if viewer.project_id is not None or viewer.sees_all:
+        return viewer.project_id is None
+    hidden = select(Project.id).where(~sees_project(viewer)).limit(1)
+    return (await session.execute(hidden)).first() is None
+
+
 async def visible_status(session: AsyncSession, viewer: Viewer, run_id: uuid.UUID) -> str | None:
     """The status of a run; None if it does not exist or the viewer may not see it."""
     query = select(Run.status).where(Run.id == run_id, sees_project_id(viewer, Run.project_id))

@@ -11,6 +11,7 @@ from app.db import Database, Session
 from app.repositories.energy import checking, folding
 from app.repositories.energy.calendar import after, floor
 from app.repositories.energy.judging import MEASURES
+from app.repositories.energy.series import KEY
 
 BATCH = 1000
 """Node-hours in one transaction: about a second of work."""
@@ -134,6 +135,6 @@ async def _fold(database: Database, month: Month) -> int | None:
 
 
 def _line(row: Any) -> str:
-    about = [str(value) for name in (*folding.KEY,) if (value := getattr(row, name)) is not None]
+    about = [str(value) for name in KEY if (value := getattr(row, name)) is not None]
     differences = [f"{name} {value:+}" for name in MEASURES if (value := getattr(row, name)) != 0]
     return f"{row.level} {row.start:%Y-%m-%dT%H}: {' '.join(about)}: {', '.join(differences)}"
