@@ -335,7 +335,9 @@ def _largest_charges(
     """
     in_all, values = rolled_charges(hours, scope=scope, prefix="t")
     whose = "s.id IN (SELECT id FROM named)"
-    of_named, named_values = rolled_charges(hours, over, scope=scope, whose=whose)
+    of_named, named_values = rolled_charges(
+        hours, over, scope=scope, whose=whose, with_series=False
+    )
     of_all, all_values = rolled_charges(hours, over, scope="charges", prefix="all")
     about = f"r.start, {of('s', PRODUCT)}"
     columns = f"start, {_PRODUCT}, total_j, running_j, hours"
@@ -361,15 +363,16 @@ def _largest_charges(
         ),
         {_ranked(most)},
         named AS MATERIALIZED (
-          SELECT own.* FROM (
-            SELECT s.id, {_owner(owner, "s")}
+          SELECT own.*
+          FROM (
+            SELECT s.id, {_owner(owner, "s")}, {of("s", PRODUCT)}
             FROM energy_series AS s LEFT JOIN seen AS p ON p.id = s.project_id
             WHERE s.scope = '{scope}') AS own
           JOIN ranked ON NOT ranked.is_other AND {_SAME_OWNER.format(row="own")}
         ),
         named_rows AS MATERIALIZED (
-          SELECT named.visible, named.owner_id, {about}, {_USED} AS total_j, r.running_j, r.hours
-          {of_named} JOIN named ON named.id = r.series_id
+          SELECT s.visible, s.owner_id, {about}, {_USED} AS total_j, r.running_j, r.hours
+          {of_named} JOIN named AS s ON s.id = r.series_id
         ),
         shown AS (
           SELECT false AS is_other, visible, owner_id, {columns} FROM named_rows

@@ -105,6 +105,7 @@ def rolled_charges(
     scope: Scope = BY_DAY,
     whose: str = "true",
     prefix: str = "q",
+    with_series: bool = True,
 ) -> tuple[str, dict[str, Any]]:
     """Sums of what runs are charged, by series and bucket, likewise.
 
@@ -114,13 +115,15 @@ def rolled_charges(
         scope: Of the series, if the hours of all nodes are asked for.
         whose: A condition on few series, if not all are wanted.
         prefix: Of the parameters.
+        with_series: Whether to join the series, as ``s``.
     """
     used = "charge" if hours.node is not None else scope
     hourly: Scope = "charge" if used == BY_DAY else used
     scopes: dict[Level, Scope] = {"month": used, "day": used, "hour": hourly}
     segments = cover(hours.start, hours.stop, _levels(over))
     sums, values = _sums(hours, over, segments, scopes, prefix, over is None, whose)
-    return f"{sums} {_own_series(hours, {used, hourly})}", values
+    series = _own_series(hours, {used, hourly}) if with_series else ""
+    return f"{sums} {series}", values
 
 
 def _whose(scope: Scope, hours: Range, more: str = "true") -> str:
@@ -157,7 +160,9 @@ def superseded(scope: Scope, start: str) -> str:
           FROM (SELECT DISTINCT hour FROM chosen_hours) AS h
           CROSS JOIN LATERAL (
             SELECT * FROM energy_rollup_hours AS one WHERE one.start = h.hour OFFSET 0) AS one_hour
-          JOIN energy_series AS s ON s.id = one_hour.series_id AND s.scope = '{scope}'
+          CROSS JOIN LATERAL (
+            SELECT node_name FROM energy_series
+            WHERE id = one_hour.series_id AND scope = '{scope}' OFFSET 0) AS s
           OFFSET 0) AS r
         JOIN chosen_hours AS c ON c.hour = r.start AND c.node_name = r.node_name
     """

@@ -161,13 +161,6 @@ def total_entry(row: Any) -> Entry:
     return Entry(*about, row.total_j, 0.0, 0.0, 0.0, 0.0, row.hours, 0, 0)
 
 
-def only_total(entry: Entry, total_j: float) -> Entry:
-    """An entry of which only the total is requested."""
-    return entry._replace(
-        total_j=total_j, charged_j=0.0, running_j=0.0, unallocated_j=0.0, undecided_j=0.0
-    )
-
-
 def _entry(row: Sequence[Any], key: int) -> Entry:
     """The entry of a row, after its flag and the columns of its key."""
     return Entry._make(row[1 + key : -1])

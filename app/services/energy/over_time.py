@@ -6,19 +6,20 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from app.db import Session
 from app.repositories.energy import account as rows
 from app.repositories.energy.rollups import Grain, Range
 from app.schemas.common import Quantity
 from app.schemas.energy import EnergyBucket, EnergyGroup, EnergyOverTime, TimeBy
-from app.services.energy.account import only_total, quantity, require_node, total_entry
+from app.services.energy.account import require_node
 from app.services.energy.intervals import intervals
 from app.services.energy.labels import NO_USER, OTHER_PARTS, OTHER_PROJECTS, PRIVATE_PROJECTS
 from app.services.energy.ranges import Hours, InvalidEnergyRangeError, hours_of
 from app.services.principals import Principal
-from pricetag.accounting.bill.node_account import Account, Entry, accounts
+from pricetag.accounting.bill.node_account import Account, Entry, Product, accounts
+from pricetag.accounting.bill.node_account import totals as totals_of
 
 MOST_GROUPS = 6
 """Maximum number of named groups; the smallest beyond it are combined."""
@@ -38,13 +39,13 @@ USES = {
 NOT_CHARGED = "(not charged to runs)"
 NO_SITE = "(no site)"
 
-_Cells = dict[str, dict[datetime, list[Entry]]]
-"""Entries by group and bucket."""
+_Cells = dict[str, dict[datetime, dict[Product, float]]]
+"""Energy by group, bucket and product, in J."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """Groups in their order, with the entries of each bucket; those of the lab by bucket."""
+    """Groups in their order, with the energy of each bucket."""
 
     cells: _Cells
     kinds: Mapping[str, str]
@@ -170,24 +171,24 @@ async def _table(
     hours: Range,
     totals: Mapping[datetime, Sequence[Entry]],
 ) -> _Table:
-    cells: _Cells = defaultdict(lambda: defaultdict(list))
+    cells: _Cells = defaultdict(lambda: defaultdict(dict))
     kinds: dict[str, str] = {}
     if by == "project" or by == "user":
         hidden = PRIVATE_PROJECTS if principal.project_id is None else OTHER_PROJECTS
         viewer = principal.viewer
-        for row in await rows.charges_over_time(session, by, viewer, grain, hours, MOST_GROUPS):
-            name = (row.owner or NO_USER) if row.visible else hidden
-            name = OTHER_PARTS if row.is_other else name
-            kinds[name] = by if row.visible and row.owner else "others"
-            cells[name][row.start].append(total_entry(row))
+        charges = await rows.charges_over_time(session, by, viewer, grain, hours, MOST_GROUPS)
+        for is_other, visible, owner, start, *product, total_j, _, _ in charges:
+            name = (owner or NO_USER) if visible else hidden
+            name = OTHER_PARTS if is_other else name
+            kinds[name] = by if visible and owner else "others"
+            _add(cells[name][start], product, total_j)
         ordered = _largest_first(cells)
-        unallocated = {
-            at: [
-                only_total(entry, entry.total_j - entry.charged_j - entry.running_j)
-                for entry in entries
-            ]
-            for at, entries in totals.items()
-        }
+        unallocated: dict[datetime, dict[Product, float]] = {}
+        for at, entries in totals.items():
+            unallocated[at] = {}
+            for entry in entries:
+                rest_j = entry.total_j - entry.charged_j - entry.running_j
+                _add(unallocated[at], entry[:4], rest_j)
         ordered[NOT_CHARGED] = unallocated
         return _Table(ordered, {**kinds, NOT_CHARGED: "not-charged"})
     if by == "node" or by == "component" or by == "site":
@@ -196,42 +197,32 @@ async def _table(
         largest = most[:MOST_GROUPS] if has_others else most
         for place, _ in largest:
             name = place or NO_SITE
-            kinds[name], cells[name] = (by if place else "others"), defaultdict(list)
+            kinds[name], cells[name] = (by if place else "others"), defaultdict(dict)
         named = [place for place, _ in largest]
         # The lab's total without all other places is that of the largest, whose rows are the most.
         is_whole = has_others or hours.node is not None or not named
         rest = OTHER_PARTS if is_whole else (named.pop(0) or NO_SITE)
-        for row in await rows.sums_over_time(session, by, grain, hours, named):
-            name = rest if row.place is None else (row.place or NO_SITE)
+        sums = await rows.sums_over_time(session, by, grain, hours, named)
+        for place_of, start, *product, total_j, _ in sums:
+            name = rest if place_of is None else (place_of or NO_SITE)
             kinds.setdefault(name, "others")
-            cells[name][row.start].append(total_entry(row))
+            _add(cells[name][start], product, total_j)
     return _Table(cells, kinds)
+
+
+def _add(energies_j: dict[Product, float], product: Sequence[Any], energy_j: float) -> None:
+    key = cast(Product, tuple(product))
+    energies_j[key] = energies_j.get(key, 0.0) + energy_j
 
 
 def _largest_first(cells: _Cells) -> _Cells:
     """The groups in the order of their sizes, with what has no group of its own at the end."""
     sizes = {
-        name: sum(entry.total_j for entries in of.values() for entry in entries)
+        name: sum(sum(energies_j.values()) for energies_j in of.values())
         for name, of in cells.items()
     }
     ordered = sorted(cells, key=lambda name: (name == OTHER_PARTS, -sizes[name], name))
     return {name: cells[name] for name in ordered}
-
-
-def _added(entries: Sequence[Entry]) -> list[Entry]:
-    """Entries of one product, added up, so that summing them is as fast as summing one."""
-    by_product: dict[tuple[Any, ...], Entry] = {}
-    for entry in entries:
-        product = (entry.kind, entry.name, entry.method, entry.gain_std_ratio)
-        before = by_product.get(product)
-        by_product[product] = (
-            entry
-            if before is None
-            else before._replace(
-                total_j=before.total_j + entry.total_j, hours=before.hours + entry.hours
-            )
-        )
-    return list(by_product.values())
 
 
 def _by_group(
@@ -239,19 +230,13 @@ def _by_group(
 ) -> tuple[list[Account], list[EnergyGroup], list[list[Quantity]]]:
     names = list(table.cells)
     wanted = [
-        _added(table.cells[name][at])
-        for at in starts
-        for name in names
-        if table.cells[name].get(at)
+        energies_j for at in starts for name in names if (energies_j := table.cells[name].get(at))
     ]
-    figures = accounts([*(totals[at] for at in starts), *wanted], intervals=intervals)
-    buckets, group_figures = figures[: len(starts)], iter(figures[len(starts) :])
+    buckets = accounts([totals[at] for at in starts], intervals=intervals)
+    figures = iter(totals_of(wanted, intervals=intervals))
     nothing = Quantity(value=0.0, low=0.0, high=0.0, unit="kWh", source=None, reason=None)
     parts = [
-        [
-            _read(next(group_figures).total_kwh) if table.cells[name].get(at) else nothing
-            for name in names
-        ]
+        [_read(next(figures)) if table.cells[name].get(at) else nothing for name in names]
         for at in starts
     ]
     groups = [EnergyGroup(name=name, kind=table.kinds[name]) for name in names]
@@ -259,4 +244,4 @@ def _by_group(
 
 
 def _read(figure: Any) -> Quantity:
-    return Quantity.model_construct(**quantity(figure))
+    return Quantity.model_validate(figure)

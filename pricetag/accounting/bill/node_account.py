@@ -14,7 +14,7 @@ undecided: it belongs either to the run or to the node.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -34,6 +34,8 @@ times, so that over one hour they may differ by one reading at either edge."""
 REPORTED_EVERY_S = 60.0
 """Maximum delay of a node's total behind a run's reports, in s: runs report every second, nodes
 twice a minute."""
+
+NOTHING_METERED = "nothing was metered in this time"
 
 SOURCES: dict[Method, Source] = {
     "counter": "counter",
@@ -137,6 +139,38 @@ def accounts(
     return [_account(of_group, [next(quantities) for _ in range(5)]) for of_group in columns]
 
 
+Product = tuple[ComponentKind, str, Method, float]
+"""Kind, name, method and relative error of the gain of an entry."""
+
+
+def totals(
+    groups: Sequence[Mapping[Product, float]],
+    *,
+    seed: int = 0,
+    intervals: Intervals = combine_each,
+) -> list[Quantity]:
+    """The total energy of several groups, as :func:`accounts` finds it.
+
+    Args:
+        groups: Groups of energies by product, in J.
+        seed: Seed of the Monte Carlo simulation.
+        intervals: As of :func:`accounts`.
+    """
+    sums = [
+        _sum(
+            tuple([method for _, _, method, _ in energies_j]),
+            tuple([error_of(*product) for product in energies_j]),
+            tuple(energies_j.values()),
+        )
+        if energies_j
+        else Quantity.unknown("kWh", NOTHING_METERED)
+        for energies_j in groups
+    ]
+    known = [(each.errors, each.sizes) for each in sums if isinstance(each, _Sum)]
+    ends = iter(intervals(known, seed))
+    return [each.quantity(next(ends)) if isinstance(each, _Sum) else each for each in sums]
+
+
 def _columns(entries: Sequence[Entry]) -> Any:
     """An entry whose fields are those of all entries, as tuples."""
     empty: list[tuple[Any, ...]] = [()] * len(Entry._fields)
@@ -145,7 +179,7 @@ def _columns(entries: Sequence[Entry]) -> Any:
 
 def _figures(columns: Any) -> list[_Sum | Quantity]:
     if not columns.hours:
-        return [Quantity.unknown("kWh", "nothing was metered in this time")] * 5
+        return [Quantity.unknown("kWh", NOTHING_METERED)] * 5
     methods = columns.method
     errors = tuple(map(error_of, columns.kind, columns.name, methods, columns.gain_std_ratio))
     reason, remark = _reason_and_remark(columns)
