@@ -85,7 +85,7 @@ def rolled(
 
 
 def _scope(by: By | None, node: str | None) -> Scope:
-    """The scope with the fewest rows that tells what rows are about."""
+    """The scope with the fewest rows that has what rows are about."""
     if by == "component" or (by == "site" and node is not None):
         return "component"
     if by == "site":

@@ -59,7 +59,7 @@ PARENT_KINDS = f"(VALUES {_KINDS}) AS p (child, place, parent_scope, {_NAMES})"
 
 
 def parent_key(own: str) -> str:
-    """The columns that tell a parent ``p`` of a row from others of its scope and product."""
+    """The key of a parent ``p`` of a row, beside its scope and product."""
     kinds = {"project_id": "uuid", "user_id": "uuid"}
     columns = [
         f"CASE WHEN p.of_{name} THEN {own}.{name} END AS parent_{name}"
