@@ -60,13 +60,13 @@ def paper_archive(
 
 
 def _checks(files: Mapping[str, bytes]) -> dict[str, Any]:
-    """The hash of each file, and for JSON a code for each value, which names a changed one."""
+    """The hash of each file, and a code for each value or line, which names a changed one."""
     return {
         "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
         "codes": {
-            name: archive_check.codes(json.loads(content))
+            name: "".join(code for _, _, code in archive_check.parts(name, content))
             for name, content in files.items()
-            if name.startswith("price-tags/") or name == archive_check.PAPER
+            if not name.endswith(".pdf")
         },
     }
 

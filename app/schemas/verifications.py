@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Base64Bytes, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from app.schemas.common import Request, Wire
 from app.schemas.price_tags import VerificationStep
@@ -32,19 +33,28 @@ class HashVerification(Wire):
 
 
 class DocumentToVerify(Request):
-    """A price tag or report as JSON, or any text that contains their hashes."""
+    """A price tag or report as JSON, any text that contains their hashes, or an archive."""
 
-    text: str = Field(
-        min_length=1, max_length=MAX_TEXT, description="The document, or a text with hashes."
+    text: Annotated[str, Field(min_length=1, max_length=MAX_TEXT)] | None = Field(
+        default=None, description="The document, or a text with hashes."
     )
+    archive: Base64Bytes | None = Field(
+        default=None, description="The archive of a paper: a ZIP file in base64."
+    )
+
+    @model_validator(mode="after")
+    def _has_one(self) -> Self:
+        if (self.text is None) == (self.archive is None):
+            raise PydanticCustomError("document", "needs either text or archive")
+        return self
 
 
 class DocumentStep(Wire):
     """One check of the document itself."""
 
-    step: Literal["stated-hash", "as-issued"] = Field(
+    step: Literal["stated-hash", "as-issued", "archive"] = Field(
         description="`stated-hash`: the document has the hash that it states; `as-issued`: it is "
-        "the one that was issued here."
+        "the one that was issued here; `archive`: hashes and sums of an archive agree."
     )
     status: Literal["ok", "differs", "not-checked"] = Field(
         description="`ok`, `differs`, or `not-checked` if the check was not possible."
@@ -55,11 +65,12 @@ class DocumentStep(Wire):
 class DocumentVerification(Wire):
     """A document, checked by itself and against the server's records."""
 
-    kind: Literal["price-tag", "report", "text"] = Field(
+    kind: Literal["price-tag", "report", "archive", "text"] = Field(
         description="What the document is: a text is searched for hashes."
     )
     sha256: Sha256 | None = Field(
-        description="Hash of the document, computed now; null for a text."
+        description="Hash of the document, or of the report in an archive, computed now; null for "
+        "a text."
     )
     outcome: Outcome | Literal["unknown"] = Field(
         description="Result of all steps and items; `unknown` if no record matches the document."

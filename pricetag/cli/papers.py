@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as json_module
 import uuid
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -19,8 +20,6 @@ from pricetag.cli.reports import Profile, download, formats_of
 
 if TYPE_CHECKING:
     from pricetag.cli.views.tables import ListTable
-
-if TYPE_CHECKING:
     from pricetag.client import Client
 
 Purpose = Literal["development", "tuning", "final", "ablation"]
@@ -195,17 +194,33 @@ def verify(
     json: Json = False,
 ) -> None:
     """Check an archive of a paper without a server: hashes, price tags, all sums."""
+    verify_archive(ctx, file, selection, json)
+
+
+def is_archive(text: str) -> bool:
+    """Whether a text names an archive, or a folder with one, on this machine."""
+    place = Path(text)
+    return (place / "checks.json").is_file() or (place.is_file() and zipfile.is_zipfile(place))
+
+
+def verify_archive(ctx: typer.Context, file: Path, selection: str | None, json: bool) -> None:
+    """Checks an archive without a server, and prints what differs.
+
+    Raises:
+        CliError: If it cannot be read.
+    """
     from pricetag.tag import archive_check
 
     try:
         files = archive_check.read(file)
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, zipfile.BadZipFile, zlib.error) as error:
         raise CliError(f"cannot read {file}: {error}", EXIT_USAGE) from error
     problems = archive_check.check(files, selection)
     checked: dict[str, Any] = {"file": str(file), "problems": problems}
     if not problems:
         stated = json_module.loads(files[archive_check.PAPER])
-        checked |= {"runs": len(stated["runs"]), "selection_sha256": stated["selection_sha256"]}
+        checked |= {"runs": len(stated["runs"]), "not_counted": len(stated["not_counted"])}
+        checked |= {"selection_sha256": stated["selection_sha256"]}
         checked["totals"] = stated["totals"]["used"]
     answer(ctx, json, checked, _checked)
     if problems:
@@ -218,9 +233,13 @@ def _checked(checked: Mapping[str, Any]) -> Iterator[str]:
     yield from checked["problems"]
     if checked["problems"]:
         yield f"not verified: {counted(len(checked['problems']), 'difference')}"
-    else:
-        runs = counted(checked["runs"], "run")
-        yield f"verified: {runs}, selection {checked['selection_sha256']}"
+        return
+    for axis, figure in checked["totals"].items():
+        known = figure["value"] is not None
+        yield f"{axis}: {figure['value']!r} {figure['unit']}" if known else f"{axis}: n/a"
+    runs, missing = checked["runs"], checked["not_counted"]
+    more = f" of {runs + missing}; the others have no price tag" if missing else ""
+    yield f"verified: {counted(runs, 'run')}{more}, selection {checked['selection_sha256']}"
 
 
 def _lines(read: Mapping[str, Any]) -> Iterator[str]:

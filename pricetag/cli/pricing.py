@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -92,7 +93,8 @@ def verify(
         str,
         typer.Argument(
             metavar="PRICE_TAG",
-            help="JSON file with a price tag; or RUN or RUN@VERSION for one on the server, where "
+            help="JSON file with a price tag; archive of a paper (ZIP file or folder), which needs "
+            "no server; or RUN or RUN@VERSION for a price tag on the server, where "
             f"RUN is {RUN_HELP}.",
         ),
     ],
@@ -102,14 +104,20 @@ def verify(
     local: LocalOption = False,
     json: Json = False,
 ) -> None:
-    """Verify a price tag: recompute it from the stored readings, to the last digit.
+    """Verify a price tag, or the archive of a paper.
+
+    A price tag is recomputed from the stored readings, to the last digit; of an archive, all
+    hashes and sums are checked.
 
     Exit code 0: verified. 1: a difference was found. 5: no difference was found, but not every
     step could be checked, for example with --offline.
     """
-    from pricetag.cli import verifying
+    from pricetag.cli import papers, verifying
     from pricetag.cli.views.pricing import verification_lines
 
+    if papers.is_archive(price_tag):
+        papers.verify_archive(ctx, Path(price_tag), None, json)
+        return
     from_file = verifying.from_file(price_tag) if verifying.is_file(price_tag) else None
     own = None
     if from_file is None and not offline:

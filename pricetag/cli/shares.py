@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,7 +13,9 @@ from pricetag.cli.console import EXIT_USAGE, CliError
 from pricetag.cli.find import run_id
 from pricetag.cli.options import RUN_HELP, Json, open_client
 from pricetag.cli.papers import PaperArgument, paper_id
-from pricetag.cli.views.tables import ListTable
+
+if TYPE_CHECKING:
+    from pricetag.cli.views.tables import ListTable
 
 Anonymous = Annotated[
     bool,
@@ -134,6 +136,8 @@ def _made(created: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _table(shares: Sequence[Mapping[str, Any]]) -> ListTable:
+    from pricetag.cli.views.tables import ListTable
+
     rows = [
         (
             each["kind"],

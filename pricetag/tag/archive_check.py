@@ -4,9 +4,8 @@
 
 Without a name it checks the folder that it is in. The selection's SHA-256 is printed in the
 paper's report: with it, the check also shows that the archive has the runs of that report.
-Checked: the hash of every file; that each price tag is the one that the paper names, with the
-figures that the paper states; all sums (doubles nearest to the exact sums); the report's totals.
-Curves and frontier are not computed again. The exit status is 0 if nothing differs, else 1.
+Checked: all hashes, that each price tag is the one that the paper names with its figures, and all
+sums (doubles nearest to the exact sums). The exit status is 0 if nothing differs, else 1.
 """
 
 from __future__ import annotations
@@ -19,17 +18,14 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 CHECKS, PAPER, REPORT = "checks.json", "paper.json", "report.json"
 TOP = ("it_energy_kwh", "facility_energy_kwh", "co2e_kg", "duration_s")
 INNER = {"cost": ("cost", "total"), "flops_dense": ("flops", "dense")}
-"""Where a price tag has the figures that are added up."""
-
 Json = Mapping[str, Any]
 Files = Mapping[str, bytes]
 AXES = (*TOP, *INNER)
-CODE = 4
 ENDS = ("value", "low", "high")
 
 
@@ -45,107 +41,110 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
-def codes(document: Any) -> str:
-    """A short code for each value of a document: they show which one was changed."""
-    texts = (f"{path}={json.dumps(value)}" for path, value in leaves(document))
-    return "".join(f"{zlib.crc32(text.encode()) & 0xFFFF:0{CODE}x}" for text in texts)
+def parts(name: str, content: bytes) -> list[tuple[str, str, str]]:
+    """The values of a JSON file with their paths, or the lines of a text; each with a code."""
+    texts = [(f"line {n}", line) for n, line in enumerate(content.decode().split("\n"), 1)]
+    if name.endswith(".json"):
+        texts = [(path, json.dumps(value)) for path, value in leaves(json.loads(content))]
+    sums = [zlib.crc32(f"{place}={text}".encode()) & 0xFFFF for place, text in texts]
+    return [(place, text, f"{code:04x}") for (place, text), code in zip(texts, sums, strict=True)]
 
 
-def changed(content: bytes, stated: str) -> list[str]:
-    """The values of a document whose code differs from the stated one."""
+def changed(name: str, content: bytes, stated: str) -> list[str]:
+    """The parts of a file whose code differs from the stated one."""
     try:
-        document = json.loads(content)
-    except ValueError as error:
-        return [f"is not JSON: {error}"]
-    values = list(leaves(document))
-    present = codes(document)
-    if len(present) != len(stated):
-        return [f"has {len(values)} values, not {len(stated) // CODE}: one was added or removed"]
-    parts = (slice(n * CODE, (n + 1) * CODE) for n in range(len(values)))
-    return [
-        f"{path} was changed: it is {json.dumps(value)} now"
-        for (path, value), part in zip(values, parts, strict=True)
-        if present[part] != stated[part]
-    ]
+        own = parts(name, content)
+    except (ValueError, RecursionError) as error:
+        return [f"cannot be read: {error}"]
+    codes = [stated[n : n + 4] for n in range(0, len(stated), 4)]
+    if len(own) != len(codes):
+        return [f"has {len(own)} values or lines, not {len(codes)}: some were added or removed"]
+    pairs = zip(own, codes, strict=True)
+    return [f"{at} was changed: it is {text[:100]} now" for (at, text, a), b in pairs if a != b]
 
 
 def added(figures: Sequence[Json]) -> dict[str, float | None]:
     """The sum of the known figures, if they have one unit, with the sums of their ends."""
-    known_figures = [figure for figure in figures if figure["value"] is not None]
-    if not known_figures or len({figure["unit"] for figure in known_figures}) > 1:
+    own = [figure for figure in figures if figure["value"] is not None]
+    if len({figure["unit"] for figure in own}) != 1:
         return dict.fromkeys(ENDS)
-    return {
-        end: math.fsum(each["value"] if each[end] is None else each[end] for each in known_figures)
-        for end in ENDS
-    }
+    ends = {end: [each["value" if each[end] is None else end] for each in own] for end in ENDS}
+    return {end: math.fsum(values) for end, values in ends.items()}
 
 
-def read(place: Path) -> dict[str, bytes]:
-    """The files of an archive or of a folder, by name."""
-    if place.is_dir():
+def read(place: Path | BinaryIO) -> dict[str, bytes]:
+    """The files of an archive or of a folder, by name, also within one folder."""
+    if isinstance(place, Path) and place.is_dir():
         paths = [path for path in place.rglob("*") if path.is_file()]
-        return {path.relative_to(place).as_posix(): path.read_bytes() for path in paths}
-    with zipfile.ZipFile(place) as archive:
-        return {name: archive.read(name) for name in archive.namelist() if not name.endswith("/")}
+        files = {path.relative_to(place).as_posix(): path.read_bytes() for path in paths}
+    else:
+        with zipfile.ZipFile(place) as archive:
+            files = {name: archive.read(name) for name in archive.namelist() if name[-1:] != "/"}
+    inside = [name for name in files if name.count("/") == 1 and name.endswith(f"/{CHECKS}")]
+    folder = inside[0].removesuffix(CHECKS) if len(inside) == 1 and CHECKS not in files else ""
+    return {name[len(folder) :]: files[name] for name in files if name.startswith(folder)}
 
 
 def check(files: Files, selection: str | None = None) -> list[str]:
     """Everything that differs, each with its place; empty if nothing does."""
-    if CHECKS not in files or PAPER not in files:
-        return [f"{CHECKS if CHECKS not in files else PAPER} is missing: not a paper's archive"]
+    if missing := [name for name in (CHECKS, PAPER, REPORT) if name not in files]:
+        return [f"{missing[0]} is missing: not a paper's archive"]
     problems: list[str] = []
-    try:
-        checks, paper = json.loads(files[CHECKS]), json.loads(files[PAPER])
-        steps = (_files(files, checks), _tags(files, paper, selection), _sums(files, paper))
-        for step in steps:
-            problems.extend(step)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        problems.append(f"a file does not have its form: {error!r}")
-    return problems
+    for name, step in ((CHECKS, _files), (PAPER, _tags), (PAPER, _sums)):
+        try:
+            problems.extend(step(files, json.loads(files[name])))
+            stated = json.loads(files[PAPER])["selection_sha256"]
+        except (AttributeError, KeyError, IndexError, TypeError, ValueError, RecursionError):
+            problems.append(f"{name} does not have the form that a paper's archive gives it")
+    if not problems and selection is not None and selection.lower() != stated:
+        problems.append(f"the given selection is {selection}, the archive has {stated}")
+    return list(dict.fromkeys(problems))
 
 
 def _files(files: Files, checks: Json) -> Iterator[str]:
-    """Files that are missing, unknown or changed; in JSON, the values that were changed."""
+    """Files that are missing, unknown or changed, with the parts that were; wrong codes."""
     for name, sha256 in sorted(checks["sha256"].items()):
         if name not in files:
             yield f"{name} is missing"
-        elif hashlib.sha256(files[name]).hexdigest() != sha256:
-            stated = checks["codes"].get(name)
-            where = changed(files[name], stated) if stated is not None else []
-            yield from (f"{name}: {text}" for text in where or ["its content was changed"])
+            continue
+        stated = checks["codes"].get(name)
+        is_same = hashlib.sha256(files[name]).hexdigest() == sha256
+        places = [] if stated is None else changed(name, files[name], stated)
+        if is_same and (places or (stated is None and not name.endswith(".pdf"))):
+            yield f"{CHECKS}: codes of {name} were changed, the file was not"
+        elif not is_same and not places and stated is not None:
+            yield f"{CHECKS} or the spaces of {name} were changed: the hash differs, no part does"
+        elif not is_same:
+            yield from (f"{name}: {text}" for text in places or ["its content was changed"])
     for name in sorted(files.keys() - checks["sha256"].keys() - {CHECKS}):
         yield f"{name} does not belong to the archive"
 
 
-def _tags(files: Files, paper: Json, selection: str | None) -> Iterator[str]:
+def _tags(files: Files, paper: Json) -> Iterator[str]:
     """Price tags that are not those that the paper names, and figures that differ."""
-    lines = []
     for run in paper["runs"]:
         name = f"price-tags/{run['run_id']}.json"
-        lines.append(f"{run['run_id']} {run['version']} {run['sha256']}\n")
         if name not in files:
+            yield f"{name} is missing"
             continue
         if hashlib.sha256(files[name]).hexdigest() != run["sha256"]:
             yield f"{name}: not the price tag that the paper names ({run['sha256']})"
         tag = json.loads(files[name])
         figures = {axis: tag[axis] for axis in TOP}
         figures |= {axis: tag[outer][inner] for axis, (outer, inner) in INNER.items()}
-        for axis, figure in figures.items():
-            for end in ENDS:
-                stated = run["figures"][axis][end]
-                if stated != figure[end]:
-                    yield (
-                        f"{PAPER}: {axis}.{end} of run {run['run_id']} is {stated!r}, "
-                        f"its price tag has {figure[end]!r}"
-                    )
-    own = hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
-    for stated, label in ((paper["selection_sha256"], PAPER), (selection, "the given selection")):
-        if stated is not None and stated.lower() != own:
-            yield f"{label} states the selection {stated}, its runs have {own}"
+        for axis, end in ((axis, end) for axis in figures for end in ENDS):
+            stated, own = run["figures"][axis][end], figures[axis][end]
+            if stated != own:
+                where = f"{PAPER}: {axis}.{end} of run {run['run_id']}"
+                yield f"{where} is {stated!r}, its price tag has {own!r}"
+    lines = sorted(f"{run['run_id']} {run['version']} {run['sha256']}\n" for run in paper["runs"])
+    stated, own = paper["selection_sha256"], hashlib.sha256("".join(lines).encode()).hexdigest()
+    if stated != own:
+        yield f"{PAPER} states the selection {stated}, its runs have {own}"
 
 
 def _sums(files: Files, paper: Json) -> Iterator[str]:
-    """Sums that differ from those of the price tags' figures."""
+    """Sums of the paper, and totals of its report, that differ from those of the figures."""
     runs = paper["runs"]
     yield from _line("totals", paper["totals"], runs)
     names = [(run["group"], f"{run['project']} / {run['experiment']}") for run in runs]
@@ -154,46 +153,47 @@ def _sums(files: Files, paper: Json) -> Iterator[str]:
             group = [run for run, own in zip(runs, names, strict=True) if line["name"] in own]
             yield from _line(f"{key} {line['name']}", line, group)
     report = json.loads(files[REPORT])
-    for axis in TOP:
-        own, total = added([run["figures"][axis] for run in runs]), report["totals"][axis]
-        is_own = report["profile"] == "site" or axis in ("it_energy_kwh", "duration_s")
-        for end in ENDS if is_own else ():
-            if total[end] != own[end]:
-                yield f"{REPORT}: totals.{axis}.{end} is {total[end]!r}, not {own[end]!r}"
+    for axis in TOP if report["profile"] == "site" else ("it_energy_kwh", "duration_s"):
+        total, sums = report["totals"][axis], added([run["figures"][axis] for run in runs])
+        for end in (end for end in ENDS if total[end] != sums[end]):
+            yield f"{REPORT}: totals.{axis}.{end} is {total[end]!r}, not {sums[end]!r}"
 
 
 def _line(place: str, line: Json, runs: Sequence[Json]) -> Iterator[str]:
     if line["runs"] != len(runs):
         yield f"{PAPER}: {place} has {line['runs']} runs, not {len(runs)}"
     for axis in AXES:
-        known_runs = [run for run in runs if run["figures"][axis]["value"] is not None]
-        quoted = [run for run in known_runs if axis in run["planned"]]
-        for key, figures in (
-            ("used", [run["figures"][axis] for run in runs]),
-            ("planned", [run["planned"][axis] for run in quoted]),
-            ("used_of_planned", [run["figures"][axis] for run in quoted]),
-        ):
-            own = added(figures)
-            for end in ENDS:
-                if line[key][axis][end] != own[end]:
-                    stated = line[key][axis][end]
-                    yield f"{PAPER}: {place}.{key}.{axis}.{end} is {stated!r}, not {own[end]!r}"
+        own = [run["figures"][axis] for run in runs]
+        quoted = [n for n, run in enumerate(runs) if axis in run["planned"]]
+        quoted = [n for n in quoted if own[n]["value"] is not None]
+        planned = [runs[n]["planned"][axis] for n in quoted]
+        groups = {"used": own, "planned": planned, "used_of_planned": [own[n] for n in quoted]}
+        for key, end in ((key, end) for key in groups for end in ENDS):
+            stated, total = line[key][axis][end], added(groups[key])[end]
+            if stated != total:
+                yield f"{PAPER}: {place}.{key}.{axis}.{end} is {stated!r}, not {total!r}"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Checks one archive and prints what differs."""
+    """Checks one archive, and prints what differs, or what it states."""
     names = [name for name in arguments if not name.startswith("--")]
     selection = names.pop() if "--selection" in arguments else None
-    files = read(Path(names[0]) if names else Path(__file__).resolve().parent)
-    problems = check(files, selection)
-    sys.stdout.write("".join(f"{problem}\n" for problem in problems))
-    if not problems:
+    try:
+        files = read(Path(names[0]) if names else Path(__file__).resolve().parent)
+        lines = check(files, selection)
+    except (OSError, zipfile.BadZipFile, zlib.error) as error:
+        lines = [f"the archive cannot be read: {error}"]
+    status = 1 if lines else 0
+    if not lines:
         paper = json.loads(files[PAPER])
-        for axis, figure in paper["totals"]["used"].items():
-            sys.stdout.write(f"{axis}: {figure['value']!r} {figure['unit']}\n")
-        runs = len(paper["runs"])
-        sys.stdout.write(f"verified: {runs} runs, selection {paper['selection_sha256']}\n")
-    return 1 if problems else 0
+        runs, missing = len(paper["runs"]), len(paper["not_counted"])
+        for axis, each in paper["totals"]["used"].items():
+            text = "n/a" if each["value"] is None else f"{each['value']!r} {each['unit']}"
+            lines.append(f"{axis}: {text}")
+        more = f" of {runs + missing}, the others have no price tag" if missing else ""
+        lines.append(f"verified: {runs} runs{more}; selection {paper['selection_sha256']}")
+    sys.stdout.write("\n".join(lines) + "\n")
+    return status
 
 
 if __name__ == "__main__":

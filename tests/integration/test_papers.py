@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import math
+import re
 import zipfile
 from typing import Any
 from uuid import UUID
@@ -257,6 +259,26 @@ async def test_the_archive_of_a_frozen_paper_checks_out(api: Api) -> None:
     assert archive_check.check(files, frozen["selection_sha256"]) == []
     assert sum(name.startswith("price-tags/") for name in files) == 7
     assert {f"report.{fmt}" for fmt in (*FORMATS, "pdf")} <= files.keys()
+    # The server checks it, too, and names the changed digit.
+    encoded = base64.b64encode(response.content).decode()
+    checked = (await api.viewer.post("/v1/verifications", json={"archive": encoded})).json()
+    assert (checked["kind"], checked["outcome"]) == ("archive", "verified")
+    assert [item["kind"] for item in checked["items"]] == ["report", *["price-tag"] * 7]
+    changed = max(name for name in files if name.startswith("price-tags/"))
+    place = re.search(rb'"facility_energy_kwh":{"high":0.0\d', files[changed])
+    assert place is not None
+    content = bytearray(files[changed])
+    content[place.end() - 1] = ord("1") if content[place.end() - 1] != ord("1") else ord("2")
+    tampered = io.BytesIO()
+    with zipfile.ZipFile(tampered, "w") as archive:
+        for name, each in (files | {changed: bytes(content)}).items():
+            archive.writestr(name, each)
+    form = {"Sec-Fetch-Site": "same-origin", "Accept": "text/html"}
+    upload = {"file": ("paper.zip", tampered.getvalue())}
+    page = await api.viewer.post("/verify", files=upload, headers=form)
+    assert f"{changed}: attempts[0].facility_energy_kwh.high was changed: it is 0.0" in page.text
+    broken = await api.viewer.post("/v1/verifications", json={"archive": "UEsDBA=="})
+    problem(broken, 422, "invalid-archive")
 
 
 async def test_the_page_of_a_paper_has_what_the_api_returns(api: Api) -> None:

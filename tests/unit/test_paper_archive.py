@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -59,7 +60,7 @@ def archive() -> bytes:
         selection_sha256=selection_sha256(
             [(run_id, documents[run_id]["version"], sha256) for run_id, sha256 in hashes.items()]
         ),
-        not_counted=[],
+        not_counted=[{"run_id": "5", "name": "waits", "reason": "it has no price tag"}],
         budgets=[],
     )
     context = paper_context(about, "site", runs, generated_at=datetime(2026, 3, 1, tzinfo=UTC))
@@ -92,7 +93,14 @@ def test_a_stranger_recomputes_it_with_nothing_but_the_standard_library(
     paper = json.loads(files["paper.json"])
     total = paper["totals"]["used"]["it_energy_kwh"]["value"]
     assert f"it_energy_kwh: {total!r} kWh" in result.stdout
-    assert f"verified: 4 runs, selection {paper['selection_sha256']}" in result.stdout
+    assert "None" not in result.stdout
+    selection = paper["selection_sha256"]
+    last = f"verified: 4 runs of 5, the others have no price tag; selection {selection}"
+    assert result.stdout.splitlines()[-1] == last
+    (tmp_path / "checks.json").write_text("{")
+    result = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
+    form = "checks.json does not have the form that a paper's archive gives it\n"
+    assert (result.returncode, result.stdout, result.stderr) == (1, form, "")
 
 
 def test_one_digit_of_a_price_tag_is_named(archive: bytes) -> None:
@@ -121,10 +129,65 @@ def test_one_digit_of_a_sum_is_named_with_what_it_should_be(archive: bytes) -> N
     other = files | {"paper.json": content}
     checks = json.loads(files["checks.json"])
     checks["sha256"]["paper.json"] = hashlib.sha256(content).hexdigest()
+    parts = archive_check.parts("paper.json", content)
+    checks["codes"]["paper.json"] = "".join(code for _, _, code in parts)
     other["checks.json"] = json.dumps(checks).encode()
     [problem] = archive_check.check(other)
     wrong = stated["totals"]["used"]["co2e_kg"]["value"]
     assert problem == f"paper.json: totals.used.co2e_kg.value is {wrong!r}, not {value!r}"
+
+
+def test_one_digit_of_any_file_is_named_with_its_place(archive: bytes) -> None:
+    files = files_of(archive)
+    for name, content in files.items():
+        digits = [match.start() for match in re.finditer(rb"(?<=\d)\d(?=\d)", content)]
+        if not digits or name.endswith(".pdf"):
+            continue
+        place = digits[len(digits) // 2]
+        digit = b"1" if content[place : place + 1] != b"1" else b"2"
+        other = content[:place] + digit + content[place + 1 :]
+        problems = archive_check.check(files | {name: other})
+        assert all(name in problem for problem in problems[:1]), (name, problems)
+        if name != "checks.json":
+            assert "was changed: it is" in problems[0], (name, problems)
+    row = files["runs.csv"].splitlines()[2]
+    run_id = row.split(b",")[0].decode()
+    [problem] = changed(files, "runs.csv", f"{run_id},again", f"{run_id},other")
+    assert problem.startswith(f"runs.csv: line 3 was changed: it is {run_id},other")
+
+
+def test_changed_codes_and_hashes_of_the_checks_are_noticed(archive: bytes) -> None:
+    files = files_of(archive)
+    checks = json.loads(files["checks.json"])
+
+    def checked(**changes: Any) -> list[str]:
+        return archive_check.check(files | {"checks.json": json.dumps(checks | changes).encode()})
+
+    for name in ("paper.json", "runs.csv"):
+        code = checks["codes"][name]
+        wrong = ("0" if code[0] != "0" else "1") + code[1:]
+        assert checked(codes=checks["codes"] | {name: wrong}) == [
+            f"checks.json: codes of {name} were changed, the file was not"
+        ]
+        [problem] = checked(sha256=checks["sha256"] | {name: "0" * 64})
+        assert problem.startswith(f"checks.json or the spaces of {name} were changed")
+    missing = {name: code for name, code in checks["codes"].items() if name != "paper.json"}
+    assert checked(codes=missing) != []
+    for broken in ({"sha256": {}}, {"sha256": [], "codes": {}}, {"codes": {"paper.json": 3}}, {}):
+        problems = archive_check.check(files | {"checks.json": json.dumps(broken).encode()})
+        assert problems
+        assert "Error" not in "".join(problems)
+
+
+def test_an_archive_that_was_zipped_with_its_folder_is_checked(
+    archive: bytes, tmp_path: Path
+) -> None:
+    place = tmp_path / "again.zip"
+    with zipfile.ZipFile(place, "w") as other:
+        for name, content in files_of(archive).items():
+            other.writestr(f"paper/{name}", content)
+        other.writestr("__MACOSX/paper/._report.md", b"x")
+    assert archive_check.check(archive_check.read(place)) == []
 
 
 def test_missing_added_and_broken_files_are_named(archive: bytes) -> None:
@@ -135,7 +198,7 @@ def test_missing_added_and_broken_files_are_named(archive: bytes) -> None:
         "more.txt does not belong to the archive"
     ]
     name = next(name for name in files if name.startswith("price-tags/"))
-    assert archive_check.check(files | {name: b"{"})[0].startswith(f"{name}: is not JSON")
+    assert archive_check.check(files | {name: b"{"})[0].startswith(f"{name}: cannot be read")
     assert archive_check.check({}) == ["checks.json is missing: not a paper's archive"]
     assert archive_check.check(files) == []
     assert archive_check.check(files, "0" * 64) != []

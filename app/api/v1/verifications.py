@@ -12,7 +12,7 @@ from app.api.deps import Body, Caller, CurrentSession
 from app.api.openapi import request_body
 from app.api.v1.responses import BODY, problems
 from app.schemas.verifications import DocumentToVerify, DocumentVerification, HashVerification
-from app.services.verification import hashes
+from app.services.verification import archives, hashes
 
 router = APIRouter(prefix="/verifications", tags=["price tags"])
 
@@ -47,7 +47,10 @@ async def verify_document(
 ) -> DocumentVerification:
     """Checks a price tag or a report in JSON: whether it has the hash that it states, whether it
     was issued here, and whether its figures follow from the stored readings. In any other text, up
-    to 20 hashes are looked up. The document is not stored.
+    to 20 hashes are looked up. Of the archive of a paper, every hash and every sum is checked, and
+    each difference named with its file, run and field. The document is not stored.
     """
     document = validated(DocumentToVerify, body)
-    return await hashes.verify_document(session, caller, document.text)
+    if document.archive is not None:
+        return await archives.verify_archive(session, caller, document.archive)
+    return await hashes.verify_document(session, caller, document.text or "")

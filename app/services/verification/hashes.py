@@ -109,8 +109,8 @@ async def verify_document(
     if document.get("schema") == SCHEMA:
         return await _of_price_tag(session, principal, document)
     own = await asyncio.to_thread(content_sha256, document)
-    items, unknown = await _known(session, principal, [own])
-    return _result("report", own, [], items, unknown)
+    items, unknown = await known(session, principal, [own])
+    return result("report", own, [], items, unknown)
 
 
 def _document(text: str) -> dict[str, Any] | None:
@@ -140,11 +140,11 @@ async def _of_price_tag(
     accounting = provenance.get("accounting_version") if isinstance(provenance, Mapping) else None
     own = await asyncio.to_thread(known_sha256, content, accounting)
     steps = [_stated(document.get(HASH), own)]
-    items, unknown = await _known(session, principal, own)
+    items, unknown = await known(session, principal, own)
     if items:
         detail = f"the same as version {items[0].version} of the price tag that was issued here"
         steps.append(DocumentStep(step="as-issued", status="ok", detail=detail))
-        return _result("price-tag", items[0].sha256, steps, items, [])
+        return result("price-tag", items[0].sha256, steps, items, [])
     issued = await _issued(session, principal, document)
     if issued is not None:
         sides = ("the document", f"version {issued['version']} as issued here")
@@ -156,7 +156,7 @@ async def _of_price_tag(
                 detail=difference or "the same figures, with another hash",
             )
         )
-    return _result("price-tag", own[0], steps, items, unknown[:1])
+    return result("price-tag", own[0], steps, items, unknown[:1])
 
 
 def _stated(stated: object, own: Sequence[str]) -> DocumentStep:
@@ -188,13 +188,14 @@ async def _issued(
 
 async def _of_text(session: Session, principal: Principal, text: str) -> DocumentVerification:
     listed = list(dict.fromkeys(sha256.lower() for sha256 in _HASHES.findall(text)))
-    items, unknown = await _known(session, principal, listed[:MOST])
-    return _result("text", None, [], items, unknown, listed[MOST:])
+    items, unknown = await known(session, principal, listed[:MOST])
+    return result("text", None, [], items, unknown, listed[MOST:])
 
 
-async def _known(
+async def known(
     session: Session, principal: Principal, listed: Sequence[str]
 ) -> tuple[list[HashVerification], list[str]]:
+    """What is known here of some hashes, checked now, and the unknown hashes."""
     items: list[HashVerification] = []
     unknown: list[str] = []
     for sha256 in listed:
@@ -205,14 +206,15 @@ async def _known(
     return items, unknown
 
 
-def _result(
-    kind: Literal["price-tag", "report", "text"],
+def result(
+    kind: Literal["price-tag", "report", "text", "archive"],
     sha256: str | None,
     steps: list[DocumentStep],
     items: list[HashVerification],
     unknown: list[str],
     not_looked_up: Sequence[str] = (),
 ) -> DocumentVerification:
+    """The result for a document, with the outcome of all its checks."""
     return DocumentVerification(
         kind=kind,
         sha256=sha256,

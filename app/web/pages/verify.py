@@ -10,15 +10,16 @@ from fastapi.responses import RedirectResponse
 
 from app.api.access import READ, SEE_RUN
 from app.api.deps import Caller, CurrentSession
-from app.services.verification import hashes
+from app.services.verification import archives, hashes
 from app.services.verification.hashes import HashNotFoundError
 from app.web.links import rel
 from app.web.rendering import page_router, render
-from app.web.uploads import Upload
+from app.web.uploads import File, decoded
 from app.web.views import verify as verify_views
 
 router = page_router()
 HASH = re.compile(r"[0-9a-fA-F]{64}")
+ZIP = b"PK\x03\x04"
 NOTHING = "Paste a hash or a document, or choose a file."
 Text = Annotated[str, Path(max_length=200)]
 
@@ -43,10 +44,13 @@ async def show_verify(
 
 @router.post("/verify", dependencies=[READ])
 async def check_document(
-    request: Request, session: CurrentSession, caller: Caller, form: Upload
+    request: Request, session: CurrentSession, caller: Caller, form: File
 ) -> Response:
     """Checks the pasted text or the chosen file; a known hash has its own address."""
-    text = form.get("file", "").strip() or form.get("text", "").strip()
+    if form.file.startswith(ZIP):
+        archive = await archives.verify_archive(session, caller, form.file)
+        return render(request, "verify_result.html", result=verify_views.of_document(archive))
+    text = decoded(form.file, "file").strip() or form.texts.get("text", "").strip()
     if HASH.fullmatch(text):
         return RedirectResponse(rel(request, "show_hash", sha256=text.lower()), 303)
     if not text:

@@ -10,6 +10,7 @@ from app.schemas.verifications import DocumentStep, DocumentVerification, HashVe
 
 CHECKS = {
     "stated-hash": "The document has the hash that it states",
+    "archive": "The hashes and sums of the archive agree",
     "as-issued": "The document is the one that was issued here",
     "content-hash": "The stored content has the hash it was issued with",
     "measurements": "The measurements follow from the stored readings",
