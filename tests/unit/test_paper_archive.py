@@ -173,7 +173,8 @@ def test_changed_codes_and_hashes_of_the_checks_are_noticed(archive: bytes) -> N
         assert problem.startswith(f"checks.json or the spaces of {name} were changed")
     missing = {name: code for name, code in checks["codes"].items() if name != "paper.json"}
     assert checked(codes=missing) != []
-    for broken in ({"sha256": {}}, {"sha256": [], "codes": {}}, {"codes": {"paper.json": 3}}, {}):
+    wrong_forms: tuple[Any, ...] = ({"sha256": {}}, {"sha256": [], "codes": {}}, {})
+    for broken in wrong_forms:
         problems = archive_check.check(files | {"checks.json": json.dumps(broken).encode()})
         assert problems
         assert "Error" not in "".join(problems)
