@@ -16,8 +16,8 @@ from alembic import op
 
 from app.migration_steps import committed_at_once
 
-revision = "0027"
-down_revision = "0026"
+revision = "0028"
+down_revision = "0027"
 branch_labels = None
 depends_on = None
 
