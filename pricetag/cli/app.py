@@ -12,29 +12,6 @@ from typing import Annotated, Any
 
 import typer
 
-from pricetag.cli import (
-    books,
-    budgets,
-    energy,
-    factors,
-    insights,
-    inspecting,
-    local,
-    local_runs,
-    outlook,
-    papers,
-    people,
-    pricing,
-    queue,
-    quotes,
-    reports,
-    running,
-    saved_views,
-    service,
-    service_state,
-    shares,
-    studies,
-)
 from pricetag.cli.console import (
     EXIT_DETACHED,
     EXIT_FAILURE,
@@ -96,35 +73,9 @@ def options(
     ctx.obj = Given(url=url, token=token, json=json)
 
 
-for register in (
-    running.register,
-    studies.register,
-    queue.register,
-    saved_views.register,
-    quotes.register,
-    reports.register,
-    papers.register,
-    shares.register,
-    pricing.register,
-    insights.register,
-    budgets.register,
-    outlook.register,
-    energy.register,
-    factors.register,
-    books.register,
-    people.register,
-    local_runs.register,
-    local.register,
-    inspecting.register,
-    service_state.register,
-    service.register,
-):
-    register(app)
-
-
 @cache
 def _commands() -> Any:
-    """All commands, built once in a process: that takes longer than most of them."""
+    """The commands, built once in a process."""
     return typer.main.get_command(app)
 
 

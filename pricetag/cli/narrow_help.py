@@ -10,6 +10,7 @@ import contextlib
 import inspect
 import io
 import re
+import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -36,7 +37,10 @@ def format_help(command: Any, panels: Format, ctx: Any, formatter: Any) -> None:
     with contextlib.redirect_stdout(printed):
         panels(ctx, formatter)
     if _is_whole(printed.getvalue(), command, ctx):
-        panels(ctx, formatter)
+        if sys.stdout.isatty():
+            panels(ctx, formatter)  # once more, in colors
+        else:
+            sys.stdout.write(printed.getvalue())
         return
     for line in _lines(command, ctx, _width()):
         formatter.write(f"{line}\n")

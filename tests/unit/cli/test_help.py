@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +15,7 @@ import typer
 from app import cli, demo
 from pricetag.cli.app import app
 from pricetag.cli.app import run as pricetag
+from pricetag.cli.commands import COMMANDS as HOMES
 from pricetag.cli.panels import PANELS
 from tests.support.commands import Captured
 from workers.command import worker
@@ -62,6 +65,20 @@ def test_top_help_lists_every_command_once_under_its_heading(
     for heading, names in PANELS.items():
         panel = shown.partition(f"╭─ {heading} ─")[2].partition("╰")[0]
         assert [line.split()[1] for line in panel.splitlines()[1:] if line[2] != " "] == list(names)
+
+
+def test_the_list_of_commands_states_the_first_paragraph_of_each() -> None:
+    first = {name: re.split(r"\n{2,}", command.help)[0] for name, command in OWN.commands.items()}
+    assert {name: home.summary for name, home in HOMES.items()} == first
+
+
+def test_the_list_of_commands_loads_none_of_them() -> None:
+    script = "import sys, pricetag.cli.app as app; app.run(['--help']); print(*sys.modules)"
+    shown = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout.splitlines()[-1]
+    homes = {f"pricetag.cli.{home.module}" for home in HOMES.values()}
+    assert homes & set(shown.split()) == set()
 
 
 @every_command
