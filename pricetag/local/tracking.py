@@ -55,7 +55,7 @@ class Track:
         self._pid = os.getpid()
         if not script.is_first_rank(os.environ):
             return self
-        if os.environ.get(ENV_VAR):
+        if is_metered():
             self._stage = script.stage(self._request.name, kind="track")
             self._stage.__enter__()
             return self
@@ -200,6 +200,11 @@ def track(
         second_opinion=second_opinion,
     )
     return Track(request, quiet=quiet)
+
+
+def is_metered() -> bool:
+    """Whether this process is in a run that is metered."""
+    return bool(os.environ.get(ENV_VAR))
 
 
 def _decorated(function: Called, request: Request, *, quiet: bool) -> Any:

@@ -1,0 +1,1 @@
+"""Pricetag inside other tools; each module needs the tool that it is named after."""

@@ -1,0 +1,199 @@
+"""Trainers of Hugging Face Transformers report their stages, scores and FLOPs.
+
+::
+
+    from pricetag.integrations.hugging_face import PricetagCallback
+
+    trainer = Trainer(model=model, args=args, ..., callbacks=[PricetagCallback()])
+    trainer.train()
+
+The training is a stage, and every evaluation in it a stage inside. Under ``pricetag run``, in
+``pricetag.track`` or in a job of a worker, they are stages of that run. Otherwise the training is a
+local run of its own.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from pricetag import script
+from pricetag.local.tracking import Track, is_metered, track
+
+if TYPE_CHECKING:
+    PricetagCallback: Any
+
+FLOPS_METHOD = "Transformers: 6 x parameters without embeddings x tokens"
+"""How ``Trainer`` counts.
+
+Source:
+    ``PreTrainedModel.floating_point_ops`` of Transformers; Kaplan et al. 2020, section 2.1,
+    arXiv:2001.08361.
+"""
+
+NOT_SCORES = (
+    "runtime",
+    "samples_per_second",
+    "steps_per_second",
+    "epoch",
+    "model_preparation_time",
+)
+"""Ends of the names of figures that evaluations report beside scores."""
+
+SPLIT = "validation"
+
+
+class TrainingStages:
+    """The events of a ``Trainer``, as stages and figures; the base of ``PricetagCallback``.
+
+    Args:
+        name: Name of the run, if the training is a run of its own.
+        project: Its project.
+        experiment: Its experiment.
+        tags: Its tags.
+
+    Attributes:
+        run: The local run of the training; None if it is part of another run. Its ``price_tag`` is
+            there when the training has ended.
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        project: str | None = None,
+        experiment: str = "local",
+        tags: tuple[str, ...] = (),
+    ) -> None:
+        self._name = name
+        self._options: dict[str, Any] = {"project": project, "experiment": experiment, "tags": tags}
+        self._training: script.Stage | None = None
+        self._evaluation: script.Stage | None = None
+        self._flops_before = 0.0
+        self.run: Track | None = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Begins the stage of the training."""
+        if not state.is_world_process_zero:
+            return
+        self._break_off()
+        if not is_metered():
+            self.run = track(self._name, **self._options)
+            self.run.__enter__()
+        self._flops_before = float(state.total_flos or 0.0)
+        self._training = _begun("train", "train")
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Reports progress; an evaluation that follows begins here."""
+        if self._training is not None:
+            script.progress(state.global_step, state.max_steps or None)
+        self._evaluate_next(control)
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """An evaluation that follows begins here."""
+        self._evaluate_next(control)
+
+    def on_prediction_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """An evaluation outside the training begins with its first step."""
+        if state.is_world_process_zero and is_metered():
+            self._begin_evaluation()
+
+    def on_evaluate(
+        self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any
+    ) -> None:
+        """Reports the scores and ends the stage of the evaluation."""
+        evaluation, self._evaluation = self._evaluation, None
+        if evaluation is None:
+            return
+        for name, value in scores(metrics or {}).items():
+            script.log(step=state.global_step, split=SPLIT, quality=True, **{name: value})
+        _end(evaluation)
+
+    def on_predict(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Ends the stage of a prediction."""
+        evaluation, self._evaluation = self._evaluation, None
+        if evaluation is not None:
+            _end(evaluation)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """Reports the figures of the training."""
+        if self._training is None:
+            return
+        for name, value in (logs or {}).items():
+            if not name.startswith("eval_") and _is_number(value):
+                script.log(step=state.global_step, **{name: value})
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Ends the stage of the training, and its run."""
+        training, self._training = self._training, None
+        if training is None:
+            return
+        counted = float(state.total_flos or 0.0) - self._flops_before
+        if counted > 0:
+            script.flops(counted, method=FLOPS_METHOD)
+        _end(training)
+        if self.run is not None:
+            self.run.__exit__(None, None, None)
+
+    def _break_off(self) -> None:
+        """Ends what an earlier training that raised has left open."""
+        error = RuntimeError("the training ended with an exception")
+        for stage in filter(None, (self._evaluation, self._training)):
+            stage.__exit__(RuntimeError, error, None)
+        if self._training is not None and self.run is not None:
+            self.run.__exit__(RuntimeError, error, None)
+        self._training = self._evaluation = None
+
+    def _evaluate_next(self, control: Any) -> None:
+        if self._training is not None and control.should_evaluate:
+            self._begin_evaluation()
+
+    def _begin_evaluation(self) -> None:
+        if self._evaluation is None:
+            self._evaluation = _begun("evaluate", "evaluate")
+
+
+def scores(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The scores of an evaluation by name, without its prefix and without times and rates."""
+    named = {name.removeprefix("eval_"): value for name, value in metrics.items()}
+    return {
+        name: value
+        for name, value in named.items()
+        if _is_number(value) and not name.endswith(NOT_SCORES)
+    }
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _begun(name: str, kind: str) -> script.Stage:
+    _synchronize()
+    stage = script.stage(name, kind=kind)
+    stage.__enter__()
+    return stage
+
+
+def _end(stage: script.Stage) -> None:
+    _synchronize()
+    stage.__exit__(None, None, None)
+
+
+def _synchronize() -> None:
+    """Waits for queued work of the accelerator, which belongs to the stage before."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
+        torch.cuda.synchronize()
+
+
+def __getattr__(name: str) -> Any:
+    """``PricetagCallback``, made when it is first used: Transformers takes seconds to import."""
+    if name != "PricetagCallback":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    base = import_module("transformers").TrainerCallback
+    callback = type(name, (TrainingStages, base), {"__doc__": TrainingStages.__doc__})
+    globals()[name] = callback
+    return callback
