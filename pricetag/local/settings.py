@@ -16,6 +16,8 @@ PUE_RANGE = (1.0, 10.0)
 GRID_RANGE = (0.0, 5000.0)
 YEARS = (1990.0, 2100.0)
 FOLDER = "local"
+HOST_METERS = ("auto", "rapl", "model", "none")
+"""Values of ``PRICETAG_METER_HOST``, here so that a program need not wait for the meters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,11 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> LocalSettings:
         raise ConfigurationError("set grid_zone or grid_g_per_kwh, not both")
     if site.grid_zone is not None:
         _check_zone(site.grid_zone)
+    host = environ.get("PRICETAG_METER_HOST", "").strip().lower()
+    if host and host not in HOST_METERS:
+        raise ConfigurationError(
+            f"PRICETAG_METER_HOST is {host!r}; use one of {', '.join(HOST_METERS)}"
+        )
     return LocalSettings(
         local_folder(environ, file), site, environ.get("PRICETAG_PROJECT") or "local"
     )

@@ -52,16 +52,19 @@ async def _meter() -> dict[str, Any]:
     listener = Listener(
         Path(asked["socket"]), socket.socket(fileno=asked["listening"], family=socket.AF_UNIX)
     )
-    meter = LocalMeter(
-        Request.from_dict(asked["request"]),
-        read_settings(),
-        zero_s=asked["zero_s"],
-        listener=listener,
-    )
-    meter.open(asked["pid"])
-    await meter.serve(asked["environment"] | {"git_commit": git_commit(Path.cwd())})
-    end = await _end(lines, asked["pid"])
-    return await meter.close(end["status"], end["reason"], meter.edge())
+    try:
+        meter = LocalMeter(
+            Request.from_dict(asked["request"]),
+            read_settings(),
+            zero_s=asked["zero_s"],
+            listener=listener,
+        )
+        meter.open(asked["pid"])
+        await meter.serve(asked["environment"] | {"git_commit": git_commit(Path.cwd())})
+        end = await _end(lines, asked["pid"])
+        return await meter.close(end["status"], end["reason"], meter.edge())
+    finally:
+        listener.close()
 
 
 async def _end(lines: asyncio.StreamReader, pid: int) -> Mapping[str, Any]:

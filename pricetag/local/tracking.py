@@ -24,7 +24,7 @@ from pricetag.configuration import ConfigurationError
 from pricetag.events import ENV_VAR
 from pricetag.local.listener import Listener
 from pricetag.local.request import Request
-from pricetag.local.settings import local_folder
+from pricetag.local.settings import read_settings
 
 Called = TypeVar("Called", bound=Callable[..., Any])
 
@@ -88,7 +88,7 @@ class Track:
 
     def _start(self) -> None:
         zero_s = time.monotonic()
-        local_folder().mkdir(parents=True, exist_ok=True)
+        read_settings().folder.mkdir(parents=True, exist_ok=True)
         listener = Listener.new()
         number = listener.listening.fileno()
         try:

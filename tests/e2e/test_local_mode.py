@@ -174,6 +174,20 @@ def test_blocks_and_functions_of_a_script_are_runs_and_inner_blocks_their_stages
     assert "pricetag: outer (succeeded)" in err
 
 
+def test_an_invalid_setting_stops_a_command_and_leaves_a_block_unmetered(bench: Bench) -> None:
+    bench.environ["PRICETAG_PUE"] = "0.5"
+    program = bench.command("run", "--", "echo", "started")
+    out, err = program.communicate()
+    assert (program.returncode, out) == (2, "")
+    assert "PRICETAG_PUE: must be from 1 to 10" in err
+    text = "import pricetag\nwith pricetag.track('x'): print('ran')"
+    program = bench.script(text)
+    out, err = program.communicate()
+    assert (program.returncode, out) == (0, "ran\n")
+    assert "'x' is not metered: PRICETAG_PUE" in err
+    assert bench.runs.all() == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "command", "options"),
     [

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from pricetag.configuration import ConfigurationError
-from pricetag.local.settings import LocalSite, read_settings
+from pricetag.local.settings import HOST_METERS, LocalSite, read_settings
+from pricetag.metering import HostMeter
 from pricetag.metering.thread_model import (
     BUSY_W,
     IDLE_W,
@@ -38,6 +40,7 @@ def test_settings_come_from_variables_before_the_file(tmp_path: Path) -> None:
     [
         ("PRICETAG_PUE", "0.5"),
         ("PRICETAG_PUE", "much"),
+        ("PRICETAG_METER_HOST", "codecarbon"),
         ("PRICETAG_GRID_ZONE", "atlantis"),
         ("PRICETAG_ELECTRICITY_PER_KWH", "-1"),
         ("PRICETAG_ELECTRICITY_PER_KWH", "nan"),
@@ -47,6 +50,10 @@ def test_settings_come_from_variables_before_the_file(tmp_path: Path) -> None:
 def test_an_invalid_setting_is_named_before_anything_starts(name: str, value: str) -> None:
     with pytest.raises(ConfigurationError, match=name):
         read_settings({name: value})
+
+
+def test_the_host_meters_are_those_of_the_meter() -> None:
+    assert get_args(HostMeter) == HOST_METERS
 
 
 def test_the_model_scales_between_idle_and_busy_threads() -> None:
