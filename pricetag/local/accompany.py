@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import threading
@@ -37,6 +36,8 @@ def accompany(
     try:
         meter = LocalMeter(request, settings, zero_s=zero_s, listener=listener)
         meter.open(pid)
+        import asyncio  # takes a while, in which the meters are open already
+
         return asyncio.run(_metered(meter, pid, forwarder))
     except (OSError, ValueError, RuntimeError) as error:
         if meter is None:
@@ -46,6 +47,8 @@ def accompany(
 
 
 async def _metered(meter: LocalMeter, pid: int, forwarder: Forwarder) -> Ended:
+    import asyncio
+
     waiting = asyncio.create_task(asyncio.to_thread(_end_s, meter, pid))
     await meter.serve(await asyncio.to_thread(environment))
     end_s = await waiting

@@ -7,7 +7,6 @@ the block, the block ended with it.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -35,7 +34,7 @@ def main() -> None:
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)  # they are for the program, whose end ends this
     try:
-        answer = asyncio.run(_meter())
+        answer = _meter()
     except (OSError, ValueError, RuntimeError) as error:
         answer = {"problem": f"{type(error).__name__}: {error}"}
     with suppress(OSError):  # nobody reads the answer if the program is gone
@@ -43,12 +42,10 @@ def main() -> None:
         sys.stdout.flush()
 
 
-async def _meter() -> dict[str, Any]:
-    lines = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(lines), sys.stdin
-    )
-    asked = json.loads(await lines.readline())
+def _meter() -> dict[str, Any]:
+    # Unbuffered: the next line is read in another way.
+    with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as pipe:
+        asked = json.loads(pipe.readline())
     listener = Listener(
         Path(asked["socket"]), socket.socket(fileno=asked["listening"], family=socket.AF_UNIX)
     )
@@ -60,15 +57,27 @@ async def _meter() -> dict[str, Any]:
             listener=listener,
         )
         meter.open(asked["pid"])
-        await meter.serve(asked["environment"] | {"git_commit": git_commit(Path.cwd())})
-        end = await _end(lines, asked["pid"])
-        return await meter.close(end["status"], end["reason"], meter.edge())
+        import asyncio  # takes a while, in which the meters are open already
+
+        return asyncio.run(_metered(meter, asked))
     finally:
         listener.close()
 
 
-async def _end(lines: asyncio.StreamReader, pid: int) -> Mapping[str, Any]:
+async def _metered(meter: LocalMeter, asked: Mapping[str, Any]) -> dict[str, Any]:
+    await meter.serve(asked["environment"] | {"git_commit": git_commit(Path.cwd())})
+    end = await _end(asked["pid"])
+    return await meter.close(end["status"], end["reason"], meter.edge())
+
+
+async def _end(pid: int) -> Mapping[str, Any]:
     """The end of the block: the program announces it, or is gone."""
+    import asyncio
+
+    lines = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(lines), sys.stdin
+    )
     announced = asyncio.create_task(lines.readline())
     gone = asyncio.Event()
     loop = asyncio.get_running_loop()
