@@ -151,7 +151,9 @@ class BestTrial(Wire):
     score: float = Field(description="Its score.")
     run_id: uuid.UUID | None = Field(description="Its run that reached the score.")
     values: dict[str, Any] = Field(description="Values by the path of their field.")
-    price_tag: StudyFigures = Field(description="Sums over its own runs.")
+    price_tag: StudyFigures = Field(
+        description="Sums over its own runs; of a compressed model, with those that trained it."
+    )
 
 
 class SavedRead(Wire):

@@ -29,6 +29,7 @@ from tests.support.service import Service, service
 
 FOLDER = Path(__file__).parent
 LOOK_S = 2.0
+BALANCED = "balanced.tsv"
 
 
 def main() -> int:
@@ -121,6 +122,21 @@ def _prepare(inputs: Path, data: Mapping[str, Path]) -> None:
         for file in folder.iterdir():
             if file.is_file() and not (inputs / name / file.name).exists():
                 (inputs / name / file.name).write_bytes(file.read_bytes())
+    if "cola" in data and not (inputs / "cola" / BALANCED).exists():
+        write_whole(inputs / "cola" / BALANCED, _balanced(inputs / "cola" / "train.tsv"))
+
+
+def _balanced(file: Path) -> str:
+    """All examples of the smaller class in turn with as many of the other one, in their order."""
+    head, *lines = file.read_text(encoding="utf-8").splitlines()
+    column = head.split("\t").index("label")
+    groups: dict[str, list[str]] = {}
+    for line in lines:
+        groups.setdefault(line.split("\t")[column], []).append(line)
+    small, large = sorted(groups.values(), key=len)
+    step = len(large) // len(small)
+    pairs = zip(small, large[::step], strict=False)
+    return "\n".join([head, *(line for pair in pairs for line in pair)]) + "\n"
 
 
 def _named_folder(text: str) -> tuple[str, Path]:

@@ -70,6 +70,9 @@ def decide(
     actions = actions[:slots]
     trials_so_far = list(trials)
     for number in range(len(trials), plan.trials)[: slots - len(actions)]:
+        parent = plan.parent_of(number)
+        if parent is not None and trials_so_far[parent].is_open:
+            break  # its model is not trained yet
         values = plan.values(number) if suggest is None else suggest(number, trials_so_far)
         bracket_number = plan.bracket_of(number).number
         actions.append(Start(number, bracket_number, values))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from pricetag.recipes.registry import kind_of, runs_program
+from pricetag.recipes.registry import REGISTRY, kind_of, runs_program
+from pricetag.studies.plan import BITS, SPARSITY
 from pricetag.studies.space import Values, with_value, with_values
 from pricetag.studies.spec import StudySpec
-from pricetag.studies.strategies import resource_of
+from pricetag.studies.strategies import FULL_BITS, TrainLargeThenCompress, resource_of
 
 MOST_TAGS = 50
 
@@ -47,13 +48,17 @@ def job_of(
         rung: Number of the rung.
         values: Values of the trial.
         study_id: The study, for the tag.
-        previous_run: The run of the rung before; None in the first rung.
+        previous_run: The run of the rung before, or of the trial whose model is compressed; None
+            in the first rung.
     """
-    job = dict(with_values(spec.base, values))
+    fields = {path: value for path, value in values.items() if path not in (SPARSITY, BITS)}
+    job = dict(with_values(spec.base, fields))
     bracket = spec.plan.bracket_of(trial)
     label = f" rung {rung}" if len(bracket.rungs) > 1 else ""
     job["name"] = f"{spec.name} trial {trial}{label}"
     job["tags"] = [*list(job.get("tags") or [])[: MOST_TAGS - 1], study_tag(study_id)]
+    if isinstance(spec.strategy, TrainLargeThenCompress):
+        return job if SPARSITY not in values else _compressed(job, spec, values, previous_run)
     target, before = bracket.rungs[rung].resource, trained_before(spec, trial, rung)
     recipe = job.get("recipe")
     if isinstance(recipe, Mapping) and runs_program(recipe):
@@ -76,6 +81,33 @@ def job_of(
         if before:
             job = with_value(job, f"{stage}.start_at", amount(before))
     return job if previous_run is None else _continued(job, resource.field, previous_run)
+
+
+def trained_stage(stages: Sequence[Mapping[str, Any]]) -> int | None:
+    """The place of the last stage that makes a model; None without one."""
+    places = [n for n, stage in enumerate(stages) if REGISTRY[kind_of(stage)].traits.makes_model]
+    return places[-1] if places else None
+
+
+def _compressed(
+    job: dict[str, Any], spec: StudySpec, values: Values, previous_run: UUID | None
+) -> dict[str, Any]:
+    """A job that prunes and quantizes the model of a trained size, and measures it as that was."""
+    assert isinstance(spec.strategy, TrainLargeThenCompress)
+    recipe = dict(job["recipe"])
+    place = trained_stage(recipe["stages"])
+    assert place is not None
+    trained, rest = recipe["stages"][place], recipe["stages"][place + 1 :]
+    stages: list[dict[str, Any]] = []
+    if values[SPARSITY]:
+        stages.append({"kind": "prune", **spec.strategy.prune, "sparsity": values[SPARSITY]})
+    if values[BITS] != FULL_BITS:
+        stages.append({"kind": "quantize", **spec.strategy.quantize, "bits": values[BITS]})
+    model = {
+        "run": str(previous_run or UUID(int=0)),
+        "stage": trained.get("name") or kind_of(trained),
+    }
+    return {**job, "recipe": {**recipe, "model": model, "stages": [*stages, *rest]}}
 
 
 def _continued(job: dict[str, Any], field: str, previous_run: UUID) -> dict[str, Any]:

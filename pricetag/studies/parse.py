@@ -12,10 +12,10 @@ from pricetag.recipes.errors import FieldError, RecipeError
 from pricetag.recipes.parse import UNKNOWN_FIELD, field_errors, nearest, parse_run_spec
 from pricetag.recipes.registry import traits_of
 from pricetag.recipes.run_spec import RunSpec
-from pricetag.studies.jobs import job_of
+from pricetag.studies.jobs import job_of, trained_stage
 from pricetag.studies.space import NoPlaceError, with_value
 from pricetag.studies.spec import StudySpec
-from pricetag.studies.strategies import Grid, Seeds, resource_of
+from pricetag.studies.strategies import Grid, Seeds, TrainLargeThenCompress, resource_of
 
 CHECKED_TRIALS = 20
 """Number of trials whose jobs are checked before a study starts."""
@@ -99,7 +99,12 @@ def _faults(spec: StudySpec) -> Iterator[FieldError]:
         is_long = isinstance(spec.strategy, Grid) and spec.strategy.points is not None
         yield FieldError("space" if is_long else "strategy.points", str(error))
         return
-    faults = [*_of_resource(spec, base), *_of_ends(spec), *_of_seeds(spec)]
+    faults = [
+        *_of_resource(spec, base),
+        *_of_ends(spec),
+        *_of_seeds(spec),
+        *_of_compression(spec, base),
+    ]
     yield from faults
     if faults:
         return
@@ -180,6 +185,28 @@ def _of_seeds(spec: StudySpec) -> Iterator[FieldError]:
             yield FieldError(f"strategy.{option}", str(error))
             continue
         yield from _of_job(job, f"strategy.{option}", path)
+
+
+def _of_compression(spec: StudySpec, base: RunSpec) -> Iterator[FieldError]:
+    """Whether the base job trains a model, and measures it as its compressed ones will be."""
+    if not isinstance(spec.strategy, TrainLargeThenCompress):
+        return
+    stages = spec.base["recipe"]["stages"]
+    place = None if base.recipe.runs_program else trained_stage(stages)
+    if place is None:
+        yield FieldError("base.recipe.stages", "trains no model that could be compressed")
+    elif not any(traits_of(stage).measures_model for stage in base.recipe.stages[place + 1 :]):
+        yield FieldError(
+            "base.recipe.stages",
+            "must end with a measure stage: compressed models are compared by what it reports",
+        )
+    for number, value in enumerate(spec.strategy.sizes.values):
+        try:
+            job = with_value(spec.base, spec.strategy.sizes.field, value)
+        except NoPlaceError as error:
+            yield FieldError("strategy.sizes.field", str(error))
+            return
+        yield from _of_job(job, f"strategy.sizes.values.{number}", spec.strategy.sizes.field)
 
 
 def _of_job(job: object, field: str, path: str) -> Iterator[FieldError]:

@@ -11,7 +11,17 @@ from typing import Any
 
 from pricetag.studies.brackets import Bracket
 from pricetag.studies.space import Dimension, grid, sample
-from pricetag.studies.strategies import MOST_TRIALS, Grid, Seeds, Strategy, brackets_of
+from pricetag.studies.strategies import (
+    MOST_TRIALS,
+    Grid,
+    Seeds,
+    Strategy,
+    TrainLargeThenCompress,
+    brackets_of,
+)
+
+SPARSITY, BITS = "compress.sparsity", "compress.bits"
+"""Names of the values of a trial that compresses the model of another one."""
 
 
 @dataclass(frozen=True)
@@ -24,13 +34,15 @@ class Plan:
 
     @cached_property
     def combinations(self) -> list[dict[str, Any]]:
-        """The combinations of a grid or of seeds, in order; empty for other strategies.
+        """The combinations of strategies that list them, in order; empty for other strategies.
 
         Raises:
             ValueError: If a grid has no number of points, or too many combinations.
         """
         if isinstance(self.strategy, Seeds):
             return _seeds(self.strategy)
+        if isinstance(self.strategy, TrainLargeThenCompress):
+            return _compressions(self.strategy)
         if not isinstance(self.strategy, Grid):
             return []
         points = list(islice(grid(self.space, self.strategy.points), MOST_TRIALS + 1))
@@ -61,6 +73,13 @@ class Plan:
         """A bracket by its number."""
         return next(bracket for bracket in self.brackets if bracket.number == number)
 
+    def parent_of(self, trial: int) -> int | None:
+        """The trial whose model a trial compresses; None for a trial that stands alone."""
+        if not isinstance(self.strategy, TrainLargeThenCompress):
+            return None
+        sizes = len(self.strategy.sizes.values)
+        return None if trial < sizes else (trial - sizes) // len(self.strategy.compressions)
+
     def values(self, trial: int) -> dict[str, Any]:
         """The values of a trial, which depend on its number and the study's seed alone."""
         if self.combinations:
@@ -78,3 +97,16 @@ def _seeds(strategy: Seeds) -> list[dict[str, Any]]:
                 values[strategy.order_field] = strategy.first + order
             combined.append(values)
     return combined
+
+
+def _compressions(strategy: TrainLargeThenCompress) -> list[dict[str, Any]]:
+    """Every size, then the compressions of each."""
+    sizes = [{strategy.sizes.field: value} for value in strategy.sizes.values]
+    return [
+        *sizes,
+        *(
+            {**size, SPARSITY: sparsity, BITS: bits}
+            for size in sizes
+            for sparsity, bits in strategy.compressions
+        ),
+    ]

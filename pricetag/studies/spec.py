@@ -10,7 +10,12 @@ from pydantic_core import PydanticCustomError
 from pricetag.recipes.base import VISIBLE_ONLY, Params
 from pricetag.studies.plan import Plan
 from pricetag.studies.space import AnyDimension
-from pricetag.studies.strategies import Seeds, Strategy, resource_of
+from pricetag.studies.strategies import (
+    Seeds,
+    Strategy,
+    TrainLargeThenCompress,
+    resource_of,
+)
 
 MOST_DIMENSIONS = 50
 
@@ -90,7 +95,7 @@ class StudySpec(Params):
 
     @model_validator(mode="after")
     def _space_fits(self) -> Self:
-        varies = isinstance(self.strategy, Seeds)
+        varies = isinstance(self.strategy, Seeds | TrainLargeThenCompress)
         if not self.space and not varies:
             raise PydanticCustomError(
                 "space", "is empty: list at least one field that varies", {"field": "space"}
@@ -98,8 +103,8 @@ class StudySpec(Params):
         if self.space and varies:
             raise PydanticCustomError(
                 "space",
-                "is not used by strategy seeds, which varies seeds alone; remove it",
-                {"field": "space"},
+                "is not used by strategy {kind}, which varies fields of its own; remove it",
+                {"field": "space", "kind": self.strategy.kind},
             )
         before: set[str] = set()
         for place, dimension in enumerate(self.space):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -272,8 +272,77 @@ class Asha(Params):
         return self
 
 
+class ModelSizes(Params):
+    """Models of several sizes."""
+
+    field: FieldPath = Field(
+        default="recipe.model", description="Path of the field that sets the size of the model."
+    )
+    values: Annotated[list[Any], Field(min_length=1, max_length=100)] = Field(
+        description="Its values: folders of models, or numbers of layers."
+    )
+
+
+FULL_BITS = 32
+
+
+class TrainLargeThenCompress(Params):
+    """Models of several sizes, each trained once and compressed to several sparsities and bits.
+
+    Source: Li et al. 2020, Train Large, Then Compress, section 4, arXiv:2002.11794.
+    """
+
+    kind: Literal["train_large_then_compress"] = Field(
+        description="Models of several sizes, each trained once, then pruned and quantized."
+    )
+    sizes: ModelSizes = Field(description="The sizes of the model.")
+    sparsities: Annotated[
+        list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=1, max_length=100)
+    ] = Field(description="Shares of pruned weights; 0 for none.")
+    bits: Annotated[
+        list[Annotated[int, Field(ge=2, le=FULL_BITS)]], Field(min_length=1, max_length=31)
+    ] = Field(description="Bits of a weight; 32 for weights that are not quantized.")
+    prune: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Options of the prune stage, e.g. recovery_epochs. Default: its defaults.",
+    )
+    quantize: dict[str, Any] = Field(
+        default_factory=lambda: {"method": "weight_only"},
+        description="Options of the quantize stage, which has the option bits. Default: method "
+        "weight_only, with 8 or 4 bits.",
+    )
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        for option in ("sparsities", "bits"):
+            values = getattr(self, option)
+            if len(set(values)) < len(values):
+                raise _fault(option, "lists a value twice")
+        if not self.compressions:
+            raise _fault("sparsities", "compresses nothing: list a sparsity above 0, or fewer bits")
+        count = len(self.sizes.values) * (1 + len(self.compressions))
+        if count > MOST_TRIALS:
+            raise _fault(
+                "sizes", "makes {count} trials; at most {most}", count=count, most=MOST_TRIALS
+            )
+        return self
+
+    @property
+    def compressions(self) -> list[tuple[float, int]]:
+        """Sparsity and bits of each compressed model; the trained one is not among them."""
+        pairs = [(sparsity, bits) for sparsity in self.sparsities for bits in self.bits]
+        return [pair for pair in pairs if pair != (0.0, FULL_BITS)]
+
+
 Strategy = Annotated[
-    Grid | RandomSearch | Tpe | Seeds | SuccessiveHalving | Hyperband | Asha,
+    Grid
+    | RandomSearch
+    | Tpe
+    | Seeds
+    | SuccessiveHalving
+    | Hyperband
+    | Asha
+    | TrainLargeThenCompress,
     Field(discriminator="kind"),
 ]
 
@@ -290,10 +359,10 @@ def brackets_of(strategy: Strategy, combinations: int) -> tuple[Bracket, ...]:
 
     Args:
         strategy: The strategy.
-        combinations: Number of combinations of a grid.
+        combinations: Number of combinations of a grid, or of sizes and compressions.
     """
     match strategy:
-        case Grid():
+        case Grid() | TrainLargeThenCompress():
             rungs: tuple[Rung, ...] = (Rung(combinations),)
         case RandomSearch() | Tpe():
             rungs = (Rung(strategy.trials),)

@@ -15,7 +15,7 @@ from app.services.attempts import execution
 from app.services.studies import tpe
 from app.services.studies.advancing import advance, advance_all
 from app.settings import get_settings
-from models import Run, StudyRun, User
+from models import Metric, Run, Stage, StudyRun, User
 from tests.support.api import Api, fields, problem, run_body, study_body
 from tests.support.executions import JournalMaker, claimed
 
@@ -195,6 +195,10 @@ async def test_a_metric_that_no_trial_reports_ends_the_study(api: Api, trials: i
     assert (study["status"], study["best"]) == ("failed", None)
     assert study["status_reason"]["code"] == "metric-not-reported"
     assert "'accuracy'" in study["status_reason"]["message"]
+    other = await posted(api, strategy={"kind": "random", "trials": 1}, metric={"name": "f2"})
+    await play(api.database, other, lambda trial: 0.5)
+    message = (await shown(api, other))["status_reason"]["message"]
+    assert message == "no trial has reported the metric 'f2': reported are accuracy"
 
 
 async def test_a_training_rung_continues_the_model_of_the_rung_before(api: Api) -> None:
@@ -230,6 +234,66 @@ async def test_a_training_rung_continues_the_model_of_the_rung_before(api: Api) 
     assert run["lineage"]["upstream"][0]["run_id"] == first["run_id"]
     # Two trials trained one of three epochs; the training's own energy counts, 1500 J.
     assert study["saved"]["it_energy_kwh"]["value"] == pytest.approx(2 * 2 * 1500 / 3.6e6)
+
+
+COMPRESSION = {
+    "kind": "train_large_then_compress",
+    "sizes": {"values": ["small", "large"]},
+    "sparsities": [0, 0.5],
+    "bits": [32, 8],
+    "prune": {"recovery_epochs": 0.5},
+}
+TRAINED_AND_MEASURED = {
+    "task": "classification",
+    "data": {"train": "t.csv", "validation": "v.csv", "text": "text", "label": "label"},
+    "model": "m",
+    "stages": [{"kind": "train", "name": "tune"}, {"kind": "measure"}],
+}
+
+
+async def test_each_size_is_trained_once_and_then_compressed(api: Api) -> None:
+    base = run_body(recipe=TRAINED_AND_MEASURED)
+    study_id = await posted(api, base=base, space=[], strategy=COMPRESSION)
+    begun = await shown(api, study_id)
+    assert (begun["planned_trials"], begun["open_runs"]) == (8, 2)
+    async with api.database.session_scope() as session:
+        small, large = [row.run_id for row in await open_runs(session, study_id)]
+        await end_run(session, small, 0.5)
+        await execution.request_cancel(session, large)
+        named = update(Stage).where(Stage.kind == "train").values(name="tune")
+        await session.execute(named)
+    await advance_all(api.database)
+    await play(api.database, study_id, lambda trial: trial / 10)
+    study = await shown(api, study_id)
+    assert study["status_reason"]["code"] == "completed"
+    states = [trial["state"] for trial in study["trials"]]
+    assert states == ["finished", "cancelled", *["finished"] * 3, *["failed"] * 3]
+    reason = study["trials"][5]["runs"][0]["reason"]
+    assert reason == {
+        "code": "invalid-upstream",
+        "message": "trial 1 has trained no model",
+        "field": None,
+    }
+    both = study["trials"][4]
+    assert both["values"] == {
+        "recipe.model": "small",
+        "compress.sparsity": 0.5,
+        "compress.bits": 8,
+    }
+    run = (await api.viewer.get(f"/v1/runs/{both['runs'][0]['run_id']}")).json()
+    assert run["recipe"]["model"] == {"run": str(small), "stage": "tune"}
+    prune, quantize, measure = run["recipe"]["stages"]
+    assert (prune["kind"], prune["sparsity"], prune["recovery_epochs"]) == ("prune", 0.5, 0.5)
+    assert (quantize["method"], quantize["bits"]) == ("weight_only", 8)
+    assert measure["kind"] == "measure"
+    # The best model costs its training and its compression.
+    assert (study["best"]["trial"], study["best"]["price_tag"]["runs"]) == (0, 1)
+    async with api.database.session_scope() as session:
+        better = update(Metric).where(Metric.value == 0.4).values(value=0.7)
+        await session.execute(better)
+    best = (await shown(api, study_id))["best"]
+    assert (best["trial"], best["price_tag"]["runs"]) == (4, 2)
+    assert best["price_tag"]["it_energy_kwh"]["value"] == pytest.approx(2 * WHOLE_KWH)
 
 
 async def test_a_canceled_study_cancels_its_runs_and_starts_none(api: Api) -> None:

@@ -214,9 +214,6 @@ async def scores(
         metric: Name of the metric.
         split: Its split; None for the validation split and for values without one.
     """
-    of_split = Metric.split == split
-    if split is None:
-        of_split = or_(Metric.split.is_(None), Metric.split == "validation")
     newest_first = aggregate_order_by(Metric.value, Attempt.number.desc(), Metric.seq.desc())
     query = (
         select(
@@ -226,11 +223,32 @@ async def scores(
             func.max(Metric.value).label("most"),
         )
         .join(Attempt, Attempt.id == Metric.attempt_id)
-        .where(Attempt.run_id.in_(run_ids), Metric.name == metric, of_split)
+        .where(Attempt.run_id.in_(run_ids), Metric.name == metric, _of_split(split))
         .where(Metric.value.is_not(None))
         .group_by(Attempt.run_id)
     )
     return {row.run_id: row for row in (await session.execute(query)).all()}
+
+
+async def reported(
+    session: AsyncSession, run_ids: Collection[uuid.UUID], split: str | None
+) -> dict[str, int]:
+    """The metrics of quality that runs reported, with or without a value, by number of runs."""
+    query = (
+        select(Metric.name, func.count(Attempt.run_id.distinct()).label("runs"))
+        .join(Attempt, Attempt.id == Metric.attempt_id)
+        .where(Attempt.run_id.in_(run_ids), Metric.quality, _of_split(split))
+        .group_by(Metric.name)
+        .order_by(Metric.name)
+    )
+    return {row.name: row.runs for row in (await session.execute(query)).all()}
+
+
+def _of_split(split: str | None) -> Any:
+    """Values of a split; without one, those of the validation split and of none."""
+    if split is not None:
+        return Metric.split == split
+    return or_(Metric.split.is_(None), Metric.split == "validation")
 
 
 async def newest_headlines(

@@ -36,6 +36,9 @@ log = logging.getLogger("pricetag.server")
 MOST_AT_ONCE = 10
 """Maximum number of runs that are posted in one transaction."""
 
+MOST_NAMED = 10
+"""Maximum number of metrics that the end of a study names."""
+
 ENDS = {
     "completed": ("finished", "all trials have ended"),
     "budget-reached": ("finished", "the study's budget admits no {further}trial"),
@@ -119,6 +122,13 @@ async def _post(
     if isinstance(action, Promote):
         rung = action.rung
         previous = study_record.run_of(action.number, rung - 1).run_id
+    elif (parent := spec.plan.parent_of(action.number)) is not None:
+        trained = study_record.run_of(parent, 0)
+        if trained.state != "done":
+            why = {"code": "invalid-upstream", "message": f"trial {parent} has trained no model"}
+            await _store(session, study, action, rung, None, why)
+            return None
+        previous = trained.run_id
     body = job_of(spec, action.number, rung, values, study_id=study.id, previous_run=previous)
     run_id, failure = None, None
     savepoint = await session.begin_nested()
@@ -130,18 +140,7 @@ async def _post(
     except PricetagError as error:
         await savepoint.rollback()
         failure = {"code": error.code, "message": error.message}
-    if isinstance(action, Start):
-        trial = StudyTrial(
-            study_id=study.id,
-            number=action.number,
-            bracket=action.bracket,
-            trial_values=dict(values),
-        )
-        await studies.add_trial(session, trial)
-    await studies.add_run(
-        session,
-        StudyRun(study_id=study.id, trial=action.number, rung=rung, run_id=run_id, failure=failure),
-    )
+    await _store(session, study, action, rung, run_id, failure)
     if failure is not None:
         log.warning("study %s: trial %d: %s", study.id, action.number, failure["message"])
         return None
@@ -151,6 +150,29 @@ async def _post(
         return "budget-reached", beyond
     await savepoint.commit()
     return None
+
+
+async def _store(
+    session: Session,
+    study: Study,
+    action: Start | Promote,
+    rung: int,
+    run_id: UUID | None,
+    failure: dict[str, Any] | None,
+) -> None:
+    """Stores a new trial, and the run of an action, or why there is none."""
+    if isinstance(action, Start):
+        trial = StudyTrial(
+            study_id=study.id,
+            number=action.number,
+            bracket=action.bracket,
+            trial_values=dict(action.values),
+        )
+        await studies.add_trial(session, trial)
+    run = StudyRun(
+        study_id=study.id, trial=action.number, rung=rung, run_id=run_id, failure=failure
+    )
+    await studies.add_run(session, run)
 
 
 async def _beyond(session: Session, study: Study, spec: StudySpec) -> str | None:
@@ -176,6 +198,8 @@ async def _end(
     has_run: bool = True,
 ) -> None:
     status, message = ENDS[code]
+    if code == "metric-not-reported":
+        detail = await _reported_instead(session, study, spec)
     split = f" of split '{spec.metric.split}'" if spec.metric.split else ""
     further = "further " if has_run else ""
     message = message.format(metric=spec.metric.name, split=split, further=further)
@@ -190,6 +214,16 @@ async def _end(
     study.finished_at = datetime.now(UTC)
     await session.flush()
     log.info("study %s: %s (%s)", study.id, status, study.status_reason["message"])
+
+
+async def _reported_instead(session: Session, study: Study, spec: StudySpec) -> str | None:
+    """What the runs of a study reported in place of its metric's values; None for nothing."""
+    run_ids = [row.run_id for row in await studies.runs(session, study.id) if row.run_id]
+    runs = await studies.reported(session, run_ids, spec.metric.split)
+    if (unknown := runs.get(spec.metric.name)) is not None:
+        noun = "run has" if unknown == 1 else "runs have"
+        return f"{unknown} {noun} reported that its value is unknown"
+    return f"reported are {', '.join(list(runs)[:MOST_NAMED])}" if runs else None
 
 
 async def _author(session: Session, study: Study) -> Principal | None:

@@ -205,7 +205,9 @@ def _best(spec: StudySpec, study_record: Record, figures: Figures) -> BestTrial 
     if best is None:
         return None
     trial, rung, score = best
-    own = [run for run in study_record.runs if run.trial == trial.number]
+    # A compressed model costs its training, too.
+    of = {trial.number, spec.plan.parent_of(trial.number)}
+    own = [run for run in study_record.runs if run.trial in of]
     return BestTrial(
         trial=trial.number,
         score=score,

@@ -35,6 +35,7 @@ STRATEGIES = {
     "successive_halving": "successive halving",
     "hyperband": "Hyperband",
     "asha": "asynchronous halving",
+    "train_large_then_compress": "train large, then compress",
 }
 STATUS = {"cancelled": "canceled"}
 MOST_TRIALS = 200

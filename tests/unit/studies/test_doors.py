@@ -151,6 +151,26 @@ FAULTS: list[tuple[dict[str, Any], str, str]] = [
 ]
 
 
+COMPRESSION = {
+    **{"kind": "train_large_then_compress", "sizes": {"values": ["small", "large"]}},
+    **{"sparsities": [0, 0.5], "bits": [32, 8]},
+}
+FAULTS += [
+    (study(space=[], strategy=COMPRESSION), "base.recipe.stages", "trains no model"),
+    (
+        study(TRAIN, space=[], strategy={**COMPRESSION, "bits": [6]}),
+        "space",
+        "recipe.stages.0.bits",
+    ),
+    (
+        study(TRAIN, space=[], strategy={**COMPRESSION, "sparsities": [0], "bits": [32]}),
+        "strategy.sparsities",
+        "compresses nothing",
+    ),
+    (study(TRAIN, strategy=COMPRESSION), "space", "is not used by strategy train_large"),
+]
+
+
 @pytest.mark.parametrize(("described", "field", "text"), FAULTS, ids=[f[1] for f in FAULTS])
 def test_a_wrong_study_names_its_field(described: dict[str, Any], field: str, text: str) -> None:
     with pytest.raises(StudyError) as caught:
