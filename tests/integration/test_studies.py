@@ -257,7 +257,7 @@ async def test_each_size_is_trained_once_and_then_compressed(api: Api) -> None:
     begun = await shown(api, study_id)
     assert (begun["planned_trials"], begun["open_runs"]) == (8, 2)
     async with api.database.session_scope() as session:
-        small, large = [row.run_id for row in await open_runs(session, study_id)]
+        small, large = [row.run_id for row in await open_runs(session, study_id) if row.run_id]
         await end_run(session, small, 0.5)
         await execution.request_cancel(session, large)
         named = update(Stage).where(Stage.kind == "train").values(name="tune")
