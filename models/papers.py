@@ -6,7 +6,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base, HasCreatedAt, HasId
@@ -16,6 +16,15 @@ class Paper(HasId, HasCreatedAt, Base):
     """A collection of the runs behind a paper: those that were added, and those of its rule."""
 
     __tablename__ = "papers"
+    __table_args__ = (
+        Index(
+            "ix_papers_created_by_idempotency_key",
+            "created_by",
+            "idempotency_key",
+            unique=True,
+            postgresql_where=text("idempotency_key IS NOT NULL"),
+        ),
+    )
 
     project_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("projects.id"), index=True)
     created_by: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id"))
@@ -24,6 +33,8 @@ class Paper(HasId, HasCreatedAt, Base):
     rule: Mapped[dict[str, Any] | None]  # conditions of the runs that it collects
     frozen_at: Mapped[datetime | None]
     selection_sha256: Mapped[str | None]  # of the frozen runs, versions and hashes
+    idempotency_key: Mapped[str | None]
+    body_sha256: Mapped[str | None]
 
 
 class PaperRun(Base):

@@ -106,7 +106,7 @@ def paper_context(
             bill.section(sums, tags),
             paper.budget_section(content),
             *filter(None, (search.research_section(content), search.curves_section(content))),
-            *filter(None, [search.frontier_section(content)]),
+            *filter(None, (search.frontier_section(content), search.omitted_section(content))),
             strubell.section(rows, sums, profile),
             methods.section(tags, sums, profile),
             provenance.factors_section(factors, len(tags), profile),
@@ -259,7 +259,8 @@ def _line(run: Mapping[str, Any]) -> dict[str, Any]:
         line[axis] = figure["value"]
         for part in ("low", "high", "source", "reason"):
             line[f"{axis}_{part}"] = figure[part]
-    line["cost_currency"] = run["figures"]["cost"]["unit"]
+    cost = run["figures"]["cost"]
+    line["cost_currency"] = None if cost["value"] is None else cost["unit"]
     for axis, figure in run["planned"].items():
         line[f"planned_{axis}"] = figure["value"]
     return line

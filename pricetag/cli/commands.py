@@ -64,7 +64,7 @@ COMMANDS = {
     ),
     "verify": Home(
         "pricing",
-        "Verify a price tag: recompute it from the stored readings, to the last digit.",
+        "Verify a price tag, or the archive of a paper.",
     ),
     "compare": Home(
         "pricing",

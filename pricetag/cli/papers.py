@@ -17,6 +17,7 @@ from pricetag.cli.console import EXIT_FAILURE, EXIT_USAGE, CliError
 from pricetag.cli.find import run_id
 from pricetag.cli.options import RUN_HELP, Json, open_client
 from pricetag.cli.reports import Profile, download, formats_of
+from pricetag.cli.running import valid_key
 
 if TYPE_CHECKING:
     from pricetag.cli.views.tables import ListTable
@@ -60,6 +61,12 @@ def create(
         typer.Option(help="Collect the runs with this tag (repeatable: with all of the tags)."),
     ] = None,
     authors: Annotated[str | None, typer.Option(help="Authors, for BibTeX.")] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            help="Idempotency key: posts with the same key create one paper.", callback=valid_key
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Create a paper. Without --run, it collects runs of its project until it is frozen.
@@ -72,7 +79,7 @@ def create(
         body: dict[str, Any] = {"project": project, "title": title, "authors": authors}
         body["runs"] = [run_id(client, text) for text in runs or ()]
         body["rule"] = rule if rule or not runs else None
-        created = client.create_paper(body)
+        created = client.create_paper(body, idempotency_key=key)
     answer(ctx, json, created, _lines)
 
 
@@ -116,6 +123,67 @@ def add(
         ids = [run_id(client, text) for text in runs]
         changed = client.add_paper_runs(paper_id(client, named), ids, purpose)
     answer(ctx, json, changed, _lines)
+
+
+@paper.command("remove")
+def remove(
+    ctx: typer.Context,
+    named: PaperArgument,
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN", help=f"Runs to remove, each {RUN_HELP}.")
+    ],
+    json: Json = False,
+) -> None:
+    """Remove runs that were added to a paper. Runs of its rule leave it when the rule changes."""
+    with open_client(ctx) as client:
+        target = paper_id(client, named)
+        for each in [run_id(client, text) for text in runs]:
+            client.remove_paper_run(target, each)
+        changed = client.get_paper(target)
+    answer(ctx, json, changed, _lines)
+
+
+@paper.command("edit", epilog="Example: pricetag paper edit 6f0c --title 'Smaller encoders'")
+def edit(
+    ctx: typer.Context,
+    named: PaperArgument,
+    title: Annotated[str | None, typer.Option(help="New title of the paper.")] = None,
+    authors: Annotated[str | None, typer.Option(help="New authors, for BibTeX.")] = None,
+    experiment: Annotated[
+        str | None, typer.Option(help="Collect the runs of this experiment.")
+    ] = None,
+    tag: Annotated[
+        list[str] | None,
+        typer.Option(help="Collect the runs with this tag (repeatable: with all of the tags)."),
+    ] = None,
+    no_rule: Annotated[
+        bool, typer.Option("--no-rule", help="Collect no runs: keep only those that were added.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Change the title, the authors or the rule of a paper. --experiment and --tag replace it."""
+    rule = {name: value for name, value in (("experiment", experiment), ("tags", tag)) if value}
+    changes: dict[str, Any] = {
+        name: value for name, value in (("title", title), ("authors", authors)) if value is not None
+    }
+    if rule and no_rule:
+        raise CliError("--no-rule contradicts --experiment and --tag", EXIT_USAGE)
+    if rule or no_rule:
+        changes["rule"] = rule or None
+    if not changes:
+        raise CliError("nothing to change: use --title, --authors, --tag, ...", EXIT_USAGE)
+    with open_client(ctx) as client:
+        changed = client.change_paper(paper_id(client, named), changes)
+    answer(ctx, json, changed, _lines)
+
+
+@paper.command("delete")
+def delete(ctx: typer.Context, named: PaperArgument, json: Json = False) -> None:
+    """Delete a paper that is not frozen. Its runs and the reports on it stay."""
+    with open_client(ctx) as client:
+        target = paper_id(client, named)
+        client.delete_paper(target)
+    answer(ctx, json, {"id": target}, lambda _: f"{target}: deleted")
 
 
 @paper.command("freeze")
@@ -249,10 +317,25 @@ def _lines(read: Mapping[str, Any]) -> Iterator[str]:
     counted_runs = sum(run["version"] is not None for run in runs)
     yield f"{read['id']}  {read['title']} ({read['project']})"
     yield f"{counted(len(runs), 'run')}, {counted_runs} with a price tag"
-    if read["frozen_at"] is None:
-        yield "collecting; freeze it with `pricetag paper freeze`"
-    else:
+    short = read["id"][:8]
+    if read["frozen_at"] is not None:
         yield f"frozen {read['frozen_at']}, selection {read['selection_sha256']}"
+        yield f"next: pricetag paper archive {short}, pricetag share paper {short}"
+    elif not runs:
+        conditions = _conditions(read)
+        yield f"no run matches yet ({conditions}); change it with: pricetag paper edit {short}"
+    else:
+        yield f"collecting; freeze it with: pricetag paper freeze {short}"
+
+
+def _conditions(read: Mapping[str, Any]) -> str:
+    """The conditions of a paper's rule, in words."""
+    rule = read["rule"]
+    if rule is None:
+        return "no rule"
+    tags = [f"tag {tag}" for tag in rule["tags"]]
+    experiment = [f"experiment {rule['experiment']}"] if rule["experiment"] else []
+    return ", ".join([*experiment, *tags]) or f"all runs of {read['project']}"
 
 
 def _with_runs(read: Mapping[str, Any]) -> Iterator[Any]:

@@ -11,9 +11,17 @@ from pricetag.client.connection import Connection, path_segment
 class PaperCalls(Connection):
     """Papers, their reports, their files and their archive."""
 
-    def create_paper(self, paper: Mapping[str, Any]) -> dict[str, Any]:
-        """Creates a paper; fields as ``POST /v1/papers`` has them."""
-        return self._json("POST", "/v1/papers", paper)
+    def create_paper(
+        self, paper: Mapping[str, Any], *, idempotency_key: str | None = None
+    ) -> dict[str, Any]:
+        """Creates a paper; fields as ``POST /v1/papers`` has them.
+
+        Args:
+            paper: The paper.
+            idempotency_key: The same key and paper give the same paper; without one, this call
+                generates one, so that its retries create the paper only once.
+        """
+        return self._post_described("/v1/papers", paper, idempotency_key)
 
     def papers(self, *, project: str | None = None) -> Iterator[dict[str, Any]]:
         """All papers, newest first."""
@@ -33,6 +41,15 @@ class PaperCalls(Connection):
         """Adds runs to a paper, or states their purpose."""
         body = {"runs": list(runs), "purpose": purpose}
         return self._json("POST", f"/v1/papers/{path_segment(paper_id)}/runs", body)
+
+    def remove_paper_run(self, paper_id: str, run_id: str) -> None:
+        """Removes a run that was added to a paper."""
+        path = f"/v1/papers/{path_segment(paper_id)}/runs/{path_segment(run_id)}"
+        self._send("DELETE", path)
+
+    def delete_paper(self, paper_id: str) -> None:
+        """Deletes a paper that is not frozen."""
+        self._send("DELETE", f"/v1/papers/{path_segment(paper_id)}")
 
     def freeze_paper(self, paper_id: str) -> dict[str, Any]:
         """Fixes the runs of a paper and their price tags, and reports on them."""

@@ -62,6 +62,8 @@ CALLS = (
     *("user revoke-token ada {token}",),
     *("insights frontier --project p", "insights curves --project p", "insights cost --project p"),
     *("study post study.json", "study show {study}", "study cancel {study}", "studies"),
+    *("paper create d --project p --run {run}", "paper edit {draft} --title e"),
+    *("paper remove {draft} {run}", "paper delete {draft}"),
     *("paper create t --project p --run {run}", "paper list", "paper show {paper}"),
     *("paper add {paper} {other} --purpose final", "paper freeze {paper}"),
     *("paper report {paper} --format json", "paper archive {paper} -o paper.zip"),
@@ -85,6 +87,7 @@ MADE = {
     "token create": "direct",
     "study post": "study",
     "paper create": "paper",
+    "paper create d": "draft",
     "paper report": "report",
     "share paper": "share",
 }

@@ -212,6 +212,55 @@ async def test_a_rule_collects_by_its_conditions_until_it_is_changed(api: Api) -
     assert other.status_code == 404
 
 
+async def test_a_paper_is_posted_once_and_deleted_until_it_is_frozen(api: Api) -> None:
+    run_ids = await a_sweep(api)
+    body = {"project": "sweep", "title": "t", "runs": run_ids[:1]}
+    key = {"Idempotency-Key": "once"}
+    first = await api.member.post("/v1/papers", json=body, headers=key)
+    again = await api.member.post("/v1/papers", json=body, headers=key)
+    assert first.json()["id"] == again.json()["id"]
+    other = await api.member.post("/v1/papers", json=body | {"title": "o"}, headers=key)
+    problem(other, 409, "idempotency-key-reused")
+    path = f"/v1/papers/{first.json()['id']}"
+    report = (await api.member.post(f"{path}/reports", json={})).json()["id"]
+    share = await api.member.post("/v1/shares", json={"paper": first.json()["id"]})
+    problem(await api.viewer.delete(path), 403, "role-required")
+    assert (await api.member.delete(path)).status_code == 204
+    assert (await api.member.get(path)).status_code == 404
+    assert (await api.member.get(f"/v1/reports/{report}")).status_code == 200
+    assert (await api.nobody.get(share.json()["path"])).status_code == 410
+    frozen = await create(api, rule=None, runs=run_ids[:1])
+    assert (await api.member.post(f"/v1/papers/{frozen['id']}/freeze")).is_success
+    problem(await api.member.delete(f"/v1/papers/{frozen['id']}"), 409, "paper-frozen")
+
+
+async def test_a_report_without_scores_says_what_it_cannot_state(api: Api) -> None:
+    await a_sweep(api)
+    paper = await create(api, rule={"status": ["failed"]}, runs=[])
+    context = await reported(api, paper, equivalents=True)
+    sections = {section["id"]: section for section in context["sections"]}
+    assert {"research", "curves", "frontier"}.isdisjoint(sections)
+    first, *more = sections["omitted"]["paragraphs"]
+    assert first.startswith("No run has a score that can be ranked (accuracy, f1")
+    assert "air travel" in more[0] or "flight" in more[0]
+    assert "cost_currency" in context["line_columns"]
+    assert {line["cost_currency"] for line in context["lines"]} == {None}
+    whole = await reported(api, await create(api))
+    assert "omitted" not in {section["id"] for section in whole["sections"]}
+
+
+async def test_a_report_states_how_many_runs_the_rule_collected(api: Api) -> None:
+    run_ids = await a_sweep(api)
+    paper = await create(api, rule={"tags": ["tuning"]}, runs=run_ids[2:4])
+    frozen = (await api.member.post(f"/v1/papers/{paper['id']}/freeze")).json()
+    for each in (paper, frozen):
+        sections = (await reported(api, each))["sections"]
+        text = next(s for s in sections if s["id"] == "selection")["paragraphs"][0]
+        assert "2 runs were added one by one; a rule collected 2 in the project sweep" in text
+    only = (await reported(api, await create(api, rule=None, runs=run_ids[:1])))["sections"]
+    assert "They were added one by one." in only[0]["paragraphs"][0]
+
+
 async def test_wrong_papers_are_rejected_with_every_reason(api: Api) -> None:
     run_ids = await a_sweep(api)
     nobody = "6f0c0d0e-0000-4000-8000-00000000000f"
@@ -287,6 +336,14 @@ async def test_the_page_of_a_paper_has_what_the_api_returns(api: Api) -> None:
     paper = await create(api)
     path = f"/papers/{paper['id']}"
     html = {"Accept": "text/html"}
+    form = {"project": "sweep", "title": "From a form", "tags": "tuning, seed:1", "experiment": ""}
+    sent = {"Sec-Fetch-Site": "same-origin", **html}
+    made = await api.member.post("/papers", data=form, headers=sent)
+    assert made.status_code == 303, made.text
+    rule = (await api.viewer.get(f"/v1{made.headers['Location'].removeprefix('.')}")).json()["rule"]
+    assert rule["tags"] == ["tuning", "seed:1"]
+    wrong = await api.member.post("/papers", data=form | {"title": ""}, headers=sent)
+    assert (wrong.status_code, "Title: is missing" in wrong.text) == (422, True)
     assert "No report yet" in (await api.viewer.get(path, headers=html)).text
     same = {"Sec-Fetch-Site": "same-origin"}
     assert (await api.member.post(f"{path}/report", headers=same)).status_code == 303

@@ -66,6 +66,7 @@ PAGES = (
     "/studies/{study}",
     "/papers",
     "/papers/{paper}",
+    "/papers/new",
     "/papers/{paper}/freeze",
     "/shares",
     "/shares/new?paper={paper}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Annotated, get_args
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Response
 
 from app.api.access import CHANGE_PAPER, CREATE_PAPER, READ, REPORT_PAPER, SEE_PAPER
 from app.api.body import validated
@@ -28,6 +28,17 @@ from app.schemas.reports import ReportRead
 from app.services.papers import changing, collecting, files, reporting
 
 router = APIRouter(prefix="/papers", tags=["papers"])
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=200,
+        pattern=r"^[\x21-\x7e]+$",
+        description="Repeating a request with the same key and body returns the same paper.",
+        examples=["5f0c1b9e-1c5a-4a53-9a53-0d6d6b9f2f54"],
+    ),
+]
 PaperId = Annotated[uuid.UUID, Path(description="ID of the paper.")]
 
 
@@ -36,18 +47,22 @@ PaperId = Annotated[uuid.UUID, Path(description="ID of the paper.")]
     status_code=201,
     dependencies=[CREATE_PAPER],
     summary="Create a paper",
-    responses=problems(403, 404, *BODY),
+    responses=problems(403, 404, 409, *BODY),
     openapi_extra=request_body(
         PaperCreate, {"rule": examples.PAPER}, "Project, title, and `runs`, a `rule`, or both."
     ),
 )
 async def create_paper(
-    session: CurrentSession, caller: Caller, body: Body, response: Response
+    session: CurrentSession,
+    caller: Caller,
+    body: Body,
+    response: Response,
+    key: IdempotencyKey = None,
 ) -> PaperRead:
     """Creates a paper: a named collection of runs, by ID or by a rule that collects runs of its
     project until the paper is frozen. Requires the role member.
     """
-    paper = await changing.create(session, caller, validated(PaperCreate, body))
+    paper = await changing.create(session, caller, validated(PaperCreate, body), key)
     response.headers["Location"] = f"/v1/papers/{paper.id}"
     return paper
 
@@ -90,6 +105,20 @@ async def change_paper(
     rule of a frozen one cannot be changed.
     """
     return await changing.change(session, caller, paper_id, validated(PaperChange, body))
+
+
+@router.delete(
+    "/{paper_id}",
+    status_code=204,
+    dependencies=[CHANGE_PAPER],
+    summary="Delete a paper",
+    responses=problems(403, 404, 409),
+)
+async def delete_paper(session: CurrentSession, caller: Caller, paper_id: PaperId) -> None:
+    """Deletes a paper that is not frozen and withdraws its share links. Its runs and the reports
+    on it stay.
+    """
+    await changing.delete(session, caller, paper_id)
 
 
 @router.post(

@@ -9,6 +9,7 @@ from app.reports.cells import Notes, column_unit
 from app.reports.shape import Section, Table, column, row, table
 from pricetag.tag.figure import figure_of
 from pricetag.tag.figures import counted, not_available, number, with_unit
+from pricetag.tag.variants import SCORES
 
 Content = Mapping[str, Any]
 SOME = 5
@@ -92,6 +93,37 @@ def _equivalents(content: Content) -> list[str]:
         if times.value is not None:
             lines.append(f"{number(times.value)} x {each['name']} [{each['citation']}]")
     return [f"The emissions of all runs are {'; '.join(lines)}."] if lines else []
+
+
+def omitted_section(content: Content) -> Section | None:
+    """Which of the sections about scores are not in the report, and why; None if all are."""
+    research, curves, frontier = (
+        section(content) for section in (research_section, curves_section, frontier_section)
+    )
+    if research and curves and frontier:
+        return None
+    if content["score"] is None:
+        known = ", ".join(SCORES)
+        reasons = [
+            f"No run has a score that can be ranked ({known}). Without scores there is no best "
+            "run with its cost, no expected best score, and no frontier."
+        ]
+    else:
+        reasons = [
+            f"Expected best of k trials: {method['name']} has no curve, {method['reason']}."
+            for method in content["curves"]["methods"]
+            if not curves
+        ]
+        if not frontier:
+            reasons.append(f"Frontier: {content['frontier']['reason'] or 'no run has a cost'}.")
+        if not research:
+            reasons.append(f"Cost of the result: {content['frontier']['reason'] or 'no best run'}.")
+    return {
+        "id": "omitted",
+        "heading": "What this report cannot state",
+        "paragraphs": [*reasons, *([] if research else _equivalents(content))],
+        "tables": [],
+    }
 
 
 def curves_section(content: Content) -> Section | None:

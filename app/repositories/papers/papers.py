@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import DateTime, Select, cast, delete, literal, select, tuple_
+from sqlalchemy import DateTime, Select, cast, delete, literal, select, tuple_, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -35,6 +35,19 @@ async def get(session: AsyncSession, viewer: Viewer, paper_id: uuid.UUID) -> Any
 async def by_id(session: AsyncSession, paper_id: uuid.UUID) -> Any:
     """A paper with the name of its project, whoever may see it."""
     return (await session.execute(_with_project().where(Paper.id == paper_id))).one()
+
+
+async def by_key(session: AsyncSession, user_id: uuid.UUID, key: str) -> Paper | None:
+    """The paper that a user posted with an idempotency key."""
+    query = select(Paper).where(Paper.created_by == user_id, Paper.idempotency_key == key)
+    return (await session.execute(query)).scalar_one_or_none()
+
+
+async def delete_paper(session: AsyncSession, paper_id: uuid.UUID) -> None:
+    """Deletes a paper; the reports on it stay, as reports on their runs."""
+    reports = update(Report).where(Report.paper_id == paper_id).values(paper_id=None)
+    await session.execute(reports.execution_options(synchronize_session=False))
+    await session.execute(delete(Paper).where(Paper.id == paper_id))
 
 
 async def lock(session: AsyncSession, paper_id: uuid.UUID) -> None:

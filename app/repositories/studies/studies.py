@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Text, and_, cast, func, or_, select, text, tuple_
+from sqlalchemy import Text, and_, cast, func, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import aggregate_order_by, distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
@@ -284,12 +284,6 @@ async def open_attempts(session: AsyncSession, run_ids: Collection[uuid.UUID]) -
         cast(Attempt.live, Text).label("live"),
     ).where(Attempt.ended_at.is_(None), Attempt.run_id.in_(run_ids))
     return (await session.execute(query)).all()
-
-
-async def lock_key(session: AsyncSession, user_id: uuid.UUID, key: str) -> None:
-    """Waits for a concurrent request with the same idempotency key."""
-    query = text("SELECT pg_advisory_xact_lock(hashtextextended(:text, 0))")
-    await session.execute(query, {"text": f"study {user_id} {key}"})
 
 
 async def newest_documents(

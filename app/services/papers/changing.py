@@ -9,13 +9,20 @@ from typing import Any
 
 from app.db import Session
 from app.repositories.papers import papers
+from app.repositories.shares import shares
 from app.schemas.common import FieldProblem
 from app.schemas.papers import PaperChange, PaperCreate, PaperRead, PaperRunsAdd
 from app.schemas.reports import MAX_RUNS, RunConditions
-from app.services import access
+from app.services import access, idempotency
 from app.services.errors import ConflictError, RunNotFoundError
 from app.services.papers.collecting import collected, read
-from app.services.papers.rights import PaperRunsError, own, require_collecting, wrong
+from app.services.papers.rights import (
+    PaperFrozenError,
+    PaperRunsError,
+    own,
+    require_collecting,
+    wrong,
+)
 from app.services.people.names import require_filters
 from app.services.principals import Principal
 from models import Paper
@@ -38,16 +45,36 @@ MOST_NAMED = 5
 """Maximum number of runs that an error names."""
 
 
-async def create(session: Session, principal: Principal, request: PaperCreate) -> PaperRead:
+async def create(
+    session: Session, principal: Principal, request: PaperCreate, key: str | None = None
+) -> PaperRead:
     """Creates a paper.
+
+    Args:
+        session: Database session; the caller commits.
+        principal: The caller.
+        request: The paper.
+        key: Idempotency key; the same key and description return the same paper.
 
     Raises:
         RoleRequiredError: If the principal may only read.
         ProjectNotFoundError: If the project does not exist, or is hidden.
         PaperRunsError: If a run does not exist, or is hidden.
         NotFoundError: If the experiment of the rule does not exist.
+        KeyReusedError: If the key was used for another description.
     """
     principal.require("member", "create papers")
+    digest = idempotency.body_sha256(request.model_dump(mode="json"))
+    posted = await idempotency.earlier(
+        session,
+        principal,
+        key,
+        digest,
+        "paper",
+        lambda: papers.by_key(session, principal.user_id, key or ""),
+    )
+    if posted is not None:
+        return await read(session, principal, posted.id)
     project = await access.require_project(session, principal, request.project)
     await _require_runs(session, principal, request.runs)
     await _require_rule(session, principal, project.name, request.rule)
@@ -58,6 +85,8 @@ async def create(session: Session, principal: Principal, request: PaperCreate) -
         title=request.title,
         authors=request.authors,
         rule=_stored(request.rule),
+        idempotency_key=key,
+        body_sha256=digest,
     )
     await papers.add(session, paper)
     if request.runs:
@@ -88,6 +117,23 @@ async def change(
         setattr(row.Paper, name, value)
     await session.flush()
     return await read(session, principal, paper_id)
+
+
+async def delete(session: Session, principal: Principal, paper_id: uuid.UUID) -> None:
+    """Deletes a paper that is not frozen, and withdraws its share links; its reports stay.
+
+    Raises:
+        PaperNotFoundError: If the paper does not exist, or has hidden runs.
+        NotYourPaperError: If somebody else created it.
+        PaperFrozenError: If it is frozen.
+    """
+    row = await own(session, principal, paper_id)
+    if row.Paper.frozen_at is not None:
+        raise PaperFrozenError(
+            "A frozen paper cannot be deleted: its hash may have been published."
+        )
+    await shares.withdraw_of_paper(session, paper_id)
+    await papers.delete_paper(session, paper_id)
 
 
 async def add_runs(

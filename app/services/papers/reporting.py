@@ -95,7 +95,7 @@ def _context(
         selection_sha256=paper.selection_sha256,
         not_counted=not_counted,
         budgets=budget_lines,
-        origins=Counter(each.collected_by or "unknown" for each in collected),
+        origins=dict(Counter(each.collected_by or "unknown" for each in collected)),
     )
     return paper_context(
         about,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import uuid
 from datetime import UTC, datetime
 
@@ -17,13 +15,10 @@ from app.schemas.common import FieldProblem
 from app.schemas.runs import (
     RunAccepted,
 )
-from app.services import access
+from app.services import access, idempotency
 from app.services.attempts import lineage
 from app.services.budgets import admission as budgets
-from app.services.errors import (
-    ConflictError,
-    InvalidFieldsError,
-)
+from app.services.errors import InvalidFieldsError
 from app.services.principals import Principal
 from app.services.quoting import estimation as quoting
 from app.services.runs.responses import accepted, row_of
@@ -32,12 +27,6 @@ from pricetag.recipes import RecipeError, RunSpec, derive_kind, parse_run_spec
 
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = datetime(2200, 1, 1, tzinfo=UTC)
-
-
-class KeyReusedError(ConflictError):
-    """The Idempotency-Key was used for another body."""
-
-    code = "idempotency-key-reused"
 
 
 class InvalidRunError(InvalidFieldsError):
@@ -66,12 +55,6 @@ def parse(body: object) -> RunSpec:
     return spec
 
 
-def body_sha256(body: object) -> str:
-    """Hash of the body, independent of format, spacing and order of keys."""
-    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode()).hexdigest()
-
-
 async def create(
     session: Session, principal: Principal, body: object, key: str | None
 ) -> RunAccepted:
@@ -97,7 +80,7 @@ async def create(
     if key is None:
         run, warnings = await _insert(session, principal, spec, project_id)
         return await accepted(session, run, spec.project, spec.experiment, warnings)
-    digest = body_sha256(body)
+    digest = idempotency.body_sha256(body)
     stored_key = await runs.find_key(session, principal.user_id, key)
     if stored_key is None:
         savepoint = await session.begin_nested()
@@ -119,12 +102,8 @@ async def create(
             # A concurrent request with the same key came first: return its run.
             await savepoint.rollback()
             stored_key = await runs.find_key(session, principal.user_id, key)
-    if stored_key is None or stored_key.body_sha256 != digest:
-        raise KeyReusedError(
-            "This Idempotency-Key was used for another body; use a new key for a new run.",
-            field="Idempotency-Key",
-        )
-    row = await row_of(session, stored_key.run_id)
+    same = idempotency.same_body(stored_key, digest, "run")
+    row = await row_of(session, same.run_id)
     return await accepted(session, row.run, row.project, row.experiment)
 
 

@@ -10,7 +10,7 @@ from app.repositories.people import projects
 from app.repositories.studies import studies
 from app.schemas.common import FieldProblem
 from app.schemas.studies import StudyAccepted
-from app.services import access
+from app.services import access, idempotency
 from app.services.attempts import execution
 from app.services.errors import (
     ConflictError,
@@ -20,7 +20,6 @@ from app.services.errors import (
     RunFinishedError,
 )
 from app.services.principals import Principal
-from app.services.runs.posting import KeyReusedError, body_sha256
 from app.services.studies import record, tpe
 from app.services.studies.advancing import advance
 from models import Study
@@ -95,18 +94,17 @@ async def create(
     spec = parse(body)
     base = parse_run_spec(spec.base)
     project_id = await access.require_project_to_post(session, principal, base.project)
-    digest = body_sha256(body)
-    if key is not None:
-        await studies.lock_key(session, principal.user_id, key)
-        stored = await studies.by_key(session, principal.user_id, key)
-        if stored is not None:
-            if stored.body_sha256 != digest:
-                raise KeyReusedError(
-                    "This Idempotency-Key was used for another body; use a new key for a new "
-                    "study.",
-                    field="Idempotency-Key",
-                )
-            return _accepted(stored, base.project)
+    digest = idempotency.body_sha256(body)
+    stored = await idempotency.earlier(
+        session,
+        principal,
+        key,
+        digest,
+        "study",
+        lambda: studies.by_key(session, principal.user_id, key or ""),
+    )
+    if stored is not None:
+        return _accepted(stored, base.project)
     if project_id is None:
         project_id = await projects.ensure_project(session, base.project, principal.user_id)
     study = Study(

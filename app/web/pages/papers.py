@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import uuid
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Path, Request, Response
 from fastapi.responses import RedirectResponse
 
-from app.api.access import CHANGE_PAPER, READ, REPORT_PAPER, SEE_PAPER
+from app.api.access import CHANGE_PAPER, CREATE_PAPER, NEW_PAPER, READ, REPORT_PAPER, SEE_PAPER
+from app.api.body import check_storable
 from app.api.deps import Caller, CurrentSession
-from app.schemas.papers import PaperReportCreate
-from app.services.papers import collecting, files, reporting
+from app.schemas.papers import PaperCreate, PaperRead, PaperReportCreate
+from app.services.papers import changing, collecting, files, reporting
 from app.web.asked import Asked, asking
+from app.web.forms import Form
 from app.web.links import rel
 from app.web.parameters import ListQuery
 from app.web.rendering import page_router, render, section
+from app.web.submitting import Rejected, submit
 from app.web.views import questions
+from app.web.views.forms import FormView
 from app.web.views.papers import FORMATS, paper_view
 
 router = page_router()
@@ -35,6 +39,36 @@ async def show_papers(
         session, caller, project=None, cursor=query.cursor, limit=query.limit
     )
     return render(request, "papers.html", page=page)
+
+
+@router.get("/papers/new", dependencies=[NEW_PAPER], openapi_extra=OF_PAPERS)
+async def show_new_paper(request: Request, project: str | None = None) -> Response:
+    """The form for a new paper."""
+    return _new_paper(request, FormView({"project": project or ""}))
+
+
+def _new_paper(request: Request, form: FormView, status: int = 200) -> Response:
+    return render(request, "paper_new.html", form=form, status=status)
+
+
+@router.post("/papers", dependencies=[CREATE_PAPER])
+async def add_paper(
+    request: Request, session: CurrentSession, caller: Caller, form: Form
+) -> Response:
+    """Creates a paper with a rule."""
+
+    async def create() -> PaperRead:
+        plain = {name: form[name] for name in ("project", "title", "authors") if form.get(name)}
+        rule: dict[str, Any] = {"tags": form.get("tags", "").replace(",", " ").split()}
+        if form.get("experiment"):
+            rule["experiment"] = form["experiment"]
+        check_storable({**plain, **rule})
+        return await changing.create(session, caller, PaperCreate(**plain, rule=rule))
+
+    result = await submit(session, form, create)
+    if isinstance(result, Rejected):
+        return _new_paper(request, result.form, result.status)
+    return RedirectResponse(rel(request, "show_paper", paper_id=result.id), 303)
 
 
 @router.get("/papers/{paper_id}", dependencies=[SEE_PAPER], openapi_extra=OF_PAPERS)

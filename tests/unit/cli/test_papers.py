@@ -74,7 +74,32 @@ def test_runs_get_a_purpose_and_a_frozen_paper_its_hash(api: FakeApi, capsys: Ca
     frozen = {"frozen_at": "2026-03-02T12:00:00Z", "selection_sha256": "cd" * 32}
     api.answers[f"POST /v1/papers/{PAPER_ID}/freeze"] = read(**frozen)
     assert pricetag(["paper", "freeze", PAPER_ID]) == 0
-    assert f"selection {'cd' * 32}" in printed(capsys)
+    output = printed(capsys)
+    assert f"selection {'cd' * 32}" in output
+    assert "next: pricetag paper archive 6f0c0d0e, pricetag share paper 6f0c0d0e" in output
+
+
+def test_a_paper_is_edited_emptied_and_deleted(api: FakeApi, capsys: Captured) -> None:
+    rule = {
+        **{"experiment": None, "tags": ["typo"], "status": [], "kind": None},
+        **{"created_after": None, "created_before": None},
+    }
+    empty = read(runs=[], rule=rule)
+    api.answers[f"PATCH /v1/papers/{PAPER_ID}"] = empty
+    assert pricetag(["paper", "edit", PAPER_ID, "--tag", "typo"]) == 0
+    assert json.loads(api.asked[-1].body) == {"rule": {"tags": ["typo"]}}
+    assert "no run matches yet (tag typo); change it with: pricetag paper edit" in printed(capsys)
+    assert pricetag(["paper", "edit", PAPER_ID, "--no-rule"]) == 0
+    assert json.loads(api.asked[-1].body) == {"rule": None}
+    assert pricetag(["paper", "edit", PAPER_ID]) == 2
+    assert pricetag(["paper", "edit", PAPER_ID, "--no-rule", "--tag", "t"]) == 2
+    api.answers[f"DELETE /v1/papers/{PAPER_ID}/runs/{RUN_ID}"] = Answer(None, status=204)
+    api.answers[f"GET /v1/papers/{PAPER_ID}"] = empty
+    assert pricetag(["paper", "remove", PAPER_ID, RUN_ID]) == 0
+    api.answers[f"DELETE /v1/papers/{PAPER_ID}"] = Answer(None, status=204)
+    capsys.readouterr()
+    assert pricetag(["paper", "delete", PAPER_ID]) == 0
+    assert printed(capsys) == f"{PAPER_ID}: deleted"
 
 
 def test_the_archive_is_written_and_something_else_is_not_verified(
