@@ -62,16 +62,21 @@ def tariff_hours(
     complete = len(own) == len(rows)
     if not changes and complete:
         return None, with_origin(last), True
-    by_hour = {hour_key(hour): float(_price(row, hour, zone)) for hour, row in own.items()}
-    factor = merged([as_factor(row) for row in _distinct(own.values())], by_hour)
+    distinct = _distinct(own.values())
+    weeks = {row.id: _week_of(row) for row in distinct}
+    by_hour = {
+        hour_key(hour): float(row.value if week is None else price_of_hour(week, hour, zone))
+        for hour, row in own.items()
+        for week in (weeks[row.id],)
+    }
+    factor = merged([as_factor(row) for row in distinct], by_hour)
     return HourlyFactor(factor, by_hour), with_origin(last), complete
 
 
-def _price(row: FactorRow, hour: datetime, zone: tzinfo) -> Decimal:
+def _week_of(row: FactorRow) -> tuple[Decimal, ...] | None:
+    """The prices of a time-of-use tariff; None for a flat one."""
     periods = periods_of(row)
-    if periods is None:
-        return row.value
-    return price_of_hour(_week(json.dumps(periods)), hour, zone)
+    return None if periods is None else _week(json.dumps(periods))
 
 
 @lru_cache(maxsize=64)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from models import Factor as FactorRow
 from pricetag.accounting.bill.inputs import Factor
@@ -29,6 +29,16 @@ class SourcedFactor:
     row: FactorRow | None = None
 
 
+class _Applying(NamedTuple):
+    """When a row applies, read once: attributes of a mapped row are slow."""
+
+    subject: str
+    valid_from: datetime
+    valid_to: datetime | None
+    is_of_site: bool
+    row: FactorRow
+
+
 @dataclass(frozen=True, slots=True)
 class FactorBook:
     """The rows that a site may use, newest first.
@@ -41,6 +51,7 @@ class FactorBook:
 
     rows: Sequence[FactorRow]
     site_id: uuid.UUID | None
+    _by_kind: dict[str, list[_Applying]] = field(default_factory=dict, init=False, compare=False)
 
     def row(self, kind: str, at: datetime, subjects: Iterable[str] = ANY) -> FactorRow | None:
         """The row that applies: the site's before the lab's, and the latest of several.
@@ -51,13 +62,29 @@ class FactorBook:
             subjects: Subjects to accept, ignoring case.
         """
         folded = {subject.casefold() for subject in subjects}
-        applicable = [
-            row
-            for row in self.rows
-            if row.kind == kind and row.subject.casefold() in folded and holds(row, at)
-        ]
-        of_site = [row for row in applicable if row.site_id is not None]
-        return next(iter(of_site or applicable), None)
+        of_lab: FactorRow | None = None
+        for subject, valid_from, valid_to, is_of_site, row in self._of(kind):
+            if subject not in folded or not _is_valid(valid_from, valid_to, at):
+                continue
+            if is_of_site:
+                return row
+            of_lab = of_lab or row
+        return of_lab
+
+    def _of(self, kind: str) -> list[_Applying]:
+        if kind not in self._by_kind:
+            self._by_kind[kind] = [
+                _Applying(
+                    row.subject.casefold(),
+                    row.valid_from,
+                    row.valid_to,
+                    row.site_id is not None,
+                    row,
+                )
+                for row in self.rows
+                if row.kind == kind
+            ]
+        return self._by_kind[kind]
 
     def find(self, kind: str, at: datetime, subjects: Iterable[str] = ANY) -> SourcedFactor | None:
         """Same as ``row``, as a factor with its origin."""
@@ -67,7 +94,11 @@ class FactorBook:
 
 def holds(row: FactorRow, hour: datetime) -> bool:
     """Whether a row is valid in some part of the hour that begins at an instant."""
-    return row.valid_from < hour + HOUR and (row.valid_to is None or hour < row.valid_to)
+    return _is_valid(row.valid_from, row.valid_to, hour)
+
+
+def _is_valid(valid_from: datetime, valid_to: datetime | None, hour: datetime) -> bool:
+    return valid_from < hour + HOUR and (valid_to is None or hour < valid_to)
 
 
 def with_origin(row: FactorRow) -> SourcedFactor:

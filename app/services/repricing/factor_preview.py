@@ -20,6 +20,7 @@ from app.services.billing import issuing
 from app.services.energy.intervals import intervals
 from app.services.factors import defaults, entry, resolution
 from app.services.factors.hours import hour_key
+from app.services.factors.rows import FactorBook, as_factor
 from app.services.principals import Principal
 from app.settings import Settings
 from models import Factor as FactorRow
@@ -172,7 +173,7 @@ async def _month(
     sheet = await resolution.sheet(session, site, settings, query, trial=trial)
     book = await resolution.book_of(session, sheet.state.id if sheet.state else None, None, trial)
     factors = sheet.factors
-    pue = [(book.find("pue", hour) or defaults.pue(settings)).factor for hour in hours]
+    pue = _pue(book, hours, settings)
     carbon = _by_hour(factors.carbon_hours, factors.carbon_intensity, hours)
     co2e = hourly_product(energy, pue, carbon, "kg", size=grams_to_kg(1.0))
     tariff = _by_hour(factors.tariff_hours, factors.electricity_tariff, hours)
@@ -181,6 +182,14 @@ async def _month(
         return co2e, Quantity.unknown(factors.currency or "1", reason)
     currency = tariff[0].unit.partition("/")[0]
     return co2e, hourly_product(energy, pue, tariff, currency)
+
+
+def _pue(book: FactorBook, hours: Sequence[datetime], settings: Settings) -> list[Factor]:
+    """The PUE of each hour; each row is read once."""
+    default = defaults.pue(settings).factor
+    rows = [book.row("pue", hour) for hour in hours]
+    factors = {id(row): as_factor(row) for row in {id(row): row for row in rows if row}.values()}
+    return [default if row is None else factors[id(row)] for row in rows]
 
 
 def _by_hour(
