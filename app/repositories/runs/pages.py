@@ -61,6 +61,9 @@ MARGIN = 1.5
 COUNT_AHEAD = 20_000
 """The same where runs are counted."""
 
+FEW_RATIO = 0.1
+"""Part of the greatest count from which on the runs of another index are looked at, too."""
+
 FREQUENT_RATIO = 0.1
 """Part of the runs nearby that have a word which is not looked up."""
 
@@ -285,18 +288,32 @@ async def count(session: AsyncSession, selection: Selection, most: int) -> Count
             return await _counted(session, _along(order, span, leading, most + 1, [Run.id]), most)
     words = await _words(session, selection, _along(order, span, leading, LOOK_AHEAD))
     if words.ratio >= most / COUNT_AHEAD:
-        ahead = _along(order, span, leading, COUNT_AHEAD).subquery("ahead").c
-        newest = select(ahead.id).where(*selection.conditions(ahead, without=covered))
-        async with ordered_scans(session):
-            counted = await _counted(session, newest.limit(most + 1), most)
+        counted = await _counted_ahead(session, selection, span, walk, most)
         if counted.at_least:
             return counted
+        status = selection.leading(("status",))
+        if status is not None and "status" not in covered and counted.runs >= FEW_RATIO * most:
+            # A large project, say, of which each tenth run failed: half of these may be its own.
+            other = _Walk((status[0], (status[1],)), frozenset({order.column, status[0]}))
+            counted = await _counted_ahead(session, selection, span, other, most)
+            if counted.at_least:
+                return counted
     conditions = selection.conditions(Run, looked_up=words.rare)
     matching = select(Run.id).where(*conditions).limit(most + 1)
     if not selection.has_index and not words.rare:
         return await _counted(session, matching, most)
     async with bitmap_scans(session):
         return await _counted(session, matching, most)
+
+
+async def _counted_ahead(
+    session: AsyncSession, selection: Selection, span: Span, walk: _Walk, most: int
+) -> Count:
+    """Number of the selected runs among the newest ones along an index."""
+    ahead = _along(NEWEST, span, walk.leading, COUNT_AHEAD).subquery("ahead").c
+    newest = select(ahead.id).where(*selection.conditions(ahead, without=walk.covered))
+    async with ordered_scans(session):
+        return await _counted(session, newest.limit(most + 1), most)
 
 
 async def _counted(session: AsyncSession, runs: Select[Any], most: int) -> Count:
