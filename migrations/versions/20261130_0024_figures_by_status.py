@@ -118,6 +118,16 @@ WHERE r.id = f.run_id AND r.id > :after AND r.id <= :upto
     AND (r.created_by IS NOT NULL OR r.status NOT IN ('queued', 'running'))
 """
 
+# A run that was queued again while its step read its former status has none. The locks are taken in
+# the order of the triggers: first the run, then its figures.
+OPEN = """
+WITH open_runs AS MATERIALIZED (
+    SELECT id FROM runs WHERE status IN ('queued', 'running') ORDER BY id FOR SHARE
+)
+UPDATE run_figures AS f SET status = NULL FROM open_runs AS r
+WHERE f.run_id = r.id AND f.status IS NOT NULL
+"""
+
 INDEXES = {
     "ix_run_figures_created_by_it_energy_kwh": "run_figures (created_by, it_energy_kwh, run_id)",
     "ix_run_figures_created_by_cost": "run_figures (created_by, currency, cost, run_id)",
@@ -132,6 +142,7 @@ def upgrade() -> None:
         for script in (COLUMNS, _written(OF_RUN, RUN), MOVED):
             connection.exec_driver_sql(script)
         _fill(connection)
+        connection.exec_driver_sql(OPEN)
         for name, definition in INDEXES.items():
             create_index(name, definition)
         # Lists read the indexes alone where the rows are known to be visible.
