@@ -26,6 +26,7 @@ AuditKind = Literal[
     "project",
     "run",
     "session",
+    "share",
     "sign_in_link",
     "site",
     "token",

@@ -11,6 +11,8 @@ import pytest
 from pricetag.cli.local_runs import verify_local
 from pricetag.cli.metered import FLAGS, VALUES, parse
 from pricetag.local.runs import METER_LOST, LocalRun
+from tests.support.fake_nvml import FakeDevice, FakeTrace, build_fake_nvml, gpu_uuid
+from tests.support.gpu_node import PRODUCT
 from tests.support.local_runs import Bench, wait_for
 
 STAGES = """
@@ -172,6 +174,24 @@ def test_blocks_and_functions_of_a_script_are_runs_and_inner_blocks_their_stages
     assert names == ["load", "inner"]
     assert "pricetag: broken" not in err
     assert "pricetag: outer (succeeded)" in err
+
+
+def test_accelerators_that_the_program_may_see_are_metered_by_their_counters(
+    bench: Bench,
+) -> None:
+    devices = [FakeDevice(gpu_uuid(n), base_w=100.0 * n, name=PRODUCT) for n in (1, 2, 3)]
+    bench.environ |= build_fake_nvml(bench.folder, FakeTrace(devices))
+    bench.environ["CUDA_VISIBLE_DEVICES"] = "0,2"
+    program = bench.command("run", "--quiet", "--", "sleep", "2")
+    _, err = program.communicate()
+    assert (program.returncode, err) == (0, "")
+    run = only(bench)
+    assert run.price_tag is not None
+    gpus = [part for part in run.price_tag["components"] if part["kind"] == "gpu"]
+    assert [part["it_energy_kwh"]["source"] for part in gpus] == ["counter", "counter"]
+    assert [part["power_w"]["value"] for part in gpus] == pytest.approx([100.0, 300.0], rel=0.02)
+    assert run.price_tag["device_count"] == 2
+    assert verify_local(run)["outcome"] == "verified"
 
 
 def test_an_invalid_setting_stops_a_command_and_leaves_a_block_unmetered(bench: Bench) -> None:
