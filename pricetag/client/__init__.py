@@ -60,7 +60,8 @@ class Client(
     """One server, one token.
 
     Args:
-        url: Address of the server, e.g. ``http://127.0.0.1:8000``.
+        url: Address of the server, e.g. ``http://127.0.0.1:8000``. None: the variables
+            PRICETAG_URL and PRICETAG_TOKEN have address and token.
         token: ``pt_...``; None only reaches the health checks.
         timeout_s: Maximum wait for a response, seconds.
         transport: An httpx transport to use instead of the network.

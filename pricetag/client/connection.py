@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +29,8 @@ class Connection:
     """One server, one token.
 
     Args:
-        url: Address of the server, e.g. ``http://127.0.0.1:8000``.
+        url: Address of the server, e.g. ``http://127.0.0.1:8000``. None: the variables
+            PRICETAG_URL and PRICETAG_TOKEN have address and token.
         token: ``pt_...``; None only reaches the health checks.
         timeout_s: Maximum wait for a response, seconds.
         transport: An httpx transport to use instead of the network.
@@ -39,12 +41,16 @@ class Connection:
 
     def __init__(
         self,
-        url: str,
+        url: str | None = None,
         token: str | None = None,
         *,
         timeout_s: float = 60.0,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
+        if url is None:
+            url, token = os.environ.get("PRICETAG_URL"), token or os.environ.get("PRICETAG_TOKEN")
+        if not url:
+            raise InvalidConnection("no address: pass the server's, or set PRICETAG_URL")
         self.url = url.rstrip("/")
         token = token.strip() if token is not None else None
         if token and not (token.isascii() and token.isprintable() and " " not in token):

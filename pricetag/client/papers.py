@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pricetag.client.connection import Connection, path_segment
+from pricetag.client.shown import ShownPaper
 
 
 class PaperCalls(Connection):
@@ -29,7 +30,7 @@ class PaperCalls(Connection):
 
     def get_paper(self, paper_id: str) -> dict[str, Any]:
         """A paper with its runs and reports."""
-        return self._get(f"/v1/papers/{path_segment(paper_id)}")
+        return ShownPaper(self._get(f"/v1/papers/{path_segment(paper_id)}"))
 
     def change_paper(self, paper_id: str, changes: Mapping[str, Any]) -> dict[str, Any]:
         """Changes title, authors or rule of a paper."""

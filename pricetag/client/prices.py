@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from pricetag.accounting.document.records import PriceTag
 from pricetag.client.connection import Connection, path_segment
+from pricetag.client.shown import ShownPriceTag
 from pricetag.wire import ChartFormat, ReportFormat, ReportTable
 
 
@@ -31,7 +32,8 @@ class PriceCalls(Connection):
 
     def price_tag(self, run_id: str, version: int | None = None) -> dict[str, Any]:
         """The run's price tag, the newest unless a version is named."""
-        return self._get(f"/v1/runs/{path_segment(run_id)}/price-tag", {"version": version})
+        path = f"/v1/runs/{path_segment(run_id)}/price-tag"
+        return ShownPriceTag(self._get(path, {"version": version}))
 
     def price_tag_document(self, run_id: str, version: int | None = None) -> PriceTag:
         """The same as a typed document, from any version of the accounting.

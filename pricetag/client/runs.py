@@ -18,6 +18,7 @@ from pricetag.client.connection import (
     raise_for,
     unreachable,
 )
+from pricetag.client.shown import RunList
 from pricetag.wire import ApiError, Event, Page, Run, RunAccepted, ServerUnreachable
 
 FINAL: frozenset[str] = frozenset({"succeeded", "failed", "cancelled"})
@@ -56,6 +57,16 @@ class RunCalls(Connection):
                 with `-` before it descending), count; tag and status may be lists.
         """
         return cast(Page, self._get("/v1/runs", {**filters, "cursor": cursor, "limit": limit}))
+
+    def runs(self, **filters: Any) -> RunList:
+        """All runs that the filters select, with the totals of their price tags.
+
+        A notebook shows them as a table; ``client.runs(project="text").frame()`` is a data frame.
+
+        Args:
+            **filters: As `list_runs` has them.
+        """
+        return RunList(self.iter_runs(**filters))
 
     def iter_runs(self, **filters: Any) -> Iterator[Run]:
         """All runs that the filters select, page after page."""

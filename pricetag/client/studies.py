@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pricetag.client.connection import Connection, as_object, path_segment
+from pricetag.client.shown import ShownStudy
 
 FOLLOW_EVERY_S = 2.0
 
@@ -38,7 +39,7 @@ class StudyCalls(Connection):
 
     def get_study(self, study_id: str) -> dict[str, Any]:
         """A study with its trials, its price tag and what it saved."""
-        return self._get(f"/v1/studies/{path_segment(study_id)}")
+        return ShownStudy(self._get(f"/v1/studies/{path_segment(study_id)}"))
 
     def cancel_study(self, study_id: str) -> dict[str, Any]:
         """Ends a study: queued runs are canceled, running ones are asked to stop."""
