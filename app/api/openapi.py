@@ -24,6 +24,7 @@ from app.schemas.projects import ProjectChange
 from app.schemas.quotes import QuoteRequest
 from app.schemas.reports import ReportCreate
 from app.schemas.runs import RunCreate, RunPriority
+from app.schemas.shares import ShareCreate
 from app.schemas.sites import SiteCreate, SiteUpdate
 from app.schemas.studies import StudyCreate
 from app.schemas.tokens import TokenCreate
@@ -67,6 +68,7 @@ BODIES: tuple[type[BaseModel], ...] = (
     PaperChange,
     PaperRunsAdd,
     PaperReportCreate,
+    ShareCreate,
 )
 TEMPLATE = "#/components/schemas/{model}"
 
