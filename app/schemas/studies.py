@@ -160,8 +160,9 @@ class SavedRead(Wire):
     """Energy that was not used because trials stopped before the end."""
 
     it_energy_kwh: Quantity = Field(
-        description="Energy of the training that stopped trials did not do, from their own energy "
-        "per resource, in kWh. Trials of unknown energy are not included."
+        description="Energy of the training that stopped trials did not do, in kWh: their missing "
+        "resource, at the energy per resource of the longest rungs of the study. Trials of unknown "
+        "energy are not included."
     )
     stopped_trials: int = Field(description="Number of stopped trials.")
     unknown_trials: int = Field(description="Number of stopped trials whose energy is unknown.")

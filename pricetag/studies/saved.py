@@ -22,15 +22,39 @@ class Part:
     energy: Quantity
 
 
-def not_spent(parts: Sequence[Part], full: float) -> Quantity:
+def of_longest(parts: Sequence[Part]) -> Part | None:
+    """The mean of the rungs that added the most resource; None without any of known energy.
+
+    What each run spends at its beginning, whatever its length, weighs least in the longest ones.
+    """
+    known_parts = [part for part in parts if part.energy.value is not None and part.resource > 0]
+    most = max((part.resource for part in known_parts), default=0.0)
+    longest = [part.energy for part in known_parts if part.resource == most]
+    if not longest:
+        return None
+    total = sum_together({str(place): each for place, each in enumerate(longest)}, "kWh")
+    count = len(longest)
+    mean = Quantity(
+        (total.value or 0.0) / count,
+        (total.low or 0.0) / count,
+        (total.high or 0.0) / count,
+        total.unit,
+        total.source,
+    )
+    return Part(most, mean)
+
+
+def not_spent(parts: Sequence[Part], full: float, longest: Part | None = None) -> Quantity:
     """Energy of the training that a stopped trial did not do, in kWh.
 
-    The trial's own energy per resource, times its missing resource. The interval goes from
-    the lowest to the highest energy per resource of its rungs, each with its own interval.
+    The energy per resource of the study's longest rungs, or else the trial's own, times its
+    missing resource. The interval goes from the lowest to the highest energy per resource of these
+    and of the trial's own rungs, each with its own interval.
 
     Args:
         parts: Its rungs.
         full: Resource of a trial that runs to the end.
+        longest: Resource and energy of the study's longest rungs; None if unknown.
     """
     for part in parts:
         if part.energy.value is None:
@@ -41,8 +65,12 @@ def not_spent(parts: Sequence[Part], full: float) -> Quantity:
         return Quantity.unknown("kWh", "the trial has trained nothing")
     total = sum(part.energy.value or 0.0 for part in parts)
     value = total / trained * missing
-    lows = [(part.energy.low or 0.0) / part.resource * missing for part in parts]
-    highs = [(part.energy.high or 0.0) / part.resource * missing for part in parts]
+    ends = list(parts)
+    if longest is not None:
+        value = (longest.energy.value or 0.0) / longest.resource * missing
+        ends.append(longest)
+    lows = [(part.energy.low or 0.0) / part.resource * missing for part in ends]
+    highs = [(part.energy.high or 0.0) / part.resource * missing for part in ends]
     return Quantity(value, min(*lows, value), max(*highs, value), "kWh", "estimated")
 
 

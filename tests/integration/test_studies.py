@@ -105,9 +105,9 @@ async def test_a_hyperband_study_runs_its_table_and_sums_its_price(api: Api) -> 
     assert total["unknown_runs"] == {"cost": runs}
     assert total["cost"]["value"] is None
     assert study["best"]["price_tag"]["it_energy_kwh"]["value"] == pytest.approx(WHOLE_KWH)
-    # Bracket 2: six trials stopped at 1 of 9 after one run, two at 3 of 9 after two runs;
-    # bracket 1: four stopped at 3 of 9. A run's energy is that of its whole rung.
-    saved = 6 * 8 * WHOLE_KWH + 2 * (2 * WHOLE_KWH / 3) * 6 + 4 * (WHOLE_KWH / 3) * 6
+    # Bracket 2: six trials stopped at 1 of 9, two at 3 of 9; bracket 1: four stopped at 3 of 9.
+    # The longest rungs, of bracket 0, train nine units in one run.
+    saved = (6 * 8 + 2 * 6 + 4 * 6) * WHOLE_KWH / 9
     assert study["saved"]["it_energy_kwh"]["value"] == pytest.approx(saved)
     assert study["saved"]["it_energy_kwh"]["low"] < saved < study["saved"]["it_energy_kwh"]["high"]
     assert study["saved"]["stopped_trials"] == 12
@@ -232,8 +232,8 @@ async def test_a_training_rung_continues_the_model_of_the_rung_before(api: Api) 
     rate = study["trials"][2]["values"]["recipe.stages.0.learning_rate"]
     assert run["recipe"]["stages"][0]["learning_rate"] == rate
     assert run["lineage"]["upstream"][0]["run_id"] == first["run_id"]
-    # Two trials trained one of three epochs; the training's own energy counts, 1500 J.
-    assert study["saved"]["it_energy_kwh"]["value"] == pytest.approx(2 * 2 * 1500 / 3.6e6)
+    # Two trials trained one of three epochs; the longest rung trains two epochs with 1500 J.
+    assert study["saved"]["it_energy_kwh"]["value"] == pytest.approx(2 * 2 * 750 / 3.6e6)
 
 
 COMPRESSION = {

@@ -33,9 +33,12 @@ from pricetag.studies.decide import best_trial, score_of, states_of
 from pricetag.studies.jobs import trained_before
 from pricetag.studies.parse import parse_study
 from pricetag.studies.record import TrialRecord
-from pricetag.studies.saved import Part, not_spent, saved
+from pricetag.studies.saved import Part, not_spent, of_longest, saved
 from pricetag.studies.spec import StudySpec
 from pricetag.studies.strategies import resource_of
+
+MOST_LONGEST = 20
+"""Maximum number of runs of the most resource whose mean energy is that of further resource."""
 
 LIST = "studies"
 """Name of the list in its cursors."""
@@ -247,24 +250,28 @@ async def _saved(
     if all(len(bracket.rungs) == 1 for bracket in spec.plan.brackets):
         return None
     stopped = [trial for trial in study_record.trials if states[trial.number] == "stopped"]
+    done = [run for run in study_record.runs if run.run_id and run.state == "done"]
+    most = max((_added(spec, run) for run in done), default=0.0)
+    longest = [run for run in done if _added(spec, run) == most][:MOST_LONGEST]
     ids = [run.run_id for run in study_record.runs if run.run_id and states[run.trial] == "stopped"]
+    ids += [run.run_id for run in longest if run.run_id and run.run_id not in ids]
     documents = await studies.newest_documents(session, ids) if ids else {}
     resource = resource_of(spec.strategy)
     name = None
     if resource is not None:
         stage = spec.base["recipe"]["stages"][int(resource.field.split(".")[2])]
         name = str(stage.get("name") or stage["kind"])
+
+    def part(run: StudyRunRow) -> Part:
+        document = documents.get(run.run_id) if run.run_id is not None else None
+        return Part(_added(spec, run), _trained(document, name))
+
+    reference = of_longest([part(run) for run in longest])
     amounts = []
     for trial in stopped:
         bracket = spec.plan.bracket(trial.bracket)
-        parts = []
-        for rung in trial.rungs:
-            run_id = study_record.run_of(trial.number, rung.rung).run_id
-            before = trained_before(spec, trial.number, rung.rung)
-            added = (bracket.rungs[rung.rung].resource or 0.0) - before
-            document = documents.get(run_id) if run_id is not None else None
-            parts.append(Part(added, _trained(document, name)))
-        amounts.append(not_spent(parts, bracket.rungs[-1].resource or 0.0))
+        parts = [part(study_record.run_of(trial.number, rung.rung)) for rung in trial.rungs]
+        amounts.append(not_spent(parts, bracket.rungs[-1].resource or 0.0, reference))
     total = saved(amounts)
     return SavedRead.model_validate(
         {
@@ -273,6 +280,12 @@ async def _saved(
             "unknown_trials": total.unknown_trials,
         }
     )
+
+
+def _added(spec: StudySpec, run: StudyRunRow) -> float:
+    """The resource that a run added to its trial."""
+    rungs = spec.plan.bracket_of(run.trial).rungs
+    return (rungs[run.rung].resource or 0.0) - trained_before(spec, run.trial, run.rung)
 
 
 def _trained(document: Mapping[str, Any] | None, stage: str | None) -> Quantity:
