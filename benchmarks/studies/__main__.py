@@ -74,7 +74,8 @@ def _run(client: Client, running: Service, name: str, *, kill: bool) -> dict[str
         if kill and killed_run is None and ended >= study["planned_trials"] // 2:
             killed_run = next((run["run_id"] for run in runs if run["status"] == "running"), None)
             if killed_run is not None:
-                os.kill(running.workers[0].pid, signal.SIGKILL)
+                alive = next(worker for worker in running.workers if worker.poll() is None)
+                os.kill(alive.pid, signal.SIGKILL)
                 _start_worker(running)
     return {
         "study": study,
