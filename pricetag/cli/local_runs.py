@@ -37,10 +37,11 @@ def register(app: typer.Typer) -> None:
 
 
 def run(
+    ctx: typer.Context,
     command: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(metavar="COMMAND", help="Program to run, and its arguments."),
-    ],
+    ] = None,
     name: Annotated[
         str | None, typer.Option(help="Name of the run. Default: the command line.")
     ] = None,
@@ -70,6 +71,11 @@ def run(
     """
     from pricetag.cli.metered import run_metered
 
+    if given(ctx).json:
+        message = "run has no --json: its output is that of the program; use show last --local"
+        raise CliError(message, EXIT_USAGE)
+    if not command:
+        raise CliError("name the program to run: pricetag run -- COMMAND", EXIT_USAGE)
     run_metered(
         command,
         name=name,

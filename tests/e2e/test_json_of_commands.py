@@ -19,8 +19,8 @@ from pricetag.cli.app import run as pricetag
 from pricetag.cli.service import ENTRIES
 from tests.support.service import Service
 
-WITHOUT = {"serve", "worker", "demo"}
-"""Commands that run until they are stopped, or show an example to people."""
+WITHOUT = {"serve", "worker", "demo", "run"}
+"""Commands that run until they are stopped, show an example to people, or run a program."""
 
 JOB = {
     "project": "p",
