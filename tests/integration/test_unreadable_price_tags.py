@@ -16,6 +16,7 @@ from tests.support.api import Api, fields, finished_run, problem, study_body
 from tests.support.budgets import make_budget
 from tests.support.site import PAGES
 from tests.support.site_energy import ENERGY_NAMES
+from tests.support.site_papers import SHARED
 
 HTML = {"Accept": "text/html"}
 CONTENT = text("SELECT content FROM price_tags WHERE run_id = :run_id")
@@ -123,7 +124,7 @@ async def test_no_page_fails_because_of_it(two: Two) -> None:
     paper = (await two.api.admin.post("/v1/papers", json=collected)).json()
     study = (await two.api.admin.post("/v1/studies", json=study_body())).json()
     names = {**ENERGY_NAMES, "run": two.bad, "budget": budget["id"], "project": run["project"]}
-    names |= {"paper": paper["id"], "study": study["id"]}
+    names |= {"paper": paper["id"], "study": study["id"], "shared": SHARED}
     own = (
         *(f"/projects/{run['project']}", f"/budgets/{budget['id']}", f"/run-progress/{two.bad}"),
         *(f"/runs/{two.bad}?from_s=0&to_s=1", f"/runs?project={run['project']}&sort=-cost"),
