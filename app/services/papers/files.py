@@ -68,8 +68,8 @@ async def newest_report(session: Session, principal: Principal, paper_id: uuid.U
     report = await papers.newest_report(session, paper_id)
     if report is None:
         raise PaperNotReportedError(
-            "The paper has no report yet. Create one with POST /v1/papers/{id}/reports, or freeze "
-            "the paper."
+            "The paper has no report yet. Create one (`pricetag paper report`, or POST "
+            "/v1/papers/{id}/reports), or freeze the paper."
         )
     return report
 
