@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import json
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -27,6 +28,10 @@ RAISING = ("strict", "surrogateescape")
 """Error handlers of streams that raise for a character; the second is that of the C locale."""
 
 
+PIPE_WIDTH = 240
+"""Width of tables where no terminal states one, in characters."""
+
+
 class CliError(Exception):
     """An error for the user: a message of one line, and the exit code.
 
@@ -44,10 +49,15 @@ class CliError(Exception):
 
 
 def console() -> Console:
-    """The console on stdout; it neither guesses markup nor marks up numbers."""
+    """The console on stdout; it neither guesses markup nor marks up numbers.
+
+    Output into a pipe or a file is not cut to the width of a terminal that is not there.
+    """
     from rich.console import Console
 
-    return Console(markup=False, highlight=False, soft_wrap=False)
+    is_piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    width = PIPE_WIDTH if is_piped else None
+    return Console(markup=False, highlight=False, soft_wrap=False, width=width)
 
 
 def can_show(text: str) -> bool:
