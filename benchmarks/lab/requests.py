@@ -515,6 +515,7 @@ def reports(facts: Facts) -> Iterator[Ask]:
     yield Ask("listReports", "reports", "/v1/reports")
     of_project: Query = {"project": facts.active}
     yield Ask("listPapers", "papers", "/v1/papers", queries=[{}, of_project])
+    yield Ask("listShares", "share links", "/v1/shares", queries=[{}, {"all": True}])
     nobody = f"/v1/papers/{UNKNOWN}"
     yield Ask("getPaper", "a paper that nobody created", nobody, is_missing=True)
     path = f"{nobody}/archive.zip"

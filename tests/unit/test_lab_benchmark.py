@@ -33,6 +33,7 @@ UNMEASURED_PARAMETERS = {
     "listReports": {"cursor", "limit"},
     "listStudies": {"cursor"},
     "listPapers": {"cursor", "limit"},
+    "listShares": {"cursor", "limit"},
     "listFactors": {"cursor", "limit"},
     "listPrices": {"cursor", "limit"},
     "listCarbon": {"cursor", "limit"},
