@@ -22,9 +22,6 @@ from tests.support.service import Service
 WITHOUT = {"serve", "worker", "demo", "run"}
 """Commands that run until they are stopped, show an example to people, or run a program."""
 
-OF_A_PROGRAM = {"run"}
-"""A command whose output is that of the program that it runs."""
-
 JOB = {
     "project": "p",
     "experiment": "e",
@@ -125,7 +122,7 @@ def test_every_command_is_called_here() -> None:
     called = {
         name for name in all_commands() for call in CALLS if f"{call} ".startswith(f"{name} ")
     }
-    assert all_commands() - called == WITHOUT | OF_A_PROGRAM
+    assert all_commands() - called == WITHOUT
 
 
 @pytest.mark.parametrize("command", sorted(WITHOUT))
