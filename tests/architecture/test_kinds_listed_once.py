@@ -22,6 +22,8 @@ JUSTIFIED = {
     "app/demo.py": "the recipe that the demo runs",
     "pricetag/accounting/work/operations.py": "the price tag's remark on programs; accounting "
     "may import nothing, and the kind is part of issued documents",
+    "pricetag/studies/jobs.py": "to train large and then compress is, by its paper, to prune and "
+    "to quantize",
 }
 """Places that name kinds on purpose."""
 
