@@ -24,6 +24,8 @@ _MESSAGES = {
     "bool_parsing": "must be true or false",
     "string_type": "must be text",
     "string_unicode": "must be valid Unicode",
+    "bytes_type": "must be text in base64",
+    "base64_decode": "must be text in base64",
     "list_type": "must be a list",
     "tuple_type": "must be a list",
     "dict_type": "must be an object of fields",

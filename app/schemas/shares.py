@@ -34,7 +34,9 @@ class ShareCreate(Request):
         "hardware, regions of factors and Pricetag's own words stay.",
     )
     days: Annotated[int, Field(ge=1, le=LONGEST_DAYS)] = Field(
-        default=USUAL_DAYS, description="Number of days after which the link no longer works."
+        default=USUAL_DAYS,
+        strict=True,
+        description="Number of days after which the link no longer works.",
     )
 
     @model_validator(mode="after")
