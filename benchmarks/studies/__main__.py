@@ -66,21 +66,22 @@ def _run(client: Client, running: Service, name: str, *, kill: bool) -> dict[str
     text = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
     started = time.monotonic()
     study_id = client.create_study(text, idempotency_key=name)["id"]
-    killed_run = None
+    killed = False
     for study in client.follow_study(study_id, every_s=LOOK_S):
         runs = [run for trial in study["trials"] for run in trial["runs"]]
         ended = sum(run["status"] in ("succeeded", "failed") for run in runs)
         print(f"{name}: {ended} of {len(runs)} runs ended", flush=True)
-        if kill and killed_run is None and ended >= study["planned_trials"] // 2:
-            killed_run = next((run["run_id"] for run in runs if run["status"] == "running"), None)
-            if killed_run is not None:
+        if kill and not killed and ended >= study["planned_trials"] // 2:
+            killed = any(run["status"] == "running" for run in runs)
+            if killed:
                 alive = next(worker for worker in running.workers if worker.poll() is None)
                 os.kill(alive.pid, signal.SIGKILL)
                 _start_worker(running)
+    whole = [client.get_run(run["run_id"]) for run in runs] if killed else []
     return {
         "study": study,
         "wall_s": time.monotonic() - started,
-        "killed": None if killed_run is None else client.get_run(killed_run),
+        "killed": [run for run in whole if len(run["attempts"]) > 1],
         "curves": client.expected_validation(
             tag=[study_tag(study_id)], quality=study["metric"]["name"], limit=200
         ),
@@ -103,8 +104,8 @@ def _lines(name: str, result: Mapping[str, Any]) -> Iterator[str]:
     for method in curves["methods"]:
         for point in method["points"]:
             yield f"  best of {point['trials']}: {point['expected']:.4f} at {point['cost']:.3e} kWh"
-    if result["killed"] is not None:
-        attempts = [attempt["status"] for attempt in result["killed"]["attempts"]]
+    for run in result["killed"]:
+        attempts = [attempt["status"] for attempt in run["attempts"]]
         yield f"  killed run: attempts {', '.join(attempts)}"
 
 
