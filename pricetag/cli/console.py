@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from pricetag import streams
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -124,8 +126,7 @@ def say(text: str) -> None:
 def complain(text: str, details: Sequence[str] = ()) -> None:
     """A plain line on stderr, never wrapped, and a line for each detail."""
     lines = [f"pricetag: {text}", *(f"  {detail}" for detail in details)]
-    sys.stderr.writelines(_one_line(line) for line in lines)
-    sys.stderr.flush()
+    streams.write(sys.stderr, "".join(_one_line(line) for line in lines))
 
 
 def _one_line(text: str) -> str:

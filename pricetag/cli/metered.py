@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from pricetag import streams
 from pricetag.cli.console import EXIT_USAGE, CliError, complain
 
 VALUES = {
@@ -94,16 +95,17 @@ def run_metered(
     from pricetag.configuration import ConfigurationError
     from pricetag.events import ENV_VAR
     from pricetag.local.program import StartError, end_like, run_program
-    from pricetag.local.request import Request, name_of
+    from pricetag.local.request import Request, name_of, readable
     from pricetag.local.settings import read_settings
 
     if os.environ.get(ENV_VAR):
         complain("this program is part of a run that is metered already; it is not metered twice")
         _replace_by(command)
+    recorded = tuple(readable(argument) for argument in command)
     request = Request(
-        name=name_of([name]) if name else name_of(command),
+        name=name_of([name]) if name else name_of(recorded),
         kind="program",
-        command=tuple(command),
+        command=recorded,
         project=project,
         experiment=experiment,
         tags=tuple(tags),
@@ -123,7 +125,7 @@ def run_metered(
     elif not quiet:
         from pricetag.local.summary import summary_text
 
-        sys.stderr.write(summary_text(ended.document))
+        streams.write(sys.stderr, summary_text(ended.document))
     end_like(ended)
 
 

@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
+from pricetag import streams
 from pricetag.events import ENV_VAR
 from pricetag.local.ended import EXIT_OF_SIGNAL, FORWARDED, Ended
 from pricetag.local.listener import Listener
@@ -98,8 +99,8 @@ def _drop_pending() -> None:
 
 def end_like(ended: Ended) -> NoReturn:
     """Ends this process as the program ended: with its exit code, or by the same signal."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        streams.flush(stream)
     if ended.signal is not None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the program has dumped its own
         if ended.signal != signal.SIGKILL:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -62,6 +63,11 @@ class Request:
             "tags": list(self.tags),
             "command": list(self.command),
         }
+
+
+def readable(argument: str) -> str:
+    """An argument as text, with escapes for bytes that are not UTF-8."""
+    return os.fsencode(argument).decode("utf-8", "backslashreplace")
 
 
 def name_of(command: Sequence[str]) -> str:

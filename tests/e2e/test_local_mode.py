@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,17 @@ def bench_python() -> str:
     import sys
 
     return sys.executable
+
+
+@pytest.mark.parametrize("streams", [">&-", "2>&-", ">/dev/full 2>/dev/full"])
+def test_closed_and_full_streams_change_no_exit_code(bench: Bench, streams: str) -> None:
+    """As a daemon has them; the argument is a file name that is not UTF-8, as files may have."""
+    command = f"'{bench_python()}' -m pricetag run -- sh -c 'exit 5' $'\\xff' {streams}"
+    shell = subprocess.run(["bash", "-c", command], env=bench.environ, check=False)
+    assert shell.returncode == 5
+    run = only(bench)
+    assert run.run["command"][-1] == r"\xff"
+    assert verify_local(run)["outcome"] == "verified"
 
 
 @pytest.mark.parametrize("name", ["TERM", "USR1"])

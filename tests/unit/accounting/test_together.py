@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from random import Random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,6 +33,19 @@ def test_the_interval_is_never_narrower_than_that_of_independent_errors(
     assert total.high is not None
     assert total.value is not None
     assert total.high - total.value >= independent * (1 - 1e-9) - 1e-9 * total.value
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1, max_size=8), st.randoms())
+def test_the_order_of_the_parts_does_not_change_the_last_digit(
+    values: list[float], random: Random
+) -> None:
+    shuffled = random.sample(values, len(values))
+    sums = [
+        sum_together({str(n): kwh(value, 0.1) for n, value in enumerate(each)}, "kWh")
+        for each in (values, shuffled)
+    ]
+    assert sums[0] == sums[1]
+    assert sums[0].value == float(sum(map(Fraction, values)))
 
 
 def test_one_unknown_part_makes_the_sum_unknown() -> None:
