@@ -90,6 +90,7 @@ class EventServer:
         reject: Called with invalid events.
         on_left: Called when a process ends before the others and has open stages.
         listening: A socket that listens at the path already.
+        around: Stage of processes that were started in no other one.
     """
 
     def __init__(
@@ -99,8 +100,11 @@ class EventServer:
         reject: Rejecter | None = None,
         on_left: OnLeft | None = None,
         listening: socket.socket | None = None,
+        *,
+        around: str | None = None,
     ) -> None:
         self._listening = listening
+        self._around = around
         self._path = path
         self._on_left = on_left
         self._closing = False
@@ -133,7 +137,7 @@ class EventServer:
         for connection in reversed(self.connections):
             if connection.stage_key is not None:
                 return connection.stage_key
-        return None
+        return self._around
 
     def broadcast_stop(self, reason: str) -> None:
         """Asks every process to stop."""

@@ -12,6 +12,7 @@ from typing import Any
 from pricetag.attempt.last_moment import clock_of_meter
 from pricetag.attempt.log import AttemptLog
 from pricetag.attempt.meters import Devices, JobMeters
+from pricetag.attempt.stages import StageBook
 from pricetag.events import ENV_VAR
 from pricetag.local.listener import Listener
 from pricetag.local.request import Request
@@ -25,6 +26,8 @@ from pricetag.metering.thread_model import thread_model
 
 DRAIN_S = 5.0
 WORKER = "local"
+KINDS = {"program": "command", "block": "track"}
+"""Kind of the stage that spans a whole run, by the kind of the run."""
 
 
 class LocalMeter:
@@ -60,6 +63,7 @@ class LocalMeter:
         self._meters = JobMeters(self._devices, mark=mark, model=thread_model)
         self._meter = Meter(self._meters.sources, emit=self._on_readings, zero_s=zero_s)
         self._is_open = False
+        self._stages = StageBook()
         self._events: Events | None = None
         self._opinion: Any = None
 
@@ -88,6 +92,7 @@ class LocalMeter:
             factors=self._settings.site.as_record(),
             socket=str(self.socket),
         )
+        self._open_stage_of_run()
         if self._remark is not None:
             self._log.text(self._remark, "pricetag")
         if self.request.second_opinion:
@@ -95,6 +100,17 @@ class LocalMeter:
 
             self._opinion = SecondOpinion(self._devices.uuids)
             self._opinion.start()
+
+    def _open_stage_of_run(self) -> None:
+        """Opens the stage that spans the run: what is reported outside other stages is its."""
+        stage = self._stages.open(
+            parent_key=None,
+            recipe_index=None,
+            kind=KINDS[self.request.kind],
+            name=self.request.name,
+            t_s=0.0,
+        )
+        self._log.append("stage_start", t_s=0.0, **stage.as_record())
 
     def ended(self, pid: int, cpu_s: float) -> None:
         """Counts the CPU time of the program, which has ended."""
@@ -107,7 +123,7 @@ class LocalMeter:
             environment: Software of the program, for the record.
         """
         self._log.append("environment", **environment)
-        self._events = Events(self._log, self._meter, self._now_s, self._listener)
+        self._events = Events(self._log, self._stages, self._meter, self._now_s, self._listener)
         await self._events.server.start()
 
     def edge(self) -> float:
@@ -130,15 +146,14 @@ class LocalMeter:
             JournalError: If the journal cannot be written.
             ValueError: If a factor is invalid; the journal is kept.
         """
-        open_stages: list[str] = []
         if self._events is not None:
-            open_stages = await self._events.finish()
+            await self._events.finish()
             end_s = max(end_s, self._events.last_edge_s)
         self._meter.close()
         self._meters.close()
         if self._opinion is not None:
             self._log.append("second_opinion", t_s=end_s, **self._opinion.stop())
-        for key in open_stages:
+        for key in self._stages.open_keys():
             self._log.append("stage_end", t_s=end_s, key=key, status=status)
         self._log.append("end", t_s=end_s, status=status, reason=reason)
         try:
@@ -165,6 +180,7 @@ class Events:
 
     Args:
         log: The attempt's log.
+        stages: Its stages, of which that of the whole run is open.
         meter: Read at each stage edge.
         now_s: Seconds since the meter opened.
         listener: The socket that listens.
@@ -176,6 +192,7 @@ class Events:
     def __init__(
         self,
         log: AttemptLog,
+        stages: StageBook,
         meter: Meter,
         now_s: Callable[[], float],
         listener: Listener,
@@ -186,7 +203,6 @@ class Events:
         from pricetag.attempt.event_server import EventServer
         from pricetag.attempt.outcome import Observed
         from pricetag.attempt.progress import ProgressBoard
-        from pricetag.attempt.stages import StageBook
 
         async def edge() -> float:
             readings = await asyncio.to_thread(meter.edge)
@@ -194,24 +210,22 @@ class Events:
             return self.last_edge_s
 
         self.last_edge_s = 0.0
-        self._stages = StageBook()
-        self._desk = EventDesk(
-            log, self._stages, ProgressBoard(), Observed(), edge=edge, now_s=now_s
-        )
+        self._desk = EventDesk(log, stages, ProgressBoard(), Observed(), edge=edge, now_s=now_s)
+        of_run = stages.innermost()
         self.server = EventServer(
             listener.path,
             self._desk.take,
             self._desk.reject,
             self._desk.leave,
             listener.listening,
+            around=None if of_run is None else of_run.key,
         )
 
-    async def finish(self) -> list[str]:
-        """Takes the last events; returns the keys of the stages that are still open."""
+    async def finish(self) -> None:
+        """Takes the last events."""
         await self.server.drain(DRAIN_S)
         await self.server.close()
         self._desk.finish()
-        return self._stages.open_keys()
 
 
 def visible_devices(gpus: str) -> tuple[Devices, str | None]:

@@ -177,8 +177,9 @@ def track(
     model for the host. The price tag is printed at the end of the block and kept in the data
     folder (``pricetag runs --local``). ``@pricetag.track`` meters each call of a function.
 
-    Stages and figures that the block reports (``pricetag.stage``, ``pricetag.log``) are on the
-    price tag. Inside a block or a run that is metered already, the block becomes one of its
+    Stages and figures that the block reports (``pricetag.stage``, ``pricetag.log``,
+    ``pricetag.flops``) are on the price tag; figures outside its stages are those of the whole
+    block. Inside a block or a run that is metered already, the block becomes one of its
     stages. If a script has several processes, only the first one is metered.
 
     Args:

@@ -21,8 +21,10 @@ import sys, pricetag
 with pricetag.stage("train"):
     sum(range(3_000_000))
     pricetag.log(accuracy=0.75, quality=True)
+    pricetag.flops(1e9)
 with pricetag.track("inner"):
     pass
+pricetag.log(accuracy=0.5, split="test", quality=True)
 print("to standard output")
 sys.exit(7)
 """
@@ -32,6 +34,8 @@ import sys, pricetag
 
 @pricetag.track
 def train(n):
+    pricetag.log(f1=0.25, quality=True)
+    pricetag.flops(n)
     return sum(range(n))
 
 assert train(1000) == 499500
@@ -79,13 +83,21 @@ def test_a_program_keeps_its_output_and_exit_code_and_gets_a_price_tag(bench: Be
     assert run.run["status_reason"]["code"] == "program-failed"
     tag = run.price_tag
     assert tag is not None
-    assert [(stage["name"], stage["kind"]) for stage in tag["stages"]] == [
-        ("train", "stage"),
-        ("inner", "track"),
+    assert [(stage["key"], stage["name"], stage["kind"]) for stage in tag["stages"]] == [
+        ("0", "mine", "command"),
+        ("0.0", "train", "stage"),
+        ("0.1", "inner", "track"),
     ]
-    assert [(score["metric"], score["value"]) for score in tag["quality"]] == [("accuracy", 0.75)]
-    assert tag["it_energy_kwh"]["value"] > tag["stages"][0]["it_energy_kwh"]["value"] > 0
+    assert scores(run) == [("0", "accuracy", 0.5), ("0.0", "accuracy", 0.75)]
+    assert tag["flops"]["dense"]["value"] == 1e9
+    whole, train, _ = (stage["it_energy_kwh"] for stage in tag["stages"])
+    assert tag["it_energy_kwh"]["value"] == whole["value"] > train["value"] > 0
     assert verify_local(run)["outcome"] == "verified"
+
+
+def scores(run: LocalRun) -> list[tuple[str, str, float]]:
+    assert run.price_tag is not None
+    return [(q["stage"], q["metric"], q["value"]) for q in run.price_tag["quality"]]
 
 
 def bench_python() -> str:
@@ -183,7 +195,12 @@ def test_blocks_and_functions_of_a_script_are_runs_and_inner_blocks_their_stages
     assert (runs["outer"].run["project"], runs["outer"].run["tags"]) == ("reviews", ["night"])
     assert runs["outer"].price_tag is not None
     names = [stage["name"] for stage in runs["outer"].price_tag["stages"]]
-    assert names == ["load", "inner"]
+    assert names == ["outer", "load", "inner"]
+    # What is reported outside stages is the run's.
+    assert scores(runs["train"]) == [("0", "f1", 0.25)]
+    assert runs["train"].price_tag is not None
+    assert runs["train"].price_tag["flops"]["dense"]["value"] == 1000
+    assert verify_local(runs["train"])["outcome"] == "verified"
     assert "pricetag: broken" not in err
     assert "pricetag: outer (succeeded)" in err
 
