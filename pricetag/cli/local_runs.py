@@ -23,6 +23,8 @@ RUN_EXAMPLES = (
     "pricetag run -- python train.py\n\n"
     "pricetag run --name baseline --project reviews -- ./train.sh"
 )
+SHORTEST = 4
+STATUSES = ("queued", "running", "succeeded", "failed", "cancelled")
 NO_LOCAL_RUNS = "No local runs yet. Meter a program with: pricetag run -- python train.py"
 LocalOption = Annotated[
     bool, typer.Option("--local", help="Use the local runs of this machine; needs no server.")
@@ -92,7 +94,7 @@ def local_runs() -> LocalRuns:
     """The local runs of this machine, after those whose meter died were settled.
 
     Raises:
-        CliError: If the configuration file cannot be read.
+        CliError: If the configuration file or the data folder cannot be read.
     """
     from pricetag.configuration import ConfigurationError
     from pricetag.local.runs import LocalRuns
@@ -100,9 +102,13 @@ def local_runs() -> LocalRuns:
 
     try:
         runs = LocalRuns(local_folder())
+        problems = runs.settle()
     except ConfigurationError as error:
         raise CliError(str(error), EXIT_USAGE) from error
-    for problem in runs.settle():
+    except OSError as error:
+        message = f"the data folder {runs.folder.parent} cannot be read: {error.strerror}"
+        raise CliError(message, EXIT_USAGE) from error
+    for problem in problems:
         complain(problem)
     return runs
 
@@ -118,9 +124,18 @@ def find_local(ctx: typer.Context, text: str, *, is_local: bool) -> LocalRun | N
         is_local: Whether only local runs are meant.
 
     Raises:
-        CliError: If no local run, or more than one, matches ``--local``.
+        CliError: If no local run, or more than one, matches ``--local``, or the text is too short.
     """
-    runs = local_runs()
+    if len(text) < SHORTEST:
+        raise CliError(
+            f"{text!r} is too short: use at least {SHORTEST} characters of a run ID", EXIT_USAGE
+        )
+    try:
+        runs = local_runs()
+    except CliError:
+        if is_local or not _has_server(ctx):
+            raise
+        return None
     if text == "last":
         newest = next(iter(runs.all()), None)
         if newest is None and is_local:
@@ -131,6 +146,8 @@ def find_local(ctx: typer.Context, text: str, *, is_local: bool) -> LocalRun | N
         return matching[0]
     if matching:
         raise CliError(f"{text!r} matches {len(matching)} local runs; use a longer prefix")
+    if problems := runs.unreadable(text):
+        raise CliError(problems[0])
     if is_local:
         raise CliError(f"no local run has an ID that begins with {text!r}")
     return None
@@ -150,19 +167,29 @@ def _has_server(ctx: typer.Context) -> bool:
 def matching_runs(filters: Mapping[str, Any], limit: int) -> list[dict[str, Any]]:
     """Local runs in the form of the server's lists, newest first.
 
+    Runs that cannot be read, and the number of those beyond the limit, are stated on stderr.
+
     Args:
         filters: Filters of ``pricetag runs``; None where one is not set.
         limit: Maximum number of runs.
 
     Raises:
-        CliError: If a filter needs the server.
+        CliError: If a filter needs the server, or there is no such status.
     """
     unknown = [name for name in ("user", "kind") if filters[name]]
     if unknown or filters["sort"] != "-created_at":
         named = ", ".join(f"--{name}" for name in unknown) or "--sort"
         raise CliError(f"{named} needs the server; omit --local", EXIT_USAGE)
-    listed = (each for each in local_runs().all() if _matches(each.run, filters))
-    return [listed_run(each) for each, _ in zip(listed, range(limit), strict=False)]
+    if invalid := sorted(set(filters["status"] or ()) - set(STATUSES)):
+        allowed = f"{', '.join(STATUSES[:-1])} or {STATUSES[-1]}"
+        raise CliError(f"--status {invalid[0]}: must be {allowed}", EXIT_USAGE)
+    runs = local_runs()
+    for problem in runs.unreadable():
+        complain(problem)
+    matching = [each for each in runs.all() if _matches(each.run, filters)]
+    if (more := len(matching) - limit) > 0:
+        complain(f"{more:,} more not shown: use --limit {len(matching)} to list all")
+    return [listed_run(each) for each in matching[:limit]]
 
 
 def listed_run(local: LocalRun) -> dict[str, Any]:
@@ -234,7 +261,11 @@ def verify_local(local: LocalRun) -> dict[str, Any]:
         )
     except CannotRebuild as error:
         status, detail = "not-checked", str(error)
-    except (OSError, StopIteration, ValueError, KeyError) as error:
+    except OSError as error:
+        status, detail = "not-checked", f"the journal cannot be read: {error.strerror}"
+    except StopIteration:
+        status, detail = "differs", "the journal cannot be read: it is empty"
+    except (ValueError, KeyError) as error:
         status, detail = "differs", f"the journal cannot be read: {error}"
     return verifying.of_local(tag, {**step, "status": status, "detail": detail})
 

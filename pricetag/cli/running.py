@@ -238,12 +238,13 @@ def runs(
         "q": search,
         "sort": sort,
     }
+    is_filtered = any(value for name, value in filters.items() if name != "sort")
     if local:
-        answer(ctx, json, matching_runs(filters, limit), runs_view, nothing=NO_LOCAL_RUNS)
+        nothing = "No matching local runs." if is_filtered else NO_LOCAL_RUNS
+        answer(ctx, json, matching_runs(filters, limit), runs_view, nothing=nothing)
         return
     with open_client(ctx) as client:
         items = list(islice(client.iter_runs(**filters), limit))
-    is_filtered = any(value for name, value in filters.items() if name != "sort")
     nothing = "No matching runs." if is_filtered else NO_RUNS
     answer(ctx, json, items, runs_view, nothing=nothing)
 

@@ -22,12 +22,13 @@ NEEDS_SERVER = {
 """Steps that need the server, since anyone who changes a figure can also write a matching hash."""
 ITSELF = "itself"
 STORED = "stored"
+ZIP_BEGINNING = b"PK"
 """The subject of a step: the supplied price tag, or the version that the server stores."""
 
 
 def is_file(text: str) -> bool:
-    """Whether a text is the name of a local file rather than of a run."""
-    return text.endswith(".json") or Path(text).is_file()
+    """Whether a text names a file rather than a run: by a slash, a suffix, or as it exists."""
+    return "/" in text or Path(text).suffix != "" or Path(text).is_file()
 
 
 def from_file(name: str) -> dict[str, Any]:
@@ -39,9 +40,16 @@ def from_file(name: str) -> dict[str, Any]:
     from pricetag.accounting.document.records import SCHEMA
 
     try:
-        document = parse_json(Path(name).read_text(encoding="utf-8"))
+        content = Path(name).read_bytes()
+    except IsADirectoryError:
+        message = f"{name} is a folder without checks.json: not a paper's archive"
+        raise CliError(message, EXIT_USAGE) from None
     except OSError as error:
         raise CliError(f"cannot read {name}: {error.strerror}", EXIT_USAGE) from error
+    if content.startswith(ZIP_BEGINNING):
+        raise CliError(f"{name} is not a complete ZIP file", EXIT_USAGE)
+    try:
+        document = parse_json(content.decode())
     except ValueError as error:
         raise CliError(f"{name} is not JSON: {error}", EXIT_USAGE) from error
     for candidate in (document, document.get("price_tag") if isinstance(document, dict) else None):

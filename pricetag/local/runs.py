@@ -7,6 +7,7 @@ is then ended with what it has and settled by the next command that looks.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import shutil
 import time
@@ -56,8 +57,15 @@ class LocalRun:
 
     @property
     def journal(self) -> Path:
-        """The journal."""
-        return next(self.folder.glob("*.jsonl"))
+        """The journal.
+
+        Raises:
+            FileNotFoundError: If there is none.
+        """
+        path = next(self.folder.glob("*.jsonl"), None)
+        if path is None:
+            raise FileNotFoundError(errno.ENOENT, "there is no journal", str(self.folder))
+        return path
 
 
 class LocalRuns:
@@ -71,7 +79,11 @@ class LocalRuns:
         self.folder = folder
 
     def settle(self) -> list[str]:
-        """Settles the runs whose meter died; returns a line for each that cannot be settled."""
+        """Settles the runs whose meter died; returns a line for each that cannot be settled.
+
+        Raises:
+            OSError: If the folder cannot be read.
+        """
         return [
             problem
             for folder in self._folders()
@@ -83,6 +95,11 @@ class LocalRuns:
         runs = [run for folder in self._folders() if (run := read_run(folder)) is not None]
         return sorted(runs, key=lambda each: str(each.run["created_at"]), reverse=True)
 
+    def unreadable(self, beginning: str = "") -> list[str]:
+        """A line for each run, whose ID begins with a text, with a result that cannot be read."""
+        folders = [each for each in self._folders() if each.name.startswith(beginning.lower())]
+        return [problem for folder in folders if (problem := result_problem(folder))]
+
     def find(self, text: str) -> list[LocalRun]:
         """The runs whose ID begins with a text of at least four characters."""
         wanted = text.lower()
@@ -92,18 +109,42 @@ class LocalRuns:
         return [run for folder in folders if (run := read_run(folder)) is not None]
 
     def _folders(self) -> Iterator[Path]:
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        with contextlib.suppress(FileNotFoundError):
             yield from sorted(path for path in self.folder.iterdir() if path.is_dir())
 
 
 def read_run(folder: Path) -> LocalRun | None:
     """A run from its result, or as far as its journal states it; None if neither can be read."""
     try:
-        return LocalRun(folder, json.loads((folder / RESULT).read_text(encoding="utf-8")))
+        return LocalRun(folder, _read_result(folder))
     except FileNotFoundError:
         return _unsettled(folder)
     except (OSError, ValueError):
         return None
+
+
+def result_problem(folder: Path) -> str | None:
+    """Why the result of a run cannot be read; None if it can, or if there is none yet."""
+    path = folder / RESULT
+    try:
+        _read_result(folder)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return f"{path} cannot be read: {error.strerror}"
+    except ValueError as error:
+        return f"{path} cannot be read: {error}; remove it to settle the run again from its journal"
+    return None
+
+
+def _read_result(folder: Path) -> dict[str, Any]:
+    text = (folder / RESULT).read_text(encoding="utf-8")
+    if not text.strip():
+        raise ValueError("it is empty")
+    document = json.loads(text)
+    if not (isinstance(document, dict) and isinstance(document.get("run"), dict)):
+        raise ValueError("it contains no run")
+    return {"price_tag": None} | document
 
 
 def _unsettled(folder: Path) -> LocalRun | None:

@@ -83,6 +83,8 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> LocalSettings:
         raise ConfigurationError("set grid_zone or grid_g_per_kwh, not both")
     if site.grid_zone is not None:
         _check_zone(site.grid_zone)
+    if values["currency"] is not None:
+        _check_currency(site.currency)
     host = environ.get("PRICETAG_METER_HOST", "").strip().lower()
     if host and host not in HOST_METERS:
         raise ConfigurationError(
@@ -111,6 +113,16 @@ def _check_zone(zone: str) -> None:
         grid_factor(zone)
     except NotInCatalog as error:
         raise ConfigurationError(f"PRICETAG_GRID_ZONE: {error}") from error
+
+
+def _check_currency(code: str) -> None:
+    from pricetag.catalog import currency_codes
+
+    if code not in currency_codes():
+        raise ConfigurationError(
+            "PRICETAG_CURRENCY: must be the ISO 4217 code of a currency in use, such as EUR "
+            f"(is {code!r})"
+        )
 
 
 def _value(name: str, environ: Mapping[str, str], file: Mapping[str, Any]) -> Any:

@@ -296,6 +296,9 @@ def test_a_file_with_a_duplicate_key_is_rejected(
     ("arguments", "message"),
     [
         (["verify", "absent.json"], "cannot read absent.json"),
+        (["verify", "absent.zip"], "cannot read absent.zip: No such file"),
+        (["verify", "cut.zip"], "cut.zip is not a complete ZIP file"),
+        (["verify", "./"], "./ is a folder without checks.json"),
         (["verify", "broken.json"], "broken.json is not JSON"),
         (["verify", "other.json"], "other.json contains no price tag"),
         (["verify", RUN_ID, "--offline"], f"there is no file {RUN_ID}"),
@@ -307,6 +310,7 @@ def test_invalid_input_gives_a_one_line_error(
     api: FakeApi, capsys: Captured, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
     (tmp_path / "broken.json").write_text("{")
+    (tmp_path / "cut.zip").write_bytes(b"PK\x03\x04\x80")
     (tmp_path / "other.json").write_text('{"schema": "other/1"}')
     assert pricetag(arguments) == 2
     error = capsys.readouterr().err

@@ -45,6 +45,7 @@ def test_settings_come_from_variables_before_the_file(tmp_path: Path) -> None:
         ("PRICETAG_ELECTRICITY_PER_KWH", "-1"),
         ("PRICETAG_ELECTRICITY_PER_KWH", "nan"),
         ("PRICETAG_GRID_G_PER_KWH", "nan"),
+        ("PRICETAG_CURRENCY", "xyz1"),
     ],
 )
 def test_an_invalid_setting_is_named_before_anything_starts(name: str, value: str) -> None:

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from pricetag.accounting.units import joules_to_kwh
+from pricetag.cli.app import run as pricetag
 from pricetag.cli.console import CliError
 from pricetag.cli.local_runs import matching_runs, verify_local
 from pricetag.local.runs import METER_LOST, LocalRuns
@@ -134,3 +136,53 @@ def test_the_result_is_json_that_names_its_schema(tmp_path: Path) -> None:
     run = plant(tmp_path)
     stored = json.loads((run.folder / "run.json").read_text())
     assert stored["schema"] == "pricetag-local/1"
+
+
+def test_a_run_without_a_journal_is_not_checked_and_a_spoiled_result_is_named(
+    tmp_path: Path,
+) -> None:
+    run = plant(tmp_path)
+    result = run.folder / "run.json"
+    whole = result.read_text()
+    runs = LocalRuns(tmp_path)
+    for text, reason in (("", "it is empty"), ("{}", "it contains no run"), ("{", "Expecting")):
+        result.write_text(text)
+        (problem,) = runs.unreadable(RUN_ID[:8])
+        assert f"{result} cannot be read: {reason}" in problem
+        assert runs.all() == []
+    assert "remove it to settle the run again from its journal" in problem
+    result.unlink()
+    assert runs.settle() == []
+    assert json.loads(result.read_text())["price_tag"] == json.loads(whole)["price_tag"]
+    run.journal.unlink()
+    report = verify_local(run)
+    assert report["outcome"] == "not-fully-checked"
+    assert report["steps"][-1]["detail"] == "the journal cannot be read: there is no journal"
+
+
+def test_commands_on_local_runs_name_the_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PRICETAG_DATA_DIR", str(tmp_path))
+    run = plant(tmp_path / "local")
+    shutil.copytree(run.folder, run.folder.with_name("1" + RUN_ID[1:]))
+    assert pricetag(["runs", "--local", "--limit", "1", "--json"]) == 0
+    output = capsys.readouterr()
+    assert len(json.loads(output.out)) == 1
+    assert output.err == "pricetag: 1 more not shown: use --limit 2 to list all\n"
+    (run.folder / "run.json").write_text("")
+    for command, code, words in (
+        (["runs", "--local", "--status", "nope"], 2, "must be queued, running, succeeded"),
+        (["runs", "--local"], 0, "run.json cannot be read: it is empty"),
+        (["show", "--local", RUN_ID[:8]], 1, "run.json cannot be read: it is empty"),
+        (["show", "--local", RUN_ID[:3]], 2, "too short: use at least 4 characters"),
+    ):
+        assert pricetag(command) == code, command
+        assert words in capsys.readouterr().err, command
+    assert pricetag(["runs", "--local", "--status", "failed"]) == 0
+    assert capsys.readouterr().out == "No matching local runs.\n"
+    file = tmp_path / "file"
+    file.write_text("")
+    monkeypatch.setenv("PRICETAG_DATA_DIR", str(file))
+    assert pricetag(["runs", "--local"]) == 2
+    assert f"the data folder {file} cannot be read: Not a directory" in capsys.readouterr().err
