@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
+from pricetag.atomic_files import replaced
 from pricetag.cli.answering import answer
 from pricetag.cli.console import EXIT_USAGE, CliError
 from pricetag.cli.local_runs import LocalOption, find_local, report_lines, report_local
@@ -265,7 +266,9 @@ def download(
         folder.mkdir(parents=True, exist_ok=True)
         for fmt in formats:
             path = folder / f"report-{report_id[:8]}.{fmt}"
-            path.write_bytes(client.render_report(report_id, fmt))
+            content = client.render_report(report_id, fmt)
+            with replaced(path) as draft:
+                draft.write_bytes(content)
             files[fmt] = str(path)
     except FileExistsError as error:
         raise CliError(

@@ -28,6 +28,13 @@ MAX_DEPTH = 32
 MAX_FILE_BYTES = 1_000_000
 
 
+OF_A_STUDY = (
+    "belongs to a study: it is not a job",
+    "post a study with 'pricetag study'; the job is the value of its base",
+)
+"""The problem of a study instead of a job, and the hint."""
+
+
 def parse_run_spec(obj: object, *, is_stored: bool = False) -> RunSpec:
     """Parse a run description from plain data (decoded JSON or YAML).
 
@@ -44,6 +51,8 @@ def parse_run_spec(obj: object, *, is_stored: bool = False) -> RunSpec:
     faults = list(_unstorable(obj))
     if faults:
         raise RecipeError(errors=faults)
+    if "base" in obj and "recipe" not in obj:
+        raise RecipeError("base", *OF_A_STUDY)
     try:
         return RunSpec.model_validate(obj, context=AS_STORED if is_stored else None)
     except ValidationError as error:

@@ -96,6 +96,7 @@ def test_kind_of_a_command() -> None:
     ("change", "field", "says"),
     [
         (lambda r: r.pop("project"), "project", "is missing"),
+        (lambda r: r.update(base={"recipe": r.pop("recipe")}), "base", "pricetag study"),
         (lambda r: r.update(nmae="x"), "nmae", "not a known field"),
         (lambda r: r.update(name=3), "name", "must be text"),
         (lambda r: r.update(name="x" * 201), "name", "at most 200"),
