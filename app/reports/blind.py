@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -86,6 +86,7 @@ class _Document:
     def __init__(self, document: Mapping[str, Any], names: Pseudonyms) -> None:
         self._names = names
         self._run_id = str(document.get("run_id"))
+        self._metered = frozenset(_metered_names(document))
         self._stages = {
             stage["key"]: f"{index}-{_kind(stage['kind'])}"
             for index, stage in enumerate(document.get("stages", ()))
@@ -112,7 +113,7 @@ class _Document:
             elif path[-1:] == ("calibrations",):
                 left[self._names.component(key)] = self.of(item, (*path, "calibration"))
             elif path[-1:] == ("peaks",):
-                left[blind_words.hardware(key)] = self.of(item, (*path, "peak"))
+                left[self._subject(key)] = self.of(item, (*path, "peak"))
             elif key in member_names() or stays(key):
                 left[key] = self.of(item, (*path, key))
         return left
@@ -134,7 +135,7 @@ class _Document:
             case "gain_group":
                 return self._names.numbered("group", text)
             case "subject":
-                return blind_words.hardware(text)
+                return self._subject(text)
             case "name" if not inside:
                 return self._names.run(self._run_id)
             case "name" if inside == "stages":
@@ -158,6 +159,10 @@ class _Document:
             case _:
                 return text if stays(text) else WITHHELD
 
+    def _subject(self, text: str) -> str:
+        """The product that a factor is about, which a person may have typed."""
+        return blind_words.hardware(text) if text in self._metered or stays(text) else WITHHELD
+
     def _term(self, text: str) -> str:
         """The name of a cause of error, which may have that of a device in it."""
         for beginning in ("gain of ", "calibration of "):
@@ -167,6 +172,13 @@ class _Document:
                 if blind_words.hardware(name) == name and stays(kind.rstrip(")")):
                     return text
         return text if stays(text) else WITHHELD
+
+
+def _metered_names(document: Mapping[str, Any]) -> Iterator[str]:
+    """The names of products that the meters of a price tag reported."""
+    hardware = document.get("hardware") or {}
+    for device in (*hardware.get("devices", ()), *document.get("components", ())):
+        yield str(device.get("name"))
 
 
 def _kind(kind: str) -> str:

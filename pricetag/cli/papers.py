@@ -161,7 +161,10 @@ def edit(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Change the title, the authors or the rule of a paper. --experiment and --tag replace it."""
+    """Change the title, the authors or the rule of a paper. --experiment and --tag replace it.
+
+    Of a frozen paper, only the authors can be changed.
+    """
     rule = {name: value for name, value in (("experiment", experiment), ("tags", tag)) if value}
     changes: dict[str, Any] = {
         name: value for name, value in (("title", title), ("authors", authors)) if value is not None

@@ -187,11 +187,12 @@ async def test_freezing_fixes_runs_and_price_tags(api: Api) -> None:
         await api.member.post(f"{path}/runs", json=added),
         await api.member.post(f"{path}/freeze"),
         await api.member.patch(path, json={"rule": {}}),
+        await api.member.patch(path, json={"title": "B"}),
         await api.member.delete(f"{path}/runs/{run_ids[0]}"),
     ):
         problem(response, 409, "paper-frozen")
-    renamed = await api.member.patch(path, json={"title": "B"})
-    assert renamed.json()["title"] == "B"
+    signed = await api.member.patch(path, json={"title": frozen["title"], "authors": "A. Author"})
+    assert (signed.json()["title"], signed.json()["authors"]) == (frozen["title"], "A. Author")
 
 
 async def test_a_rule_collects_by_its_conditions_until_it_is_changed(api: Api) -> None:

@@ -101,8 +101,8 @@ async def get_paper(session: CurrentSession, caller: Caller, paper_id: PaperId) 
 async def change_paper(
     session: CurrentSession, caller: Caller, paper_id: PaperId, body: Body
 ) -> PaperRead:
-    """Changes title, authors or rule. Only its creator and administrators can change a paper; the
-    rule of a frozen one cannot be changed.
+    """Changes title, authors or rule. Only its creator and administrators can change a paper; of
+    a frozen one only the authors, who may be added after a blind review.
     """
     return await changing.change(session, caller, paper_id, validated(PaperChange, body))
 

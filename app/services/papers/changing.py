@@ -102,13 +102,16 @@ async def change(
     Raises:
         PaperNotFoundError: If the paper does not exist, or has hidden runs.
         NotYourPaperError: If somebody else created it.
-        PaperFrozenError: If the rule of a frozen paper is to be changed.
+        PaperFrozenError: If the title or the rule of a frozen paper is to be changed. Its authors
+            may be added later, for example after a blind review.
         NotFoundError: If the experiment of the rule does not exist.
     """
     row = await own(session, principal, paper_id)
     values = request.model_dump(include=request.model_fields_set - {"rule"})
     if request.title is None:
         values.pop("title", None)
+    if values.get("title", row.Paper.title) != row.Paper.title:
+        require_collecting(row.Paper)
     if "rule" in request.model_fields_set:
         require_collecting(row.Paper)
         await _require_rule(session, principal, row.project, request.rule)

@@ -87,7 +87,7 @@ def require_collecting(paper: Paper) -> None:
     """
     if not is_open(paper):
         raise PaperFrozenError(
-            "The paper is frozen: its runs never change again. Create another paper."
+            "The paper is frozen: its title and runs never change again. Create another paper."
         )
 
 

@@ -92,6 +92,19 @@ def test_one_name_has_one_pseudonym() -> None:
     assert {names.lettered("Site", str(n)) for n in range(28)} >= {"Site A", "Site Z", "Site AB"}
 
 
+def test_a_factor_names_only_hardware_that_was_metered_or_is_in_the_catalog() -> None:
+    document = tag(compressed_run())
+    metered, typed = "NVIDIA H100 80GB HBM3", "NVIDIA H100 of Lab X"
+    factor = document["provenance"]["factors"]["pue"]
+    document["provenance"]["factors"] |= {
+        "embodied": [{"subject": name, "factor": factor} for name in (metered, "server", typed)],
+        "peaks": {metered: factor, typed: factor},
+    }
+    factors = blind_price_tag(document, Pseudonyms())["provenance"]["factors"]
+    assert [each["subject"] for each in factors["embodied"]] == [metered, "server", WITHHELD]
+    assert list(factors["peaks"]) == [metered, WITHHELD]
+
+
 @pytest.mark.parametrize(
     ("text", "does_stay"),
     [
