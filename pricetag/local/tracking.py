@@ -13,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -31,6 +32,17 @@ Called = TypeVar("Called", bound=Callable[..., Any])
 ANSWER_TIMEOUT_S = 60.0
 """Maximum wait for the price tag at the end of a block, in s; settling continues without it."""
 
+_starting = threading.Lock()
+
+
+def _after_fork() -> None:
+    """Resets a forked child, in which the lock may never be released."""
+    global _starting
+    _starting = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
 
 class Track:
     """A metered block; made by ``track``, used in ``with`` or as a decorator.
@@ -38,7 +50,8 @@ class Track:
     Attributes:
         run_id: ID of the local run, for ``pricetag show``; None if the block is not a run of its
             own.
-        price_tag: The price tag, once the block has ended; None if there is none.
+        price_tag: The price tag, once the block has ended. None before, and if the block is a stage
+            of another run, was not metered, or its meter died or has no price tag yet.
     """
 
     def __init__(self, request: Request, *, quiet: bool) -> None:
@@ -55,14 +68,15 @@ class Track:
         self._pid = os.getpid()
         if not script.is_first_rank(os.environ):
             return self
-        if is_metered():
-            self._stage = script.stage(self._request.name, kind="track")
-            self._stage.__enter__()
-            return self
-        try:
-            self._start()
-        except (OSError, ConfigurationError) as error:
-            _say(f"the block {self._request.name!r} is not metered: {error}")
+        with _starting:  # of two threads, one starts the meter
+            if not is_metered():
+                try:
+                    self._start()
+                except (OSError, ConfigurationError) as error:
+                    _say(f"the block {self._request.name!r} is not metered: {error}")
+                return self
+        self._stage = script.stage(self._request.name, kind="track")
+        self._stage.__enter__()
         return self
 
     def __exit__(
@@ -180,7 +194,8 @@ def track(
     Stages and figures that the block reports (``pricetag.stage``, ``pricetag.log``,
     ``pricetag.flops``) are on the price tag; figures outside its stages are those of the whole
     block. Inside a block or a run that is metered already, the block becomes one of its
-    stages. If a script has several processes, only the first one is metered.
+    stages, and the price tag of its ``Track`` is None. If a script has several processes, only
+    the first one is metered.
 
     Args:
         name: Name of the run; by default that of the script, or of the function.
