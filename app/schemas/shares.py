@@ -70,7 +70,8 @@ class ShareRead(Wire):
         description="Time at which the link was withdrawn (UTC); null if it was not."
     )
     in_force: bool = Field(
-        description="Whether it is neither expired nor withdrawn, and its user is not disabled."
+        description="Whether it works: it is neither expired nor withdrawn, and its user is not "
+        "disabled and may still see what it shows."
     )
     use_count: int = Field(description="Number of times that the page or a file was opened.")
     last_used_at: datetime | None = Field(description="Time of the latest use (UTC).")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pricetag.cli.console import EXIT_USAGE, CliError
 from pricetag.cli.named_runs import remember
@@ -48,6 +49,34 @@ def run_id(client: Client, text: str) -> str:
         matching_id = _matching(client, text)
     remember(matching_id, text)
     return matching_id
+
+
+def object_id(text: str, items: Iterable[Mapping[str, Any]], noun: str, listing: str) -> str:
+    """The ID of the object that a text names.
+
+    Args:
+        text: A whole ID, or at least four characters of its beginning.
+        items: All objects; read only where the ID is not whole.
+        noun: What the objects are, for example `paper`.
+        listing: What lists them.
+
+    Raises:
+        CliError: If no object, or more than one, matches.
+    """
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        if len(text) < SHORTEST:
+            message = f"{text!r} is too short: use at least {SHORTEST} characters of an ID"
+            raise CliError(message, EXIT_USAGE) from None
+    matches = [str(each["id"]) for each in items if each["id"].startswith(text.lower())]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        problem = f"{text!r} matches {len(matches)} {noun}s; use a longer prefix"
+    else:
+        problem = f"no {noun} has an ID that begins with {text!r}"
+    raise CliError(f"{problem}: see {listing}")
 
 
 def _matching(client: Client, text: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_module
-import uuid
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +13,7 @@ import typer
 
 from pricetag.cli.answering import answer
 from pricetag.cli.console import EXIT_FAILURE, EXIT_USAGE, CliError
-from pricetag.cli.find import run_id
+from pricetag.cli.find import object_id, run_id
 from pricetag.cli.options import RUN_HELP, Json, open_client
 from pricetag.cli.reports import Profile, download, formats_of
 from pricetag.cli.running import valid_key
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from pricetag.client import Client
 
 Purpose = Literal["development", "tuning", "final", "ablation"]
-SHORTEST = 4
 PaperArgument = Annotated[
     str,
     typer.Argument(metavar="PAPER", help="ID of the paper, or its first characters (at least 4)."),
@@ -383,16 +381,4 @@ def paper_id(client: Client, named: str) -> str:
     Raises:
         CliError: If no paper, or more than one, matches.
     """
-    try:
-        return str(uuid.UUID(named))
-    except ValueError:
-        if len(named) < SHORTEST:
-            message = f"{named!r} is too short: use at least {SHORTEST} characters of an ID"
-            raise CliError(message, EXIT_USAGE) from None
-    matches = [each["id"] for each in client.papers() if each["id"].startswith(named.lower())]
-    if len(matches) != 1:
-        problem = (
-            f"matches {len(matches)} papers; use a longer prefix" if matches else "has no match"
-        )
-        raise CliError(f"{named!r} {problem}: see `pricetag paper list`")
-    return str(matches[0])
+    return object_id(named, client.papers(), "paper", "`pricetag paper list`")

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pricetag.cli.answering import answer
-from pricetag.cli.console import EXIT_USAGE, CliError
-from pricetag.cli.find import run_id
+from pricetag.cli.find import object_id, run_id
 from pricetag.cli.options import RUN_HELP, Json, open_client
 from pricetag.cli.papers import PaperArgument, paper_id
 
 if TYPE_CHECKING:
     from pricetag.cli.views.tables import ListTable
+    from pricetag.client import Client
 
 Anonymous = Annotated[
     bool,
@@ -59,17 +58,19 @@ def share_paper(
 @share.command("report")
 def share_report(
     ctx: typer.Context,
-    report: Annotated[str, typer.Argument(metavar="REPORT", help="ID of the report.")],
+    report: Annotated[
+        str,
+        typer.Argument(
+            metavar="REPORT", help="ID of the report, or its first characters (at least 4)."
+        ),
+    ],
     anonymous: Anonymous = False,
     days: Days = 90,
     json: Json = False,
 ) -> None:
     """Create a link to a report."""
-    try:
-        target = str(uuid.UUID(report))
-    except ValueError:
-        raise CliError(f"{report!r} is not the ID of a report", EXIT_USAGE) from None
     with open_client(ctx) as client:
+        target = object_id(report, client.list_reports(), "report", "GET /v1/reports")
         created = client.create_share("report", target, anonymous=anonymous, days=days)
     answer(ctx, json, created, _made)
 
@@ -113,19 +114,23 @@ def list_shares(
 def withdraw(
     ctx: typer.Context,
     share_id: Annotated[
-        str, typer.Argument(metavar="SHARE", help="ID of the link, as `share list` shows it.")
+        str,
+        typer.Argument(
+            metavar="SHARE", help="ID of the link, or its first characters (at least 4)."
+        ),
     ],
     json: Json = False,
 ) -> None:
     """Withdraw a share link: it stops working at once."""
-    try:
-        target = str(uuid.UUID(share_id))
-    except ValueError:
-        message = f"{share_id!r} is not the ID of a share link: see `pricetag share list`"
-        raise CliError(message, EXIT_USAGE) from None
     with open_client(ctx) as client:
+        target = object_id(share_id, _withdrawable(client), "share link", "`pricetag share list`")
         withdrawn = client.withdraw_share(target)
     answer(ctx, json, withdrawn, lambda read: f"{read['kind']} {read['title']}: link withdrawn")
+
+
+def _withdrawable(client: Client) -> Iterator[Mapping[str, Any]]:
+    """The links that the caller may withdraw: their own, or as an administrator everyone's."""
+    yield from client.shares(everyone=client.me()["role"] == "admin")
 
 
 def _made(created: Mapping[str, Any]) -> Iterator[str]:

@@ -184,7 +184,13 @@ async def test_a_link_is_counted_listed_and_withdrawn(api: Api) -> None:
 async def test_a_link_ends_with_its_time_its_user_and_their_rights(api: Api) -> None:
     paper, _ = await a_paper(api)
     report = paper["reports"][0]["id"]
+    for target in ({"paper": paper["id"]}, {"run": paper["runs"][0]["run_id"]}):
+        await shared(api, **target)
     share = await shared(api, report=report, days=1)
+
+    async def in_force() -> list[bool]:
+        listed = (await api.member.get("/v1/shares")).json()["items"]
+        return [each["in_force"] for each in listed]
 
     async def status(**values: Any) -> int:
         """The status of the link after some changes."""
@@ -196,7 +202,9 @@ async def test_a_link_ends_with_its_time_its_user_and_their_rights(api: Api) -> 
 
     assert await status(changes=[]) == 200
     assert await status(changes=[(Project, "visibility", "private")]) == 410
+    assert await in_force() == [False] * 3
     assert await status(changes=[(Project, "visibility", "open")]) == 200
+    assert await in_force() == [True] * 3
     now = datetime.now(UTC)
     assert await status(changes=[(User, "disabled_at", now)]) == 410
     assert await status(changes=[(User, "disabled_at", None)]) == 200

@@ -11,7 +11,13 @@ from sqlalchemy import Select, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import undefer
 
-from models import Share, User
+from app.repositories.people.visibility import (
+    Viewer,
+    sees_paper,
+    sees_project_id,
+    sees_report,
+)
+from models import Paper, Project, Run, Share, User
 
 
 def _rows() -> Select[Share, User]:
@@ -43,6 +49,22 @@ async def page(
 async def get(session: AsyncSession, share_id: uuid.UUID) -> Any:
     """A link with its user; None without one."""
     return (await session.execute(_rows().where(Share.id == share_id))).one_or_none()
+
+
+async def visible(
+    session: AsyncSession, viewer: Viewer, share_ids: Sequence[uuid.UUID]
+) -> set[uuid.UUID]:
+    """The subset of the links that show what the viewer may see."""
+    paper = select(Paper.id).join(Project, Project.id == Paper.project_id)
+    run = select(Run.id).where(Run.id == Share.run_id, sees_project_id(viewer, Run.project_id))
+    query = select(Share.id).where(
+        Share.id.in_(share_ids),
+        Share.paper_id.is_(None)
+        | paper.where(Paper.id == Share.paper_id, sees_paper(viewer)).exists(),
+        Share.run_id.is_(None) | run.exists(),
+        Share.report_id.is_(None) | sees_report(viewer, Share.report_id),
+    )
+    return set((await session.execute(query)).scalars())
 
 
 async def by_secret(session: AsyncSession, secret_sha256: str) -> Any:

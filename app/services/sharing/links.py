@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -135,7 +136,25 @@ async def list_page(
     user_id = None if everyone else principal.user_id
     rows = await shares.page(session, user_id, before=before, limit=limit + 1)
     shown, following = cursors.page(rows, limit, lambda row: cursors.place(name, row[0]))
-    return SharePage(items=[_read(*row) for row in shown], next_cursor=following)
+    visible = await _visible(session, shown)
+    items = [_read(*row, is_visible=row[0].id in visible) for row in shown]
+    return SharePage(items=items, next_cursor=following)
+
+
+async def _visible(session: Session, rows: Sequence[Any]) -> set[uuid.UUID]:
+    """The links of which their users may still see what they show."""
+    by_user: dict[User, list[uuid.UUID]] = {}
+    for share, user in rows:
+        if _in_force(share, user):
+            by_user.setdefault(user, []).append(share.id)
+    visible: set[uuid.UUID] = set()
+    for user, share_ids in by_user.items():
+        visible |= await shares.visible(session, _principal(user).viewer, share_ids)
+    return visible
+
+
+def _principal(user: User) -> Principal:
+    return Principal(user.id, None, user.name, cast(Role, user.role))
 
 
 async def withdraw(session: Session, principal: Principal, share_id: uuid.UUID) -> ShareRead:
@@ -189,9 +208,8 @@ async def open_link(session: Session, secret: str) -> Shared:
     share, user = row
     if not _in_force(share, user):
         raise _ended()
-    principal = Principal(user.id, None, user.name, cast(Role, user.role))
     try:
-        report = await contents.shown_report(session, principal, share)
+        report = await contents.shown_report(session, _principal(user), share)
     except NotFoundError as error:
         raise _ended() from error
     await shares.note_use(session, share.id)
@@ -228,7 +246,7 @@ def _in_force(share: Share, user: User) -> bool:
     return is_valid and user.disabled_at is None
 
 
-def _read(share: Share, user: User) -> ShareRead:
+def _read(share: Share, user: User, *, is_visible: bool = True) -> ShareRead:
     targets = {"paper": share.paper_id, "report": share.report_id, "run": share.run_id}
     return ShareRead(
         id=share.id,
@@ -241,7 +259,7 @@ def _read(share: Share, user: User) -> ShareRead:
         created_at=share.created_at,
         expires_at=share.expires_at,
         withdrawn_at=share.withdrawn_at,
-        in_force=_in_force(share, user),
+        in_force=is_visible and _in_force(share, user),
         use_count=share.use_count,
         last_used_at=share.last_used_at,
         content_sha256=share.content_sha256,

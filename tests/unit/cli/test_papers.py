@@ -113,3 +113,20 @@ def test_the_archive_is_written_and_something_else_is_not_verified(
     capsys.readouterr()
     assert pricetag(["paper", "verify", str(tmp_path)]) == 1
     assert "checks.json is missing: not a paper's archive" in printed(capsys)
+
+
+def test_a_link_and_a_report_are_named_by_the_beginning_of_their_ids(
+    api: FakeApi, capsys: Captured
+) -> None:
+    page = Answer({"items": [{"id": PAPER_ID}], "next_cursor": None})
+    api.answers["GET /v1/me"] = Answer({"role": "member"})
+    link = {"id": PAPER_ID, "kind": "run", "title": "best"}
+    api.answers |= {"GET /v1/shares": page, f"DELETE /v1/shares/{PAPER_ID}": Answer(link)}
+    assert pricetag(["share", "withdraw", PAPER_ID[:8]]) == 0
+    assert printed(capsys) == "run best: link withdrawn"
+    assert pricetag(["share", "withdraw", "7777"]) == 1
+    assert "no share link has an ID that begins with '7777'" in capsys.readouterr().err
+    api.answers["GET /v1/reports"] = page
+    assert pricetag(["share", "report", "6f"]) == 2
+    pricetag(["share", "report", PAPER_ID[:8]])
+    assert json.loads(api.asked[-1].body)["report"] == PAPER_ID
