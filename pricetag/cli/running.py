@@ -244,9 +244,11 @@ def runs(
         answer(ctx, json, matching_runs(filters, limit), runs_view, nothing=nothing)
         return
     with open_client(ctx) as client:
-        items = list(islice(client.iter_runs(**filters), limit))
+        items = list(islice(client.iter_runs(**filters), limit + 1))
+    if len(items) > limit:
+        complain("more runs match: use a larger --limit to list them")
     nothing = "No matching runs." if is_filtered else NO_RUNS
-    answer(ctx, json, items, runs_view, nothing=nothing)
+    answer(ctx, json, items[:limit], runs_view, nothing=nothing)
 
 
 def show(
