@@ -22,6 +22,7 @@ def end_if_open(
     *,
     saw_end: bool,
     keep: bool = False,
+    status: str = "lost",
     reason: Mapping[str, Any] = WORKER_LOST,
 ) -> None:
     """Appends the end that the dead worker could not write.
@@ -37,6 +38,7 @@ def end_if_open(
         root: Folder of the RAPL zones.
         saw_end: Whether the job ended just now.
         keep: Whether the end may wait in memory if the disk is full.
+        status: How the attempt ended.
         reason: Reason of the end.
 
     Raises:
@@ -52,7 +54,7 @@ def end_if_open(
         "type": "end",
         "t_s": last.end_s,
         "at": at,
-        "status": "lost",
+        "status": status,
         "reason": dict(reason),
         "unread_j": last.unread_j or None,
     }

@@ -122,7 +122,9 @@ def run_metered(
         raise CliError(f"the data folder cannot be used: {error}") from error
     if ended.document is None:
         complain(f"there is no price tag of this program: {ended.problem}")
-    elif not quiet:
+    elif ended.problem is not None:
+        complain(f"the meter could not finish, and only a part is metered: {ended.problem}")
+    if ended.document is not None and not quiet:
         from pricetag.local.summary import summary_text
 
         streams.write(sys.stderr, summary_text(ended.document))

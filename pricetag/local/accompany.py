@@ -32,48 +32,40 @@ def accompany(
         zero_s: When it was started, on the monotonic clock.
     """
     forwarder = Forwarder(pid)
+    child = Child(pid, forwarder)
     meter: LocalMeter | None = None
     try:
         meter = LocalMeter(request, settings, zero_s=zero_s, listener=listener)
         meter.open(pid)
         import asyncio  # takes a while, in which the meters are open already
 
-        return asyncio.run(_metered(meter, pid, forwarder))
+        return asyncio.run(_metered(meter, child))
     except (OSError, ValueError, RuntimeError) as error:
+        problem = f"{type(error).__name__}: {error}"
+        code, _ = child.reap()
         if meter is None:
             listener.close()
-        code, _ = _reap(pid, forwarder)
-        return _ended(code, None, f"{type(error).__name__}: {error}")
+            return _ended(code, None, problem)
+        status, reason = outcome(code, forwarder.received)
+        return _ended(code, meter.give_up(status, reason, problem), problem)
 
 
-async def _metered(meter: LocalMeter, pid: int, forwarder: Forwarder) -> Ended:
+async def _metered(meter: LocalMeter, child: Child) -> Ended:
     import asyncio
 
-    waiting = asyncio.create_task(asyncio.to_thread(_end_s, meter, pid))
+    waiting = asyncio.create_task(asyncio.to_thread(_end_s, meter, child.pid))
     await meter.serve(await asyncio.to_thread(environment))
     end_s = await waiting
-    code, cpu_s = _reap(pid, forwarder)
-    meter.ended(pid, cpu_s)
-    status, reason = outcome(code, forwarder.received)
-    try:
-        document = await meter.close(status, reason, end_s)
-    except (OSError, ValueError) as error:
-        return _ended(code, None, str(error))
-    return _ended(code, document, None)
+    code, cpu_s = child.reap()
+    meter.ended(child.pid, cpu_s)
+    status, reason = outcome(code, child.forwarder.received)
+    return _ended(code, await meter.close(status, reason, end_s), None)
 
 
 def _end_s(meter: LocalMeter, pid: int) -> float:
     """Waits for the program's end and reads the meters at once; returns the time of the reading."""
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     return meter.edge()
-
-
-def _reap(pid: int, forwarder: Forwarder) -> tuple[int, float]:
-    """Waits for the program; returns its exit code and CPU time in s."""
-    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-    forwarder.stop()  # before the program's ID may belong to another one
-    _, waited, usage = os.wait4(pid, 0)
-    return os.waitstatus_to_exitcode(waited), usage.ru_utime + usage.ru_stime
 
 
 def _ended(code: int, document: dict[str, Any] | None, problem: str | None) -> Ended:
@@ -94,7 +86,7 @@ def environment() -> dict[str, Any]:
     return {
         "packages": packages,
         "platform": platform.platform(),
-        "git_commit": git_commit(Path.cwd()),
+        "git_commit": git_commit(Path()),
     }
 
 
@@ -117,6 +109,29 @@ def outcome(code: int, received: frozenset[signal.Signals]) -> tuple[str, dict[s
         return "failed", {"code": "program-killed", "message": f"the program died of {name}"}
     message = f"the program ended with exit code {code}"
     return "failed", {"code": "program-failed", "message": message}
+
+
+class Child:
+    """The program, a child of this process.
+
+    Args:
+        pid: Its process ID.
+        forwarder: Forwards signals to it.
+    """
+
+    def __init__(self, pid: int, forwarder: Forwarder) -> None:
+        self.pid = pid
+        self.forwarder = forwarder
+        self._ended: tuple[int, float] | None = None
+
+    def reap(self) -> tuple[int, float]:
+        """Waits for the program; returns its exit code and CPU time in s. Repeatable."""
+        if self._ended is None:
+            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+            self.forwarder.stop()  # before the program's ID may belong to another one
+            _, waited, usage = os.wait4(self.pid, 0)
+            self._ended = os.waitstatus_to_exitcode(waited), usage.ru_utime + usage.ru_stime
+        return self._ended
 
 
 class Forwarder:

@@ -25,7 +25,7 @@ class Ended:
         exit_code: Its exit code; None if a signal ended it.
         signal: The signal that ended it.
         document: The settled run; None if it could not be settled now.
-        problem: Why it could not be settled.
+        problem: Why it could not be settled, or is incomplete.
     """
 
     exit_code: int | None

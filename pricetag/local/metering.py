@@ -7,21 +7,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
+from pricetag.attempt.ending import end_if_open
 from pricetag.attempt.last_moment import clock_of_meter
 from pricetag.attempt.log import AttemptLog
 from pricetag.attempt.meters import Devices, JobMeters
 from pricetag.attempt.stages import StageBook
 from pricetag.events import ENV_VAR
+from pricetag.local import noted
 from pricetag.local.listener import Listener
 from pricetag.local.request import Request
 from pricetag.local.runs import write_result
 from pricetag.local.settings import LocalSettings
 from pricetag.metering import Reading
-from pricetag.metering.journal import Journal
+from pricetag.metering.journal import Journal, JournalError
 from pricetag.metering.machine import node_name
 from pricetag.metering.meter import Meter
+from pricetag.metering.rapl_zones import powercap_root
 from pricetag.metering.thread_model import thread_model
 
 DRAIN_S = 5.0
@@ -55,6 +59,7 @@ class LocalMeter:
         self.folder = settings.folder / request.run_id
         self._settings = settings
         self._journal = Journal.create(self.folder, request.attempt_id)
+        noted.take_room(self.folder)
         self._listener = listener
         self.socket = self._listener.path
         self._log = AttemptLog(self._journal, self._now_s)
@@ -136,6 +141,8 @@ class LocalMeter:
     ) -> dict[str, Any]:
         """Ends the attempt, settles it and stores the result; returns the document.
 
+        After an error, :meth:`give_up` ends the attempt as far as it can.
+
         Args:
             status: How the attempt ended.
             reason: ``{code, message}``, or None.
@@ -156,16 +163,52 @@ class LocalMeter:
         for key in self._stages.open_keys():
             self._log.append("stage_end", t_s=end_s, key=key, status=status)
         self._log.append("end", t_s=end_s, status=status, reason=reason)
-        try:
-            self._journal.sync()
-            return write_result(self.folder, self._journal)
-        finally:
+        return self._settle()
+
+    def give_up(
+        self, status: str, reason: Mapping[str, Any] | None, problem: str
+    ) -> dict[str, Any] | None:
+        """Ends the attempt of a meter that failed with how the program ended.
+
+        If that cannot be written either, it is noted for the next command that settles the run.
+
+        Args:
+            status: How the program ended.
+            reason: ``{code, message}`` of its end, or None.
+            problem: Why the meter failed.
+
+        Returns:
+            The document; None if the run cannot be settled now.
+        """
+        with suppress(OSError, RuntimeError):
+            self.edge()
+        with suppress(OSError, RuntimeError):
+            self._meter.close()
+            self._meters.close()
+        if self._journal.count == 0:  # nothing was measured
             self.release()
+            return None
+        status, why = noted.of_failed_meter(status, reason, problem)
+        try:
+            end_if_open(self._journal, powercap_root(), saw_end=True, status=status, reason=why)
+            return self._settle()
+        except (OSError, JournalError, ValueError):
+            with suppress(OSError):
+                noted.note(self.folder, status, why)
+            self.release()
+            return None
+
+    def _settle(self) -> dict[str, Any]:
+        self._journal.sync()
+        document = write_result(self.folder, self._journal)
+        self.release()
+        return document
 
     def release(self) -> None:
         """Releases the journal and the socket."""
         self._listener.close()
-        self._journal.close()
+        with suppress(JournalError):  # what waits in memory is lost
+            self._journal.close()
 
     def _now_s(self) -> float:
         return self._meter.now_s() if self._is_open else 0.0

@@ -182,13 +182,15 @@ def settle_folder(folder: Path) -> str | None:
 
 def _settle_orphan(folder: Path, journal: Journal) -> str | None:
     from pricetag.attempt.ending import end_if_open
+    from pricetag.local.noted import noted
     from pricetag.metering.rapl_zones import powercap_root
 
     if journal.count == 0:  # killed before it had measured anything
         shutil.rmtree(folder, ignore_errors=True)
         return None
     try:
-        end_if_open(journal, powercap_root(), saw_end=False, reason=METER_LOST)
+        status, reason = noted(folder) or ("lost", METER_LOST)
+        end_if_open(journal, powercap_root(), saw_end=False, status=status, reason=reason)
         write_result(folder, journal)
     except (OSError, JournalError, ValueError, KeyError) as error:
         return f"{journal.path}: it cannot be settled: {error}"
@@ -203,10 +205,12 @@ def write_result(folder: Path, journal: Journal) -> dict[str, Any]:
         ValueError: If the journal has no end, or a factor is invalid.
     """
     from pricetag.attempt.ending import every_record
+    from pricetag.local.noted import drop
     from pricetag.local.settling import settled
 
     document = settled(every_record(journal))
     write_whole(folder / RESULT, json.dumps(document, ensure_ascii=False, allow_nan=False))
+    drop(folder)
     _remove_socket(journal)
     return document
 

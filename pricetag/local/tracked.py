@@ -65,9 +65,17 @@ def _meter() -> dict[str, Any]:
 
 
 async def _metered(meter: LocalMeter, asked: Mapping[str, Any]) -> dict[str, Any]:
-    await meter.serve(asked["environment"] | {"git_commit": git_commit(Path.cwd())})
-    end = await _end(asked["pid"])
-    return await meter.close(end["status"], end["reason"], meter.edge())
+    import asyncio
+
+    waiting = asyncio.create_task(_end(asked["pid"]))
+    try:
+        await meter.serve(asked["environment"] | {"git_commit": git_commit(Path())})
+        end = await waiting
+        return await meter.close(end["status"], end["reason"], meter.edge())
+    except (OSError, ValueError, RuntimeError) as error:
+        problem = f"{type(error).__name__}: {error}"
+        end = await waiting
+        return meter.give_up(end["status"], end["reason"], problem) or {"problem": problem}
 
 
 async def _end(pid: int) -> Mapping[str, Any]:

@@ -62,6 +62,14 @@ with {block}:
 print("the program continued")
 """
 
+ON_A_FULL_DISK = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))  # the journal gets no longer
+os.execv(sys.executable, [sys.executable, "-m", "pricetag", "run", "--quiet", "--", *{command}])
+"""
+
+FLOOD = "import pricetag\nfor n in range(1000): pricetag.log(loss=1.0, step=n)"
+
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
@@ -146,6 +154,20 @@ def test_a_killed_meter_leaves_the_program_alone_and_loses_nothing(bench: Bench)
     assert verify_local(run)["outcome"] == "verified"
     (bench.folder / "go").touch()
     assert program.communicate()[0] == "the program continued\n"
+
+
+def test_a_program_that_ended_well_has_succeeded_though_its_journal_was_full(
+    bench: Bench,
+) -> None:
+    program = bench.script(ON_A_FULL_DISK.format(command=[bench_python(), "-c", FLOOD]))
+    _, err = program.communicate()
+    assert program.returncode == 0
+    assert "there is no price tag of this program: JournalFullError" in err
+    assert bench.runs.settle() == []
+    run = only(bench)
+    assert (run.run["status"], run.run["status_reason"]["code"]) == ("succeeded", "meter-failed")
+    assert "disk full" in run.run["status_reason"]["message"]
+    assert verify_local(run)["outcome"] == "verified"
 
 
 def test_a_killed_program_s_block_is_settled_by_its_meter(bench: Bench) -> None:

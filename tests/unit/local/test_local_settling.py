@@ -10,6 +10,7 @@ from pricetag.accounting.units import joules_to_kwh
 from pricetag.cli.app import run as pricetag
 from pricetag.cli.console import CliError
 from pricetag.cli.local_runs import matching_runs, verify_local
+from pricetag.local.accompany import environment
 from pricetag.local.runs import METER_LOST, LocalRuns
 from pricetag.local.settling import UnsettledError, settled
 from pricetag.metering.journal import Journal
@@ -78,6 +79,13 @@ def test_a_run_whose_meter_died_is_settled_with_what_it_had(tmp_path: Path) -> N
     # What may have been used after the last reading is in the interval.
     assert energy["high"] > 1.1 * energy["value"]
     assert verify_local(run)["outcome"] == "verified"
+
+
+def test_a_meter_needs_no_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert environment()["git_commit"] is None
 
 
 def test_a_torn_last_line_costs_only_itself(tmp_path: Path) -> None:
