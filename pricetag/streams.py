@@ -10,7 +10,7 @@ from typing import TextIO
 def write(stream: TextIO | None, text: str) -> None:
     """Writes a text whose loss must not end the program; see :func:`flush`."""
     if stream is not None:
-        with suppress(OSError):
+        with suppress(OSError, ValueError):  # ValueError: a stream that the program has closed
             stream.write(text)
         flush(stream)
 
@@ -24,6 +24,8 @@ def flush(stream: TextIO | None) -> None:
         return
     try:
         stream.flush()
+    except ValueError:
+        return
     except OSError:
         with suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

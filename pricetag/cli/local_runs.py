@@ -11,7 +11,9 @@ import typer
 
 from pricetag.cli.checkout import load
 from pricetag.cli.console import EXIT_USAGE, CliError, complain, console, emit_json, say
+from pricetag.cli.find import SHORTEST
 from pricetag.cli.options import given
+from pricetag.cli.report_files import write_formats
 
 if TYPE_CHECKING:
     from pricetag.local.runs import LocalRun, LocalRuns
@@ -23,7 +25,6 @@ RUN_EXAMPLES = (
     "pricetag run -- python train.py\n\n"
     "pricetag run --name baseline --project reviews -- ./train.sh"
 )
-SHORTEST = 4
 STATUSES = ("queued", "running", "succeeded", "failed", "cancelled")
 NO_LOCAL_RUNS = "No local runs yet. Meter a program with: pricetag run -- python train.py"
 LocalOption = Annotated[
@@ -295,15 +296,9 @@ def report_local(
     more = f" and {len(locals_) - 1} more" if len(locals_) > 1 else ""
     shown_title = title or f"Price of {first['name']}{more}"
     context = build_context(shown_title, profile, documents, generated_at=datetime.now(UTC))
-    files: dict[str, str] = {}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for fmt in formats:
-            path = folder / f"report-{first['id'][:8]}.{fmt}"
-            path.write_bytes(render(context, fmt).content)
-            files[fmt] = str(path)
-    except OSError as error:
-        raise CliError(f"cannot write to {folder}: {error.strerror}") from error
+    files = write_formats(
+        f"report-{first['id'][:8]}", formats, folder, lambda fmt: render(context, fmt).content
+    )
     return {"title": shown_title, "files": files}
 
 

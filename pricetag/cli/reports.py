@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import typer
 
-from pricetag.atomic_files import replaced
 from pricetag.cli.answering import answer
 from pricetag.cli.console import EXIT_USAGE, CliError
 from pricetag.cli.local_runs import LocalOption, find_local, report_lines, report_local
 from pricetag.cli.options import RUN_HELP, Json, open_client
+from pricetag.cli.report_files import write_formats
+from pricetag.wire import ReportFormat, ReportTable
 
 if TYPE_CHECKING:
     from pricetag.client import Client
 
 Profile = Literal["strubell2019", "site"]
-ReportFormat = Literal["html", "pdf", "tex", "md", "csv", "json"]
-ReportTable = Literal["glue"]
 FORMATS: tuple[ReportFormat, ...] = get_args(ReportFormat)
 
 
@@ -261,19 +260,6 @@ def download(
     Raises:
         CliError: If the folder cannot be written to.
     """
-    files: dict[str, str] = {}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for fmt in formats:
-            path = folder / f"report-{report_id[:8]}.{fmt}"
-            content = client.render_report(report_id, fmt)
-            with replaced(path) as draft:
-                draft.write_bytes(content)
-            files[fmt] = str(path)
-    except FileExistsError as error:
-        raise CliError(
-            f"--output {folder} is a file; name a folder for the report's files", EXIT_USAGE
-        ) from error
-    except OSError as error:
-        raise CliError(f"cannot write to {folder}: {error.strerror}") from error
-    return files
+    return write_formats(
+        f"report-{report_id[:8]}", formats, folder, lambda fmt: client.render_report(report_id, fmt)
+    )

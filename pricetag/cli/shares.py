@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +15,7 @@ from pricetag.cli.papers import PaperArgument, paper_id
 if TYPE_CHECKING:
     from pricetag.cli.views.tables import ListTable
     from pricetag.client import Client
+    from pricetag.client.shares import Kind
 
 Anonymous = Annotated[
     bool,
@@ -49,10 +50,7 @@ def share_paper(
     json: Json = False,
 ) -> None:
     """Create a link to the newest report on a paper."""
-    with open_client(ctx) as client:
-        target = paper_id(client, named)
-        created = client.create_share("paper", target, anonymous=anonymous, days=days)
-    answer(ctx, json, created, _made)
+    _create(ctx, "paper", lambda client: paper_id(client, named), anonymous, days, json)
 
 
 @share.command("report")
@@ -69,10 +67,11 @@ def share_report(
     json: Json = False,
 ) -> None:
     """Create a link to a report."""
-    with open_client(ctx) as client:
-        target = object_id(report, client.list_reports(), "report", "GET /v1/reports")
-        created = client.create_share("report", target, anonymous=anonymous, days=days)
-    answer(ctx, json, created, _made)
+
+    def find(client: Client) -> str:
+        return object_id(report, client.list_reports(), "report", "GET /v1/reports")
+
+    _create(ctx, "report", find, anonymous, days, json)
 
 
 @share.command("run", epilog="Example: pricetag share run last")
@@ -84,10 +83,20 @@ def share_run(
     json: Json = False,
 ) -> None:
     """Create a link to the newest price tag of a run."""
+    _create(ctx, "run", lambda client: run_id(client, run), anonymous, days, json)
+
+
+def _create(
+    ctx: typer.Context,
+    kind: Kind,
+    find: Callable[[Client], str],
+    anonymous: bool,
+    days: int,
+    as_json: bool,
+) -> None:
     with open_client(ctx) as client:
-        target = run_id(client, run)
-        created = client.create_share("run", target, anonymous=anonymous, days=days)
-    answer(ctx, json, created, _made)
+        created = client.create_share(kind, find(client), anonymous=anonymous, days=days)
+    answer(ctx, as_json, created, _made)
 
 
 @share.command("list")

@@ -21,6 +21,7 @@ from pricetag.cli.console import (
     emit_json,
     say,
 )
+from pricetag.cli.find import SHORTEST
 from pricetag.cli.help_text import FilledGroup
 from pricetag.cli.options import Json, open_client, wants_json
 from pricetag.cli.running import read_job_file, valid_key
@@ -28,7 +29,6 @@ from pricetag.cli.running import read_job_file, valid_key
 if TYPE_CHECKING:
     from pricetag.client import Client
 
-SHORTEST = 4
 EXIT_CODES = {"finished": 0, "failed": EXIT_RUN_FAILED, "cancelled": EXIT_RUN_CANCELLED}
 
 StudyArgument = Annotated[

@@ -35,7 +35,7 @@ from pricetag.local.settings import LocalSite
 
 SCHEMA = "pricetag-local/1"
 HASH = "content_sha256"
-REASONS = {"succeeded": "succeeded", "cancelled": "cancelled"}
+STATUSES = {"succeeded": "succeeded", "cancelled": "cancelled"}
 """Status of a run by that of its only attempt; any other end means that the run failed."""
 
 
@@ -272,7 +272,7 @@ def run_record(recorded: Recorded) -> dict[str, Any]:
     return {
         "id": start["run_id"],
         "name": run["name"],
-        "status": "running" if end is None else REASONS.get(end["status"], "failed"),
+        "status": "running" if end is None else STATUSES.get(end["status"], "failed"),
         "status_reason": None if end is None else end.get("reason"),
         "origin": run["origin"],
         "project": run["project"],

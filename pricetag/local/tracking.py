@@ -6,7 +6,6 @@ that cannot be metered runs unmetered, and a line on standard error says why.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import inspect
 import json
@@ -20,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar, overload
 
-from pricetag import script
+from pricetag import script, streams
 from pricetag.configuration import ConfigurationError
 from pricetag.events import ENV_VAR
 from pricetag.local.listener import Listener
@@ -157,7 +156,7 @@ class Track:
         if not self._quiet:
             from pricetag.local.summary import summary_text
 
-            _write(summary_text(answer))
+            streams.write(sys.stderr, summary_text(answer))
 
 
 @overload
@@ -299,11 +298,4 @@ def _send(meter: subprocess.Popen[bytes], message: Mapping[str, Any]) -> None:
 
 
 def _say(text: str) -> None:
-    _write(f"pricetag: {text}\n")
-
-
-def _write(text: str) -> None:
-    """Writes to standard error, if it takes the text: the script must not fail because of it."""
-    with contextlib.suppress(OSError, ValueError):
-        if sys.stderr is not None:
-            sys.stderr.write(text)
+    streams.write(sys.stderr, f"pricetag: {text}\n")

@@ -73,6 +73,7 @@ def _files(content: bytes) -> dict[str, bytes]:
                 field="archive",
             )
         return archive_check.read(io.BytesIO(content))
+    # NotImplementedError: how zipfile reports a compression that it does not know.
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, OSError) as error:
         raise InvalidArchiveError(
             f"The archive cannot be read: {error}.", field="archive"

@@ -8,6 +8,7 @@ import pytest
 
 from app.schemas import audit, common, energy, prices, reports
 from app.schemas.budgets import BudgetCreate
+from pricetag import wire
 from pricetag.cli import books, budgets, people
 from pricetag.cli import energy as energy_commands
 from pricetag.cli import reports as report_commands
@@ -23,8 +24,8 @@ CHOICES: dict[str, tuple[Any, Any]] = {
     "roles": (people.Role, common.Role),
     "roles in a project": (people.ProjectRole, common.ProjectRole),
     "profiles of reports": (report_commands.Profile, reports.ReportProfile),
-    "formats of reports": (report_commands.ReportFormat, reports.ReportFormat),
-    "tables of reports": (report_commands.ReportTable, reports.ReportTable),
+    "formats of reports": (wire.ReportFormat, reports.ReportFormat),
+    "tables of reports": (wire.ReportTable, reports.ReportTable),
 }
 
 
