@@ -14,6 +14,7 @@ from sqlalchemy import (
     Text,
     func,
     literal_column,
+    text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, TSTZRANGE
 from sqlalchemy.orm import Mapped, mapped_column
@@ -62,13 +63,17 @@ class Run(HasId, Base):
     """One job of a researcher: a recipe with its place in the queue and its status.
 
     ``queued -> running -> succeeded | failed | cancelled``; after a lost or interrupted attempt
-    the run is queued again as long as attempts remain.
+    the run is queued again as long as attempts remain. A run that was measured elsewhere begins as
+    running, has one attempt and is never queued.
     """
 
     __tablename__ = "runs"
     __table_args__ = (
         CheckConstraint(
             "status in ('queued', 'running', 'succeeded', 'failed', 'cancelled')", name="status"
+        ),
+        CheckConstraint(
+            "origin in ('queue', 'local', 'slurm', 'codecarbon', 'import')", name="origin"
         ),
         # Every order of a list, and every filter that is the beginning of one.
         Index("ix_runs_created_at_id", "created_at", "id"),
@@ -79,6 +84,7 @@ class Run(HasId, Base):
         Index("ix_runs_created_by_created_at_id", "created_by", "created_at", "id"),
         Index("ix_runs_kind_created_at_id", "kind", "created_at", "id"),
         Index("ix_runs_status_created_at_id", "status", "created_at", "id"),
+        Index("ix_runs_origin_created_at_id", "origin", "created_at", "id"),
         # Runs lie in the table nearly in the order of time: a few bytes for each range of pages.
         Index(
             "ix_runs_lifetime",
@@ -107,6 +113,9 @@ class Run(HasId, Base):
     experiment_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("experiments.id"))
     name: Mapped[str]
     tags: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list)
+    # Who measured it: a worker ('queue'), or what sent it here.
+    origin: Mapped[str] = mapped_column(default="queue", server_default=text("'queue'"))
+    measured_by: Mapped[str | None]  # program with its version, of runs that no worker measured
     kind: Mapped[str]  # 'command' or the stage kinds joined by '+': 'train+quantize+measure'
     recipe: Mapped[dict[str, Any]]
     gpus: Mapped[int] = mapped_column(default=0)

@@ -43,7 +43,9 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     """Imports a public name from its module."""
     if name == "__version__":
-        value: Any = _version()
+        from pricetag.installed import installed_version
+
+        value: Any = installed_version()
     elif name in _HOMES:
         value = getattr(import_module(_HOMES[name]), name)
     else:
@@ -55,12 +57,3 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     """The public names, whether imported or not."""
     return sorted({*globals(), *__all__})
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("pricetag")
-    except PackageNotFoundError:  # run from a checkout that was never installed
-        return "0+unknown"

@@ -11,13 +11,14 @@ from app.reports import blind_words
 from app.reports.blind_words import PACKAGES, STAGES, WITHHELD, member_names, stays
 from pricetag.accounting.document.canonical import content_sha256
 from pricetag.tag.evaluated import ScoredRun
+from pricetag.tag.measured import ORIGINS
 from pricetag.tag.paper import PaperRun
 from pricetag.tag.view import TagView
 
 PAPER_TITLE = "Paper under blind review"
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 TASKS = ("classification", "regression", "masked_lm", "causal_lm", "question_answering")
-OMITTED = frozenset({"variables", "code", "inputs"})
+OMITTED = frozenset({"variables", "code", "inputs", "measured_by"})
 """Members of a price tag that are omitted."""
 
 EMPTY: Mapping[str, Any] = {"notes": None, "git_commit": None, "platform": None, "seeds": {}}
@@ -134,6 +135,8 @@ class _Document:
                 return self._names.component(text)
             case "gain_group":
                 return self._names.numbered("group", text)
+            case "origin":
+                return text if text in ORIGINS else WITHHELD
             case "subject":
                 return self._subject(text)
             case "name" if not inside:

@@ -23,7 +23,10 @@ FIGURES = (
     *("cost", "flops_dense", "kwh_per_score"),
 )
 PARTS = {"": "value", "_low": "low", "_high": "high", "_source": "source", "_reason": "reason"}
-PLAIN = ("id", "name", "project", "experiment", "user", "status", "kind")
+PLAIN = (
+    *("id", "name", "project", "experiment", "user", "status", "kind"),
+    *("origin", "measured_by"),
+)
 TIMES = ("created_at", "started_at", "finished_at")
 
 COLUMNS = (

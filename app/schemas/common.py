@@ -159,6 +159,7 @@ Role = Literal["ingest", "viewer", "member", "admin"]
 ProjectRole = Literal["member", "owner"]
 Visibility = Literal["open", "private"]
 RunStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+RunOrigin = Literal["queue", "local", "slurm", "codecarbon", "import"]
 AttemptStatus = Literal["running", "succeeded", "failed", "cancelled", "interrupted", "lost"]
 
 

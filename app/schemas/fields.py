@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import Field
 
-from app.schemas.common import RunStatus
+from app.schemas.common import RunOrigin, RunStatus
 
 Item = TypeVar("Item")
 
@@ -16,6 +16,14 @@ ObjectId = Annotated[uuid.UUID, Field(description="ID that never changes.")]
 RunId = Annotated[uuid.UUID, Field(description="ID of the run.")]
 RunName = Annotated[str, Field(description="Name of the run.")]
 StatusOfRun = Annotated[RunStatus, Field(description="Status of the run.")]
+OriginOfRun = Annotated[
+    RunOrigin,
+    Field(
+        description="Who measured the run: a worker of this server (`queue`), Pricetag's meter on "
+        "the user's machine (`local`) or in a Slurm job (`slurm`), a CodeCarbon client "
+        "(`codecarbon`), or another tool whose file was imported (`import`)."
+    ),
+]
 AttemptNumber = Annotated[int, Field(description="Number of the attempt, from 1.")]
 TagVersion = Annotated[int, Field(description="Version of the price tag, from 1.")]
 ProjectName = Annotated[str, Field(description="Name of the project.")]

@@ -16,6 +16,7 @@ from app.schemas.fields import (
     ExperimentName,
     Items,
     ObjectId,
+    OriginOfRun,
     PoolName,
     ProjectName,
     RunName,
@@ -183,6 +184,12 @@ class RunSummary(Wire):
     kind: str = Field(
         examples=["train+quantize+measure"],
         description="All stage kinds of the run, e.g. `train+measure`.",
+    )
+    origin: OriginOfRun
+    measured_by: str | None = Field(
+        examples=["codecarbon 3.3.2"],
+        description="Program that measured the run, with its version; null for the workers of "
+        "this server, and if it is unknown.",
     )
     resources: RunResources = Field(description="Requirements of the run on its worker.")
     priority: int = Field(

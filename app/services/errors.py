@@ -72,6 +72,12 @@ class ForbiddenError(PricetagError):
     status = 403
 
 
+class NotYourRunError(ForbiddenError):
+    """A member can change only runs that they posted."""
+
+    code = "not-your-run"
+
+
 class AttemptNotFoundError(NotFoundError):
     """No attempt has this id."""
 

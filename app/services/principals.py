@@ -75,6 +75,15 @@ class Principal:
                 f" role {self.role}.{hint}"
             )
 
+    def require_to_send(self) -> None:
+        """Requires the right to send measurements: the role ingest, or member or higher.
+
+        Raises:
+            RoleRequiredError: If the token's role is viewer.
+        """
+        if self.role != "ingest":
+            self.require("member", "send measurements")
+
 
 @dataclass(frozen=True)
 class DirectAccess:

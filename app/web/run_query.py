@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 from fastapi import Query
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from app.schemas.common import Moment, RunStatus, StoredName
+from app.schemas.common import Moment, RunOrigin, RunStatus, StoredName
 from app.schemas.run_groups import GroupBy
 from app.schemas.runs import RunKind, RunSort, SearchText
 from app.services.runs.listing import RunFilter
@@ -21,7 +21,7 @@ from app.web.views.run_columns import COLUMNS, DEFAULT_COLUMNS
 from app.web.views.run_filters import ORDERS
 from app.web.views.run_groups import TITLES
 
-LISTS = ("tag", "status", "column")
+LISTS = ("tag", "status", "origin", "column")
 LIMITS = (50, 100, 200)
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -48,6 +48,7 @@ class RunQuery(BaseModel):
         "sort": ORDERS,
         "by": TITLES,
         "status": {status: status for status in get_args(RunStatus)},
+        "origin": {origin: origin for origin in get_args(RunOrigin)},
         "differ": {"1": "Only columns in which rows differ"},
     }
 
@@ -57,6 +58,7 @@ class RunQuery(BaseModel):
     tag: Annotated[list[StoredName], Field(max_length=20)] = []
     status: Annotated[list[RunStatus], Field(max_length=5)] = []
     kind: Filled[RunKind] = None
+    origin: Annotated[list[RunOrigin], Field(max_length=5)] = []
     q: Filled[SearchText] = None
     created_after: Time = None
     created_before: Time = None
@@ -87,6 +89,7 @@ class RunQuery(BaseModel):
             tags=self.tag,
             statuses=self.status,
             kind=self.kind,
+            origins=self.origin,
             search=self.q,
             created_after=self.created_after,
             created_before=self.created_before,
@@ -151,6 +154,7 @@ async def declared(
     tag: Raw = None,
     status: Raw = None,
     kind: Raw = None,
+    origin: Raw = None,
     q: Raw = None,
     created_after: Raw = None,
     created_before: Raw = None,

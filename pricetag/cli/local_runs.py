@@ -177,7 +177,7 @@ def matching_runs(filters: Mapping[str, Any], limit: int) -> list[dict[str, Any]
     Raises:
         CliError: If a filter needs the server, or there is no such status.
     """
-    unknown = [name for name in ("user", "kind") if filters[name]]
+    unknown = [name for name in ("user", "kind", "origin") if filters[name]]
     if unknown or filters["sort"] != "-created_at":
         named = ", ".join(f"--{name}" for name in unknown) or "--sort"
         raise CliError(f"{named} needs the server; omit --local", EXIT_USAGE)

@@ -209,6 +209,13 @@ def runs(
             "kinds, e.g. train+measure."
         ),
     ] = None,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Show only runs measured by a worker (`queue`) or elsewhere (`local`, `slurm`, "
+            "`codecarbon`, `import`; repeatable: by any of these)."
+        ),
+    ] = None,
     search: Annotated[
         str | None,
         typer.Option(help="Show only runs with all of these words in their name and tags."),
@@ -235,6 +242,7 @@ def runs(
         "tag": tag or None,
         "status": status or None,
         "kind": kind,
+        "origin": origin or None,
         "q": search,
         "sort": sort,
     }

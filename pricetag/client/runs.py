@@ -51,10 +51,11 @@ class RunCalls(Connection):
         Args:
             cursor: `next_cursor` of the previous page.
             limit: Maximum number of runs, up to 200.
-            **filters: project, experiment, user (a name, or `me`), tag, status, kind, q
-                (words in names and tags), created_after, created_before, finished_after,
-                finished_before, sort (created_at, finished_at, name, it_energy_kwh or cost;
-                with `-` before it descending), count; tag and status may be lists.
+            **filters: project, experiment, user (a name, or `me`), tag, status, kind,
+                origin, q (words in names and tags), created_after, created_before,
+                finished_after, finished_before, sort (created_at, finished_at, name,
+                it_energy_kwh or cost; with `-` before it descending), count; tag, status and
+                origin may be lists.
         """
         return cast(Page, self._get("/v1/runs", {**filters, "cursor": cursor, "limit": limit}))
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from pricetag.installed import installed_version
+
 GPUS = ("visible", "none")
 """Accelerators to meter: those that the program may see, or none."""
 
@@ -58,6 +60,7 @@ class Request:
             "name": self.name,
             "kind": self.kind,
             "origin": "local",
+            "measured_by": f"pricetag {installed_version()}",
             "project": self.project or project,
             "experiment": self.experiment,
             "tags": list(self.tags),

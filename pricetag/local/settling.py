@@ -224,6 +224,8 @@ def settled(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
             attempts=(attempt,),
             factors=factors_of(site, attempt, recorded.opened_at.year),
             accounting_version=ACCOUNTING_VERSION,
+            origin=run["origin"],
+            measured_by=run.get("measured_by"),
         )
     ).as_dict()
     return {
@@ -259,6 +261,8 @@ def rebuilt(records: Iterable[Mapping[str, Any]], tag: Mapping[str, Any]) -> dic
         factors=read_factors(provenance),
         accounting_version=provenance["accounting_version"],
         seed=provenance["interval_seed"],
+        origin=provenance.get("origin"),
+        measured_by=provenance.get("measured_by"),
     )
     return build_price_tag(inputs).as_dict()
 
@@ -275,6 +279,7 @@ def run_record(recorded: Recorded) -> dict[str, Any]:
         "status": "running" if end is None else STATUSES.get(end["status"], "failed"),
         "status_reason": None if end is None else end.get("reason"),
         "origin": run["origin"],
+        "measured_by": run.get("measured_by"),
         "project": run["project"],
         "experiment": run["experiment"],
         "tags": run["tags"],

@@ -20,6 +20,7 @@ from pricetag.tag.figures import (
 )
 from pricetag.tag.flags import flag_name, flag_text, noteworthy_flags
 from pricetag.tag.footnotes import footnoted
+from pricetag.tag.measured import measured_remark
 from pricetag.tag.trust import compared_attempts, error_causes, models
 from pricetag.tag.view import TagView
 
@@ -167,7 +168,10 @@ def remarks(tag: TagView) -> list[str]:
     """Remarks about the figures, one per line."""
     coverage = tag.document.energy.coverage_ratio.value
     metered = "n/a" if coverage is None else short_percent(coverage)
-    lines = [f"Metered: {metered} of the run time", *models(tag, ("ram",)), *_second_opinion(tag)]
+    lines = [f"Metered: {metered} of the run time"]
+    if (elsewhere := measured_remark(tag)) is not None:
+        lines.append(elsewhere)
+    lines += [*models(tag, ("ram",)), *_second_opinion(tag)]
     causes = [
         f"{cause.label if cause.label != 'Cost' else 'cost'}: {cause.shares[0].term} "
         f"({percent(cause.shares[0].share_of_variance)})"

@@ -20,6 +20,7 @@ ROOMS = ("app", "models", "pricetag", "workers")
 JUSTIFIED = {
     "app/api/v1/examples.py": "recipes shown as examples in the API's pages",
     "app/demo.py": "the recipe that the demo runs",
+    "app/services/intake/door.py": "work that no queue started is a program of its author",
     "pricetag/accounting/work/operations.py": "the price tag's remark on programs; accounting "
     "may import nothing, and the kind is part of issued documents",
     "pricetag/studies/jobs.py": "to train large and then compress is, by its paper, to prune and "

@@ -8,7 +8,7 @@ from fastapi import Depends, Query
 
 from app.api.deps import Caller
 from app.repositories.runs.selection import RunFilter
-from app.schemas.common import Moment, RunStatus, StoredName
+from app.schemas.common import Moment, RunOrigin, RunStatus, StoredName
 from app.schemas.runs import RunKind, SearchText
 
 OfProject = Annotated[StoredName | None, Query(description="Only runs of this project.")]
@@ -41,6 +41,14 @@ async def _selected(
             "order, e.g. `train+measure`."
         ),
     ] = None,
+    origin: Annotated[
+        list[RunOrigin] | None,
+        Query(
+            max_length=5,
+            description="Only runs that were measured by a worker (`queue`) or elsewhere (`local`, "
+            "`slurm`, `codecarbon`, `import`); repeatable: by any of these.",
+        ),
+    ] = None,
     q: Annotated[
         SearchText | None,
         Query(
@@ -67,6 +75,7 @@ async def _selected(
         tags=tag or (),
         statuses=status or (),
         kind=kind,
+        origins=origin or (),
         search=q,
         created_after=created_after,
         created_before=created_before,

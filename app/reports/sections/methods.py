@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from app.reports.sections.bill import least
 from app.reports.shape import Section
 from pricetag.tag.factors import hourly, hourly_mean, is_applied, single
 from pricetag.tag.figures import counted, difference, interval_text, number, percent, with_unit
+from pricetag.tag.measured import QUEUE, TRUST, origin_of
 from pricetag.tag.strubell import CITATION, Profile, paper_factors
 from pricetag.tag.totals import Totals
 from pricetag.tag.trust import models, second_difference_ratio, second_tool
@@ -28,6 +30,7 @@ def section(tags: Sequence[TagView], sums: Totals, profile: Profile) -> Section:
     """The measurement method, and the result."""
     sentences = [
         *measured(tags),
+        *elsewhere(tags),
         *_shared(tags),
         *_factors(tags, profile),
         *_result(sums),
@@ -55,6 +58,15 @@ def measured(tags: Sequence[TagView]) -> list[str]:
     ]
     first = f"{on}The energy of every job was accounted for by Pricetag"
     return [f"{first}: {', '.join(how)}." if how else f"{first}; no component was metered."]
+
+
+def elsewhere(tags: Sequence[TagView]) -> list[str]:
+    """Who measured the runs that no worker measured; nothing if there are none."""
+    counts = Counter(origin for tag in tags if (origin := origin_of(tag)) != QUEUE)
+    return [
+        f"{count} of {counted(len(tags), 'run')} {'was' if count == 1 else 'were'} {TRUST[origin]}."
+        for origin, count in counts.items()
+    ]
 
 
 def _shared(tags: Sequence[TagView]) -> list[str]:

@@ -12,6 +12,7 @@ from pricetag.accounting.bill.inputs import Factor
 from pricetag.accounting.quantity.record import NOT_RECORDED
 from pricetag.tag.factors import AppliedFactor
 from pricetag.tag.figures import not_available, number
+from pricetag.tag.measured import QUEUE, TRUST, origin_of
 from pricetag.tag.strubell import Profile
 from pricetag.tag.view import TagView
 
@@ -90,9 +91,32 @@ def section(tags: Sequence[TagView]) -> Section:
         "paragraphs": [],
         "tables": [
             table("provenance-runs", "Identity and software of every run", columns, rows),
+            *_elsewhere(tags),
             *_files(tags),
         ],
     }
+
+
+def _elsewhere(tags: Sequence[TagView]) -> list[Table]:
+    """The runs that no worker measured."""
+    rows = [
+        row(
+            f"{tag.document.name} ({tag.document.run_id})",
+            origin,
+            tag.document.provenance.measured_by or not_available(None),
+            TRUST.get(origin, origin),
+        )
+        for tag in tags
+        if (origin := origin_of(tag)) != QUEUE
+    ]
+    columns = [
+        column("Run", weight=1.5),
+        column("Origin", weight=0.7),
+        column("Measured by", weight=1.0),
+        column("Trust", weight=3.2),
+    ]
+    caption = "Runs that were measured outside the queue"
+    return [table("provenance-origins", caption, columns, rows)] if rows else []
 
 
 def _files(tags: Sequence[TagView]) -> list[Table]:

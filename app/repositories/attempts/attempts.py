@@ -10,6 +10,7 @@ from sqlalchemy import Row, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models import Attempt, RejectedRecord, Run
+from pricetag.tag.measured import QUEUE
 
 
 async def add(session: AsyncSession, attempt: Attempt) -> None:
@@ -21,6 +22,19 @@ async def add(session: AsyncSession, attempt: Attempt) -> None:
         .values(started_at=func.now(), lease_renewed_at=func.now())
         .execution_options(synchronize_session=False)
     )
+
+
+async def add_started(session: AsyncSession, attempt: Attempt) -> None:
+    """Adds an attempt that began at its own time, without a lease."""
+    session.add(attempt)
+    await session.flush()
+
+
+async def lock_ids(session: AsyncSession, ids: Collection[UUID]) -> None:
+    """Makes transactions that may create a run or attempt with one of these IDs take turns."""
+    query = text("SELECT pg_advisory_xact_lock(hashtextextended(:id, 0))")
+    for id_ in sorted(ids):
+        await session.execute(query, {"id": f"intake {id_}"})
 
 
 async def lock(session: AsyncSession, attempt_id: UUID) -> Attempt | None:
@@ -58,9 +72,11 @@ async def ingested(session: AsyncSession, attempt_ids: Collection[UUID]) -> dict
 
 
 async def open_on_node(session: AsyncSession, node_name: str) -> Sequence[Attempt]:
+    """The open attempts of a node's workers, oldest first."""
     query = (
         select(Attempt)
-        .where(Attempt.node_name == node_name, Attempt.ended_at.is_(None))
+        .join(Run, Run.id == Attempt.run_id)
+        .where(Attempt.node_name == node_name, Attempt.ended_at.is_(None), Run.origin == QUEUE)
         .order_by(Attempt.started_at)
     )
     return (await session.execute(query)).scalars().all()
@@ -69,9 +85,13 @@ async def open_on_node(session: AsyncSession, node_name: str) -> Sequence[Attemp
 async def open_leases(
     session: AsyncSession,
 ) -> Sequence[Row[UUID, datetime, float | None]]:
-    """``(attempt id, lease_renewed_at, lease_s)`` of each open attempt."""
-    query = select(Attempt.id, Attempt.lease_renewed_at, Attempt.lease_s)
-    return (await session.execute(query.where(Attempt.ended_at.is_(None)))).all()
+    """``(attempt id, lease_renewed_at, lease_s)`` of each open attempt of a worker."""
+    query = (
+        select(Attempt.id, Attempt.lease_renewed_at, Attempt.lease_s)
+        .join(Run, Run.id == Attempt.run_id)
+        .where(Attempt.ended_at.is_(None), Run.origin == QUEUE)
+    )
+    return (await session.execute(query)).all()
 
 
 async def renew(session: AsyncSession, attempt_ids: Collection[UUID]) -> None:

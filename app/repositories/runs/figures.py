@@ -45,7 +45,7 @@ OF_RUN = (
 
 _NAMES = ("id", "key", *(column.key for column in OF_RUN))
 
-LOOKED_AT = (Run.name, Run.tags, Run.status, Run.created_at, Run.finished_at)
+LOOKED_AT = (Run.name, Run.tags, Run.status, Run.origin, Run.created_at, Run.finished_at)
 """Columns of a run that the other conditions use."""
 
 

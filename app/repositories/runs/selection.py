@@ -17,7 +17,7 @@ from models import Experiment, Project, Run, User
 from models.run import NEVER, finished_or_never, gram_query, search_grams, search_text, stage_kinds
 from pricetag.recipes import kinds_within
 
-LEADING = ("experiment_id", "created_by", "project_id", "kind", "status")
+LEADING = ("experiment_id", "created_by", "project_id", "kind", "status", "origin")
 """Columns whose runs an index has by time of posting; those of the fewest runs first."""
 
 OPEN = frozenset({"queued", "running"})
@@ -30,6 +30,7 @@ FILTERED = (
     Run.created_by,
     Run.status,
     Run.kind,
+    Run.origin,
     Run.name,
     Run.tags,
     Run.created_at,
@@ -44,6 +45,7 @@ class RunFilter:
 
     Attributes:
         kind: A stage kind (with all its methods), or all stage kinds of a run joined by ``+``.
+        origins: Who measured the run; any of them.
         search: Words; the run's name or one of its tags contains each, ignoring case.
     """
 
@@ -53,6 +55,7 @@ class RunFilter:
     tags: Sequence[str] = field(default_factory=tuple)
     statuses: Sequence[str] = field(default_factory=tuple)
     kind: str | None = None
+    origins: Sequence[str] = field(default_factory=tuple)
     search: str | None = None
     created_after: datetime | None = None
     created_before: datetime | None = None
@@ -101,11 +104,12 @@ class Selection:
         wanted, values = self.wanted, dict(self.values)
         of_run = RunFilter(tags=wanted.tags, search=wanted.search)
         is_over = OPEN.isdisjoint(values.get("status", ()))
-        of_status = {} if is_over or "status" not in values else {"status": values.pop("status")}
-        of_figures = replace(wanted, tags=(), search=None, statuses=())
+        alone = [name for name in ("origin", *(() if is_over else ("status",))) if name in values]
+        of_columns = {name: values.pop(name) for name in alone}
+        of_figures = replace(wanted, tags=(), search=None, statuses=(), origins=())
         return (
             replace(self, wanted=of_figures, values=values),
-            Selection(of_run, of_status),
+            Selection(of_run, of_columns),
         )
 
     @property
@@ -217,6 +221,8 @@ async def resolve(session: AsyncSession, viewer: Viewer, wanted: RunFilter) -> S
         values["kind"] = [wanted.kind]
     if wanted.statuses:
         values["status"] = list(dict.fromkeys(wanted.statuses))
+    if wanted.origins:
+        values["origin"] = list(dict.fromkeys(wanted.origins))
     return Selection(wanted, values, hidden)
 
 

@@ -56,3 +56,18 @@ def outcome(
         return Outcome("queued", {"code": f"attempt-{end}", "message": message})
     message = f"attempt {number} of {max_attempts} was {end} ({cause}); no attempt is left"
     return Outcome("failed", {"code": EXHAUSTED, "message": message})
+
+
+def outcome_elsewhere(end: AttemptEnd, reason: Mapping[str, Any] | None) -> Outcome:
+    """Decides the status of a run that no queue started: that of its only attempt.
+
+    Args:
+        end: How the attempt ended.
+        reason: ``{code, message, field?}`` of the attempt.
+    """
+    stated = dict(reason) if reason is not None else None
+    if end == "succeeded":
+        return Outcome("succeeded", stated)
+    if end == "cancelled":
+        return Outcome("cancelled", stated or {"code": "cancelled", "message": "canceled"})
+    return Outcome("failed", stated or {"code": end, "message": f"the program was {end}"})

@@ -18,7 +18,7 @@ from app.repositories.energy import hours as energy_hours
 from app.repositories.readings import readings as reading_rows
 from app.services.attempts import packing
 from app.services.attempts.hours import hour_row
-from app.services.attempts.outcomes import EXHAUSTED, AttemptEnd, outcome
+from app.services.attempts.outcomes import EXHAUSTED, AttemptEnd, outcome, outcome_elsewhere
 from app.services.attempts.settling import settle
 from app.services.billing import issuing, spending
 from app.services.budgets import alerts as budget_alerts
@@ -26,6 +26,7 @@ from models import Attempt, Run
 from pricetag.accounting.readings import stage_windows
 from pricetag.accounting.readings.settled import Settled
 from pricetag.accounting.readings.stage_windows import StageEnergy
+from pricetag.tag.measured import QUEUE
 
 logger = logging.getLogger(__name__)
 
@@ -172,13 +173,16 @@ def _row(attempt_id: UUID, component: str, energy: StageEnergy) -> dict[str, Any
 async def _move_on(
     session: Session, attempt: Attempt, run: Run, status: AttemptEnd, at: datetime
 ) -> None:
-    decided = outcome(
-        status,
-        attempt.reason,
-        number=attempt.number,
-        max_attempts=run.max_attempts,
-        cancel_requested=run.cancel_requested_at is not None,
-    )
+    if run.origin == QUEUE:
+        decided = outcome(
+            status,
+            attempt.reason,
+            number=attempt.number,
+            max_attempts=run.max_attempts,
+            cancel_requested=run.cancel_requested_at is not None,
+        )
+    else:
+        decided = outcome_elsewhere(status, attempt.reason)
     run.status = decided.status
     run.status_reason = decided.reason
     if decided.status == "queued":

@@ -34,6 +34,7 @@ from pricetag.accounting.document.build import build_price_tag
 from pricetag.accounting.document.canonical import content_sha256
 from pricetag.accounting.document.versions import ACCOUNTING_VERSION, version_to_reissue
 from pricetag.catalog import defaults as catalog_defaults
+from pricetag.tag.measured import QUEUE
 
 Cause = Literal["attempt-ended", "journal-came-late", "repriced"]
 
@@ -147,6 +148,8 @@ async def _inputs(
         attempts=attempts,
         factors=await _factors(session, run_id, attempts, settings, as_of),
         accounting_version=_accounting_version(newest, cause),
+        origin=None if run.origin == QUEUE else run.origin,
+        measured_by=run.measured_by,
     )
     return run, inputs
 

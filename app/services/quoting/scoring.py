@@ -21,6 +21,7 @@ from models.base import now
 from pricetag.accounting.bill.bill import NOTHING_RESERVED
 from pricetag.accounting.forecast.score import NAMES, hit, score_of
 from pricetag.recipes.registry import runs_program
+from pricetag.tag.measured import QUEUE
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ async def record(session: Session, run: Run, tag: PriceTag) -> None:
         run: The run in its current state.
         tag: Its latest price tag.
     """
-    if run.status not in FINAL:
+    if run.status not in FINAL or run.origin != QUEUE:  # quotes are for runs of the queue
         return
     try:
         async with session.begin_nested():

@@ -17,12 +17,11 @@ from app.schemas.common import Quantity
 from app.schemas.price_tags import PriceTagVersion, PriceTagVersions
 from app.services import access
 from app.services.billing import issuing
-from app.services.errors import ConflictError
+from app.services.errors import ConflictError, NotYourRunError
 from app.services.factors.as_of import require_made, require_past, require_started
 from app.services.factors.resolution import DEFAULT_SITE
 from app.services.people import audit
 from app.services.principals import Principal
-from app.services.runs.changing import NotYourRunError
 from app.services.runs.responses import not_found
 from app.settings import Settings
 from models import Run

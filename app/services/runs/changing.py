@@ -14,18 +14,19 @@ from app.services import access
 from app.services.attempts import execution
 from app.services.errors import (
     ConflictError,
-    ForbiddenError,
+    NotYourRunError,
     RunFinishedError,
 )
 from app.services.principals import Principal
 from app.services.runs.responses import accepted, not_found, row_of
 from models import Run
+from pricetag.tag.measured import QUEUE
 
 
-class NotYourRunError(ForbiddenError):
-    """A member can change only runs that they posted."""
+class MeasuredElsewhereError(ConflictError):
+    """The run was not started by the queue, so that it can be neither stopped nor repeated here."""
 
-    code = "not-your-run"
+    code = "measured-elsewhere"
 
 
 async def lock_own(session: Session, principal: Principal, run_id: uuid.UUID, to: str) -> Run:
@@ -82,6 +83,7 @@ async def cancel(session: Session, principal: Principal, run_id: uuid.UUID) -> R
         RunNotFoundError: If there is no such run.
         NotYourRunError: If a member did not post it.
         RunFinishedError: If it has ended; states its status.
+        MeasuredElsewhereError: If no worker executes it.
     """
     await lock_open(session, principal, run_id)
     await execution.request_cancel(session, run_id)
@@ -97,10 +99,24 @@ async def lock_open(session: Session, principal: Principal, run_id: uuid.UUID) -
         RunNotFoundError: If there is no such run.
         NotYourRunError: If a member did not post it.
         RunFinishedError: If it has ended; states its status.
+        MeasuredElsewhereError: If no worker executes it.
     """
     run = await lock_own(session, principal, run_id, "cancel")
     if run.status not in {"queued", "running"}:
         if run.status == "cancelled":
             raise RunFinishedError("The run is already canceled.")
         raise RunFinishedError(f"The run has already {run.status} and cannot be canceled.")
+    require_queued_origin(run, "canceled")
     return run
+
+
+def require_queued_origin(run: Run, to_be: str) -> None:
+    """Requires that a run is the queue's.
+
+    Raises:
+        MeasuredElsewhereError: If it was measured elsewhere.
+    """
+    if run.origin != QUEUE:
+        raise MeasuredElsewhereError(
+            f"No worker executes this run (its origin is {run.origin}): it cannot be {to_be} here."
+        )

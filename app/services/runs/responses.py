@@ -44,6 +44,8 @@ def summary(row: RunRow) -> dict[str, object]:
         "user": row.user,
         "tags": run.tags,
         "kind": run.kind,
+        "origin": run.origin,
+        "measured_by": run.measured_by,
         "resources": RunResources(gpus=run.gpus, pool=run.pool),
         "priority": run.priority,
         "not_before": run.not_before,

@@ -19,7 +19,7 @@ from app.services.budgets import admission as budgets
 from app.services.errors import ConflictError, RunFinishedError
 from app.services.people import audit
 from app.services.principals import Principal
-from app.services.runs.changing import lock_own
+from app.services.runs.changing import lock_own, require_queued_origin
 from app.services.runs.responses import accepted
 from models import Run
 
@@ -60,12 +60,14 @@ async def resume(session: Session, principal: Principal, run_id: uuid.UUID) -> R
         RunNotFoundError: If there is no such run.
         NotYourRunError: If the principal is a member and not the run's author.
         RunOpenError: If it is queued or running.
+        MeasuredElsewhereError: If no worker executes it.
         RunFinishedError: If it has succeeded.
         BudgetExceededError: If a budget does not admit the rest of its quote.
     """
     run = await lock_own(session, principal, run_id, "resume")
     if run.status in {"queued", "running"}:
         raise RunOpenError(f"The run is {run.status}: there is nothing to resume.")
+    require_queued_origin(run, "resumed")
     if run.status == "succeeded":
         raise RunFinishedError("The run has already succeeded; submit its job again to repeat it.")
     warnings = await budgets.admit(session, run, await _remaining(session, run))

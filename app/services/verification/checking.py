@@ -216,5 +216,7 @@ def _rebuild(tag: PriceTag, name: str, attempts: Sequence[AttemptInput]) -> dict
         factors=read_factors(content["provenance"]),
         accounting_version=tag.accounting_version,
         seed=content["provenance"]["interval_seed"],
+        origin=content["provenance"].get("origin"),
+        measured_by=content["provenance"].get("measured_by"),
     )
     return build_price_tag(inputs).as_dict()

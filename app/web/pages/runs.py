@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse
 from app.api.access import READ
 from app.api.deps import Caller, CurrentSession
 from app.db import Session
-from app.schemas.common import RunStatus
+from app.schemas.common import RunOrigin, RunStatus
 from app.schemas.runs import RunPage
 from app.schemas.views import ViewRead
 from app.services.access import ProjectNotFoundError
@@ -36,7 +36,7 @@ GROUPED = 200
 """Maximum number of runs that the page groups."""
 
 MORE = (
-    *("experiment", "tag", "kind"),
+    *("experiment", "tag", "kind", "origin"),
     *("created_after", "created_before", "finished_after", "finished_before"),
 )
 """Filters that are folded away while they are not used."""
@@ -104,6 +104,7 @@ def _around(request: Request, caller: Principal, asked: Asked, filters: Filters)
         "groupings": [("", "None"), *run_groups.TITLES.items()],
         "orders": list(run_filters.ORDERS.items()),
         "statuses": get_args(RunStatus),
+        "origins": get_args(RunOrigin),
         "sorted_in": get_settings().currency if query.sort.endswith("cost") else None,
         "is_by_time": listing.is_by_time(query.sort),
         "can_report": caller.has("member"),

@@ -20,6 +20,7 @@ from app.web.views.figures import FigureView, figure, in_column, measured_time, 
 from app.web.views.reasons import Reason, reason_of
 from pricetag.tag.figure import Figure, figure_of
 from pricetag.tag.figures import column_unit, percent, ratio_text, with_unit
+from pricetag.tag.measured import QUEUE, measured_text
 from pricetag.tag.names import shown_name
 from pricetag.tag.view import TagView
 
@@ -118,6 +119,7 @@ class RunView:
     progress: Progress | None
     actions: Actions
     recipe: str
+    measured: str | None
 
 
 def run_view(run: RunRead, visitor: Principal, *, has_tag: bool, now: datetime) -> RunView:
@@ -140,6 +142,7 @@ def run_view(run: RunRead, visitor: Principal, *, has_tag: bool, now: datetime) 
         progress=progress(run) if run.status == "running" else None,
         actions=actions(run, visitor, has_tag=has_tag),
         recipe=yaml.safe_dump(run.recipe, sort_keys=False, allow_unicode=True, width=100),
+        measured=None if run.origin == QUEUE else measured_text(run.origin, run.measured_by),
     )
 
 
@@ -148,9 +151,10 @@ def actions(run: RunRead, visitor: Principal, *, has_tag: bool) -> Actions:
     is_author = visitor.has("admin") or (
         visitor.has("member") and run.created_by == visitor.user_id
     )
+    is_queues = run.origin == QUEUE
     return Actions(
-        cancel=is_author and run.status in OPEN and run.cancel_requested_at is None,
-        resume=is_author and run.status in ("failed", "cancelled"),
+        cancel=is_author and is_queues and run.status in OPEN and run.cancel_requested_at is None,
+        resume=is_author and is_queues and run.status in ("failed", "cancelled"),
         reprice=is_author and has_tag,
         report=visitor.has("member") and has_tag,
     )

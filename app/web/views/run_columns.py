@@ -54,6 +54,8 @@ COLUMNS = {
     "hardware": Column("Hardware", "text"),
     "pool": Column("Pool", "text"),
     "kind": Column("Stages", "text"),
+    "origin": Column("Origin", "text"),
+    "measured_by": Column("Measured by", "text"),
     "tags": Column("Tags", "list"),
     "flags": Column("Flags", "list"),
     "second_opinion": Column("Second opinion", "figure"),

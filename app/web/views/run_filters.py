@@ -21,6 +21,7 @@ OPTIONS = {
     "tag": "--tag",
     "status": "--status",
     "kind": "--kind",
+    "origin": "--origin",
     "q": "--search",
     "sort": "--sort",
 }
@@ -36,6 +37,7 @@ WORDS = {
     "tag": "Tag",
     "status": "Status",
     "kind": "Stage kind",
+    "origin": "Measured by",
     "q": "Name or tag",
     "created_after": "Submitted after",
     "created_before": "Submitted before",

@@ -316,6 +316,8 @@ class PriceTagInputs:
         factors: Factors of the site.
         accounting_version: Version of the arithmetic.
         seed: Seed of the Monte Carlo intervals.
+        origin: Who measured the run; None for a worker of the queue.
+        measured_by: Program that measured it, with its version; None for a worker, or if unknown.
     """
 
     run_id: str
@@ -325,6 +327,8 @@ class PriceTagInputs:
     factors: Factors
     accounting_version: str
     seed: int = 0
+    origin: str | None = None
+    measured_by: str | None = None
 
 
 def roots(stages: Sequence[StageInput]) -> list[StageInput]:

@@ -38,6 +38,8 @@ def provenance(inputs: PriceTagInputs, outside_stages: Quantity) -> Provenance:
         inputs=input_files(inputs.attempts) or None,
         nodes=nodes(inputs.attempts),
         interval_seed=inputs.seed,
+        origin=inputs.origin,
+        measured_by=inputs.measured_by,
         site=inputs.factors.site,
         as_of=inputs.factors.as_of,
         factors=applied_factors(inputs.factors, hours_used(inputs.attempts)),

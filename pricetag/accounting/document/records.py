@@ -282,6 +282,18 @@ class Provenance(Record):
     ]
     nodes: Annotated[tuple[str, ...], "Names of the nodes on which the run was executed."]
     interval_seed: Annotated[int, "Seed of the Monte Carlo intervals."]
+    origin: Annotated[
+        str | None,
+        "Who measured the run: `local`, `slurm`, `codecarbon` or `import`; absent for a worker.",
+        Since(5),
+        OMIT_NONE,
+    ]
+    measured_by: Annotated[
+        str | None,
+        "Program that measured the run, with its version; absent for a worker, or if unknown.",
+        Since(5),
+        OMIT_NONE,
+    ]
     site: Annotated[str | None, "Name of the site; null if it has none.", Since(2)]
     as_of: Annotated[str | None, "Factors entered by this time (ISO 8601).", Since(2)]
     factors: Annotated[AppliedFactors, "All factors that were applied, with their sources."]

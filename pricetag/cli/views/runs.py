@@ -9,6 +9,7 @@ from pricetag.cli.views.progress import STYLES, waiting_text
 from pricetag.cli.views.tables import ListTable
 from pricetag.one_line import one_line
 from pricetag.tag.figures import Unit, column_number, column_unit, counted
+from pricetag.tag.measured import QUEUE, measured_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -19,19 +20,23 @@ MAX_REASON = 200
 
 
 def runs_view(runs: Sequence[Mapping[str, Any]]) -> ListTable:
-    """Runs, one per row; commands accept the short id."""
+    """Runs, one per row; commands accept the short id. A column has the origins, if any differs."""
     tags = [run.get("price_tag") or {} for run in runs]
     energy, co2e = (
         column_unit((tag.get(name) for tag in tags), unit)
         for name, unit in (("it_energy_kwh", "kWh"), ("co2e_kg", "kg"))
     )
-    heads = ("Run", "Status", "~Name", "Submitted (UTC)", ">IT energy", ">CO2e")
+    origins = [run.get("origin", QUEUE) for run in runs]
+    has_origins = any(origin != QUEUE for origin in origins)
+    origin_head = ("Origin",) if has_origins else ()
+    heads = ("Run", "Status", *origin_head, "~Name", "Submitted (UTC)", ">IT energy", ">CO2e")
     rows = []
-    for run, tag in zip(runs, tags, strict=True):
+    for run, tag, origin in zip(runs, tags, origins, strict=True):
         rows.append(
             (
                 run["id"][:8],
                 run["status"],
+                *((origin,) if has_origins else ()),
                 run["name"],
                 str(run["created_at"])[:16].replace("T", " "),
                 _figure(run, tag.get("it_energy_kwh"), energy),
@@ -51,6 +56,9 @@ def run_view(run: Mapping[str, Any]) -> RenderableType:
         Text.assemble((run["name"], "bold"), "  ", (run["status"], style)),
         Text(f"{run['id']}  {run['project']} / {run['experiment']}  {run['kind']}", style="dim"),
     ]
+    if (origin := run.get("origin", QUEUE)) != QUEUE:
+        text = measured_text(origin, run.get("measured_by"))
+        lines.append(Text(f"Origin {origin}: {text}", style="dim"))
     reason = run.get("status_reason")
     if reason:
         where = f"{reason['field']}: " if reason.get("field") else ""

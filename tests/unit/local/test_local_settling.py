@@ -24,7 +24,7 @@ from tests.support.local_runs import (
     start_record,
 )
 
-NO_FILTER = dict.fromkeys(("project", "experiment", "user", "tag", "status", "kind", "q"))
+NO_FILTER = dict.fromkeys(("project", "experiment", "user", "tag", "status", "kind", "origin", "q"))
 
 
 def test_a_journal_becomes_a_price_tag_with_the_site_s_factors() -> None:

@@ -1,0 +1,40 @@
+"""Who measured a run, and how far its readings can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pricetag.tag.view import TagView
+
+QUEUE = "queue"
+TRUST: Mapping[str, str] = {
+    QUEUE: "measured by a worker of the lab",
+    "local": "measured by Pricetag's meter on its user's machine, outside the queue: nobody else "
+    "has checked the readings",
+    "slurm": "measured in a Slurm job, outside the queue: nobody else has checked the readings",
+    "codecarbon": "reported by a CodeCarbon client: that tool's estimates, not measured by "
+    "Pricetag",
+    "import": "imported from a file of another tool: its figures, not measured by Pricetag",
+}
+"""What each origin of a run means for its figures."""
+
+ORIGINS = tuple(TRUST)
+
+
+def origin_of(tag: TagView) -> str:
+    """The origin of a price tag; those of the queue do not state one."""
+    return tag.document.provenance.origin or QUEUE
+
+
+def measured_text(origin: str, measured_by: str | None) -> str:
+    """The program and the trust in its readings, in words."""
+    trust = TRUST.get(origin, f"origin {origin}")
+    return f"{measured_by}; {trust}" if measured_by else trust
+
+
+def measured_remark(tag: TagView) -> str | None:
+    """Who measured a run, if no worker did."""
+    origin = origin_of(tag)
+    if origin == QUEUE:
+        return None
+    return f"Origin {origin}: {measured_text(origin, tag.document.provenance.measured_by)}"
