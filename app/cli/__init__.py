@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from app.cli.backup import backup, restore_command
 from app.cli.headline_fill import headlines
 from app.cli.sign_in import sign_in
 from app.cli.support import DATABASE_FAULTS, Json, fail, read_settings, show
@@ -38,6 +39,10 @@ commands.add_typer(headlines, name="headlines")
 
 
 commands.command("sign-in")(sign_in)
+commands.command("backup", epilog="Example: pricetag backup /backups/lab-2026-11-30")(backup)
+commands.command("restore", epilog="Example: pricetag restore /backups/lab-2026-11-30")(
+    restore_command
+)
 
 
 @commands.command(epilog="Example: pricetag serve --with-worker 1")

@@ -156,6 +156,14 @@ COMMANDS = {
         "service",
         "Print a one-time link that signs a browser in, on the server's machine.",
     ),
+    "backup": Home(
+        "service",
+        "Back up the service: its database, artifacts and journals, in a new folder.",
+    ),
+    "restore": Home(
+        "service",
+        "Restore a backup into the data folder and database of the settings.",
+    ),
     "balances": Home(
         "service",
         "Maintenance: check or rebuild the sums that budgets are read from.",

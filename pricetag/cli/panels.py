@@ -25,7 +25,7 @@ PANELS = {
     "Without a server": ("run", "recipes", "estimate", "inspect", "doctor"),
     "Server and workers": (
         *("demo", "serve", "worker", "health", "migrate", "token", "sign-in"),
-        *("balances", "rollups", "headlines", "readings"),
+        *("backup", "restore", "balances", "rollups", "headlines", "readings"),
     ),
 }
 """Names of commands by the heading that they are listed under."""

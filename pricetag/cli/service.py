@@ -68,6 +68,20 @@ ENTRIES = (
         True,
     ),
     Entry(
+        "backup",
+        "app.cli",
+        "commands",
+        "Back up the service: its database, artifacts and journals, in a new folder.",
+        True,
+    ),
+    Entry(
+        "restore",
+        "app.cli",
+        "commands",
+        "Restore a backup into the data folder and database of the settings.",
+        True,
+    ),
+    Entry(
         "balances",
         "app.cli",
         "commands",

@@ -74,6 +74,7 @@ CALLS = (
     *("token list", "token create --name direct", "token revoke {direct}"),
     *("migrate", "balances check", "balances rebuild", "rollups check", "rollups rebuild"),
     *("readings pack", "readings check", "headlines fill"),
+    *("backup of-the-lab", "restore of-the-lab --check"),
 )
 MODEL: dict[str, Any] = {
     "hidden_size": 16,

@@ -162,7 +162,8 @@ def test_every_command_that_sends_fields_is_tried() -> None:
             "whoami",
         ),
         *("demo", "serve", "worker", "migrate", "token", "sign-in", "balances", "rollups"),
-        *("readings", "headlines", "health", "queue", "session list", "session end"),
+        *("readings", "headlines", "backup", "restore"),
+        *("health", "queue", "session list", "session end"),
         *("view list", "view show", "view delete", "study show", "study cancel"),
         *(
             "paper show",

@@ -1,0 +1,153 @@
+"""``pricetag backup`` and ``restore``: the service's data as one folder of hashed files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from app.backup.errors import BackupError
+from app.backup.making import Place, make
+from app.backup.manifest import Manifest
+from app.backup.restoring import check, restore
+from app.cli.support import DATABASE_FAULTS, Json, fail, read_settings, show
+from app.db import resolve_database_url
+from app.embedded_postgres import release
+from pricetag.cli.console import complain
+from pricetag.tag.figures import counted, with_unit
+
+SHOWN_COUNTS = {"runs": "run", "attempts": "attempt", "price_tags": "price tag"}
+
+
+def backup(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FOLDER",
+            help="New folder of the backup, or that of an unfinished one to continue.",
+        ),
+    ],
+    json: Json = False,
+) -> None:
+    """Back up the service: its database, artifacts and journals, in a new folder.
+
+    Server and workers may keep running: the database is that of one moment, and everything else
+    belongs to it. Interrupted, the command continues with the same folder; only a finished backup
+    has a manifest. Exit code 1 also if an artifact differs from its registered hash.
+    """
+    with _plain_errors(f"run `pricetag backup {folder}` again to continue it"), _place() as place:
+        made = make(place, folder.absolute(), _reporter(json=json))
+    manifest = made.manifest
+    show(
+        json,
+        {"folder": str(folder), "sha256": made.sha256, **asdict(manifest)},
+        f"Backed up {_counts(manifest)} in {folder}: {_sizes(manifest)}.\n"
+        f"SHA-256 of the manifest: {made.sha256}",
+    )
+    if made.faults:
+        missing, damaged = (manifest.files.get(state, 0) for state in ("missing", "damaged"))
+        complain(
+            f"artifacts not in the backup: {missing} missing here, {damaged} damaged", made.faults
+        )
+    if manifest.files.get("damaged"):
+        raise typer.Exit(1)
+
+
+def restore_command(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of a finished backup.")],
+    only_check: Annotated[
+        bool, typer.Option("--check", help="Compare all hashes, and restore nothing.")
+    ] = False,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace",
+            help="Replace the database of the target, and move files aside that differ.",
+        ),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Restore a backup into the data folder and database of the settings.
+
+    All hashes are compared first. The target must be empty and not in use. A database of an
+    earlier version is upgraded. Interrupted, run the command again.
+    """
+    report = _reporter(json=json)
+    with _plain_errors("run the command again"):
+        if only_check:
+            manifest = check(folder, report)
+            text = f"The backup of {manifest.created_at} is whole: {_counts(manifest)}."
+            show(json, {"folder": str(folder), **asdict(manifest)}, text)
+            return
+        with _place() as place:
+            restored = restore(folder, place, report, is_replacing=replace)
+    upgraded = ""
+    if restored.revision != restored.manifest.revision:
+        upgraded = (
+            f" The database was upgraded from migration {restored.manifest.revision} "
+            f"to {restored.revision}."
+        )
+    moved = "".join(f"\nmoved aside: {path}" for path in restored.moved)
+    show(
+        json,
+        {
+            "folder": str(folder),
+            **asdict(restored.manifest),
+            "restored_revision": restored.revision,
+            "moved": restored.moved,
+        },
+        f"Restored {_counts(restored.manifest)} of {restored.manifest.created_at}.{upgraded}"
+        f"{moved}",
+    )
+
+
+def _reporter(*, json: bool) -> Callable[[str], None]:
+    def report(line: str) -> None:
+        if not json:
+            typer.echo(line)
+
+    return report
+
+
+@contextmanager
+def _place() -> Iterator[Place]:
+    """The database and folders of the settings; the embedded database runs in the block."""
+    settings = read_settings()
+    try:
+        url = resolve_database_url(settings)
+        yield Place(url, settings.artifacts_root, settings.data_dir)
+    finally:
+        release(settings.data_dir)
+
+
+@contextmanager
+def _plain_errors(remedy: str) -> Iterator[None]:
+    try:
+        yield
+    except BackupError as error:
+        complain(str(error), error.details)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt:
+        raise fail(f"interrupted: {remedy}") from None
+    except DATABASE_FAULTS as error:
+        raise fail(f"the database cannot be reached: {error}") from error
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        raise fail(f"{place}{error.strerror}. When this is solved, {remedy}") from error
+
+
+def _counts(manifest: Manifest) -> str:
+    counts = [counted(manifest.counts.get(table, 0), noun) for table, noun in SHOWN_COUNTS.items()]
+    return f"{', '.join(counts[:-1])} and {counts[-1]}"
+
+
+def _sizes(manifest: Manifest) -> str:
+    def size(size_bytes: Any) -> str:
+        return with_unit(float(size_bytes), "bytes")
+
+    files = counted(manifest.files.get("stored", 0), "file")
+    return f"database {size(manifest.database.size_bytes)}, {files} {size(manifest.files_bytes)}"
