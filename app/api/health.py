@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
 import pricetag
 from app.api.access import OPEN
+from app.api.branches import Branch
 from app.api.deps import CurrentSession, ServerResources
 from app.api.v1.responses import open_problems
 from app.schemas.health import Health, Readiness
 from app.services.health import readiness
 
-router = APIRouter(tags=["health"])
+router = Branch(tags=["health"])
 
 
 @router.get(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from app.api.access import READ
+from app.api.branches import Branch
 from app.api.deps import Caller, CurrentSession, ServerResources
 from app.api.v1.responses import problems
 from app.services.health import prometheus
 
-router = APIRouter(tags=["health"])
+router = Branch(tags=["health"])
 
 
 @router.get(

@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import pricetag
+from app.api.branches import Branch
 from app.schemas.common import ENCODED_SLASH
 from app.services.principals import Principal
 from app.web import links, navigation
@@ -36,7 +37,7 @@ def environment() -> Environment:
 
 def page_router() -> APIRouter:
     """A router for pages, which are not part of the API's document."""
-    return APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+    return Branch(include_in_schema=False, default_response_class=HTMLResponse)
 
 
 def section(name: str) -> dict[str, str]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import uuid
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from app.api.access import AUDIT
+from app.api.branches import Branch
 from app.api.deps import Caller, CurrentSession, Cursor, Limit
 from app.api.v1.responses import problems
 from app.repositories.people.audit import AuditFilter
@@ -15,7 +16,7 @@ from app.schemas.audit import AuditAccess, AuditAction, AuditKind, AuditPage
 from app.schemas.common import Moment, StoredName
 from app.services.people import audit_log
 
-router = APIRouter(prefix="/audit", tags=["audit"])
+router = Branch(prefix="/audit", tags=["audit"])
 
 
 @router.get(

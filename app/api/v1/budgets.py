@@ -6,10 +6,11 @@ import uuid
 from collections.abc import Mapping
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 
 from app.api.access import BUDGETS, READ, SEE_BUDGET
 from app.api.body import validated
+from app.api.branches import Branch
 from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit
 from app.api.openapi import request_body
 from app.api.v1.examples import BUDGET, BUDGET_CHANGE, PIPELINE_RUN
@@ -26,7 +27,7 @@ from app.schemas.common import StoredName
 from app.services.budgets import admin as budget_admin
 from app.services.outlook import burn_down, outlook, what_if
 
-router = APIRouter(tags=["budgets"])
+router = Branch(tags=["budgets"])
 
 BudgetId = Annotated[uuid.UUID, Path(description="ID of the budget.")]
 

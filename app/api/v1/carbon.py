@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from app.api.access import READ, rule
 from app.api.body import validated
+from app.api.branches import Branch
 from app.api.deps import (
     Body,
     Caller,
@@ -30,7 +31,7 @@ from app.services.factors import carbon_series
 
 KEEPERS = rule("admin", carbon_series.TO)
 
-router = APIRouter(prefix="/carbon", tags=["factors"])
+router = Branch(prefix="/carbon", tags=["factors"])
 
 
 @router.post(

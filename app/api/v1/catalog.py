@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from app.api.access import READ
+from app.api.branches import Branch
 from app.api.deps import Caller, CurrentSession, Cursor, Limit
 from app.api.v1.responses import problems
 from app.schemas.common import StoredName
@@ -16,7 +17,7 @@ from app.schemas.recipes import RecipeList
 from app.services import nodes, recipes
 from app.services.people import projects
 
-router = APIRouter()
+router = Branch()
 
 
 @router.get(

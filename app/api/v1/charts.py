@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 
 from app.api.access import SEE_CHART
+from app.api.branches import Branch
 from app.api.deps import Caller, ServerResources
 from app.api.v1.responses import problems
 from app.charts.chart import Size
@@ -14,7 +15,7 @@ from app.charts.theme import Theme
 from app.services.saved import charts
 from app.services.saved.charts import ChartFormat
 
-router = APIRouter(prefix="/charts", tags=["insights"])
+router = Branch(prefix="/charts", tags=["insights"])
 
 MEDIA_TYPES: dict[ChartFormat, str] = {
     "svg": "image/svg+xml",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import Response
 
 from app.api.access import READ
+from app.api.branches import Branch
 from app.api.deps import Caller, CurrentSession, FromHour, ServerResources, ToHour
 from app.api.v1.responses import problems
 from app.schemas.common import StoredName
@@ -17,7 +18,7 @@ from app.services.carbon import emissions
 from app.services.energy import over_time
 from app.services.energy.account import energy_account
 
-router = APIRouter(prefix="/energy", tags=["measurements"])
+router = Branch(prefix="/energy", tags=["measurements"])
 
 
 OnlyNode = Annotated[StoredName | None, Query(description="Only this node.")]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Header
+from fastapi import Header
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from app.api.access import SEE_RUN
+from app.api.branches import Branch
 from app.api.deps import Caller, Resources, RunId, ServerResources
 from app.api.v1.responses import problems
 from app.schemas.series import EventRead
@@ -16,7 +17,7 @@ from app.services import access
 from app.services.live import events
 from app.services.principals import Principal
 
-router = APIRouter(prefix="/runs/{run_id}", tags=["runs"])
+router = Branch(prefix="/runs/{run_id}", tags=["runs"])
 
 HEARTBEAT_S = 15
 SEND_TIMEOUT_S = 30

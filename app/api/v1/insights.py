@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 
 from app.api.access import READ
+from app.api.branches import Branch
 from app.api.deps import Caller, CurrentSession
 from app.api.v1.responses import problems
 from app.api.v1.run_filters import OfExperiment, OfProject, WithTags
@@ -23,7 +24,7 @@ from app.services.insights.reading import FINAL
 from app.services.runs.listing import RunFilter
 from pricetag.tag.axes import Axis, Spending
 
-router = APIRouter(prefix="/insights", tags=["insights"])
+router = Branch(prefix="/insights", tags=["insights"])
 
 
 async def _filters(

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
 from app.api.access import HEALTH
+from app.api.branches import Branch
 from app.api.deps import Caller, CurrentSession, Resources, ServerResources
 from app.api.v1.responses import problems
 from app.schemas.lab_health import LabHealth, MeterHealth
 from app.services.health import lab_health
 from app.services.health.lab_health import ServerState
 
-router = APIRouter(prefix="/health", tags=["health"])
+router = Branch(prefix="/health", tags=["health"])
 
 
 @router.get(

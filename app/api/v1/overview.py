@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
 from app.api.access import READ
+from app.api.branches import Branch
 from app.api.deps import Caller, CurrentSession, ServerResources
 from app.api.v1.responses import problems
 from app.schemas.overview import OverviewRead, PowerRead
 from app.services.overview import power, reading
 
-router = APIRouter(tags=["measurements"])
+router = Branch(tags=["measurements"])
 
 
 @router.get(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import uuid
 from typing import Annotated, get_args
 
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import Header, Path, Query, Response
 
 from app.api.access import CHANGE_PAPER, CREATE_PAPER, READ, REPORT_PAPER, SEE_PAPER
 from app.api.body import validated
+from app.api.branches import Branch
 from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit, ServerResources
 from app.api.openapi import request_body
 from app.api.v1 import examples
@@ -27,7 +28,7 @@ from app.schemas.papers import (
 from app.schemas.reports import ReportRead
 from app.services.papers import changing, collecting, files, reporting
 
-router = APIRouter(prefix="/papers", tags=["papers"])
+router = Branch(prefix="/papers", tags=["papers"])
 IdempotencyKey = Annotated[
     str | None,
     Header(

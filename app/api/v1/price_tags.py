@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import Depends, Query
 from fastapi.responses import JSONResponse
 
 from app.api.access import READ, SEE_RUN, author
 from app.api.body import validated
+from app.api.branches import Branch
 from app.api.deps import Body, Caller, CurrentSession, RunId, ServerResources
 from app.api.openapi import request_body
 from app.api.v1.responses import BODY, problems
@@ -29,7 +30,7 @@ from app.services.verification import checking
 from pricetag.accounting.work.matching import LEAST_SEEDS, USUAL_SEEDS
 from pricetag.tag.ratios import Metric
 
-router = APIRouter(tags=["price tags"])
+router = Branch(tags=["price tags"])
 
 Version = Annotated[
     int | None,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from app.api.access import READ, rule
 from app.api.body import validated
+from app.api.branches import Branch
 from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit
 from app.api.openapi import request_body
 from app.api.v1.examples import OWNED_PRICE, PRICE, PRICE_FILE
@@ -18,7 +19,7 @@ from app.services.factors import price_book
 
 KEEPERS = rule("admin", price_book.TO)
 
-router = APIRouter(prefix="/prices", tags=["prices"])
+router = Branch(prefix="/prices", tags=["prices"])
 
 
 @router.post(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 
 from app.api.access import OWNER, SEE_PROJECT, rule
 from app.api.body import validated
+from app.api.branches import Branch
 from app.api.deps import Body, Caller, CurrentSession, FromHour, ServerResources, ToHour
 from app.api.openapi import request_body
 from app.api.v1.examples import MEMBER, PROJECT_CHANGE
@@ -19,7 +20,7 @@ from app.schemas.work import WorkRead
 from app.services.overview import work
 from app.services.people import projects
 
-router = APIRouter(prefix="/projects/{project}", tags=["projects"])
+router = Branch(prefix="/projects/{project}", tags=["projects"])
 
 ProjectName = Annotated[
     PathName, Path(description="Name of the project; a slash in it is written `%2F`.")

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 
 from app.api.access import READ
+from app.api.branches import Branch
 from app.api.deps import Caller, CurrentSession, Limit
 from app.api.v1.responses import problems
 from app.schemas.queue import QueueRead
 from app.services.queueing import pool_queue
 from pricetag.recipes.run_spec import POOL_PATTERN
 
-router = APIRouter(prefix="/queue", tags=["runs"])
+router = Branch(prefix="/queue", tags=["runs"])
 
 
 @router.get("", dependencies=[READ], summary="Show the queue of each pool", responses=problems())

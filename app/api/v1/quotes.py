@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fastapi import APIRouter
-
 from app.api.access import READ, SEE_RUN
 from app.api.body import validated
+from app.api.branches import Branch
 from app.api.deps import Body, Caller, CurrentSession, RunId
 from app.api.openapi import request_body
 from app.api.v1.examples import PIPELINE_RUN, QUOTE
@@ -23,7 +22,7 @@ from app.schemas.quotes import (
 from app.services.quoting import scoring
 from app.services.runs import quotes
 
-router = APIRouter(tags=["quotes"])
+router = Branch(tags=["quotes"])
 
 
 @router.post(

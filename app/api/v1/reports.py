@@ -5,10 +5,11 @@ from __future__ import annotations
 import uuid
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import Path, Response
 
 from app.api.access import CREATE_REPORT, READ, SEE_REPORT
 from app.api.body import validated
+from app.api.branches import Branch
 from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit, ServerResources
 from app.api.openapi import request_body
 from app.api.v1.examples import REPORT
@@ -16,7 +17,7 @@ from app.api.v1.responses import BODY, problems
 from app.schemas.reports import ReportCreate, ReportFormat, ReportList, ReportRead
 from app.services import reports
 
-router = APIRouter(prefix="/reports", tags=["reports"])
+router = Branch(prefix="/reports", tags=["reports"])
 
 ReportId = Annotated[uuid.UUID, Path(description="ID of the report.")]
 

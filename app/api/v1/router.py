@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
+from app.api.branches import Branch
 from app.api.v1 import (
     audit,
     budgets,
@@ -35,7 +34,7 @@ from app.api.v1 import (
     views,
 )
 
-router = APIRouter(prefix="/v1")
+router = Branch(prefix="/v1")
 for part in (
     runs,
     studies,

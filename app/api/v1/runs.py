@@ -5,11 +5,12 @@ from __future__ import annotations
 import uuid
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import Header, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
 from app.api.access import POST_RUN, READ, SEE_RUN, author
 from app.api.body import validated
+from app.api.branches import Branch
 from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit, RunId, ServerResources
 from app.api.openapi import request_body
 from app.api.v1.examples import COMMAND_RUN, PIPELINE_RUN
@@ -21,7 +22,7 @@ from app.schemas.runs import RunAccepted, RunCreate, RunPage, RunPriority, RunRe
 from app.services.runs import changing, exporting, grouping, listing, posting, reading, resuming
 from app.services.runs.exporting import TableFormat
 
-router = APIRouter(prefix="/runs", tags=["runs"])
+router = Branch(prefix="/runs", tags=["runs"])
 
 Sort = Annotated[
     RunSort,

@@ -6,11 +6,12 @@ import asyncio
 import uuid
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 from fastapi.responses import FileResponse, Response
 from pydantic import Field
 
 from app.api.access import SEE_RUN
+from app.api.branches import Branch
 from app.api.deps import AttemptNumber, Caller, CurrentSession, Cursor, RunId, ServerResources
 from app.api.v1.responses import problems
 from app.schemas.common import StoredName
@@ -22,7 +23,7 @@ from app.services.energy import power
 from app.services.live.events import FINAL
 from app.services.runs import series, windows
 
-router = APIRouter(prefix="/runs/{run_id}")
+router = Branch(prefix="/runs/{run_id}")
 
 Finite = Annotated[float, Field(allow_inf_nan=False, le=1e12)]
 Lines = Annotated[int, Query(ge=1, le=5000, description="Maximum number of lines.")]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import uuid
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 
 from app.api.access import ME, OWN_SESSION
+from app.api.branches import Branch
 from app.api.deps import Caller, CurrentSession, Cursor, Limit
 from app.api.v1.responses import problems
 from app.schemas.sessions import SessionPage, SessionRead
 from app.services.people import web_sessions
 
-router = APIRouter(prefix="/sessions", tags=["users"])
+router = Branch(prefix="/sessions", tags=["users"])
 
 
 @router.get(

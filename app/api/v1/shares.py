@@ -5,17 +5,18 @@ from __future__ import annotations
 import uuid
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import Path, Query, Response
 
 from app.api.access import READ, SHARE, WITHDRAW_SHARE
 from app.api.body import validated
+from app.api.branches import Branch
 from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit
 from app.api.openapi import request_body
 from app.api.v1.responses import BODY, problems
 from app.schemas.shares import ShareCreate, ShareCreated, SharePage, ShareRead
 from app.services.sharing import links
 
-router = APIRouter(prefix="/shares", tags=["shares"])
+router = Branch(prefix="/shares", tags=["shares"])
 
 
 @router.post(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 
 from app.api.access import READ, rule
 from app.api.body import validated
+from app.api.branches import Branch
 from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit, ServerResources
 from app.api.openapi import request_body
 from app.api.v1.examples import FACTOR, SITE, SITE_CHANGE, TARIFF
@@ -23,7 +24,7 @@ from pricetag.accounting.bill.factor_kinds import FactorKind
 
 KEEPERS = rule("admin", sites.TO)
 
-router = APIRouter(tags=["factors"])
+router = Branch(tags=["factors"])
 
 SiteName = Annotated[StoredName, Path(description="Name of the site.")]
 AsOf = Annotated[

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, cast, get_args
 
-from fastapi import APIRouter, Header, Query
+from fastapi import Header, Query
 from fastapi.exceptions import RequestValidationError
 
 from app.api.access import READ
+from app.api.branches import Branch
 from app.api.deps import Caller, ServerResources
 from app.api.live_response import LiveResponse
 from app.api.v1.responses import problems
 from app.schemas.stream import Topic
 
-router = APIRouter(tags=["runs"])
+router = Branch(tags=["runs"])
 
 TOPICS: tuple[Topic, ...] = get_args(Topic)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import uuid
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Path, Query
+from fastapi import Header, Path, Query
 
 from app.api.access import CANCEL_STUDY, POST_STUDY, READ, SEE_STUDY
+from app.api.branches import Branch
 from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit
 from app.api.openapi import request_body
 from app.api.v1.examples import COMMAND_STUDY, STUDY
@@ -16,7 +17,7 @@ from app.schemas.common import StoredName
 from app.schemas.studies import StudyAccepted, StudyCreate, StudyPage, StudyRead, StudyStatus
 from app.services.studies import changing, reading
 
-router = APIRouter(prefix="/studies", tags=["studies"])
+router = Branch(prefix="/studies", tags=["studies"])
 
 StudyId = Annotated[uuid.UUID, Path(description="ID of the study.")]
 

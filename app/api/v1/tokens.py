@@ -5,10 +5,11 @@ from __future__ import annotations
 import uuid
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 
 from app.api.access import TOKENS
 from app.api.body import validated
+from app.api.branches import Branch
 from app.api.deps import Body, Caller, CurrentSession
 from app.api.openapi import request_body
 from app.api.v1.examples import TOKEN
@@ -16,7 +17,7 @@ from app.api.v1.responses import BODY, problems
 from app.schemas.tokens import TokenCreate, TokenCreated, TokenList, TokenRead
 from app.services.people import tokens
 
-router = APIRouter(prefix="/tokens", tags=["tokens"])
+router = Branch(prefix="/tokens", tags=["tokens"])
 
 
 @router.post(

@@ -5,10 +5,11 @@ from __future__ import annotations
 import uuid
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 
 from app.api.access import ME, READ, USERS, rule
 from app.api.body import validated
+from app.api.branches import Branch
 from app.api.deps import (
     Body,
     Caller,
@@ -38,7 +39,7 @@ from app.schemas.work import WorkRead
 from app.services.overview import work
 from app.services.people import sign_in_links, tokens, users
 
-router = APIRouter(tags=["users"])
+router = Branch(tags=["users"])
 
 UserId = Annotated[uuid.UUID, Path(description="ID of the user.")]
 SEE_SELF = rule("viewer", "see a user", "user", "self")

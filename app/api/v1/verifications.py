@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 
 from app.api.access import READ, SEE_RUN
 from app.api.body import validated
+from app.api.branches import Branch
 from app.api.deps import Body, Caller, CurrentSession
 from app.api.openapi import request_body
 from app.api.v1.responses import BODY, problems
 from app.schemas.verifications import DocumentToVerify, DocumentVerification, HashVerification
 from app.services.verification import archives, hashes
 
-router = APIRouter(prefix="/verifications", tags=["price tags"])
+router = Branch(prefix="/verifications", tags=["price tags"])
 
 
 @router.get("/{sha256}", dependencies=[SEE_RUN], summary="Verify by hash", responses=problems(404))

@@ -5,17 +5,18 @@ from __future__ import annotations
 import uuid
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import Path
 
 from app.api.access import DELETE_VIEW, READ, SAVE_VIEW, SEE_VIEW
 from app.api.body import validated
+from app.api.branches import Branch
 from app.api.deps import Body, Caller, CurrentSession
 from app.api.openapi import request_body
 from app.api.v1.responses import BODY, problems
 from app.schemas.views import ViewCreate, ViewList, ViewRead
 from app.services.saved import views
 
-router = APIRouter(prefix="/views", tags=["runs"])
+router = Branch(prefix="/views", tags=["runs"])
 ViewId = Annotated[uuid.UUID, Path(description="ID of the view.")]
 
 
