@@ -220,7 +220,7 @@ def _recipe(scored: ScoredRun, names: Pseudonyms) -> dict[str, Any]:
     task = scored.recipe.get("task")
     data = {
         score.split or "validation": names.numbered("data", score.data)
-        for score in scored.scores()
+        for score in scored.scores
         if score.data is not None
     }
     known_splits = {split: name for split, name in data.items() if stays(split)}

@@ -171,7 +171,7 @@ def _research(
         "run_id": best.tag.document.run_id,
         "name": best.tag.name,
         "method": own.method,
-        "quality": best.scores()[kind],
+        "quality": best.scores[kind],
         "parts": [
             {
                 "name": part.name,

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from pricetag.tag.variants import SCORES
@@ -42,7 +43,7 @@ class Evaluated:
     data: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ScoredRun:
     """A run, or a trial of a study, with the task and data of its scores.
 
@@ -63,7 +64,8 @@ class ScoredRun:
         """The price tags of all rungs, in order; its own alone where there are no rungs."""
         return (*self.before, self.tag)
 
-    def scores(self) -> dict[Evaluated, float]:
+    @cached_property
+    def scores(self) -> Mapping[Evaluated, float]:
         """The last score of each kind: that of its last model; of a trial, the last that has any.
 
         A rung that failed has no score: the model of the rung before is the last one.
@@ -75,10 +77,12 @@ class ScoredRun:
 
     def _scores_of(self, tag: TagView) -> dict[Evaluated, float]:
         task = self.recipe.get("task")
+        items = [item for item in tag.document.quality if item.metric in SCORES]
+        data = {split: self._data(tag, split) for split in {item.split for item in items}}
         return {
-            Evaluated(item.metric, item.split, task, self._data(tag, item.split)): item.value
-            for item in tag.document.quality
-            if item.metric in SCORES and item.value is not None
+            Evaluated(item.metric, item.split, task, data[item.split]): item.value
+            for item in items
+            if item.value is not None
         }
 
     def stated(self, split: str | None) -> str:
@@ -111,7 +115,7 @@ def kinds(runs: Sequence[ScoredRun]) -> list[tuple[Evaluated, int]]:
 
     Among ties, the best-known metric is first; then known data.
     """
-    counts = Counter(kind for run in runs for kind in run.scores())
+    counts = Counter(kind for run in runs for kind in run.scores)
     return sorted(counts.items(), key=_order)
 
 
@@ -123,7 +127,7 @@ def _order(item: tuple[Evaluated, int]) -> tuple[Any, ...]:
 
 def why_not(run: ScoredRun, kind: Evaluated | None) -> str | None:
     """Why a run has no score of a kind; None if it has one."""
-    scores = run.scores()
+    scores = run.scores
     if kind in scores:
         return None
     others = [s for s in scores if kind and (s.metric, s.split) == (kind.metric, kind.split)]

@@ -111,7 +111,7 @@ def points_of(runs: Sequence[ScoredRun], metric: Axis, kind: Evaluated | None) -
         kind: The quality.
     """
     split = None if kind is None else kind.split
-    scores = [None if kind is None else run.scores().get(kind) for run in runs]
+    scores = [None if kind is None else run.scores.get(kind) for run in runs]
     stated = {
         run.stated(split) for run, score in zip(runs, scores, strict=True) if score is not None
     }

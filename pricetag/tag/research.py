@@ -83,7 +83,7 @@ def best_run(runs: Sequence[ScoredRun], kind: Evaluated | None) -> ScoredRun | N
     """The run with the best score of a kind, the first of equal ones; None without any."""
     if kind is None:
         return None
-    scored = [(run, score) for run in runs if (score := run.scores().get(kind)) is not None]
+    scored = [(run, score) for run in runs if (score := run.scores.get(kind)) is not None]
     if not scored:
         return None
     sign = -1.0 if kind.metric in LOWER_IS_BETTER else 1.0

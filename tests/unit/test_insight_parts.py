@@ -27,7 +27,7 @@ def test_figures_scores_and_variants_of_the_parts_are_those_of_the_whole(name: s
         figures = [figure_on(view, axis).as_dict() for view in views]
         assert figures[0] == figures[1], axis
     scored = [ScoredRun(view, RECIPE) for view in views]
-    assert scored[0].scores() == scored[1].scores()
+    assert scored[0].scores == scored[1].scores
     rows = [variant_rows(view, baseline=None, inferences=1_000_000) for view in views]
     assert rows[0] == rows[1]
     names = [(v.document.run_id, v.document.name, v.document.version, v.name) for v in views]

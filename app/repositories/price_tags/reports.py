@@ -6,8 +6,8 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import DateTime, Select, cast, insert, literal, or_, select, tuple_
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import DateTime, Select, Uuid, any_, cast, insert, literal, or_, select, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories.people.visibility import Viewer, sees_project_id, sees_report
@@ -104,7 +104,7 @@ async def recipes_of(
     session: AsyncSession, run_ids: Sequence[uuid.UUID]
 ) -> dict[uuid.UUID, dict[str, Any]]:
     """The recipes of runs, by run."""
-    query = select(Run.id, Run.recipe).where(Run.id.in_(run_ids))
+    query = select(Run.id, Run.recipe).where(Run.id == any_(literal(list(run_ids), ARRAY(Uuid))))
     return {run_id: recipe for run_id, recipe in (await session.execute(query)).all()}
 
 

@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Text, and_, cast, func, or_, select, tuple_
-from sqlalchemy.dialects.postgresql import aggregate_order_by, distinct_on
+from sqlalchemy import Text, Uuid, and_, any_, cast, func, literal, or_, select, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by, distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -198,7 +198,7 @@ async def rungs_beside(session: AsyncSession, run_ids: Collection[uuid.UUID]) ->
             selected,
             and_(selected.study_id == StudyRun.study_id, selected.trial == StudyRun.trial),
         )
-        .where(selected.run_id.in_(run_ids))
+        .where(selected.run_id == any_(literal(list(run_ids), ARRAY(Uuid))))
     )
     return (await session.execute(query)).all()
 

@@ -96,7 +96,7 @@ def _about(
             status=run.status,
             version=best.tag.document.version,
             method=own.method,
-            quality=best.scores()[kind],
+            quality=best.scores[kind],
         ),
         "reason": None,
         "parts": [_part(part) for part in parts],

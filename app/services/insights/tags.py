@@ -14,8 +14,7 @@ from typing import Any
 
 from app.db import Session
 from app.repositories.price_tags import parts
-from app.repositories.price_tags.parts import StoredVersion
-from app.schemas.runs import RunSummary
+from app.repositories.price_tags.parts import ListedRun, StoredVersion
 from app.services.billing.documents import PriceTagUnreadableError, tag_view
 from app.services.principals import Principal
 from app.services.runs import listing
@@ -50,7 +49,7 @@ class Tagged:
         is_whole: Whether these are all selected runs.
     """
 
-    runs: list[tuple[RunSummary, TagView]]
+    runs: list[tuple[ListedRun, TagView]]
     unreadable: int
     is_whole: bool
 
@@ -67,18 +66,17 @@ async def newest_tags(session: Session, by: Principal, filters: RunFilter, limit
     Raises:
         NotFoundError: If the project or experiment does not exist, or is hidden from the caller.
     """
-    page = await listing.list_page(
-        session, by, filters, sort="-finished_at", cursor=None, limit=limit
-    )
-    versions = {run.id: run.price_tag.version for run in page.items if run.price_tag is not None}
-    views = await views_of(session, versions)
+    ids, is_whole = await listing.first_ids(session, by, filters, sort="-finished_at", limit=limit)
+    runs = await parts.newest_of(session, ids)
+    stored = {run.id: run.newest for run in runs.values() if run.newest is not None}
+    views = await _views(session, stored)
     tagged = []
-    for run in page.items:
-        view = views.get(run.id)
+    for run_id in ids:
+        view = views.get(run_id)
         if view is not None:
-            tagged.append((run, view))
+            tagged.append((runs[run_id], view))
     unreadable = sum(view is None for view in views.values())
-    return Tagged(tagged, unreadable, page.next_cursor is None)
+    return Tagged(tagged, unreadable, is_whole)
 
 
 async def views_of(

@@ -9,8 +9,8 @@ from typing import Any
 
 from app.db import Session
 from app.repositories.price_tags import reports
+from app.repositories.price_tags.parts import ListedRun
 from app.repositories.studies import studies
-from app.schemas.runs import RunSummary
 from app.services.insights.tags import newest_tags, views_of
 from app.services.principals import Principal
 from app.services.runs.listing import RunFilter
@@ -34,7 +34,7 @@ class Trial:
         ended: Price tag and status of each of its runs.
     """
 
-    run: RunSummary
+    run: ListedRun
     scored: ScoredRun
     method: str
     ended: Sequence[Ended]
@@ -105,7 +105,7 @@ async def newest_trials(session: Session, by: Principal, filters: RunFilter, lim
 
 
 def _trial(
-    run: RunSummary, last: ScoredRun, place: Place, rungs: Sequence[Any], tags: Tags
+    run: ListedRun, last: ScoredRun, place: Place, rungs: Sequence[Any], tags: Tags
 ) -> Trial:
     """A trial up to its last selected rung: what came after that is as unselected as other runs."""
     ended: list[Ended] = []
