@@ -53,7 +53,7 @@ def tariff_hours(
         The hourly prices, unless the price is the same in all hours; the tariff of the last
         hour that has a tariff; and whether every hour has one.
     """
-    rows = {hour: book.row("tariff", hour) for hour in hours}
+    rows = book.rows_of("tariff", hours)
     own = {hour: row for hour, row in rows.items() if row is not None and row.unit == unit}
     if not own:
         return None, None, False

@@ -7,7 +7,7 @@ resolved again as they were known at another time (``as_of``).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from app.services.factors.book_prices import DevicePrices, device_prices
 from app.services.factors.rows import ANY, FactorBook, SourcedFactor, with_origin
 from app.services.factors.sites import SiteState
 from app.settings import Settings
+from models import CarbonSeries
 from models import Factor as FactorRow
 from pricetag import catalog
 from pricetag.accounting.bill.inputs import EmbodiedFactor, Factor, Factors, HourlyFactor
@@ -53,11 +54,38 @@ class FactorQuery:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """The factors, the origin of each by kind and subject, and the site if it exists."""
+    """The factors of a site.
+
+    Attributes:
+        factors: The factors.
+        sources: The origin of each, by kind and subject.
+        state: The site, if it exists.
+        book: The factors as they were entered.
+    """
 
     factors: Factors
-    sources: dict[tuple[str, str], SourcedFactor] = field(default_factory=dict)
-    state: SiteState | None = None
+    sources: dict[tuple[str, str], SourcedFactor]
+    state: SiteState | None
+    book: FactorBook
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is stored about the factors of a site.
+
+    Attributes:
+        state: The site, if it exists.
+        rows: Entered factors, newest first.
+        measured: Hourly carbon intensities.
+        zone: Grid zone.
+        device_rates: Prices of devices.
+    """
+
+    state: SiteState | None
+    rows: Sequence[FactorRow]
+    measured: Mapping[datetime, tuple[float, CarbonSeries]]
+    zone: str | None
+    device_rates: DevicePrices
 
 
 async def resolve(
@@ -117,19 +145,60 @@ async def sheet(
         as_of: Use only factors entered by then.
         trial: A factor that is not entered, to see what it would change.
     """
+    known = await _known(session, site, settings, query, as_of)
+    return _sheet(known, site, settings, query, as_of, trial)
+
+
+async def tried(
+    session: Session, site: str, settings: Settings, query: FactorQuery, trial: FactorRow
+) -> tuple[Sheet, Sheet]:
+    """The sheets of a site without and with a factor that is not entered.
+
+    Args:
+        session: Database session, only read.
+        site: Name of the site.
+        settings: Settings of this process.
+        query: The energy for which factors are needed.
+        trial: The factor.
+    """
+    known = await _known(session, site, settings, query, None)
+    before, after = (_sheet(known, site, settings, query, None, each) for each in (None, trial))
+    return before, after
+
+
+async def _known(
+    session: Session, site: str, settings: Settings, query: FactorQuery, as_of: datetime | None
+) -> _Known:
     state = await sites.state(session, site, as_of)
-    book = await book_of(session, state.id if state else None, as_of, trial)
-    currency = state.currency if state else settings.currency
     zone = (state.grid_zone if state else None) or _zone_of_settings(settings)
     measured = {}
     if zone is not None:
         measured = await carbon_series.hours_of_zone(session, zone, query.hours, as_of)
-    device_rates = device_prices(
-        await prices.known(session, as_of), query.accelerators, currency, query.at
+    currency = state.currency if state else settings.currency
+    return _Known(
+        state=state,
+        rows=await factor_rows.known_to(session, state.id if state else None, as_of),
+        measured=measured,
+        zone=zone,
+        device_rates=device_prices(
+            await prices.known(session, as_of), query.accelerators, currency, query.at
+        ),
     )
 
+
+def _sheet(
+    known: _Known,
+    site: str,
+    settings: Settings,
+    query: FactorQuery,
+    as_of: datetime | None,
+    trial: FactorRow | None,
+) -> Sheet:
+    state, zone = known.state, known.zone
+    book = _book(known.rows, state.id if state else None, trial)
+    currency = state.currency if state else settings.currency
     sources: dict[tuple[str, str], SourcedFactor] = {}
-    rows = {hour: book.row("carbon_location", hour, _subjects(zone)) for hour in query.hours}
+    rows = book.rows_of("carbon_location", query.hours, _subjects(zone))
     carbon = _carbon(rows, state, settings, query)
     sources["carbon_location", ""] = carbon
     sources["pue", ""] = book.find("pue", query.at) or defaults.pue(settings)
@@ -152,7 +221,7 @@ async def sheet(
     factors = Factors(
         pue=sources["pue", ""].factor,
         carbon_intensity=carbon.factor,
-        carbon_hours=factor_hours.carbon_hours(measured, rows),
+        carbon_hours=factor_hours.carbon_hours(known.measured, rows),
         carbon_market=value("carbon_market"),
         electricity_tariff=value("tariff"),
         tariff_hours=tariff_hours,
@@ -164,24 +233,11 @@ async def sheet(
         site=site,
         as_of=as_of.isoformat() if as_of else None,
     )
-    return Sheet(_priced(factors, device_rates, currency), sources, state)
+    return Sheet(_priced(factors, known.device_rates, currency), sources, state, book)
 
 
-async def book_of(
-    session: Session,
-    site_id: UUID | None,
-    as_of: datetime | None = None,
-    trial: FactorRow | None = None,
-) -> FactorBook:
-    """The factors that a site may use.
-
-    Args:
-        session: Database session, only read.
-        site_id: The site; None for a site that is not in the database.
-        as_of: Use only factors entered by then.
-        trial: A factor as if it had just been entered, for its site or the lab.
-    """
-    rows = await factor_rows.known_to(session, site_id, as_of)
+def _book(rows: Sequence[FactorRow], site_id: UUID | None, trial: FactorRow | None) -> FactorBook:
+    """The factors that a site may use; with a trial as if it had just been entered."""
     if trial is not None and trial.site_id in (None, site_id):
         rows = [trial, *rows]
     return FactorBook(rows, site_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -70,6 +71,25 @@ class FactorBook:
                 return row
             of_lab = of_lab or row
         return of_lab
+
+    def rows_of(
+        self, kind: str, hours: Iterable[datetime], subjects: Iterable[str] = ANY
+    ) -> dict[datetime, FactorRow | None]:
+        """The row that applies in each hour, as ``row`` finds it.
+
+        It is looked up once for all hours between which no row begins or ends to apply.
+        """
+        starts = sorted(row.valid_from - HOUR for row in self._of(kind))
+        ends = sorted(row.valid_to for row in self._of(kind) if row.valid_to is not None)
+        wanted = tuple(subjects)
+        found: dict[tuple[int, int], FactorRow | None] = {}
+        rows = {}
+        for hour in hours:
+            place = bisect_left(starts, hour), bisect_right(ends, hour)
+            if place not in found:
+                found[place] = self.row(kind, hour, wanted)
+            rows[hour] = found[place]
+        return rows
 
     def _of(self, kind: str) -> list[_Applying]:
         if kind not in self._by_kind:

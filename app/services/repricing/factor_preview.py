@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -59,6 +60,7 @@ async def preview(
     attempts, runs = await covered.count(*place, default=resolution.DEFAULT_SITE, most=COUNTED + 1)
     newest = await covered.newest(*place, default=resolution.DEFAULT_SITE, most=EXAMPLES)
     names = [site] if site is not None else await _sites(session)
+    month = await _month(session)
     return FactorPreview(
         kind=row.kind,
         site=site,
@@ -71,7 +73,7 @@ async def preview(
         attempts=min(attempts, COUNTED),
         runs=runs,
         at_least=attempts > COUNTED,
-        sites=[await _of_site(session, name, row, settings) for name in names],
+        sites=[await _of_site(session, name, month, row, settings) for name in names],
         examples=[await _of_run(session, run, row, settings) for run in newest],
     )
 
@@ -130,15 +132,34 @@ class MonthEnergy:
         return 0.0 if low is None or high is None or not value else (high - low) / value / 2 / Z_95
 
 
-async def _of_site(session: Session, site: str, trial: FactorRow, settings: Settings) -> SiteEffect:
+@dataclass(frozen=True, slots=True)
+class _Month:
+    """The present month, and the sums of what was metered in it, by site."""
+
+    start: datetime
+    stop: datetime
+    entries: Mapping[str, Sequence[Entry]]
+
+
+async def _month(session: Session) -> _Month:
     now = datetime.now(UTC)
     start = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    energy = await _energy(session, site, start, now)
-    before = await _month(session, site, energy, settings, None)
-    after = await _month(session, site, energy, settings, trial)
+    stop = now.replace(minute=0, second=0, microsecond=0) + HOUR
+    entries: dict[str, list[Entry]] = defaultdict(list)
+    for row in await account.sums(session, "site", Range(start, stop)):
+        if not row[0]:
+            entries[row.site or resolution.DEFAULT_SITE].append(Entry._make(row[5:-1]))
+    return _Month(start, stop, entries)
+
+
+async def _of_site(
+    session: Session, site: str, month: _Month, trial: FactorRow, settings: Settings
+) -> SiteEffect:
+    energy = await _energy(session, site, month)
+    before, after = await _before_and_after(session, site, energy, settings, trial)
     return SiteEffect(
         site=site,
-        month_start=start,
+        month_start=month.start,
         it_energy_kwh=_wire(energy.total),
         co2e_kg=_effect(_wire(before[0]), _wire(after[0])),
         electricity_cost=_effect(_wire(before[1]), _wire(after[1])),
@@ -149,67 +170,100 @@ def _wire(quantity: Quantity) -> WireQuantity:
     return WireQuantity.model_validate(quantity.as_dict())
 
 
-async def _energy(session: Session, site: str, start: datetime, now: datetime) -> MonthEnergy:
-    stop = now.replace(minute=0, second=0, microsecond=0) + HOUR
-    default = resolution.DEFAULT_SITE
-    by_hour_j = await site_hours.energy_by_hour_j(session, site, start, stop, default=default)
-    rows = await account.sums(session, "site", Range(start, stop))
-    entries = [
-        Entry._make(row[5:-1]) for row in rows if not row[0] and (row.site or default) == site
-    ]
-    (sums,) = accounts([entries], intervals=intervals)
+async def _energy(session: Session, site: str, month: _Month) -> MonthEnergy:
+    by_hour_j = await site_hours.energy_by_hour_j(
+        session, site, month.start, month.stop, default=resolution.DEFAULT_SITE
+    )
+    (sums,) = accounts([month.entries.get(site, ())], intervals=intervals)
     by_hour = {hour: joules_to_kwh(energy_j) for hour, energy_j in by_hour_j.items()}
     return MonthEnergy(by_hour, sums.total_kwh)
 
 
-async def _month(
-    session: Session, site: str, energy: MonthEnergy, settings: Settings, trial: FactorRow | None
-) -> tuple[Quantity, Quantity]:
-    """CO2e in kg and cost of the electricity of a month, by the factors of each hour."""
+_Amounts = tuple[Quantity, Quantity]
+"""CO2e in kg, and cost of the electricity."""
+
+
+async def _before_and_after(
+    session: Session, site: str, energy: MonthEnergy, settings: Settings, trial: FactorRow
+) -> tuple[_Amounts, _Amounts]:
+    """The amounts of a month without and with a factor."""
     hours = sorted(energy.by_hour_kwh)
     if not hours:
-        return Quantity.unknown("kg", NOTHING_METERED), Quantity.unknown("1", NOTHING_METERED)
+        unknown = Quantity.unknown("kg", NOTHING_METERED), Quantity.unknown("1", NOTHING_METERED)
+        return unknown, unknown
     query = resolution.FactorQuery((), (), hours, hours[-1].year)
-    sheet = await resolution.sheet(session, site, settings, query, trial=trial)
-    book = await resolution.book_of(session, sheet.state.id if sheet.state else None, None, trial)
+    before, after = await resolution.tried(session, site, settings, query, trial)
+    return _amounts(energy, hours, before, settings), _amounts(energy, hours, after, settings)
+
+
+def _amounts(
+    energy: MonthEnergy, hours: Sequence[datetime], sheet: resolution.Sheet, settings: Settings
+) -> _Amounts:
+    """The amounts of a month, by the factors of each hour."""
     factors = sheet.factors
-    pue = _pue(book, hours, settings)
+    pue = _pue(sheet.book, hours, settings)
     carbon = _by_hour(factors.carbon_hours, factors.carbon_intensity, hours)
     co2e = hourly_product(energy, pue, carbon, "kg", size=grams_to_kg(1.0))
     tariff = _by_hour(factors.tariff_hours, factors.electricity_tariff, hours)
-    if len(tariff) < len(hours):
+    if len(tariff.values) < len(hours):
         reason = factors.electricity_reason or "some hours of this month have no tariff"
         return co2e, Quantity.unknown(factors.currency or "1", reason)
-    currency = tariff[0].unit.partition("/")[0]
+    currency = tariff.factors[0].unit.partition("/")[0]
     return co2e, hourly_product(energy, pue, tariff, currency)
 
 
-def _pue(book: FactorBook, hours: Sequence[datetime], settings: Settings) -> list[Factor]:
+@dataclass(frozen=True, slots=True)
+class HourlyRates:
+    """A factor hour by hour.
+
+    Attributes:
+        values: Its value in each hour.
+        factors: Each factor with such values once, in the order of the hours.
+    """
+
+    values: Sequence[float]
+    factors: Sequence[Factor]
+
+    @classmethod
+    def of(cls, factors: Sequence[Factor]) -> HourlyRates:
+        """The rates of hours with a factor each."""
+        distinct = {id(factor): factor for factor in factors}
+        return cls([factor.value for factor in factors], list(distinct.values()))
+
+    @property
+    def largest(self) -> Factor:
+        """The factor with the largest error."""
+        return max(self.factors, key=lambda factor: factor.relative_std_ratio)
+
+
+def _pue(book: FactorBook, hours: Sequence[datetime], settings: Settings) -> HourlyRates:
     """The PUE of each hour; each row is read once."""
     default = defaults.pue(settings).factor
-    rows = [book.row("pue", hour) for hour in hours]
+    rows = book.rows_of("pue", hours).values()
     factors = {id(row): as_factor(row) for row in {id(row): row for row in rows if row}.values()}
-    return [default if row is None else factors[id(row)] for row in rows]
+    return HourlyRates.of([default if row is None else factors[id(row)] for row in rows])
 
 
 def _by_hour(
     hourly: HourlyFactor | None, flat: Factor | None, hours: Sequence[datetime]
-) -> Sequence[Factor]:
+) -> HourlyRates:
     """The factor of each hour, without hours that have none."""
-    values = {} if hourly is None else hourly.by_hour
-    factors = []
+    if hourly is None:
+        return HourlyRates.of([] if flat is None else [flat] * len(hours))
+    values, factors = [], {}
     for hour in hours:
-        if hourly is not None and hour_key(hour) in values:
-            factors.append(replace(hourly.factor, value=values[hour_key(hour)]))
-        elif flat is not None:
-            factors.append(flat)
-    return factors
+        value = hourly.by_hour.get(hour_key(hour))
+        factor = flat if value is None else hourly.factor
+        if factor is not None:
+            factors[id(factor)] = factor
+            values.append(factor.value if value is None else value)
+    return HourlyRates(values, list(factors.values()))
 
 
 def hourly_product(
     energy: MonthEnergy,
-    pue: Sequence[Factor],
-    rates: Sequence[Factor],
+    pue: HourlyRates,
+    rates: HourlyRates,
     unit: str,
     *,
     size: float = 1.0,
@@ -225,14 +279,15 @@ def hourly_product(
     """
     kwh = [energy.by_hour_kwh[hour] for hour in sorted(energy.by_hour_kwh)]
     value = size * sum(
-        part * factor.value * rate.value for part, factor, rate in zip(kwh, pue, rates, strict=True)
+        part * factor * rate
+        for part, factor, rate in zip(kwh, pue.values, rates.values, strict=True)
     )
-    largest = max(rates, key=lambda rate: rate.relative_std_ratio)
+    largest = rates.largest
     errors = [
-        bounded("pue", max(pue, key=lambda factor: factor.relative_std_ratio), 1.0),
+        bounded("pue", pue.largest, 1.0),
         Multiplier("rate", largest.relative_std_ratio, largest.multiplicative),
     ]
     ends = combine([Term(value, "energy", energy.std_ratio)], errors)
-    sources = {factor.source for factor in (*pue, *rates)}
+    sources = {factor.source for factor in (*pue.factors, *rates.factors)}
     source = weakest(*sources, *([energy.total.source] if energy.total.source else []))
     return Quantity(value, min(ends.low, value), max(ends.high, value), unit, source)
