@@ -92,7 +92,9 @@ class Run(HasId, Base):
             postgresql_using="brin",
             postgresql_with={"pages_per_range": "32", "autosummarize": "on"},
         ),
-        # Filters that select few runs.
+        # Filters that select few runs, also together; of a pair, each pair is stored once.
+        Index("ix_runs_project_id_created_by", "project_id", "created_by"),
+        Index("ix_runs_project_id_status", "project_id", "status"),
         Index("ix_runs_tags", "tags", postgresql_using="gin"),
         Index(
             "ix_runs_kinds",

@@ -127,6 +127,7 @@ async def test_pages_equal_those_of_a_plain_list(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pages, "LOOK_AHEAD", look_ahead)
         patch.setattr(pages, "COUNT_AHEAD", look_ahead)
+        patch.setattr(pages, "SAMPLE", look_ahead)
         patch.setattr(labels, "RUNS_AHEAD", look_ahead)
         assert await listed(lab.session, viewer, filters, sort, limit) == expected
         selection = await resolve(lab.session, viewer, filters)

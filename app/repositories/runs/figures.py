@@ -23,7 +23,15 @@ from sqlalchemy import (
     union_all,
 )
 
-from app.repositories.runs.orders import FIRST_ID, LAST_ID, Order, Span, between, literals
+from app.repositories.runs.orders import (
+    FIRST_ID,
+    LAST_ID,
+    Order,
+    Span,
+    between,
+    literals,
+    within_any,
+)
 from app.repositories.runs.selection import Selection
 from models import Run, RunFigure
 
@@ -155,13 +163,15 @@ def _without_cost(
     return query.order_by(*order.by(unknown.c.id)).limit(limit)
 
 
-def matching(order: Order, span: Span, conditions: Sequence[ColumnElement[bool]]) -> Select[Any]:
-    """The ids of the runs of a part of an order that conditions select, with their keys."""
+def matching(
+    order: Order, spans: Sequence[Span], conditions: Sequence[ColumnElement[bool]]
+) -> Select[Any]:
+    """The ids of the runs of parts of an order that conditions select, with their keys."""
     figures = _of_run(order)
     key = func.coalesce(figures.c.figure, INFINITY).label("key")
     fence = select(Run.id, key).outerjoin(figures, true()).where(*conditions).offset(0)
     runs = fence.subquery("runs_with_figures").c
-    return select(runs.id, runs.key).where(*between(order, span, runs.key, runs.id))
+    return select(runs.id, runs.key).where(*within_any(order, spans, runs.key, runs.id))
 
 
 def _led(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, DateTime, Double, cast, literal, tuple_
+from sqlalchemy import ColumnElement, DateTime, Double, and_, cast, literal, or_, tuple_
 
 from app.repositories.runs.selection import Selection
 from models import Run
@@ -68,6 +68,18 @@ class Order:
 
     def by(self, *columns: ColumnElement[Any]) -> list[ColumnElement[Any]]:
         return [column.desc() if self.descending else column.asc() for column in columns]
+
+    def parts_by(self, key: ColumnElement[Any], run_id: ColumnElement[Any]) -> list[Any]:
+        """The order of runs of several parts of it: those without a key are a part by themselves.
+
+        Args:
+            key: As `key` has it, or the like of a figure.
+            run_id: The runs.
+        """
+        if self.column not in ("finished_at", *FIGURES):
+            return self.by(key, run_id)
+        is_without = key == self.literal(UNFINISHED[0])
+        return [is_without.desc() if self.unfinished_first else is_without, *self.by(key, run_id)]
 
     def literal(self, key: str) -> ColumnElement[Any]:
         """A value of the key."""
@@ -208,6 +220,16 @@ def between(order: Order, span: Span, key: Any, run_id: Any) -> list[ColumnEleme
     if span.high is not None:
         conditions.append(place < tuple_(*literals(order, span.high)))
     return conditions
+
+
+def within_any(
+    order: Order, spans: Sequence[Span], key: Any, run_id: Any
+) -> list[ColumnElement[bool]]:
+    """That a key and an id are in one of several parts of an order."""
+    each = [between(order, span, key, run_id) for span in spans]
+    if not all(each):
+        return []
+    return [or_(*(and_(*conditions) for conditions in each))]
 
 
 def lived_at(moment: datetime) -> ColumnElement[bool]:

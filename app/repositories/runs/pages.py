@@ -9,7 +9,7 @@ planner that takes a rare combination for a frequent one reads the whole table a
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -28,7 +28,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from app.repositories.bitmap_scans import bitmap_scans, ordered_scans
+from app.repositories.bitmap_scans import (
+    bitmap_scans,
+    one_search,
+    ordered_scans,
+    usual_scans,
+)
 from app.repositories.runs import figures, kinds, labels
 from app.repositories.runs.figures import Leading
 from app.repositories.runs.orders import (
@@ -40,6 +45,7 @@ from app.repositories.runs.orders import (
     literals,
     lived_at,
     within,
+    within_any,
 )
 from app.repositories.runs.selection import FILTERED, Selection, contains
 from models import Run
@@ -60,6 +66,12 @@ MARGIN = 1.5
 
 COUNT_AHEAD = 20_000
 """The same where runs are counted."""
+
+SAMPLE = 1_000
+"""Newest runs that are looked at for a tag or a word; and as many runs with it are few."""
+
+FREQUENT = 5
+"""Of these, so many with it show that all of its runs are more than few."""
 
 FEW_RATIO = 0.1
 """Part of the greatest count from which on the runs of another index are looked at, too."""
@@ -95,29 +107,46 @@ async def first(
     tags = selection.wanted.tags
     if selection.is_empty or (tags and not await labels.has_tags(session, tags)):
         return []
-    places: list[Position] = []
     ahead = Span.ahead(selection, order, after)
-    for span in [part for whole in ahead for part in whole.parts(order, selection)]:
-        places += await _first_of(session, selection, order, span, limit - len(places))
-        if len(places) == limit:
-            break
-    return places
+    spans = [part for whole in ahead for part in whole.parts(order, selection)]
+    async with one_search(session):
+        return await _first_of(session, selection, order, spans, limit)
 
 
 async def _first_of(
     session: AsyncSession,
     selection: Selection,
     order: Order,
-    span: Span,
+    spans: Sequence[Span],
     limit: int,
 ) -> list[Position]:
-    walks = _walks(selection, order, span)
-    for walk in walks:
-        if walk.is_exact and not selection.conditions(Run, without=walk.covered):
-            async with ordered_scans(session):
-                page = _along(order, span, walk.leading, limit)
-                return await _execute(session, order, page)
-    for walk in walks:
+    places: list[Position] = []
+    if await _are_few(session, selection, order, spans[0]):
+        return await _all(session, selection, order, spans, limit)
+    for number, span in enumerate(spans):
+        left = limit - len(places)
+        found = await _nearby(session, selection, order, span, left)
+        if found is None:
+            return places + await _all(session, selection, order, spans[number:], left)
+        places += found
+        if len(places) == limit:
+            break
+    return places
+
+
+async def _nearby(
+    session: AsyncSession,
+    selection: Selection,
+    order: Order,
+    span: Span,
+    limit: int,
+) -> list[Position] | None:
+    """The first selected runs of a part of an order; None if all selected runs have to be found."""
+    exact = _exact(selection, order, span)
+    if exact is not None:
+        async with ordered_scans(session):
+            return await _execute(session, order, _along(order, span, exact.leading, limit))
+    for walk in _walks(selection, order, span):
         rows = await _look_ahead(session, selection, order, span, walk, limit)
         if len(rows) == limit:
             return rows
@@ -126,8 +155,10 @@ async def _first_of(
         async with bitmap_scans(session):
             return await _execute(session, order, living)
     if selection.searched and order.column == "name":
-        named = await labels.page(session, selection, order, span, limit)
-        rows = [] if named is None else await _execute(session, order, named)
+        async with usual_scans(session):
+            named = await labels.page(session, selection, order, span, limit)
+        async with usual_scans(session):
+            rows = [] if named is None else await _execute(session, order, named)
         if len(rows) == limit:
             return rows
     if order.is_by_figure:
@@ -136,18 +167,52 @@ async def _first_of(
             has_index = figures.has_index(order, span)
             async with bitmap_scans(session) if has_index else ordered_scans(session):
                 return await _execute(session, order, selected)
+    return None
+
+
+async def _are_few(session: AsyncSession, selection: Selection, order: Order, span: Span) -> bool:
+    """Whether the selected runs are known to be no more than are read along an order at least.
+
+    Of an order by time, those of a tag or with a word lie together: the search along it is enough.
+    """
+    if _exact(selection, order, span) is not None:
+        return False
+    pair = selection.pair()
+    if pair is not None:
+        return (await _counted_of_pair(session, pair, LOOK_AHEAD)).runs < LOOK_AHEAD
+    words = selection.words if order.is_by_figure else []
+    if order.column in ("created_at", "finished_at") or not (words or selection.wanted.tags):
+        return False
+    newest = _along(NEWEST, Span(None, None), None, SAMPLE).subquery("newest").c
+    frequent = select(newest.id).where(*selection.of_texts(newest)).limit(FREQUENT)
+    async with ordered_scans(session):
+        if (await _counted(session, frequent, FREQUENT)).runs == FREQUENT:
+            return False
+    some = select(Run.id).where(*selection.of_texts(Run, looked_up=words)).limit(SAMPLE)
+    async with bitmap_scans(session):
+        return (await _counted(session, some, SAMPLE)).runs < SAMPLE
+
+
+async def _all(
+    session: AsyncSession,
+    selection: Selection,
+    order: Order,
+    spans: Sequence[Span],
+    limit: int,
+) -> list[Position]:
+    """The first selected runs of parts of an order: all selected runs are found, and sorted."""
     words = selection.words
     if words and selection.has_index:
         # Runs in the order of a figure lie anywhere: the newest ones are as good a sample.
-        sampled, part = (NEWEST, Span(None, None)) if order.is_by_figure else (order, span)
+        sampled, part = (NEWEST, Span(None, None)) if order.is_by_figure else (order, spans[0])
         [walk] = _walks(selection, sampled, part)
         nearby = _along(sampled, part, walk.leading, LOOK_AHEAD)
         words = (await _words(session, selection, nearby)).rare
-    matching = _matching(order, span, selection.conditions(Run, looked_up=words), limit)
-    if not selection.has_index and not words:
-        return await _execute(session, order, matching)
-    async with bitmap_scans(session):
-        return await _execute(session, order, matching)
+    matching = _matching(order, spans, selection.conditions(Run, looked_up=words), limit)
+    has_parts = len(spans) > 1
+    is_indexed = selection.has_index or words
+    async with bitmap_scans(session) if is_indexed else usual_scans(session):
+        return await _execute(session, order, matching, has_parts=has_parts)
 
 
 async def _look_ahead(
@@ -195,6 +260,14 @@ class _Walk:
     leading: Leading | None
     covered: frozenset[str]
     is_exact: bool = True
+
+
+def _exact(selection: Selection, order: Order, span: Span) -> _Walk | None:
+    """The index that has the selected runs of a part of an order, and no others."""
+    for walk in _walks(selection, order, span):
+        if walk.is_exact and not selection.conditions(Run, without=walk.covered):
+            return walk
+    return None
 
 
 def _walks(selection: Selection, order: Order, span: Span) -> list[_Walk]:
@@ -279,6 +352,11 @@ async def count(session: AsyncSession, selection: Selection, most: int) -> Count
     """Number of runs in a selection; counts up to a maximum, in bounded time."""
     if selection.is_empty:
         return Count(0, at_least=False)
+    async with one_search(session):
+        return await _count(session, selection, most)
+
+
+async def _count(session: AsyncSession, selection: Selection, most: int) -> Count:
     order = NEWEST
     (span,) = Span.ahead(selection, order, None)
     [walk] = _walks(selection, order, span)
@@ -286,6 +364,9 @@ async def count(session: AsyncSession, selection: Selection, most: int) -> Count
     if not selection.conditions(Run, without=covered):
         async with ordered_scans(session):
             return await _counted(session, _along(order, span, leading, most + 1, [Run.id]), most)
+    pair = selection.pair()
+    if pair is not None and not selection.conditions(Run, without=set(pair)):
+        return await _counted_of_pair(session, pair, most)
     words = await _words(session, selection, _along(order, span, leading, LOOK_AHEAD))
     if words.ratio >= most / COUNT_AHEAD:
         counted = await _counted_ahead(session, selection, span, walk, most)
@@ -300,9 +381,8 @@ async def count(session: AsyncSession, selection: Selection, most: int) -> Count
                 return counted
     conditions = selection.conditions(Run, looked_up=words.rare)
     matching = select(Run.id).where(*conditions).limit(most + 1)
-    if not selection.has_index and not words.rare:
-        return await _counted(session, matching, most)
-    async with bitmap_scans(session):
+    is_indexed = selection.has_index or words.rare
+    async with bitmap_scans(session) if is_indexed else usual_scans(session):
         return await _counted(session, matching, most)
 
 
@@ -316,16 +396,27 @@ async def _counted_ahead(
         return await _counted(session, newest.limit(most + 1), most)
 
 
+async def _counted_of_pair(session: AsyncSession, pair: Mapping[str, Any], most: int) -> Count:
+    """Number of runs that have these values, by the index of the columns."""
+    conditions = [getattr(Run, name) == value for name, value in pair.items()]
+    runs = select(Run.id).where(*conditions).limit(most + 1)
+    async with ordered_scans(session):
+        return await _counted(session, runs, most)
+
+
 async def _counted(session: AsyncSession, runs: Select[Any], most: int) -> Count:
     query = select(func.count()).select_from(runs.subquery())
     number: int = (await session.execute(query)).scalar_one()
     return Count(min(number, most), at_least=number > most)
 
 
-async def _execute(session: AsyncSession, order: Order, page: Select[Any]) -> list[Position]:
+async def _execute(
+    session: AsyncSession, order: Order, page: Select[Any], *, has_parts: bool = False
+) -> list[Position]:
     places = page.subquery("page").c
     query = select(places.id, cast(places.key, Text).label("key"))
-    rows = await session.execute(query.order_by(*order.by(places.key, places.id)))
+    by = order.parts_by if has_parts else order.by
+    rows = await session.execute(query.order_by(*by(places.key, places.id)))
     return [(order.key_text(row.key), row.id) for row in rows]
 
 
@@ -342,17 +433,19 @@ def _living(
 
 
 def _matching(
-    order: Order, span: Span, conditions: Sequence[ColumnElement[bool]], limit: int
+    order: Order, spans: Sequence[Span], conditions: Sequence[ColumnElement[bool]], limit: int
 ) -> Select[Any]:
     """The first of the runs that conditions select: all of these are found, and sorted."""
     runs: Any
     if order.is_by_figure:
-        runs = figures.matching(order, span, conditions)
+        runs = figures.matching(order, spans, conditions)
         key, run_id = runs.selected_columns.key, runs.selected_columns.id
     else:
         key, run_id = order.key(Run), Run.id.expression
-        runs = select(Run.id, key.label("key")).where(*conditions, *within(order, span))
-    page: Select[Any] = runs.order_by(*order.by(key, run_id)).limit(limit)
+        runs = select(Run.id, key.label("key"))
+        runs = runs.where(*conditions, *within_any(order, spans, key, run_id))
+    by = order.parts_by if len(spans) > 1 else order.by
+    page: Select[Any] = runs.order_by(*by(key, run_id)).limit(limit)
     return page
 
 

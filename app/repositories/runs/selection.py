@@ -20,6 +20,9 @@ from pricetag.recipes import kinds_within
 LEADING = ("experiment_id", "created_by", "project_id", "kind", "status", "origin")
 """Columns whose runs an index has by time of posting; those of the fewest runs first."""
 
+PAIRS = (("experiment_id",), ("project_id", "created_by"), ("project_id", "status"))
+"""Columns whose runs an index has, whatever their order; those of the fewest runs first."""
+
 OPEN = frozenset({"queued", "running"})
 """Status of runs that are not over."""
 
@@ -124,6 +127,13 @@ class Selection:
         """All words of the search."""
         return (self.wanted.search or "").split()
 
+    def pair(self) -> Mapping[str, Any] | None:
+        """Columns that have one value each, and whose runs an index counts; None without any."""
+        for names in PAIRS:
+            if all(len(self.values.get(name, ())) == 1 for name in names):
+                return {name: next(iter(self.values[name])) for name in names}
+        return None
+
     def leading(self, columns: Sequence[str] = LEADING) -> tuple[str, Any] | None:
         """A column with one value, and that value; by default, whose runs lie by time of posting.
 
@@ -153,19 +163,25 @@ class Selection:
         ]
         if self.hidden:
             clauses.append(runs.project_id.not_in(list(self.hidden)))
-        if self.wanted.tags:
-            clauses.append(runs.tags.contains(list(self.wanted.tags)))
         if self.wanted.kind is not None and "kind" not in self.values:
             kinds = cast(kinds_within(self.wanted.kind), ARRAY(Text))
             clauses.append(stage_kinds(runs.kind).overlap(kinds))
-        if self.wanted.search is not None:
-            grams = search_grams(runs.name, runs.tags)
-            clauses += [grams.bool_op("@@")(gram_query(word)) for word in looked_up]
-            clauses += [contains(runs, word) for word in self.searched]
+        clauses += self.of_texts(runs, looked_up=looked_up)
         if "created_at" not in without:
             clauses += _between(runs.created_at, *self.bounds("created_at"))
         if "finished_at" not in without:
             clauses += self._finished_between(runs)
+        return clauses
+
+    def of_texts(self, runs: Any, *, looked_up: Collection[str] = ()) -> list[ColumnElement[bool]]:
+        """The conditions on tags and words, as SQL; see `conditions`."""
+        clauses: list[ColumnElement[bool]] = []
+        if self.wanted.tags:
+            clauses.append(runs.tags.contains(list(self.wanted.tags)))
+        if self.wanted.search is not None:
+            grams = search_grams(runs.name, runs.tags)
+            clauses += [grams.bool_op("@@")(gram_query(word)) for word in looked_up]
+            clauses += [contains(runs, word) for word in self.searched]
         return clauses
 
     def _finished_between(self, runs: Any) -> list[ColumnElement[bool]]:

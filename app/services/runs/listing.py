@@ -11,7 +11,7 @@ from datetime import datetime
 from app.db import Session
 from app.repositories.runs import pages as run_pages
 from app.repositories.runs import runs
-from app.repositories.runs.orders import FIGURES, FIRST_ID, LAST_ID, Position
+from app.repositories.runs.orders import FIGURES, FIRST_ID, LAST_ID, Order, Position
 from app.repositories.runs.runs import RunRow
 from app.repositories.runs.selection import RunFilter as RunFilter
 from app.repositories.runs.selection import Selection, resolve
@@ -92,6 +92,27 @@ async def list_page(
         previous_cursor=None if begins_list else _cursor(shown[:1], place, sort, is_end=True),
         count=None if counted is None else RunCount.model_validate(counted),
     )
+
+
+async def first_ids(
+    session: Session, principal: Principal, filters: RunFilter, *, sort: RunSort, limit: int
+) -> tuple[list[uuid.UUID], bool]:
+    """The ids of the first selected runs of an order, and whether these are all of them.
+
+    Args:
+        session: Database session, only read.
+        principal: Who asks.
+        filters: Filters of the runs.
+        sort: Their order, by a column.
+        limit: Maximum number of runs.
+
+    Raises:
+        NotFoundError: As `list_page`.
+    """
+    selection = await _resolved(session, principal, filters)
+    order = Order.parse(sort)
+    places = await run_pages.first(session, selection, order, after=None, limit=limit + 1)
+    return [run_id for _, run_id in places[:limit]], len(places) <= limit
 
 
 async def require(session: Session, principal: Principal, filters: RunFilter) -> None:
