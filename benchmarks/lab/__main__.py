@@ -1,4 +1,4 @@
-"""Command line of the benchmark: fill, measure, sizes."""
+"""Command line of the benchmark: fill, measure, sizes, page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import psycopg
 from app import embedded_postgres
 from app.db import libpq_url
 from benchmarks.lab import fill as filling
-from benchmarks.lab import sizes, tables
+from benchmarks.lab import page, sizes, tables
 from benchmarks.lab.measure import CALLERS, Limits, Timed, measure, write_json
 from benchmarks.lab.scale import Scale, nodes_for, present_hour, variants_for
 
@@ -31,6 +31,11 @@ def _parser() -> argparse.ArgumentParser:
     _place(size)
     size.add_argument("--indexes", action="store_true", help="list indexes too")
     size.set_defaults(run=_sizes)
+    written = commands.add_parser("page", help="put measurements into the page about them")
+    written.add_argument("--requests", type=Path, required=True, help="from `measure --json`")
+    written.add_argument("--pages", type=Path, help="from `python -m benchmarks.pages --json`")
+    written.add_argument("--runs", default="1 M runs", help="size of the lab, in words")
+    written.set_defaults(run=_page)
     return parser
 
 
@@ -127,6 +132,11 @@ def _measure(options: argparse.Namespace) -> int:
         options.markdown.write_text(tables.markdown(rows))
     fine = all(row.verdict == "ok" for row in rows)
     return 0 if fine or options.no_fail else 1
+
+
+def _page(options: argparse.Namespace) -> int:
+    page.write(options.requests, options.pages, options.runs)
+    return 0
 
 
 def _sizes(options: argparse.Namespace) -> int:
