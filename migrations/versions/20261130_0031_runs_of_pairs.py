@@ -10,8 +10,8 @@ from alembic import op
 
 from app.migration_steps import committed_at_once, create_index, drop_index
 
-revision = "0030"
-down_revision = "0029"
+revision = "0031"
+down_revision = "0030"
 branch_labels = None
 depends_on = None
 
