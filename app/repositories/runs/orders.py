@@ -70,7 +70,7 @@ class Order:
         return [column.desc() if self.descending else column.asc() for column in columns]
 
     def parts_by(self, key: ColumnElement[Any], run_id: ColumnElement[Any]) -> list[Any]:
-        """The order of runs of several parts of it: those without a key are a part by themselves.
+        """The order of runs of several parts: those without a key are a part by themselves.
 
         Args:
             key: As `key` has it, or the like of a figure.

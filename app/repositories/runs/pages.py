@@ -71,7 +71,7 @@ SAMPLE = 1_000
 """Newest runs that are looked at for a tag or a word; and as many runs with it are few."""
 
 FREQUENT = 5
-"""Of these, so many with it show that all of its runs are more than few."""
+"""Newest runs with a tag or word that show that it is not rare."""
 
 FEW_RATIO = 0.1
 """Part of the greatest count from which on the runs of another index are looked at, too."""
@@ -125,8 +125,8 @@ async def _first_of(
         return await _all(session, selection, order, spans, limit)
     for number, span in enumerate(spans):
         left = limit - len(places)
-        found = await _nearby(session, selection, order, span, left)
-        if found is None:
+        nearest = await _nearby(session, selection, order, span, left)
+        if nearest is None:
             return places + await _all(session, selection, order, spans[number:], left)
         places += found
         if len(places) == limit:

@@ -82,13 +82,13 @@ class FactorBook:
         starts = sorted(row.valid_from - HOUR for row in self._of(kind))
         ends = sorted(row.valid_to for row in self._of(kind) if row.valid_to is not None)
         wanted = tuple(subjects)
-        found: dict[tuple[int, int], FactorRow | None] = {}
+        by_place: dict[tuple[int, int], FactorRow | None] = {}
         rows = {}
         for hour in hours:
             place = bisect_left(starts, hour), bisect_right(ends, hour)
-            if place not in found:
-                found[place] = self.row(kind, hour, wanted)
-            rows[hour] = found[place]
+            if place not in by_place:
+                by_place[place] = self.row(kind, hour, wanted)
+            rows[hour] = by_place[place]
         return rows
 
     def _of(self, kind: str) -> list[_Applying]:

@@ -31,7 +31,7 @@ def client() -> TestClient:
 
 
 @pytest.mark.parametrize(
-    ("path", "status", "found"),
+    ("path", "status", "route"),
     [
         ("/v1/runs/1", 200, "/runs/{run}"),
         ("/v1/nodes", 200, "/nodes"),
@@ -44,11 +44,11 @@ def client() -> TestClient:
     ],
 )
 def test_a_path_finds_its_route(
-    client: TestClient, path: str, status: int, found: str | None
+    client: TestClient, path: str, status: int, route: str | None
 ) -> None:
     response = client.get(path)
     assert response.status_code == status
-    assert found is None or response.json() == found
+    assert route is None or response.json() == route
 
 
 def test_another_method_is_not_allowed(client: TestClient) -> None:
