@@ -128,7 +128,7 @@ async def _first_of(
         nearest = await _nearby(session, selection, order, span, left)
         if nearest is None:
             return places + await _all(session, selection, order, spans[number:], left)
-        places += found
+        places += nearest
         if len(places) == limit:
             break
     return places
