@@ -31,6 +31,7 @@ class Paper(HasId, HasCreatedAt, Base):
     title: Mapped[str]
     authors: Mapped[str | None]
     rule: Mapped[dict[str, Any] | None]  # conditions of the runs that it collects
+    published: Mapped[list[Any] | None]  # rows of other publications, as entered
     frozen_at: Mapped[datetime | None]
     selection_sha256: Mapped[str | None]  # of the frozen runs, versions and hashes
     idempotency_key: Mapped[str | None]

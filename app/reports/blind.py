@@ -18,6 +18,9 @@ from pricetag.tag.view import TagView
 PAPER_TITLE = "Paper under blind review"
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 TASKS = ("classification", "regression", "masked_lm", "causal_lm", "question_answering")
+KEPT_OF_ROWS = frozenset({"origin", "part", "currency"})
+"""Texts of an entered row that stay: each is one of a list."""
+
 OMITTED = frozenset({"variables", "code", "inputs", "measured_by"})
 """Members of a price tag that are omitted."""
 
@@ -225,3 +228,20 @@ def _recipe(scored: ScoredRun, names: Pseudonyms) -> dict[str, Any]:
     }
     known_splits = {split: name for split, name in data.items() if stays(split)}
     return {"task": task if task in TASKS else None, "data": known_splits}
+
+
+def blind_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Published rows: those of the catalog as they are, of entered ones the numbers alone."""
+    blind = []
+    for number, row in enumerate(rows, 1):
+        if row["origin"] == "catalog":
+            blind.append(dict(row))
+            continue
+        numbers = {
+            name: value if isinstance(value, int | float) or name in KEPT_OF_ROWS else None
+            for name, value in row.items()
+        }
+        hardware = blind_words.hardware(str(row["hardware"]))
+        more = {"model": f"Published model {number}", "hardware": hardware, "source": WITHHELD}
+        blind.append(numbers | more)
+    return blind

@@ -1,7 +1,14 @@
-"""LaTeX: one document for a standard pdflatex that needs only booktabs."""
+"""LaTeX: one document for a standard pdflatex that needs only booktabs, and graphicx for figures.
+
+The figures of a paper are PDF files beside the document; without them it compiles as well.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from app.reports.charts import charts_of
 from app.reports.latex_text import breakable, widest_cm
 from app.reports.shape import Column, Context, Row, Section, Table
 
@@ -11,15 +18,17 @@ GAP_CM = 0.29  # 4 pt on both sides of a column
 SPARE_CM = 0.02  # widths are printed in hundredths
 MANY_COLUMNS = 12  # more of them are set smaller, with narrower gaps
 SMALL_SCALE = 0.875  # of \scriptsize to \footnotesize
-SMALL_GAP_CM = 0.14
+SMALL_GAP_CM = 0.145  # 2 pt on both sides
 ROWS_PER_TABLE = 28  # longer tables are split, without a package for multi-page tables
 
 
 def render(context: Context) -> bytes:
     """The report as a LaTeX document in plain ASCII."""
+    figures = figures_text(context)
     parts = [
         r"\documentclass[10pt]{article}",
         r"\usepackage{booktabs}",
+        *([r"\usepackage{graphicx}"] if figures else []),
         r"\setlength{\textwidth}{17cm}\setlength{\oddsidemargin}{-0.5cm}",
         r"\setlength{\evensidemargin}{-0.5cm}\setlength{\textheight}{23cm}",
         r"\setlength{\topmargin}{-1.2cm}\setlength{\tabcolsep}{4pt}\sloppy",
@@ -29,10 +38,40 @@ def render(context: Context) -> bytes:
         r"\begin{document}",
         r"\maketitle",
         breakable(context["lead"]),
+        *figures,
         *map(_section, context["sections"]),
         r"\end{document}",
     ]
     return ("\n".join(parts) + "\n").encode("ascii")
+
+
+def figure_name(number: int) -> str:
+    """Name of the file of a figure, counted from 1."""
+    return f"figure-{number}.pdf"
+
+
+def figures_text(context: Mapping[str, Any]) -> list[str]:
+    """The figures of a report on a paper; other reports come without files of figures."""
+    if context.get("paper") is None:
+        return []
+    return [
+        _figure(number, chart.title, chart.summary)
+        for number, chart in enumerate(charts_of(context), 1)
+    ]
+
+
+def _figure(number: int, title: str, summary: str) -> str:
+    name = figure_name(number)
+    missing = breakable(f"[{name} is in latex.zip and in the archive of the paper]")
+    return "\n".join(
+        [
+            r"\begin{center}",
+            rf"\IfFileExists{{{name}}}{{\includegraphics[width=\linewidth]{{{name}}}}}{{{missing}}}",
+            rf"\par\nopagebreak\smallskip\textbf{{Figure {number}: {breakable(title)}.}} "
+            + breakable(summary),
+            r"\end{center}",
+        ]
+    )
 
 
 def _section(section: Section) -> str:
@@ -68,7 +107,9 @@ def _piece(table: Table, widths_cm: list[float], rows: list[Row], *, continued: 
         [
             r"\begin{center}",
             rf"\textbf{{{breakable(caption)}}}\par\nopagebreak\smallskip",
-            r"\scriptsize\setlength{\tabcolsep}{2pt}" if _is_small(table) else r"\footnotesize",
+            r"\scriptsize\setlength{\tabcolsep}{2pt}"
+            if _is_small(table)
+            else r"\footnotesize\setlength{\tabcolsep}{4pt}",
             rf"\begin{{tabular}}{{{_column_types(widths_cm)}}}",
             r"\toprule",
             head,

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import zipfile
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import PurePosixPath
 from typing import Any
 
-from app.reports.paper_files import FILES, paper_file
+from app.reports.paper_files import FILES, ZIP_TYPE, paper_file, zipped
 from pricetag.tag import archive_check
 
-MEDIA_TYPE = "application/zip"
+MEDIA_TYPE = ZIP_TYPE
 METADATA, SCRIPT, README = "ro-crate-metadata.json", "verify.py", "README.txt"
-EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The time of all files in the archive, so that equal contents give equal bytes."""
 
 TYPES = {
     ".json": "application/json",
@@ -35,7 +31,10 @@ TYPES = {
 
 
 def paper_archive(
-    context: Mapping[str, Any], price_tags: Mapping[str, str], reports: Mapping[str, bytes]
+    context: Mapping[str, Any],
+    price_tags: Mapping[str, str],
+    reports: Mapping[str, bytes],
+    figures: Mapping[str, bytes] | None = None,
 ) -> bytes:
     """The archive of a frozen paper as a ZIP file.
 
@@ -43,8 +42,9 @@ def paper_archive(
         context: Content of a report on the frozen paper.
         price_tags: The text of each price tag of which the paper has the hash, by run ID.
         reports: The report in its formats.
+        figures: The figures of its LaTeX, by file name.
     """
-    files: dict[str, bytes] = {}
+    files: dict[str, bytes] = dict(figures or {})
     files |= {f"price-tags/{run_id}.json": text.encode() for run_id, text in price_tags.items()}
     files |= {f"report.{fmt}": content for fmt, content in reports.items()}
     files |= {name: paper_file(context, name).content for name in FILES}
@@ -52,11 +52,7 @@ def paper_archive(
     files |= {SCRIPT: script, README: _readme(context).encode()}
     files[METADATA] = _json(_crate(context, files))
     files[archive_check.CHECKS] = _json(_checks(files))
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in sorted(files):
-            archive.writestr(zipfile.ZipInfo(name, EPOCH), files[name], zipfile.ZIP_DEFLATED)
-    return out.getvalue()
+    return zipped(files)
 
 
 def _checks(files: Mapping[str, bytes]) -> dict[str, Any]:
@@ -66,7 +62,6 @@ def _checks(files: Mapping[str, bytes]) -> dict[str, Any]:
         "codes": {
             name: "".join(code for _, _, code in archive_check.parts(name, content))
             for name, content in files.items()
-            if not name.endswith(".pdf")
         },
     }
 
@@ -77,7 +72,8 @@ def _readme(context: Mapping[str, Any]) -> str:
         f"Price tags of all runs behind: {context['title']}\n\n"
         f"Runs: {len(paper['runs'])}\n"
         f"SHA-256 of the selection: {paper['selection_sha256']}\n\n"
-        "report.*: the report, in six formats; paper.json: runs, sums, curves and frontier;\n"
+        "report.*: the report, in six formats (figure-*.pdf: figures of the LaTeX);\n"
+        "paper.json: runs, published rows, sums, curves and frontier;\n"
         "price-tags: the price tag of each run, as it was hashed.\n\n"
         "To add everything up again, with Python 3.10 or later and nothing else:\n\n"
         "    python3 verify.py\n"

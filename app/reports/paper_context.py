@@ -15,14 +15,17 @@ from app.reports.sections import (
     neurips,
     paper,
     provenance,
+    published,
     search,
     strubell,
 )
+from app.reports.shape import Section
 from app.reports.text import clean_all
 from pricetag.tag import best_of_k
 from pricetag.tag.axes import SPENDING, Spending
 from pricetag.tag.evaluated import Evaluated, ScoredRun, kinds
-from pricetag.tag.factors import applied
+from pricetag.tag.factors import AppliedFactor, applied
+from pricetag.tag.figure import Figure
 from pricetag.tag.frontier import frontier_of, marginal_prices, wasted_cost
 from pricetag.tag.matches import LOWER_IS_BETTER
 from pricetag.tag.paper import (
@@ -33,9 +36,11 @@ from pricetag.tag.paper import (
     by_purpose,
     paper_trials,
 )
+from pricetag.tag.published import published_row
 from pricetag.tag.research import Ended, best_run, equivalents, green_ai, research_parts
-from pricetag.tag.strubell import Profile, strubell_row
-from pricetag.tag.totals import totals
+from pricetag.tag.strubell import Profile, StrubellRow, strubell_row
+from pricetag.tag.totals import Totals, totals
+from pricetag.tag.view import TagView
 
 AXIS: Spending = "it_energy_kwh"
 """The cost of the curves and of the frontier."""
@@ -56,6 +61,7 @@ class About:
         not_counted: Runs that are not in any figure: `run_id`, `name`, `reason`.
         budgets: Budgets of the project: `name`, `metric`, `amount`, `unit`, `period`.
         origins: Number of runs that were added by hand (`added`) and by the rule (`rule`).
+        published: Rows of other publications, as they were entered.
     """
 
     paper_id: str
@@ -68,6 +74,7 @@ class About:
     not_counted: Sequence[Mapping[str, str]]
     budgets: Sequence[Mapping[str, Any]]
     origins: Mapping[str, int] = field(default_factory=dict)
+    published: Sequence[Mapping[str, Any]] = ()
 
 
 def paper_context(
@@ -93,6 +100,7 @@ def paper_context(
     factors = applied(tags, profile)
     content = _content(about, runs, with_equivalents)
     lines = [_line(run) for run in content["runs"]]
+    lines += [published.csv_line(each) for each in content["published"]]
     context = {
         "schema": SCHEMA,
         "title": about.title,
@@ -100,20 +108,8 @@ def paper_context(
         "profile_label": PROFILES[profile],
         "generated_at": generated_at.isoformat(timespec="seconds"),
         "generated_label": generated_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "lead": bill.lead(sums),
-        "sections": [
-            paper.selection_section(content),
-            bill.section(sums, tags),
-            paper.budget_section(content),
-            *filter(None, (search.research_section(content), search.curves_section(content))),
-            *filter(None, (search.frontier_section(content), search.omitted_section(content))),
-            strubell.section(rows, sums, profile),
-            methods.section(tags, sums, profile),
-            provenance.factors_section(factors, len(tags), profile),
-            neurips.section(content, sums),
-            ai_act.section(content, tags, sums),
-            paper.hashes_section(content),
-        ],
+        "lead": bill.lead(sums) if runs else published.lead(content),
+        "sections": _sections(content, tags, sums, rows, factors, profile),
         "model_card": model_card(tags, sums, profile),
         "line_columns": list(dict.fromkeys(name for line in lines for name in line)),
         "lines": lines,
@@ -124,6 +120,54 @@ def paper_context(
         "paper": content,
     }
     return cast(dict[str, Any], clean_all(context))
+
+
+def _sections(
+    content: Mapping[str, Any],
+    tags: Sequence[TagView],
+    sums: Totals,
+    rows: Sequence[StrubellRow],
+    factors: Sequence[AppliedFactor],
+    profile: Profile,
+) -> list[Section]:
+    """The sections of a report; one without runs of the paper has published rows alone."""
+    published_rows = published.section(content)
+    rows_or_nothing = [] if published_rows is None else [published_rows]
+    if not tags:
+        return [paper.selection_section(content), *rows_or_nothing, *published.statements()]
+    return [
+        paper.selection_section(content),
+        bill.section(sums, tags),
+        paper.budget_section(content),
+        *filter(None, (search.research_section(content), search.curves_section(content))),
+        *filter(None, (search.frontier_section(content), search.omitted_section(content))),
+        strubell.section(rows, sums, profile),
+        *rows_or_nothing,
+        methods.section(tags, sums, profile),
+        provenance.factors_section(factors, len(tags), profile),
+        neurips.section(content, sums),
+        ai_act.section(content, tags, sums),
+        paper.hashes_section(content),
+    ]
+
+
+def _published(about: About, with_equivalents: bool) -> list[dict[str, Any]]:
+    """The rows of other publications, each with its figures."""
+    lines = []
+    for entered in about.published:
+        shown = published_row(entered)
+        kilos = shown.co2e_kg
+        emitted = Figure(kilos.value, None, None, "kg", kilos.source, kilos.reason)
+        lines.append(
+            {
+                "entered": dict(entered),
+                "figures": shown.as_dict(),
+                "equivalents": [asdict(each) for each in equivalents(emitted)]
+                if with_equivalents
+                else None,
+            }
+        )
+    return lines
 
 
 def _content(about: About, runs: Sequence[PaperRun], with_equivalents: bool) -> dict[str, Any]:
@@ -138,6 +182,7 @@ def _content(about: About, runs: Sequence[PaperRun], with_equivalents: bool) -> 
         "equivalents": [asdict(each) for each in equivalents(whole.used["co2e_kg"])]
         if with_equivalents
         else None,
+        "published": _published(about, with_equivalents),
     }
     # The price of a rung is a part of its model's price, and rungs of a trial are one trial.
     trials = paper_trials(runs)

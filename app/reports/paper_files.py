@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import zipfile
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from html import escape
@@ -16,6 +18,11 @@ from pricetag.tag.figure import figure_of
 from pricetag.tag.figures import interval_text, not_available, with_unit
 
 MARKDOWN = "text/markdown; charset=utf-8"
+ZIP_TYPE = "application/zip"
+LATEX = "latex.zip"
+EPOCH = (1980, 1, 1, 0, 0, 0)
+"""The time of all files in an archive, so that equal contents give equal bytes."""
+
 BADGE_HEIGHT = 20
 CHARACTER_PX = 6.6
 """Mean width of a character of the badge's text, in pixels."""
@@ -126,16 +133,36 @@ def _sections(context: Mapping[str, Any]) -> dict[str, Section]:
 
 
 def latex_tables(context: Mapping[str, Any]) -> str:
-    """The tables about all runs as LaTeX, to be included in a document with ``\\input``."""
+    """Figures and tables about all runs as LaTeX, to be included in a document with ``\\input``."""
     tables = [
         latex.table_text(table)
         for id_, section in _sections(context).items()
         if id_ in TABLES
         for table in section["tables"]
     ]
-    return (
-        "\n\n".join(["% Needs \\usepackage{booktabs} and a text width of 17 cm.", *tables]) + "\n"
-    )
+    needs = "% Needs \\usepackage{booktabs}, \\usepackage{graphicx} and a text width of 17 cm."
+    return "\n\n".join([needs, *latex.figures_text(context), *tables]) + "\n"
+
+
+def latex_archive(context: Mapping[str, Any], figures: Mapping[str, bytes]) -> Rendered:
+    """The report as LaTeX, its tables to be included, and its figures, in a ZIP file.
+
+    Args:
+        context: Content of a report on the paper.
+        figures: Its drawn figures (PDF), by file name.
+    """
+    tables = latex_tables(context).encode()
+    files = {"report.tex": latex.render(cast(Context, context)), "tables.tex": tables, **figures}
+    return Rendered(zipped(files), ZIP_TYPE, LATEX)
+
+
+def zipped(files: Mapping[str, bytes]) -> bytes:
+    """A ZIP file, equal for equal files."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(files):
+            archive.writestr(zipfile.ZipInfo(name, EPOCH), files[name], zipfile.ZIP_DEFLATED)
+    return out.getvalue()
 
 
 def _csv(context: Mapping[str, Any]) -> str:
@@ -148,7 +175,7 @@ def paper_json(context: Mapping[str, Any]) -> str:
     return json.dumps(paper, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
-TABLES = ("bill", "budget", "research", "curves", "frontier", "runs", "factors")
+TABLES = ("bill", "budget", "research", "curves", "frontier", "runs", "published", "factors")
 """Sections whose tables a paper may include."""
 
 FILES: Mapping[str, tuple[Callable[[Mapping[str, Any]], str], str]] = {

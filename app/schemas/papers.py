@@ -20,6 +20,7 @@ from app.schemas.fields import (
     RunId,
     RunName,
 )
+from app.schemas.published import PublishedEntries, PublishedNames, PublishedRead
 from app.schemas.reports import MAX_RUNS, ReportProfile, ReportSummary, RunConditions
 from pricetag.tag.paper import Purpose
 
@@ -51,11 +52,19 @@ class PaperCreate(Request):
         description="Conditions of runs of the project that the paper collects until it is frozen; "
         "null to collect none.",
     )
+    published: PublishedNames = Field(
+        default_factory=list,
+        description="Published rows of the catalog to compare with, each by its ID or by the "
+        "beginning of the IDs of a publication.",
+    )
+    entered: PublishedEntries = Field(
+        default_factory=list, description="Other published rows to compare with, entered by hand."
+    )
 
     @model_validator(mode="after")
     def _has_runs(self) -> Self:
-        if not self.runs and self.rule is None:
-            raise PydanticCustomError("paper_runs", "needs runs, a rule, or both")
+        if not (self.runs or self.published or self.entered) and self.rule is None:
+            raise PydanticCustomError("paper_runs", "needs runs, a rule, or published rows")
         return self
 
 
@@ -68,6 +77,14 @@ class PaperChange(Request):
     authors: Name | None = Field(default=None, description="Authors for BibTeX.")
     rule: RunConditions | None = Field(
         default=None, description="Conditions of the runs that the paper collects."
+    )
+    published: PublishedNames = Field(
+        default_factory=list,
+        description="Published rows of the catalog, in place of those that the paper has.",
+    )
+    entered: PublishedEntries = Field(
+        default_factory=list,
+        description="Published rows entered by hand, in place of those that the paper has.",
     )
 
 
@@ -151,6 +168,10 @@ class PaperRead(PaperSummary):
     )
     is_own: bool = Field(description="Whether you may change it.")
     runs: list[PaperRunRead] = Field(description="Its runs, oldest first.")
+    published: list[PublishedRead] = Field(
+        description="Published rows of other work that its reports show beside its runs; they are "
+        "in no sum."
+    )
     reports: list[ReportSummary] = Field(description="Reports on the paper, newest first.")
 
 
@@ -169,6 +190,7 @@ PaperFile = Literal[
     "neurips.md",
     "eu-ai-act.md",
     "tables.tex",
+    "latex.zip",
     "runs.csv",
     "paper.json",
 ]

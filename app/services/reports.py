@@ -19,6 +19,7 @@ from app.reports import (
     Rendered,
     build_context,
     glue_context,
+    latex,
     render,
 )
 from app.reports.charts import Picture, charts_of
@@ -328,8 +329,19 @@ async def list_page(
     return ReportList(items=items, next_cursor=following)
 
 
+async def latex_figures(context: Mapping[str, Any], drawing: Drawing) -> dict[str, bytes]:
+    """The figures of the LaTeX of a report on a paper (PDF), by file name.
+
+    None are there if they could not be drawn: the document says so in their places.
+    """
+    pictures = await _pictures(context, drawing, "pdf") or []
+    return {
+        latex.figure_name(number): picture.content for number, picture in enumerate(pictures, 1)
+    }
+
+
 async def _pictures(
-    context: Mapping[str, Any], drawing: Drawing, form: Literal["svg", "png"]
+    context: Mapping[str, Any], drawing: Drawing, form: Literal["svg", "png", "pdf"]
 ) -> list[Picture] | None:
     """The charts of a report, drawn; None if that failed, which the report then says."""
     pictures = []

@@ -222,25 +222,34 @@ class Equivalent(Cited):
 class Published(Cited):
     """A published figure with the inputs to recompute it.
 
-    ``devices`` x ``device_power_w`` is the IT power; ``price_devices`` are paid for. Figures
-    that were not printed are None.
+    ``devices`` x ``device_power_w`` is the IT power; ``price_devices`` are paid for. ``models``
+    models were trained, in a ``part`` of the work (model, tuning or research; empty for one model
+    alone). Inputs that were not published, and figures that were not printed, are None.
+    ``power_basis`` is ``printed`` if the source states the power.
     """
 
     id: str
     model: str
     hardware: str
+    part: str
+    models: int
     devices: int
-    device_power_w: float
+    device_power_w: float | None
+    power_basis: str
     hours: float
-    pue: float
-    g_per_kwh: float
+    pue: float | None
+    g_per_kwh: float | None
     price_devices: int | None
     accelerator: str
-    facility_energy_kwh: float
+    price_low: Decimal | None
+    price_high: Decimal | None
+    electricity_price_per_kwh: Decimal | None
+    facility_energy_kwh: float | None
     co2e_kg: float | None
     co2e_lb: float | None
     cost_low: Decimal | None
     cost_high: Decimal | None
+    electricity_cost: Decimal | None
     currency: str
     note: str
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json as json_module
 import zipfile
 import zlib
@@ -11,10 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from pricetag.atomic_files import replaced
 from pricetag.cli.answering import answer
 from pricetag.cli.console import EXIT_FAILURE, EXIT_USAGE, CliError
 from pricetag.cli.find import object_id, run_id
 from pricetag.cli.options import RUN_HELP, Json, open_client
+from pricetag.cli.published_rows import PublishedOption, RowsOption, published_fields
 from pricetag.cli.reports import Profile, download, formats_of
 from pricetag.cli.running import valid_key
 
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from pricetag.cli.views.tables import ListTable
     from pricetag.client import Client
 
+ZIP_START = b"PK\x03\x04"
 Purpose = Literal["development", "tuning", "final", "ablation"]
 PaperArgument = Annotated[
     str,
@@ -59,6 +63,12 @@ def create(
         typer.Option(help="Collect the runs with this tag (repeatable: with all of the tags)."),
     ] = None,
     authors: Annotated[str | None, typer.Option(help="Authors, for BibTeX.")] = None,
+    published: PublishedOption = None,
+    rows: RowsOption = None,
+    no_rule: Annotated[
+        bool,
+        typer.Option("--no-rule", help="Collect no runs: only --run, --published and --rows."),
+    ] = False,
     key: Annotated[
         str | None,
         typer.Option(
@@ -67,16 +77,20 @@ def create(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Create a paper. Without --run, it collects runs of its project until it is frozen.
+    """Create a paper. Without --run and --no-rule, it collects runs until it is frozen.
 
-    It collects all runs of the project, or those of --experiment or with --tag.
+    It collects all runs of the project, or those of --experiment or with --tag. Published rows of
+    other work are shown beside them, and are in no sum.
     """
     conditions: dict[str, Any] = {"experiment": experiment, "tags": tag}
     rule = {name: value for name, value in conditions.items() if value}
+    if rule and no_rule:
+        raise CliError("--no-rule contradicts --experiment and --tag", EXIT_USAGE)
+    body: dict[str, Any] = {"project": project, "title": title, "authors": authors}
+    body |= published_fields(published, rows)
     with open_client(ctx) as client:
-        body: dict[str, Any] = {"project": project, "title": title, "authors": authors}
         body["runs"] = [run_id(client, text) for text in runs or ()]
-        body["rule"] = rule if rule or not runs else None
+        body["rule"] = rule if rule or not (runs or no_rule) else None
         created = client.create_paper(body, idempotency_key=key)
     answer(ctx, json, created, _lines)
 
@@ -157,9 +171,16 @@ def edit(
     no_rule: Annotated[
         bool, typer.Option("--no-rule", help="Collect no runs: keep only those that were added.")
     ] = False,
+    published: PublishedOption = None,
+    rows: RowsOption = None,
+    no_published: Annotated[
+        bool, typer.Option("--no-published", help="Remove all published rows.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Change the title, the authors or the rule of a paper. --experiment and --tag replace it.
+
+    --published replaces the rows of the catalog, --rows those that were entered.
 
     Of a frozen paper, only the authors can be changed.
     """
@@ -171,6 +192,9 @@ def edit(
         raise CliError("--no-rule contradicts --experiment and --tag", EXIT_USAGE)
     if rule or no_rule:
         changes["rule"] = rule or None
+    if no_published:
+        changes |= {"published": [], "entered": []}
+    changes |= published_fields(published, rows)
     if not changes:
         raise CliError("nothing to change: use --title, --authors, --tag, ...", EXIT_USAGE)
     with open_client(ctx) as client:
@@ -225,9 +249,23 @@ def report(
         made = client.report_paper(
             paper_id(client, named), profile=profile, equivalents=equivalents
         )
-        files = download(client, made["id"], wanted, output)
+        files: dict[str, str] = {**download(client, made["id"], wanted, output)}
+        if "tex" in wanted:
+            files |= _figures(client, paper_id(client, named), output)
     written = {"id": made["id"], "content_sha256": made["content_sha256"], "files": files}
     answer(ctx, json, written, lambda _: [f"report {made['id']}", *files.values()])
+
+
+def _figures(client: Client, paper: str, folder: Path) -> dict[str, str]:
+    """Writes the figures of the LaTeX beside it; returns their paths by name."""
+    with zipfile.ZipFile(io.BytesIO(client.paper_file(paper, "latex.zip"))) as archive:
+        figures = {n: archive.read(n) for n in archive.namelist() if n.startswith("figure-")}
+    paths = {}
+    for name, content in figures.items():
+        with replaced(folder / name) as draft:
+            draft.write_bytes(content)
+        paths[name] = str(folder / name)
+    return paths
 
 
 @paper.command("archive")
@@ -269,7 +307,13 @@ def verify(
 def is_archive(text: str) -> bool:
     """Whether a text names an archive, or a folder with one, on this machine."""
     place = Path(text)
-    return (place / "checks.json").is_file() or (place.is_file() and zipfile.is_zipfile(place))
+    if (place / "checks.json").is_file():
+        return True
+    try:
+        with place.open("rb") as opened:  # also a ZIP file that was cut
+            return opened.read(len(ZIP_START)) == ZIP_START
+    except (OSError, ValueError):
+        return False
 
 
 def verify_archive(ctx: typer.Context, file: Path, selection: str | None, json: bool) -> None:
@@ -282,8 +326,10 @@ def verify_archive(ctx: typer.Context, file: Path, selection: str | None, json: 
 
     try:
         files = archive_check.read(file)
-    except (OSError, zipfile.BadZipFile, zlib.error) as error:
-        raise CliError(f"cannot read {file}: {error}", EXIT_USAGE) from error
+    except OSError as error:
+        raise CliError(f"cannot read {file}: {error.strerror or error}", EXIT_USAGE) from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise CliError(_damaged(file, error), EXIT_USAGE) from error
     problems = archive_check.check(files, selection)
     checked: dict[str, Any] = {"file": str(file), "problems": problems}
     if not problems:
@@ -294,6 +340,18 @@ def verify_archive(ctx: typer.Context, file: Path, selection: str | None, json: 
     answer(ctx, json, checked, _checked)
     if problems:
         raise typer.Exit(EXIT_FAILURE)
+
+
+def _damaged(file: Path, error: Exception) -> str:
+    """What is wrong with a file that is not a whole archive."""
+    with file.open("rb") as opened:
+        is_zip = opened.read(len(ZIP_START)) == ZIP_START
+    size = f"{file.stat().st_size:,} bytes"
+    if not is_zip:
+        return f"{file} ({size}) is not a paper's archive: it is not a ZIP file"
+    if not zipfile.is_zipfile(file):
+        return f"{file} ({size}) is cut: the end of the ZIP file is missing. Download it again."
+    return f"{file} ({size}) is damaged ({error}). Download it again."
 
 
 def _checked(checked: Mapping[str, Any]) -> Iterator[str]:
@@ -317,12 +375,14 @@ def _lines(read: Mapping[str, Any]) -> Iterator[str]:
     runs = read["runs"]
     counted_runs = sum(run["version"] is not None for run in runs)
     yield f"{read['id']}  {read['title']} ({read['project']})"
-    yield f"{counted(len(runs), 'run')}, {counted_runs} with a price tag"
+    rows = read["published"]
+    beside = f"; {counted(len(rows), 'published row')}" if rows else ""
+    yield f"{counted(len(runs), 'run')}, {counted_runs} with a price tag{beside}"
     short = read["id"][:8]
     if read["frozen_at"] is not None:
         yield f"frozen {read['frozen_at']}, selection {read['selection_sha256']}"
         yield f"next: pricetag paper archive {short}, pricetag share paper {short}"
-    elif not runs:
+    elif not runs and not rows:
         conditions = _conditions(read)
         yield f"no run matches yet ({conditions}); change it with: pricetag paper edit {short}"
     else:
@@ -356,6 +416,14 @@ def _with_runs(read: Mapping[str, Any]) -> Iterator[Any]:
         for run in read["runs"]
     ]
     yield ListTable(heads, rows)
+    if read["published"]:
+        yield ListTable(
+            ("~Published", "Hardware", "Hours", "~Source"),
+            [
+                (row["model"], row["hardware"], f"{row['hours']:,.10g}", row["source"])
+                for row in read["published"]
+            ],
+        )
     for made in read["reports"]:
         yield f"report {made['id']}, {made['created_at']}, {made['profile']}"
 

@@ -2,10 +2,7 @@
 
     python3 verify.py [ARCHIVE.zip or FOLDER] [--selection SHA256]
 
-Without a name it checks the folder that it is in. The selection's SHA-256 is printed in the
-paper's report: with it, the check also shows that the archive has the runs of that report.
-Checked: all hashes, that each price tag is the one that the paper names with its figures, and all
-sums (doubles nearest to the exact sums). The exit status is 0 if nothing differs, else 1.
+Checks hashes, figures, sums (doubles nearest to the exact ones) and selection; exit status 0 or 1.
 """
 
 from __future__ import annotations
@@ -24,9 +21,7 @@ CHECKS, PAPER, REPORT = "checks.json", "paper.json", "report.json"
 TOP = ("it_energy_kwh", "facility_energy_kwh", "co2e_kg", "duration_s")
 INNER = {"cost": ("cost", "total"), "flops_dense": ("flops", "dense")}
 Json = Mapping[str, Any]
-Files = Mapping[str, bytes]
-AXES = (*TOP, *INNER)
-ENDS = ("value", "low", "high")
+ENDS, KB = ("value", "low", "high"), 1000
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -42,10 +37,13 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def parts(name: str, content: bytes) -> list[tuple[str, str, str]]:
-    """The values of a JSON file with their paths, or the lines of a text; each with a code."""
-    texts = [(f"line {n}", line) for n, line in enumerate(content.decode().split("\n"), 1)]
-    if name.endswith(".json"):
+    """The values of a JSON file, kBs of a PDF, or lines of a text, with their places and codes."""
+    if name.endswith(".pdf"):
+        texts = [(f"kB {n}", content[n * KB :][:KB].hex()) for n in range(len(content) // KB + 1)]
+    elif name.endswith(".json"):
         texts = [(path, json.dumps(value)) for path, value in leaves(json.loads(content))]
+    else:
+        texts = [(f"line {n}", line) for n, line in enumerate(content.decode().split("\n"), 1)]
     sums = [zlib.crc32(f"{place}={text}".encode()) & 0xFFFF for place, text in texts]
     return [(place, text, f"{code:04x}") for (place, text), code in zip(texts, sums, strict=True)]
 
@@ -85,7 +83,7 @@ def read(place: Path | BinaryIO) -> dict[str, bytes]:
     return {name[len(folder) :]: files[name] for name in files if name.startswith(folder)}
 
 
-def check(files: Files, selection: str | None = None) -> list[str]:
+def check(files: Mapping[str, bytes], selection: str | None = None) -> list[str]:
     """Everything that differs, each with its place; empty if nothing does."""
     if missing := [name for name in (CHECKS, PAPER, REPORT) if name not in files]:
         return [f"{missing[0]} is missing: not a paper's archive"]
@@ -101,7 +99,7 @@ def check(files: Files, selection: str | None = None) -> list[str]:
     return list(dict.fromkeys(problems))
 
 
-def _files(files: Files, checks: Json) -> Iterator[str]:
+def _files(files: Mapping[str, bytes], checks: Json) -> Iterator[str]:
     """Files that are missing, unknown or changed, with the parts that were; wrong codes."""
     for name, sha256 in sorted(checks["sha256"].items()):
         if name not in files:
@@ -120,7 +118,7 @@ def _files(files: Files, checks: Json) -> Iterator[str]:
         yield f"{name} does not belong to the archive"
 
 
-def _tags(files: Files, paper: Json) -> Iterator[str]:
+def _tags(files: Mapping[str, bytes], paper: Json) -> Iterator[str]:
     """Price tags that are not those that the paper names, and figures that differ."""
     for run in paper["runs"]:
         name = f"price-tags/{run['run_id']}.json"
@@ -137,21 +135,24 @@ def _tags(files: Files, paper: Json) -> Iterator[str]:
             if stated != own:
                 where = f"{PAPER}: {axis}.{end} of run {run['run_id']}"
                 yield f"{where} is {stated!r}, its price tag has {own!r}"
-    lines = sorted(f"{run['run_id']} {run['version']} {run['sha256']}\n" for run in paper["runs"])
-    stated, own = paper["selection_sha256"], hashlib.sha256("".join(lines).encode()).hexdigest()
+    lines = [f"{run['run_id']} {run['version']} {run['sha256']}\n" for run in paper["runs"]]
+    if rows := [each["entered"] for each in paper.get("published", [])]:
+        text = json.dumps(rows, sort_keys=True).encode()
+        lines.append(f"published {hashlib.sha256(text).hexdigest()}\n")
+    text = "".join(sorted(lines)).encode()
+    stated, own = paper["selection_sha256"], hashlib.sha256(text).hexdigest()
     if stated != own:
-        yield f"{PAPER} states the selection {stated}, its runs have {own}"
+        yield f"{PAPER} states the selection {stated}, its content has {own}"
 
 
-def _sums(files: Files, paper: Json) -> Iterator[str]:
+def _sums(files: Mapping[str, bytes], paper: Json) -> Iterator[str]:
     """Sums of the paper, and totals of its report, that differ from those of the figures."""
     runs = paper["runs"]
     yield from _line("totals", paper["totals"], runs)
     names = [(run["group"], f"{run['project']} / {run['experiment']}") for run in runs]
-    for key in ("by_purpose", "by_experiment"):
-        for line in paper[key]:
-            group = [run for run, own in zip(runs, names, strict=True) if line["name"] in own]
-            yield from _line(f"{key} {line['name']}", line, group)
+    for key, line in ((k, line) for k in ("by_purpose", "by_experiment") for line in paper[k]):
+        group = [run for run, own in zip(runs, names, strict=True) if line["name"] in own]
+        yield from _line(f"{key} {line['name']}", line, group)
     report = json.loads(files[REPORT])
     for axis in TOP if report["profile"] == "site" else ("it_energy_kwh", "duration_s"):
         total, sums = report["totals"][axis], added([run["figures"][axis] for run in runs])
@@ -162,12 +163,12 @@ def _sums(files: Files, paper: Json) -> Iterator[str]:
 def _line(place: str, line: Json, runs: Sequence[Json]) -> Iterator[str]:
     if line["runs"] != len(runs):
         yield f"{PAPER}: {place} has {line['runs']} runs, not {len(runs)}"
-    for axis in AXES:
+    for axis in (*TOP, *INNER):
         own = [run["figures"][axis] for run in runs]
-        quoted = [n for n, run in enumerate(runs) if axis in run["planned"]]
-        quoted = [n for n in quoted if own[n]["value"] is not None]
-        planned = [runs[n]["planned"][axis] for n in quoted]
-        groups = {"used": own, "planned": planned, "used_of_planned": [own[n] for n in quoted]}
+        two = [(run["planned"].get(axis), each) for run, each in zip(runs, own, strict=True)]
+        two = [(plan, used) for plan, used in two if plan and used["value"] is not None]
+        plans, uses = [p for p, _ in two], [u for _, u in two]
+        groups = {"used": own, "planned": plans, "used_of_planned": uses}
         for key, end in ((key, end) for key in groups for end in ENDS):
             stated, total = line[key][axis][end], added(groups[key])[end]
             if stated != total:
@@ -182,9 +183,8 @@ def main(arguments: Sequence[str]) -> int:
         files = read(Path(names[0]) if names else Path(__file__).resolve().parent)
         lines = check(files, selection)
     except (OSError, zipfile.BadZipFile, zlib.error) as error:
-        lines = [f"the archive cannot be read: {error}"]
-    status = 1 if lines else 0
-    if not lines:
+        lines = [f"not a whole archive (cut or damaged), or not a folder with its files: {error}"]
+    if not (status := int(bool(lines))):
         paper = json.loads(files[PAPER])
         runs, missing = len(paper["runs"]), len(paper["not_counted"])
         for axis, each in paper["totals"]["used"].items():

@@ -11,6 +11,7 @@ from pricetag.tag.axes import SPENDING, UNITS, Spending
 from pricetag.tag.axis_figures import figure_on
 from pricetag.tag.evaluated import ScoredRun
 from pricetag.tag.figure import Figure
+from pricetag.tag.published import rows_sha256
 from pricetag.tag.totals import total
 from pricetag.tag.trials import Place, as_one, missing_rung, trials
 
@@ -213,14 +214,20 @@ def purpose_of(stated: str | None, tags: Sequence[str], *, is_trial: bool) -> st
     return stated or tagged or ("tuning" if is_trial else None)
 
 
-def selection_sha256(runs: Sequence[tuple[str, int, str]]) -> str:
+def selection_sha256(
+    runs: Sequence[tuple[str, int, str]], published: Sequence[Mapping[str, Any]] = ()
+) -> str:
     """The hash of a selection: of a line ``run version hash`` for each run, sorted.
 
     Args:
         runs: ID of each run, version of its price tag, and hash of the price tag.
+        published: Rows of other publications, as entered: with any, there is a line
+            ``published hash``, too.
     """
-    lines = sorted(f"{run_id} {version} {sha256}\n" for run_id, version, sha256 in runs)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    lines = [f"{run_id} {version} {sha256}\n" for run_id, version, sha256 in runs]
+    if published:
+        lines.append(f"published {rows_sha256(published)}\n")
+    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
 
 
 def _plain(figures: Mapping[Any, Figure]) -> dict[str, Any]:

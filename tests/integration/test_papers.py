@@ -7,7 +7,11 @@ import io
 import json
 import math
 import re
+import shutil
+import subprocess
+import tempfile
 import zipfile
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +25,31 @@ from tests.support.api import Api, fields, problem
 from tests.support.insights import one_trial, sweep
 
 FORMATS = ("html", "tex", "md", "csv", "json")
+
+
+def compiled(files: dict[str, bytes]) -> None:
+    """Compiles the LaTeX of a paper, alone and by ``\\input``, where a compiler is installed."""
+    engine = shutil.which("pdflatex")
+    if engine is None:
+        return
+    host = (
+        r"\documentclass{article}\usepackage{booktabs}\usepackage{graphicx}"
+        r"\setlength{\textwidth}{17cm}\begin{document}\input{tables.tex}\end{document}"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in (files | {"host.tex": host.encode()}).items():
+            Path(folder, name).write_bytes(content)
+        for name in ("report.tex", "host.tex"):
+            done = subprocess.run(
+                [engine, "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", name],
+                cwd=folder,
+                capture_output=True,
+                timeout=120,
+                check=False,
+            )
+            assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
+            assert b"figure-3.pdf" in done.stdout
+            assert b"Overfull" not in done.stdout
 
 
 async def a_sweep(api: Api) -> list[str]:
@@ -279,6 +308,77 @@ async def test_wrong_papers_are_rejected_with_every_reason(api: Api) -> None:
     purpose = {"runs": run_ids[:1], "purpose": "fun"}
     response = await api.member.post(f"/v1/papers/{paper['id']}/runs", json=purpose)
     assert fields(response.json()) == ["purpose"]
+
+
+async def test_published_rows_stand_beside_the_runs_or_alone_and_are_in_no_sum(api: Api) -> None:
+    run_ids = await a_sweep(api)
+    before = await reported(api, await create(api, rule=None, runs=run_ids[:3]))
+    entered = {
+        **{"model": "Ours, draft", "hardware": "H100 x 2", "devices": 2, "device_power_w": 500},
+        **{"hours": 10, "pue": 1.2, "source": "A. Author 2025: Private draft", "year": 2025},
+    }
+    rows = {"published": ["strubell2019"], "entered": [entered]}
+    beside = await create(api, rule=None, runs=run_ids[:3], **rows)
+    assert [row["origin"] for row in beside["published"]] == ["catalog"] * 11 + ["entered"]
+    context = await reported(api, beside, equivalents=True)
+    assert context["totals"] == before["totals"]
+    assert context["paper"]["totals"] == before["paper"]["totals"]
+    assert len(context["lines"]) == 3 + 12
+    sections = [section["id"] for section in context["sections"]]
+    assert sections.index("published") == sections.index("runs") + 1
+    changed = {"published": ["strubell2019-nas"]}
+    path = f"/v1/papers/{beside['id']}"
+    fewer = (await api.member.patch(path, json=changed)).json()["published"]
+    assert [row["id"] for row in fewer] == ["strubell2019-nas", None]
+    wrong = await api.member.patch(path, json={"published": ["strubell2019", "strubel"]})
+    assert fields(wrong.json()) == ["published.1"]
+    assert "similar: strubell2019" in wrong.text
+    no_currency = {"entered": [entered | {"price_low": 1.0, "price_high": 2.0}]}
+    assert (
+        "prices and costs need a currency" in (await api.member.patch(path, json=no_currency)).text
+    )
+    # A paper of published rows alone is reported, frozen, shared blind and archived.
+    alone = await create(api, rule=None, runs=[], **rows)
+    path = f"/v1/papers/{alone['id']}"
+    frozen = (await api.member.post(f"{path}/freeze")).json()
+    assert len(frozen["selection_sha256"]) == 64
+    [report] = frozen["reports"]
+    for fmt in (*FORMATS, "pdf"):
+        assert (await api.viewer.get(f"/v1/reports/{report['id']}.{fmt}")).status_code == 200
+    archive = (await api.viewer.get(f"{path}/archive.zip")).content
+    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+        files = {name: opened.read(name) for name in opened.namelist()}
+    assert archive_check.check(files, frozen["selection_sha256"]) == []
+    page = (await api.viewer.get(f"/papers/{alone['id']}", headers={"Accept": "text/html"})).text
+    assert '<data value="656347.0">' in page
+    problem(await api.member.patch(path, json=changed), 409, "paper-frozen")
+    share = await api.member.post("/v1/shares", json={"paper": alone["id"], "anonymous": True})
+    blind = await api.nobody.get(f"{share.json()['path']}/archive.zip")
+    with zipfile.ZipFile(io.BytesIO(blind.content)) as opened:
+        files = {name: opened.read(name) for name in opened.namelist()}
+    assert archive_check.check(files) == []
+    assert b"656347" in files["paper.json"]
+    for secret in (b"Ours", b"Private draft", b"A. Author"):
+        assert not any(secret in content for content in files.values())
+
+
+async def test_the_latex_of_a_paper_comes_with_its_figures(api: Api) -> None:
+    await a_sweep(api)
+    paper = await create(api)
+    await reported(api, paper)
+    response = await api.viewer.get(f"/v1/papers/{paper['id']}/files/latex.zip")
+    assert response.headers["content-type"] == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(response.content)) as opened:
+        files = {name: opened.read(name) for name in opened.namelist()}
+    figures = {name for name in files if name.endswith(".pdf")}
+    assert figures == {"figure-1.pdf", "figure-2.pdf", "figure-3.pdf"}
+    for name in figures:
+        assert files[name].startswith(b"%PDF-")
+        assert b"/Subtype /Image" not in files[name]  # drawn by lines and text
+    for name in ("report.tex", "tables.tex"):
+        named = re.findall(rb"includegraphics\[.*?\]\{(.*?)\}", files[name])
+        assert {each.decode() for each in named} == figures
+    compiled(files)
 
 
 @pytest.mark.parametrize("profile", ["strubell2019"])

@@ -92,6 +92,24 @@ PAPER: dict[str, Any] = {
     "rule": {"experiment": "sst2", "created_after": "2026-03-01T00:00:00Z"},
 }
 
+PUBLISHED_PAPER: dict[str, Any] = {
+    "project": "text",
+    "title": "Two published models",
+    "published": ["strubell2019"],
+    "entered": [
+        {
+            "model": "Wider model",
+            "hardware": "H100 x 2",
+            "devices": 2,
+            "device_power_w": 500.0,
+            "hours": 10.0,
+            "pue": 1.2,
+            "source": "Hopper 2025: Wider models",
+            "year": 2025,
+        }
+    ],
+}
+
 PAPER_CHANGE: dict[str, Any] = {"authors": "Lovelace, Ada"}
 
 TOKEN: dict[str, Any] = {"name": "ada's laptop", "role": "member"}

@@ -14,7 +14,7 @@ from app.api.deps import Body, Caller, CurrentSession, Cursor, Limit, ServerReso
 from app.api.openapi import request_body
 from app.api.v1 import examples
 from app.api.v1.responses import BODY, problems
-from app.reports.paper_files import FILES
+from app.reports.paper_files import FILES, ZIP_TYPE
 from app.schemas.common import StoredName
 from app.schemas.papers import (
     PaperChange,
@@ -50,7 +50,9 @@ PaperId = Annotated[uuid.UUID, Path(description="ID of the paper.")]
     summary="Create a paper",
     responses=problems(403, 404, 409, *BODY),
     openapi_extra=request_body(
-        PaperCreate, {"rule": examples.PAPER}, "Project, title, and `runs`, a `rule`, or both."
+        PaperCreate,
+        {"rule": examples.PAPER, "published": examples.PUBLISHED_PAPER},
+        "Project, title, and `runs`, a `rule`, or published rows.",
     ),
 )
 async def create_paper(
@@ -61,7 +63,8 @@ async def create_paper(
     key: IdempotencyKey = None,
 ) -> PaperRead:
     """Creates a paper: a named collection of runs, by ID or by a rule that collects runs of its
-    project until the paper is frozen. Requires the role member.
+    project until the paper is frozen, with published rows of other work beside them. Requires the
+    role member.
     """
     paper = await changing.create(session, caller, validated(PaperCreate, body), key)
     response.headers["Location"] = f"/v1/papers/{paper.id}"
@@ -96,14 +99,14 @@ async def get_paper(session: CurrentSession, caller: Caller, paper_id: PaperId) 
     summary="Change a paper",
     responses=problems(403, 404, 409, *BODY),
     openapi_extra=request_body(
-        PaperChange, {"authors": examples.PAPER_CHANGE}, "Title, authors, or rule."
+        PaperChange, {"authors": examples.PAPER_CHANGE}, "Title, authors, rule, or published rows."
     ),
 )
 async def change_paper(
     session: CurrentSession, caller: Caller, paper_id: PaperId, body: Body
 ) -> PaperRead:
-    """Changes title, authors or rule. Only its creator and administrators can change a paper; of
-    a frozen one only the authors, who may be added after a blind review.
+    """Changes title, authors, rule or published rows. Only its creator and administrators can
+    change a paper; of a frozen one only the authors, who may be added after a blind review.
     """
     return await changing.change(session, caller, paper_id, validated(PaperChange, body))
 
@@ -199,12 +202,15 @@ async def create_paper_report(
             "description": "The file.",
             "content": {
                 kind: {"schema": {"type": "object"} if kind == "application/json" else {}}
-                for kind in dict.fromkeys(media_type for _, media_type in FILES.values())
+                for kind in dict.fromkeys(
+                    [*(media_type for _, media_type in FILES.values()), ZIP_TYPE]
+                )
             },
         },
     },
 )
 async def download_paper_file(
+    resources: ServerResources,
     session: CurrentSession,
     caller: Caller,
     paper_id: PaperId,
@@ -212,10 +218,11 @@ async def download_paper_file(
         PaperFile, Path(description=f"Name of the file: {', '.join(get_args(PaperFile))}.")
     ],
 ) -> Response:
-    """Badge, BibTeX, model card, answers to the NeurIPS checklist, form of the EU AI Act, tables
-    for LaTeX, all runs as CSV, or all data as JSON, from the paper's newest report.
+    """Badge, BibTeX, model card, answers to the NeurIPS checklist, form of the EU AI Act, figures
+    and tables for LaTeX (`latex.zip` with the figures as PDF), all runs as CSV, or all data as
+    JSON, from the paper's newest report.
     """
-    rendered = await files.file_of(session, caller, paper_id, file)
+    rendered = await files.file_of(session, caller, paper_id, file, resources.charts)
     headers = {
         "Content-Disposition": f'inline; filename="{rendered.filename}"',
         "X-Content-Type-Options": "nosniff",

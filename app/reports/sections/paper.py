@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.reports.cells import Notes, column_unit
+from app.reports.sections.published import NO_RUNS
 from app.reports.shape import Row, Section, Table, column, row, table
 from pricetag.tag.figure import Figure, figure_of
 from pricetag.tag.figures import counted, money, number, percent, with_unit
@@ -18,6 +19,8 @@ ALL = "All runs"
 def selection_section(content: Content) -> Section:
     """Which runs are in the report, and which are not, with reasons."""
     runs, missing = content["runs"], content["not_counted"]
+    if not runs and not missing:
+        return _without_runs(content)
     failed = sum(run["status"] != "succeeded" for run in runs)
     paragraphs = [
         f"This report covers {counted(len(runs), 'run')}, of which {failed} failed or were "
@@ -48,6 +51,20 @@ def selection_section(content: Content) -> Section:
         "heading": "Runs of the paper",
         "paragraphs": [*paragraphs, _outside()],
         "tables": tables,
+    }
+
+
+def _without_runs(content: Content) -> Section:
+    """A paper of published rows alone."""
+    rows = counted(len(content["published"]), "row")
+    return {
+        "id": "selection",
+        "heading": "Content of the paper",
+        "paragraphs": [
+            f"{NO_RUNS} This report covers {rows}.",
+            _frozen(content).replace("its runs and their price tags are", "its content is"),
+        ],
+        "tables": [],
     }
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from app.db import Session
-from app.reports.blind import PAPER_TITLE, Pseudonyms, blind_runs
+from app.reports.blind import PAPER_TITLE, Pseudonyms, blind_rows, blind_runs
 from app.reports.blind_words import WITHHELD, remark
 from app.reports.paper_context import About, paper_context
 from app.repositories.papers import papers
@@ -66,6 +66,7 @@ def _content(
     readable, _ = readable_runs(collected, documents, "")
     runs = blind_runs(readable, names)
     is_frozen = paper.frozen_at is not None
+    rows = blind_rows([each["entered"] for each in report["paper"].get("published") or ()])
     about = About(
         paper_id=str(uuid.uuid4()),
         title=PAPER_TITLE,
@@ -73,7 +74,7 @@ def _content(
         project=names.lettered("Project", project),
         rule=None if report["paper"]["rule"] is None else {"conditions": WITHHELD},
         frozen_at=report["paper"]["frozen_at"],
-        selection_sha256=_selection(runs) if is_frozen else None,
+        selection_sha256=_selection(runs, rows) if is_frozen else None,
         not_counted=[
             {
                 "run_id": names.run_id(each["run_id"]),
@@ -84,6 +85,7 @@ def _content(
         ],
         budgets=[],
         origins=report["paper"].get("origins") or {},
+        published=rows,
     )
     blind_report = paper_context(
         about,
@@ -95,9 +97,9 @@ def _content(
     return blind_report, _texts(runs) if is_frozen else None
 
 
-def _selection(runs: Sequence[PaperRun]) -> str:
+def _selection(runs: Sequence[PaperRun], rows: Sequence[Content]) -> str:
     tags = [(run.scored.tag.document, run.sha256) for run in runs]
-    return selection_sha256([(tag.run_id, tag.version, sha256) for tag, sha256 in tags])
+    return selection_sha256([(tag.run_id, tag.version, sha256) for tag, sha256 in tags], rows)
 
 
 def _texts(runs: Sequence[PaperRun]) -> dict[str, str]:

@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.db import Session
+from app.reports.text import clean_all
 from app.repositories.papers import papers
 from app.repositories.shares import shares
 from app.schemas.common import FieldProblem
 from app.schemas.papers import PaperChange, PaperCreate, PaperRead, PaperRunsAdd
+from app.schemas.published import MOST_ROWS
 from app.schemas.reports import MAX_RUNS, RunConditions
 from app.services import access, idempotency
 from app.services.errors import ConflictError, RunNotFoundError
@@ -26,7 +28,9 @@ from app.services.papers.rights import (
 from app.services.people.names import require_filters
 from app.services.principals import Principal
 from models import Paper
+from pricetag.catalog import NotInCatalog
 from pricetag.tag.paper import selection_sha256
+from pricetag.tag.published import catalog_rows, entered_row
 
 
 class EmptyPaperError(ConflictError):
@@ -44,6 +48,9 @@ class OpenRunsError(ConflictError):
 MOST_NAMED = 5
 """Maximum number of runs that an error names."""
 
+ROWS = frozenset({"published", "entered"})
+"""Fields of a request with rows of other publications."""
+
 
 async def create(
     session: Session, principal: Principal, request: PaperCreate, key: str | None = None
@@ -59,12 +66,14 @@ async def create(
     Raises:
         RoleRequiredError: If the principal may only read.
         ProjectNotFoundError: If the project does not exist, or is hidden.
-        PaperRunsError: If a run does not exist, or is hidden.
+        PaperRunsError: If a run does not exist, or is hidden, or the catalog has no such row.
         NotFoundError: If the experiment of the rule does not exist.
         KeyReusedError: If the key was used for another description.
     """
     principal.require("member", "create papers")
-    digest = idempotency.body_sha256(request.model_dump(mode="json"))
+    body = request.model_dump(mode="json")
+    without_rows = {"published", "entered"} - {name for name, rows in body.items() if rows}
+    digest = idempotency.body_sha256({n: v for n, v in body.items() if n not in without_rows})
     posted = await idempotency.earlier(
         session,
         principal,
@@ -78,6 +87,7 @@ async def create(
     project = await access.require_project(session, principal, request.project)
     await _require_runs(session, principal, request.runs)
     await _require_rule(session, principal, project.name, request.rule)
+    rows_of_catalog = _catalog_rows(request.published)
     paper = Paper(
         id=uuid.uuid4(),
         project_id=project.id,
@@ -85,6 +95,7 @@ async def create(
         title=request.title,
         authors=request.authors,
         rule=_stored(request.rule),
+        published=[*rows_of_catalog, *_entered(request)] or None,
         idempotency_key=key,
         body_sha256=digest,
     )
@@ -107,7 +118,7 @@ async def change(
         NotFoundError: If the experiment of the rule does not exist.
     """
     row = await own(session, principal, paper_id)
-    values = request.model_dump(include=request.model_fields_set - {"rule"})
+    values = request.model_dump(include=request.model_fields_set - {"rule", *ROWS})
     if request.title is None:
         values.pop("title", None)
     if values.get("title", row.Paper.title) != row.Paper.title:
@@ -116,6 +127,9 @@ async def change(
         require_collecting(row.Paper)
         await _require_rule(session, principal, row.project, request.rule)
         values["rule"] = _stored(request.rule)
+    if request.model_fields_set & ROWS:
+        require_collecting(row.Paper)
+        values["published"] = _changed_rows(row.Paper, request)
     for name, value in values.items():
         setattr(row.Paper, name, value)
     await session.flush()
@@ -191,7 +205,7 @@ async def fix(session: Session, principal: Principal, paper_id: uuid.UUID) -> No
         PaperNotFoundError: If the paper does not exist, or has hidden runs.
         NotYourPaperError: If somebody else created it.
         PaperFrozenError: If it is frozen already.
-        EmptyPaperError: If no run has a price tag.
+        EmptyPaperError: If no run has a price tag, and there are no published rows.
         OpenRunsError: If a run is queued or running: its price tag would never count.
     """
     row = await own(session, principal, paper_id)
@@ -207,8 +221,11 @@ async def fix(session: Session, principal: Principal, paper_id: uuid.UUID) -> No
             "them, or take them out of the paper (a rule may end with created_before)."
         )
     priced = [each for each in paper_runs if each.version is not None and each.sha256 is not None]
-    if not priced:
-        raise EmptyPaperError("No run of the paper has a price tag yet. Add runs that have ended.")
+    if not priced and not paper.published:
+        raise EmptyPaperError(
+            "No run of the paper has a price tag yet, and it has no published rows. Add runs that "
+            "have ended."
+        )
     await papers.fix_runs(
         session,
         paper_id,
@@ -225,7 +242,8 @@ async def fix(session: Session, principal: Principal, paper_id: uuid.UUID) -> No
     )
     paper.frozen_at = datetime.now(UTC)
     paper.selection_sha256 = selection_sha256(
-        [(str(each.facts.id), each.version or 0, each.sha256 or "") for each in priced]
+        [(str(each.facts.id), each.version or 0, each.sha256 or "") for each in priced],
+        paper.published or (),
     )
     await session.flush()
 
@@ -255,3 +273,40 @@ async def _require_rule(
 
 def _stored(rule: RunConditions | None) -> dict[str, Any] | None:
     return None if rule is None else rule.model_dump(mode="json", exclude_defaults=True)
+
+
+def _catalog_rows(names: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of the catalog that are named, each once.
+
+    Raises:
+        PaperRunsError: If the catalog has none of a name, or there are too many.
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    errors = []
+    for index, name in enumerate(names):
+        try:
+            rows |= {row["id"]: row for row in catalog_rows(name)}
+        except NotInCatalog as error:
+            errors.append(FieldProblem(field=f"published.{index}", message=str(error)))
+    if errors:
+        raise PaperRunsError(errors)
+    if len(rows) > MOST_ROWS:
+        raise wrong("published", f"a paper has at most {MOST_ROWS} rows of the catalog")
+    return list(rows.values())
+
+
+def _entered(request: PaperCreate | PaperChange) -> list[dict[str, Any]]:
+    """The rows that were entered by hand, as a report prints their texts."""
+    return [entered_row(clean_all(entry.model_dump(mode="json"))) for entry in request.entered]
+
+
+def _changed_rows(paper: Paper, request: PaperChange) -> list[dict[str, Any]] | None:
+    """The published rows after a change of those of the catalog, of the entered ones, or both."""
+    kept = paper.published or []
+    rows_of_catalog = [row for row in kept if row["origin"] == "catalog"]
+    entered = [row for row in kept if row["origin"] == "entered"]
+    if "published" in request.model_fields_set:
+        rows_of_catalog = _catalog_rows(request.published)
+    if "entered" in request.model_fields_set:
+        entered = _entered(request)
+    return [*rows_of_catalog, *entered] or None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from app.repositories.papers import papers
 from app.repositories.runs import runs
 from app.repositories.runs.selection import RunFilter, resolve
 from app.schemas.papers import PaperList, PaperRead, PaperRule, PaperRunRead, PaperSummary
+from app.schemas.published import PublishedRead
 from app.schemas.reports import MAX_RUNS, ReportSummary, RunConditions
 from app.services import cursors
 from app.services.papers.rights import is_open, may_change, own, require, require_collecting, wrong
@@ -58,6 +59,7 @@ async def read(session: Session, principal: Principal, paper_id: uuid.UUID) -> P
         rule=_rule(paper),
         is_own=may_change(principal, paper),
         runs=[_run(each) for each in paper_runs],
+        published=[PublishedRead.model_validate(_row(each)) for each in paper.published or ()],
         reports=[ReportSummary.model_validate(report) for report in reports],
     )
 
@@ -175,6 +177,11 @@ def _summary(paper: Paper, project: str) -> PaperSummary:
         frozen_at=paper.frozen_at,
         selection_sha256=paper.selection_sha256,
     )
+
+
+def _row(published: Mapping[str, Any]) -> dict[str, Any]:
+    """A published row; texts that were not entered are null."""
+    return {name: None if value == "" else value for name, value in published.items()}
 
 
 def _run(each: Collected) -> PaperRunRead:

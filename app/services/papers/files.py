@@ -11,7 +11,7 @@ from app.charts.drawing import Drawing
 from app.db import Session
 from app.reports import FORMATS
 from app.reports.paper_archive import MEDIA_TYPE, paper_archive
-from app.reports.paper_files import paper_file
+from app.reports.paper_files import LATEX, latex_archive, paper_file
 from app.reports.rendered import Rendered
 from app.reports.text import slug
 from app.repositories.papers import papers
@@ -39,7 +39,11 @@ class PaperNotReportedError(ConflictError):
 
 
 async def file_of(
-    session: Session, principal: Principal, paper_id: uuid.UUID, name: PaperFile
+    session: Session,
+    principal: Principal,
+    paper_id: uuid.UUID,
+    name: PaperFile,
+    drawing: Drawing,
 ) -> Rendered:
     """A file of a paper, from its newest report.
 
@@ -48,6 +52,9 @@ async def file_of(
         PaperNotReportedError: If it has no report yet.
     """
     report = await newest_report(session, principal, paper_id)
+    if name == LATEX:
+        figures = await reports.latex_figures(report.context, drawing)
+        return await asyncio.to_thread(latex_archive, report.context, figures)
     return await asyncio.to_thread(paper_file, report.context, name)
 
 
@@ -111,7 +118,8 @@ async def archive(report: ReportRead, price_tags: Mapping[str, str], drawing: Dr
     rendered: dict[str, bytes] = {
         fmt: (await reports.render_report(report, fmt, drawing)).content for fmt in FORMATS
     }
-    content = await asyncio.to_thread(paper_archive, report.context, price_tags, rendered)
+    figures = await reports.latex_figures(report.context, drawing)
+    content = await asyncio.to_thread(paper_archive, report.context, price_tags, rendered, figures)
     return Rendered(content, MEDIA_TYPE, f"{slug(report.title)}.zip")
 
 

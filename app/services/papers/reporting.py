@@ -83,8 +83,10 @@ def _context(
 ) -> dict[str, Any]:
     reason = NO_TAG if paper.frozen_at is None else NO_TAG_THEN
     runs, not_counted = readable_runs(collected, documents, reason)
-    if not runs:
-        raise EmptyPaperError("No run of the paper has a price tag that can be read.")
+    if not runs and not paper.published:
+        raise EmptyPaperError(
+            "No run of the paper has a price tag that can be read, and it has no published rows."
+        )
     about = About(
         paper_id=str(paper.id),
         title=paper.title,
@@ -96,6 +98,7 @@ def _context(
         not_counted=not_counted,
         budgets=budget_lines,
         origins=dict(Counter(each.collected_by or "unknown" for each in collected)),
+        published=paper.published or (),
     )
     return paper_context(
         about,

@@ -59,16 +59,23 @@ async def add_paper(
 
     async def create() -> PaperRead:
         plain = {name: form[name] for name in ("project", "title", "authors") if form.get(name)}
-        rule: dict[str, Any] = {"tags": form.get("tags", "").replace(",", " ").split()}
+        rule: dict[str, Any] = {"tags": _words(form.get("tags"))}
         if form.get("experiment"):
             rule["experiment"] = form["experiment"]
-        check_storable({**plain, **rule})
-        return await changing.create(session, caller, PaperCreate(**plain, rule=rule))
+        published = _words(form.get("published"))
+        check_storable({**plain, **rule, "published": published})
+        body = {**plain, "rule": rule, "published": published}
+        return await changing.create(session, caller, PaperCreate.model_validate(body))
 
     result = await submit(session, form, create)
     if isinstance(result, Rejected):
         return _new_paper(request, result.form, result.status)
     return RedirectResponse(rel(request, "show_paper", paper_id=result.id), 303)
+
+
+def _words(text: str | None) -> list[str]:
+    """The words of a field that are separated by commas or spaces."""
+    return (text or "").replace(",", " ").split()
 
 
 @router.get("/papers/{paper_id}", dependencies=[SEE_PAPER], openapi_extra=OF_PAPERS)

@@ -10,6 +10,7 @@ from app.schemas.papers import PaperFile, PaperRead
 from app.web.views.figures import FigureView, figure, money
 from pricetag.tag.figure import Figure, figure_of
 from pricetag.tag.figures import column_unit, counted
+from pricetag.tag.published import PublishedFigure, PublishedRow, published_row
 
 FORMATS = {"html": "HTML", "pdf": "PDF", "tex": "LaTeX", "md": "Markdown", "csv": "CSV"}
 LABELS = {
@@ -20,6 +21,7 @@ LABELS = {
     "duration_s": "Machine time",
     "flops_dense": "Operations",
 }
+
 Content = Mapping[str, Any]
 
 
@@ -60,6 +62,18 @@ class Reported:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishedView:
+    """A row of another publication."""
+
+    model: str
+    hardware: str
+    hours: str
+    energy: FigureView
+    co2e: FigureView
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class PaperView:
     """The page of a paper.
 
@@ -69,6 +83,7 @@ class PaperView:
         rule: What it collects, in a sentence.
         reported: What its newest report states; None without a report.
         files: Names of its files.
+        published: Rows of other publications beside its runs.
     """
 
     paper: PaperRead
@@ -76,6 +91,7 @@ class PaperView:
     rule: str
     reported: Reported | None
     files: Sequence[str]
+    published: Sequence[PublishedView]
 
 
 def paper_view(paper: PaperRead, context: Content | None) -> PaperView:
@@ -92,7 +108,23 @@ def paper_view(paper: PaperRead, context: Content | None) -> PaperView:
         rule=_rule(paper),
         reported=None if context is None else reported(context),
         files=get_args(PaperFile),
+        published=[_published(published_row(row.model_dump())) for row in paper.published],
     )
+
+
+def _published(row: PublishedRow) -> PublishedView:
+    return PublishedView(
+        model=row.row.model,
+        hardware=row.row.hardware,
+        hours=f"{row.row.hours:,.10g}",
+        energy=_without_interval(row.facility_energy_kwh),
+        co2e=_without_interval(row.co2e_kg),
+        source=row.row.source,
+    )
+
+
+def _without_interval(amount: PublishedFigure) -> FigureView:
+    return figure(Figure(amount.value, None, None, amount.unit, amount.source, amount.reason))
 
 
 def _rule(paper: PaperRead) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any, get_args
 
@@ -28,7 +29,7 @@ RUN: dict[str, Any] = {
 
 
 def read(**changes: Any) -> Answer:
-    more = {"rule": None, "is_own": True, "runs": [RUN], "reports": []}
+    more = {"rule": None, "is_own": True, "runs": [RUN], "published": [], "reports": []}
     whole = PaperRead.model_validate(SUMMARY | more | changes)
     return Answer(whole.model_dump(mode="json"))
 
@@ -113,6 +114,60 @@ def test_the_archive_is_written_and_something_else_is_not_verified(
     capsys.readouterr()
     assert pricetag(["paper", "verify", str(tmp_path)]) == 1
     assert "checks.json is missing: not a paper's archive" in printed(capsys)
+
+
+def test_a_cut_or_damaged_archive_is_named_with_what_is_wrong(
+    capsys: Captured, tmp_path: Path
+) -> None:
+    file = tmp_path / "paper.zip"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr("paper.json", "0" * 3000)
+    whole = file.read_bytes()
+
+    def complaint(content: bytes, command: list[str]) -> str:
+        file.write_bytes(content)
+        assert pricetag([*command, str(file)]) == 2
+        return capsys.readouterr().err.replace(str(file), "FILE")
+
+    for command in (["paper", "verify"], ["verify"]):
+        cut = complaint(whole[:-200], command)
+        size = f"({len(whole) - 200:,} bytes)"
+        assert f"FILE {size} is cut: the end of the ZIP file is missing" in cut
+        changed = complaint(whole.replace(b"0000", b"0001", 1), command)
+        assert "is damaged (Bad CRC-32 for file 'paper.json')" in changed
+    assert "(2 bytes) is not a paper's archive" in complaint(b"no", ["paper", "verify"])
+
+
+def test_published_rows_come_from_the_catalog_and_from_a_table(
+    api: FakeApi, capsys: Captured, tmp_path: Path
+) -> None:
+    table = tmp_path / "rows.csv"
+    table.write_text(
+        "model,hardware,hours,source,year,pue,currency\nWider,H100 x 2,12.5,Hopper 2025,2025,,\n"
+    )
+    row = {"model": "Wider", "hardware": "H100 x 2", "hours": 12.5, "source": "Hopper 2025"}
+    nothing = dict.fromkeys(("id", "currency", "source_url", "basis", "note", "licence"))
+    shown = {**row, **nothing, "year": 2025, "origin": "entered"}
+    api.answers["POST /v1/papers"] = read(runs=[], published=[shown])
+    create = ["paper", "create", "T", "--project", "text", "--published", "strubell2019"]
+    assert pricetag([*create, "--rows", str(table), "--no-rule"]) == 0
+    body = json.loads(api.asked[-1].body)
+    assert (body["published"], body["rule"]) == (["strubell2019"], None)
+    assert body["entered"] == [row | {"year": 2025}]
+    assert "0 runs, 0 with a price tag; 1 published row" in printed(capsys)
+    assert pricetag(create) == 0
+    assert json.loads(api.asked[-1].body)["rule"] == {}
+    api.answers[f"PATCH /v1/papers/{PAPER_ID}"] = read()
+    assert pricetag(["paper", "edit", PAPER_ID, "--no-published"]) == 0
+    assert json.loads(api.asked[-1].body) == {"published": [], "entered": []}
+    api.answers[f"GET /v1/papers/{PAPER_ID}"] = read(published=[shown])
+    assert pricetag(["paper", "show", PAPER_ID]) == 0
+    assert "Wider H100 x 2 12.5 Hopper 2025" in printed(capsys)
+    table.write_text("model,hours\nWider,long\n")
+    assert pricetag([*create, "--rows", str(table)]) == 2
+    assert "row 1, hours: must be a number (got 'long')" in " ".join(
+        capsys.readouterr().err.split()
+    )
 
 
 def test_a_link_and_a_report_are_named_by_the_beginning_of_their_ids(
