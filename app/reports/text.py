@@ -20,6 +20,8 @@ def clean(text: str) -> str:
     Line breaks and tabs become a space; control characters, lone surrogates,
     non-characters and characters that reorder text become U+FFFD.
     """
+    if text.isascii() and text.isprintable():  # most texts, with nothing to replace
+        return text
     line = _SPACES.sub(" ", text)
     return unicodedata.normalize("NFC", "".join(map(_visible, line)))
 

@@ -300,7 +300,7 @@ async def test_wrong_papers_are_rejected_with_every_reason(api: Api) -> None:
     )
     assert fields(wrong.json()) == ["runs.0", "runs.2"]
     nothing = await api.member.post("/v1/papers", json={"project": "sweep", "title": "t"})
-    assert "needs runs, a rule, or both" in nothing.text
+    assert "needs runs, a rule, or published rows" in nothing.text
     missing = {"project": "sweep", "title": "t", "rule": {"experiment": "experimant"}}
     response = await api.member.post("/v1/papers", json=missing)
     problem(response, 404, "experiment-not-found")

@@ -10,7 +10,9 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +20,22 @@ import pytest
 
 from app.reports.paper_archive import paper_archive
 from app.reports.paper_context import About, paper_context
+from pricetag.accounting.bill.inputs import Factor, Measurement, PriceTagInputs
 from pricetag.accounting.document.canonical import content_sha256, hashed_text
 from pricetag.tag import archive_check
 from pricetag.tag.evaluated import ScoredRun
 from pricetag.tag.figure import Figure
 from pricetag.tag.paper import PaperRun, purpose_of, selection_sha256
 from pricetag.tag.view import TagView
-from tests.support.price_tags import compressed_run, failed_run, tag, unmetered_run
+from tests.support.price_tags import (
+    FACTORS,
+    attempt,
+    compressed_run,
+    failed_run,
+    measured,
+    tag,
+    unmetered_run,
+)
 
 MOST_LINES = 200
 
@@ -67,6 +78,121 @@ def archive() -> bytes:
     texts = {run_id: hashed_text(documents[run_id], hashes[run_id]) for run_id in documents}
     report = json.dumps(context).encode()
     return paper_archive(context, texts, {"json": report})
+
+
+HAMBURG = replace(
+    FACTORS,
+    pue=replace(FACTORS.pue, value=1.31, citation="Meter of the second site"),
+    carbon_intensity=Factor(56.0, "g/kWh", 0.07, "estimated", "Second site", 2025, zone="FRA"),
+)
+"""Factors of a second site."""
+
+
+def shared(start_s: float, end_s: float, share: float) -> tuple[Measurement, ...]:
+    """A share of a host and of its accelerator, whose other jobs use the rest."""
+    return tuple(
+        replace(
+            each,
+            window=replace(
+                each.window,
+                energy_j=share * (each.window.energy_j or 0.0),
+                energy_by_source_j={
+                    source: share * joules
+                    for source, joules in each.window.energy_by_source_j.items()
+                },
+                device_energy_j=each.window.energy_j,
+                baseline_j=0.1 * (each.window.energy_j or 0.0),
+            ),
+        )
+        for each in measured(start_s, end_s)
+    )
+
+
+def three_hundred_runs() -> tuple[list[PaperRun], dict[str, dict[str, Any]]]:
+    """300 runs of two sites: 40 failed, 3 were re-priced, and 50 shared their host.
+
+    Returns:
+        The runs, and the price tag that counts of each.
+    """
+    runs, documents = [], {}
+    for number in range(300):
+        is_failed, is_repriced = number % 15 < 2, number in (7, 77, 177)
+        duration_s = 10.0 + 0.37 * number
+        made = attempt(1, "failed" if is_failed else "succeeded", (), duration_s)
+        if number % 6 == 5:
+            made = replace(made, measurements=shared(0.0, duration_s, 0.3 + number / 1e4))
+        factors = HAMBURG if number % 2 else FACTORS
+        if is_repriced:
+            factors = replace(factors, pue=replace(factors.pue, value=1.45))
+        inputs = PriceTagInputs(
+            run_id=f"6f0c0d0e-0000-4000-8000-{number:012d}",
+            name=f"trial {number}",
+            version=2 if is_repriced else 1,
+            attempts=(made,),
+            factors=factors,
+            accounting_version="1",
+        )
+        document = tag(inputs)
+        documents[inputs.run_id] = document
+        runs.append(
+            PaperRun(
+                scored=ScoredRun(TagView.read(document), {"stages": []}),
+                project="text",
+                experiment=f"experiment {number % 3}",
+                method="train",
+                status="failed" if is_failed else "succeeded",
+                purpose=("tuning", "final", None)[number % 3],
+                sha256=content_sha256(document),
+                planned={},
+            )
+        )
+    return runs, documents
+
+
+def exact_sum(values: list[float]) -> float:
+    """The double nearest to the exact sum."""
+    return float(sum(map(Fraction, values)))
+
+
+def test_the_sums_of_300_runs_are_those_of_their_price_tags_to_the_last_digit(
+    tmp_path: Path,
+) -> None:
+    runs, documents = three_hundred_runs()
+    assert sum(run.status == "failed" for run in runs) == 40
+    assert sum(document["version"] == 2 for document in documents.values()) == 3
+    assert {document["pue"]["value"] for document in documents.values()} == {1.2, 1.31, 1.45}
+    ratios = [d["split"]["charged_ratio"]["value"] for d in documents.values()]
+    assert sum(ratio is not None and ratio < 1 for ratio in ratios) == 50
+    selected = [(run_id, d["version"], content_sha256(d)) for run_id, d in documents.items()]
+    about = About(
+        paper_id="6f0c0d0e-0000-4000-8000-00000000000a",
+        title="300 runs",
+        authors=None,
+        project="text",
+        rule={},
+        frozen_at="2026-03-01T12:00:00+00:00",
+        selection_sha256=selection_sha256(selected),
+        not_counted=[],
+        budgets=[],
+    )
+    context = paper_context(about, "site", runs, generated_at=datetime(2026, 3, 1, tzinfo=UTC))
+    stated = context["paper"]["totals"]
+    assert (stated["runs"], stated["unsuccessful"]) == (300, 40)
+    costs = {axis: [d[axis] for d in documents.values()] for axis in archive_check.TOP}
+    costs["cost"] = [d["cost"]["total"] for d in documents.values()]
+    for axis, figures in costs.items():
+        for end in ("value", "low", "high"):
+            assert stated["used"][axis][end] == exact_sum([each[end] for each in figures]), axis
+    texts = {run_id: hashed_text(documents[run_id], sha256) for run_id, _, sha256 in selected}
+    content = paper_archive(context, texts, {"json": json.dumps(context).encode()})
+    with zipfile.ZipFile(io.BytesIO(content)) as opened:
+        opened.extractall(tmp_path)
+    command = [sys.executable, "-I", "-S", str(tmp_path / "verify.py")]
+    command += ["--selection", about.selection_sha256 or ""]
+    result = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert f"co2e_kg: {stated['used']['co2e_kg']['value']!r} kg" in result.stdout
+    assert result.stdout.splitlines()[-1].startswith("verified: 300 runs; selection ")
 
 
 def files_of(archive: bytes) -> dict[str, bytes]:
