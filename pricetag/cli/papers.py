@@ -343,7 +343,7 @@ def verify_archive(ctx: typer.Context, file: Path, selection: str | None, json: 
 
 
 def _damaged(file: Path, error: Exception) -> str:
-    """What is wrong with a file that is not a whole archive."""
+    """Describes a file that is not a whole archive."""
     with file.open("rb") as opened:
         is_zip = opened.read(len(ZIP_START)) == ZIP_START
     size = f"{file.stat().st_size:,} bytes"

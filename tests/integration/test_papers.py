@@ -310,7 +310,7 @@ async def test_wrong_papers_are_rejected_with_every_reason(api: Api) -> None:
     assert fields(response.json()) == ["purpose"]
 
 
-async def test_published_rows_stand_beside_the_runs_or_alone_and_are_in_no_sum(api: Api) -> None:
+async def test_published_rows_are_shown_with_runs_or_alone_and_are_in_no_sum(api: Api) -> None:
     run_ids = await a_sweep(api)
     before = await reported(api, await create(api, rule=None, runs=run_ids[:3]))
     entered = {

@@ -93,7 +93,7 @@ def test_every_printed_figure_of_both_tables_reproduces_to_its_last_digit(
     assert (row.power_w.source == "published") == is_stated
 
 
-def test_no_printed_figure_is_left_out() -> None:
+def test_no_printed_figure_is_omitted() -> None:
     assert {
         name: sum(row.figures()[name].printed is not None for row in STRUBELL) for name in CHECKED
     } == CHECKED
@@ -137,8 +137,8 @@ def test_unknown_rows_of_the_catalog_are_rejected_with_similar_names() -> None:
 
 def cells(context: dict[str, Any], table_id: str) -> dict[str, list[str]]:
     tables = [table for section in context["sections"] for table in section["tables"]]
-    (found,) = (table for table in tables if table["id"] == table_id)
-    return {f"{r['cells'][0]} {r['cells'][1]}": r["cells"] for r in found["rows"]}
+    (shown,) = (table for table in tables if table["id"] == table_id)
+    return {f"{r['cells'][0]} {r['cells'][1]}": r["cells"] for r in shown["rows"]}
 
 
 def test_a_report_has_the_tables_as_they_are_printed(context: dict[str, Any]) -> None:

@@ -116,9 +116,7 @@ def test_the_archive_is_written_and_something_else_is_not_verified(
     assert "checks.json is missing: not a paper's archive" in printed(capsys)
 
 
-def test_a_cut_or_damaged_archive_is_named_with_what_is_wrong(
-    capsys: Captured, tmp_path: Path
-) -> None:
+def test_a_cut_or_damaged_archive_is_described(capsys: Captured, tmp_path: Path) -> None:
     file = tmp_path / "paper.zip"
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr("paper.json", "0" * 3000)
