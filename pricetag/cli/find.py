@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterable, Mapping
 from itertools import islice
@@ -13,6 +14,10 @@ from pricetag.cli.named_runs import remember
 if TYPE_CHECKING:
     from pricetag.client import Client
 
+STUDY_TAG = "study:"
+"""Begins the tag that all runs of a study have, with its ID."""
+
+BEGINNING = re.compile(r"[0-9a-fA-F-]{4,36}")
 SEARCHED = 1000
 SHORTEST = 4
 NO_OWN_RUN = (
@@ -96,3 +101,19 @@ def _matching(client: Client, text: str) -> str:
     if matches:
         raise CliError(f"{text!r} matches {len(matches)} run IDs; use a longer prefix")
     raise CliError(f"none of the newest {SEARCHED} runs has an ID that begins with {text!r}")
+
+
+def whole_tags(client: Client, tags: Iterable[str] | None) -> list[str]:
+    """Tags to filter by; `study:` with the beginning of a study's ID gets the whole ID.
+
+    Raises:
+        CliError: If no study, or more than one, matches.
+    """
+    return [_whole_tag(client, tag) for tag in tags or ()]
+
+
+def _whole_tag(client: Client, tag: str) -> str:
+    start = tag.removeprefix(STUDY_TAG)
+    if start == tag or not BEGINNING.fullmatch(start):
+        return tag
+    return STUDY_TAG + object_id(start, client.iter_studies(), "study", "`pricetag studies`")

@@ -15,7 +15,7 @@ import typer
 from pricetag.atomic_files import replaced
 from pricetag.cli.answering import answer
 from pricetag.cli.console import EXIT_FAILURE, EXIT_USAGE, CliError
-from pricetag.cli.find import object_id, run_id
+from pricetag.cli.find import object_id, run_id, whole_tags
 from pricetag.cli.options import RUN_HELP, Json, open_client
 from pricetag.cli.published_rows import PublishedOption, RowsOption, published_fields
 from pricetag.cli.reports import Profile, download, formats_of
@@ -90,6 +90,8 @@ def create(
     body |= published_fields(published, rows)
     with open_client(ctx) as client:
         body["runs"] = [run_id(client, text) for text in runs or ()]
+        if tag:
+            rule["tags"] = whole_tags(client, tag)
         body["rule"] = rule if rule or not (runs or no_rule) else None
         created = client.create_paper(body, idempotency_key=key)
     answer(ctx, json, created, _lines)
@@ -198,6 +200,8 @@ def edit(
     if not changes:
         raise CliError("nothing to change: use --title, --authors, --tag, ...", EXIT_USAGE)
     with open_client(ctx) as client:
+        if tag:
+            rule["tags"] = whole_tags(client, tag)
         changed = client.change_paper(paper_id(client, named), changes)
     answer(ctx, json, changed, _lines)
 

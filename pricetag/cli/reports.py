@@ -99,6 +99,7 @@ def report(
     Name the runs, or select them with --project, --experiment and --tag. The report is stored on
     the server, and its files are written here: report-ID.pdf and so on.
     """
+    from pricetag.cli.find import whole_tags
     from pricetag.cli.views.report_table import report_table
 
     wanted = formats_of(formats)
@@ -130,6 +131,8 @@ def report(
         answer(ctx, json, on_local, report_lines)
         return
     with open_client(ctx) as client:
+        if tag:
+            filters["tags"] = whole_tags(client, tag)
         if report_id is None:
             created = _make(client, runs, filters, title, profile, table)
         else:

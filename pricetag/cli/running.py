@@ -233,6 +233,7 @@ def runs(
     json: Json = False,
 ) -> None:
     """List runs, newest first."""
+    from pricetag.cli.find import whole_tags
     from pricetag.cli.views.runs import runs_view
 
     filters: dict[str, Any] = {
@@ -252,6 +253,7 @@ def runs(
         answer(ctx, json, matching_runs(filters, limit), runs_view, nothing=nothing)
         return
     with open_client(ctx) as client:
+        filters["tag"] = whole_tags(client, tag) or None
         items = list(islice(client.iter_runs(**filters), limit + 1))
     if len(items) > limit:
         complain("more runs match: use a larger --limit to list them")

@@ -106,25 +106,31 @@ class StudySpec(Params):
                 "is not used by strategy {kind}, which varies fields of its own; remove it",
                 {"field": "space", "kind": self.strategy.kind},
             )
-        before: set[str] = set()
+        before: dict[str, int] = {}
         for place, dimension in enumerate(self.space):
             if dimension.field in before:
                 raise PydanticCustomError(
-                    "space", "varies twice", {"field": f"space.{place}.field"}
+                    "space",
+                    "'{path}' is already the field of space.{first}: each field varies once",
+                    {
+                        "field": f"space.{place}.field",
+                        "path": dimension.field,
+                        "first": before[dimension.field],
+                    },
                 )
             if dimension.when is not None and dimension.when.field not in before:
                 raise PydanticCustomError(
                     "space",
-                    "must be the field of a dimension listed before",
-                    {"field": f"space.{place}.when.field"},
+                    "'{path}' must be the field of a dimension listed before",
+                    {"field": f"space.{place}.when.field", "path": dimension.when.field},
                 )
-            before.add(dimension.field)
+            before[dimension.field] = place
         resource = resource_of(self.strategy)
         if resource is not None and resource.field in before:
             place = [dimension.field for dimension in self.space].index(resource.field)
             raise PydanticCustomError(
                 "space",
-                "is the resource of the strategy and cannot vary as well",
-                {"field": f"space.{place}.field"},
+                "'{path}' is the resource of the strategy and cannot vary as well",
+                {"field": f"space.{place}.field", "path": resource.field},
             )
         return self

@@ -231,14 +231,14 @@ def _sums(runs: Sequence[StudyRunRow], figures: Figures) -> StudyFigures:
         known_parts = {run_id: part for run_id, part in parts.items() if part.value is not None}
         if len(known_parts) < len(parts):
             unknown[name] = len(parts) - len(known_parts)
-        if known_parts or not parts:
-            # A run that was canceled before it began has used none of any currency.
-            real = {
-                run_id: part for run_id, part in known_parts.items() if part.value
-            } or known_parts
-            total = sum_together(real, unit)
+        # A run that was canceled before it began has used none of any currency, and says nothing
+        # about those whose use is unknown.
+        real = {run_id: part for run_id, part in known_parts.items() if part.value}
+        if real or len(known_parts) == len(parts):
+            total = sum_together(real or known_parts, unit)
         else:
-            total = Quantity.unknown(unit, next(iter(parts.values())).reason or NOT_ISSUED)
+            reasons = [part.reason for part in parts.values() if part.value is None]
+            total = Quantity.unknown(unit, next(filter(None, reasons), NOT_ISSUED))
         sums[name] = total.as_dict()
     return StudyFigures.model_validate({**sums, "unknown_runs": unknown, "runs": len(ids)})
 

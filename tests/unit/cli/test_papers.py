@@ -158,6 +158,13 @@ def test_published_rows_come_from_the_catalog_and_from_a_table(
     api.answers[f"PATCH /v1/papers/{PAPER_ID}"] = read()
     assert pricetag(["paper", "edit", PAPER_ID, "--no-published"]) == 0
     assert json.loads(api.asked[-1].body) == {"published": [], "entered": []}
+    # The tag of a study takes the beginning of its ID.
+    api.answers["GET /v1/studies"] = Answer({"items": [{"id": RUN_ID}], "next_cursor": None})
+    assert pricetag([*create, "--tag", f"study:{RUN_ID[:6]}", "--tag", "study:mine"]) == 0
+    tags = json.loads(api.asked[-1].body)["rule"]["tags"]
+    assert tags == [f"study:{RUN_ID}", "study:mine"]
+    assert pricetag(["paper", "edit", PAPER_ID, "--tag", f"study:{RUN_ID[:6]}"]) == 0
+    assert json.loads(api.asked[-1].body)["rule"]["tags"] == [f"study:{RUN_ID}"]
     api.answers[f"GET /v1/papers/{PAPER_ID}"] = read(published=[shown])
     assert pricetag(["paper", "show", PAPER_ID]) == 0
     assert "Wider H100 x 2 12.5 Hopper 2025" in printed(capsys)

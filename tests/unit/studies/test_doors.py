@@ -59,7 +59,11 @@ FAULTS: list[tuple[dict[str, Any], str, str]] = [
     (study(space=[{**ENV, "values": ["1", "1"]}]), "space.0.values.1", "listed twice"),
     (study(space=[{**ENV, "field": f"{STAGE}.nothing"}]), "space.0.values.0", "not a known field"),
     (study(space=[{**ENV, "field": "recipe.stages.7.env.A"}]), "space.0.field", "no item 7"),
-    (study(space=[ENV, ENV]), "space.1.field", "varies twice"),
+    (
+        study(space=[ENV, ENV]),
+        "space.1.field",
+        f"'{ENV['field']}' is already the field of space.0: each field varies once",
+    ),
     (
         study(space=[{**ENV, "when": {"field": LR["field"], "values": [1]}}]),
         "space.0.when.field",
