@@ -93,6 +93,23 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.callbacks.append(_note_full_collection)
+
+
+def pytest_runtest_logfinish() -> None:
+    """What a test has imported stays in memory: the next full collection leaves it out, too."""
+    if _full_collections:
+        gc.collect()
+        gc.freeze()
+        _full_collections.clear()
+
+
+_full_collections: list[int] = []
+
+
+def _note_full_collection(phase: str, info: dict[str, int]) -> None:
+    if phase == "stop" and info["generation"] == 2:
+        _full_collections.append(info["collected"])
 
 
 @pytest.fixture(autouse=True)
