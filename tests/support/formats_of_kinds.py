@@ -52,7 +52,11 @@ MAKERS: dict[str, list[Options]] = {
 SPARSE = "sparse"
 """No format, but weights of which many are zero: every kind works on such models."""
 
-ARCHITECTURES = ("deq", "reformer")
+ARCHITECTURES: dict[str, Options] = {
+    "deq": {"name": "deq", "evaluations": 3, "gradient_evaluations": 3},
+    "reformer": {"name": "reformer", "rounds": 1},
+}
+"""As cheap as they are: their own tests are about fixed points and hashes."""
 
 
 def options_of(kind: str) -> list[Options]:

@@ -69,7 +69,7 @@ class Models:
 
     def start(self, task: str, name: str) -> Options:
         config = {**SHAPE, "model_type": "gpt2"} if task == "causal_lm" else SHAPE
-        architecture = {"architecture": {"name": name}} if name in ARCHITECTURES else {}
+        architecture = {"architecture": ARCHITECTURES[name]} if name in ARCHITECTURES else {}
         return {"config": config, **architecture}
 
 
