@@ -9,6 +9,8 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from fastapi import Request
 
+_PARAMETER = re.compile(r"\{([^}]+)\}")
+
 Query = Mapping[str, str | int | Sequence[str] | None]
 
 
@@ -49,7 +51,7 @@ def path_of(request: Request, name: str, **parameters: object) -> str:
             raise UnknownPageError(f"the page {name!r} needs {parameter!r}")
         return quote(str(parameters[parameter]), safe="")
 
-    return re.sub(r"\{([^}]+)\}", filled, template)
+    return _PARAMETER.sub(filled, template)
 
 
 def has_page(request: Request, name: str) -> bool:

@@ -16,6 +16,7 @@ from app.api.branches import Branch
 from app.schemas.common import ENCODED_SLASH
 from app.services.principals import Principal
 from app.web import links, navigation
+from app.web.elements import Elements
 
 TEMPLATES = Path(__file__).parent / "templates"
 THEMES = ("system", "light", "dark")
@@ -26,13 +27,15 @@ THEME_COOKIE = "pricetag-theme"
 @cache
 def environment() -> Environment:
     """The template engine: it escapes all texts, and a name without a value is an error."""
-    return Environment(
+    made = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.globals["elements_of"] = Elements.of
+    return made
 
 
 def page_router() -> APIRouter:

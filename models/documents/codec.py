@@ -32,7 +32,7 @@ SHORTEST = 8
 """Numbers of fewer characters stay text."""
 
 _NUMBER = re.compile(r"[:,\[]-?[0-9]+\.[0-9]+(?:e[-+]?[0-9]+)?")  # behind what is before a value
-_MARK = re.compile(f"[{FOLLOWING}{SAME}{UNUSED}]|{FROM}(-?[0-9]+){TO}")
+_MARK = re.compile(f"([{FOLLOWING}{SAME}{UNUSED}]|{FROM}-?[0-9]+{TO})")
 _ANY_MARK = re.compile(f"[{MARKS}]")
 _HEAD = struct.Struct("<BI")  # number of the dictionary, bytes of the numbers
 _DOUBLE_BYTES = 8
@@ -155,22 +155,20 @@ def with_numbers(marked: str, numbers: list[float]) -> str:
     """
     texts = [repr(number) for number in numbers]
     used, last = -1, -1
-
-    def number(match: re.Match[str]) -> str:
-        nonlocal used, last
-        mark = match.group()
+    parts = _MARK.split(marked)  # text and marks in turn
+    for place in range(1, len(parts), 2):
+        mark = parts[place]
         if mark == FOLLOWING:
             last += 1
         elif mark == UNUSED:
             last = used + 1
         elif mark != SAME:
-            last += int(match.group(1))
+            last += int(mark[1:-1])
         if last < 0:
             raise IndexError("a mark names a number before the first")
         used = max(used, last)
-        return texts[last]
-
-    return _MARK.sub(number, marked)
+        parts[place] = texts[last]
+    return "".join(parts)
 
 
 def join(marked: str, numbers: list[float]) -> bytes:

@@ -114,8 +114,8 @@ async def read(
         pool: Only this pool.
         limit: Maximum number of waiting runs of each pool.
     """
-    state = await look(session, pool=pool)
-    run_ids = [run_id for each in state.pools for run_id in each.project_ids]
+    state = await look(session, pool=pool, most=limit)
+    run_ids = [run.run_id for each in state.pools for run in each.queue.waiting]
     return shown(state, await access.visible_runs(session, by, run_ids), limit)
 
 
@@ -131,7 +131,11 @@ def shown(state: QueueState, visible: Collection[UUID], limit: int) -> QueueRead
 
 
 async def look(
-    session: Session, *, pool: str | None = None, unposted: Unposted | None = None
+    session: Session,
+    *,
+    pool: str | None = None,
+    unposted: Unposted | None = None,
+    most: int = PLANNED,
 ) -> QueueState:
     """The state of the queue, for somebody who may see every run.
 
@@ -139,6 +143,7 @@ async def look(
         session: Database session.
         pool: Only this pool.
         unposted: A run to treat as if it were queued now.
+        most: Maximum number of waiting runs of each pool that are listed; all are planned.
     """
     now = datetime.now(UTC)
     rows = await queue_rows.waiting(session, pool, PLANNED)
@@ -158,7 +163,15 @@ async def look(
     names = {*by_pool, *running_by_pool, *(worker.pool for worker in live)}
     pools = [
         await _pool(
-            name, now, by_pool[name], running_by_pool[name], live, left_s, spent, ended.get(name, 0)
+            name,
+            now,
+            by_pool[name],
+            running_by_pool[name],
+            live,
+            left_s,
+            spent,
+            ended.get(name, 0),
+            most,
         )
         for name in sorted(names)
         if pool is None or name == pool
@@ -175,6 +188,7 @@ async def _pool(
     left_s: Mapping[UUID, Range | None],
     spent: Sequence[BudgetState],
     ended: int,
+    most: int,
 ) -> PoolState:
     workers = [worker for worker in live if worker.pool == name]
     use = _Use.of(workers, running)
@@ -182,7 +196,7 @@ async def _pool(
     candidates = [row for row in rows if not blocking[row.id]]
     expected = await starts.expected(workers, running, candidates, left_s, now)
     items = []
-    for row in rows:
+    for row in rows[:most]:
         start = expected.get(row.id)
         reason = waiting_reasons.reason(row, now, use.places, live, blocking[row.id], start)
         items.append(

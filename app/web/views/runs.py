@@ -21,7 +21,7 @@ NO_OPINION = "no other tool ran beside the meter"
 OPEN = frozenset({"queued", "running"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Cell:
     """The cell of one column for one run.
 
@@ -151,8 +151,8 @@ def _figure(name: str, tag: Headline, unit: Unit | None) -> FigureView:
     if name == "duration_s":
         return measured_time(quantity.value, quantity.reason, shown=unit)
     if name == "cost":
-        return money(shape(quantity))
-    return figure(shape(quantity), shown=unit)
+        return money(quantity)
+    return figure(quantity, shown=unit)
 
 
 def shape(quantity: Quantity) -> Figure:

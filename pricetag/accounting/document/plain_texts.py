@@ -8,6 +8,7 @@ show them in place of the stored text.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _PLAIN = (
     (
@@ -62,6 +63,7 @@ _UNVERSIONED = (
 _WHOLE = re.compile(r" \((\S+) against what the whole machine used\)$")
 
 
+@lru_cache(maxsize=1_000)
 def plain(text: str) -> str:
     """A stored text as it is shown: in plainer words if there are any, otherwise unchanged."""
     words = version_5_words(text)

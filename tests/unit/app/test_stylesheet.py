@@ -18,7 +18,7 @@ DRAWN_BY_LIBRARIES = {"u-select", "visible"}
 """Classes that uPlot and Vega set."""
 
 MADE_OF_VALUES = {
-    **dict.fromkeys(("running", "succeeded", "failed", "queued", "cancelled"), "status-{{"),
+    **dict.fromkeys(("running", "succeeded", "failed", "queued", "cancelled"), "status-{"),
     **dict.fromkeys(("ok", "differs"), "check-{{"),
     **dict.fromkeys(("used", "idle", "unmetered"), "strip-"),
     **dict.fromkeys(("1", "2", "4", "10"), "series-{{"),
@@ -45,8 +45,8 @@ def classes() -> list[str]:
 
 @pytest.fixture(scope="module")
 def written() -> str:
-    """All templates and scripts, and the views that name classes."""
-    paths = [*WEB.rglob("*.html"), *(WEB / "static/js").glob("*.js")]
+    """All templates and scripts, and the parts of pages that are functions."""
+    paths = [*WEB.rglob("*.html"), *(WEB / "static/js").glob("*.js"), WEB / "elements.py"]
     return "\n".join(path.read_text(encoding="utf-8") for path in paths)
 
 
