@@ -26,7 +26,7 @@ NO_INTERVAL = (
 """Why a sum of price tags has no interval: no price tag states which errors it shares."""
 
 
-@dataclass(slots=True)  # a page makes thousands: not frozen, which takes three times as long
+@dataclass(slots=True)  # not frozen: a page makes thousands
 class FigureView:
     """A figure, ready to be shown.
 
