@@ -86,6 +86,7 @@ VARIABLES = {
     "PRICETAG_POWERCAP_ROOT": "Folder of the RAPL zones. Default: `/sys/class/powercap`.",
     "PRICETAG_GIT_COMMIT": "Commit of the service where there is no checkout, as in an image.",
     "PRICETAG_EVENTS": "Event socket of a metered program; set by its meter.",
+    "PRICETAG_RUN_ID": "ID of the run; set by a worker for programs of `command` stages.",
     "PRICETAG_DATA": "`docker-compose.yml` only: folder of the inputs.",
     "PRICETAG_HOST_SYS": "`docker-compose.yml` only: the host's `/sys`.",
     "PRICETAG_TAG": "`docker-compose.yml` only: tag of the images.",

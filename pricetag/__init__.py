@@ -32,11 +32,13 @@ __all__ = ["__version__", "flops", "log", "progress", "repeat", "stage", "track"
 
 _HOMES = {
     "flops": "pricetag.script",
+    "load_ipython_extension": "pricetag.integrations.jupyter",
     "log": "pricetag.script",
     "progress": "pricetag.script",
     "repeat": "pricetag.repetition",
     "stage": "pricetag.script",
     "track": "pricetag.local.tracking",
+    "unload_ipython_extension": "pricetag.integrations.jupyter",
 }
 
 

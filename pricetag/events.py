@@ -18,6 +18,9 @@ from typing import Any, Literal
 ENV_VAR = "PRICETAG_EVENTS"
 """Variable with the socket's path, set by the supervisor for the job and its children."""
 
+RUN_VAR = "PRICETAG_RUN_ID"
+"""Variable with the ID of the run, set by a worker for the programs of its jobs."""
+
 MAX_LINE_BYTES = 256 * 1024
 """Longest event, with its line break."""
 

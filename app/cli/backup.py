@@ -13,7 +13,6 @@ import typer
 from app.backup.errors import BackupError
 from app.backup.making import Place, make
 from app.backup.manifest import Manifest
-from app.backup.restoring import check, restore
 from app.cli.support import DATABASE_FAULTS, Json, fail, read_settings, show
 from app.db import resolve_database_url
 from app.embedded_postgres import release
@@ -76,6 +75,8 @@ def restore_command(
     All hashes are compared first. The target must be empty and not in use. A database of an
     earlier version is upgraded. Interrupted, run the command again.
     """
+    from app.backup.restoring import check, restore
+
     report = _reporter(json=json)
     with _plain_errors("run the command again"):
         if only_check:

@@ -10,18 +10,25 @@
 The training is a stage, and every evaluation in it a stage inside. Under ``pricetag run``, in
 ``pricetag.track`` or in a job of a worker, they are stages of that run. Otherwise the training is a
 local run of its own.
+
+A price tag is the metadata of a model card, too, in grams::
+
+    from huggingface_hub import ModelCardData
+    from pricetag.integrations.hugging_face import co2_eq_emissions
+
+    ModelCardData(co2_eq_emissions=co2_eq_emissions(run.price_tag, training_type="fine-tuning"))
 """
 
 from __future__ import annotations
 
-import math
-import sys
 from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pricetag import script
+from pricetag.integrations.stages import begun, break_off, end, is_number
 from pricetag.local.tracking import Track, is_metered, track
+from pricetag.tag.model_card import co2_eq_emissions as co2_eq_emissions
 
 if TYPE_CHECKING:
     PricetagCallback: Any
@@ -84,7 +91,7 @@ class TrainingStages:
             self.run = track(self._name, **self._options)
             self.run.__enter__()
         self._flops_before = float(state.total_flos or 0.0)
-        self._training = _begun("train", "train")
+        self._training = begun("train", "train")
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Reports progress; an evaluation that follows begins here."""
@@ -110,20 +117,20 @@ class TrainingStages:
             return
         for name, value in scores(metrics or {}).items():
             script.log(step=state.global_step, split=SPLIT, quality=True, **{name: value})
-        _end(evaluation)
+        end(evaluation)
 
     def on_predict(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Ends the stage of a prediction."""
         evaluation, self._evaluation = self._evaluation, None
         if evaluation is not None:
-            _end(evaluation)
+            end(evaluation)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         """Reports the figures of the training."""
         if self._training is None:
             return
         for name, value in (logs or {}).items():
-            if not name.startswith("eval_") and _is_number(value):
+            if not name.startswith("eval_") and is_number(value):
                 script.log(step=state.global_step, **{name: value})
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -134,7 +141,7 @@ class TrainingStages:
         counted = float(state.total_flos or 0.0) - self._flops_before
         if counted > 0:
             script.flops(counted, method=FLOPS_METHOD)
-        _end(training)
+        end(training)
         if self.run is not None:
             self.run.__exit__(None, None, None)
 
@@ -142,7 +149,7 @@ class TrainingStages:
         """Ends what an earlier training that raised has left open."""
         error = RuntimeError("the training ended with an exception")
         for stage in filter(None, (self._evaluation, self._training)):
-            stage.__exit__(RuntimeError, error, None)
+            break_off(stage, error)
         if self._training is not None and self.run is not None:
             self.run.__exit__(RuntimeError, error, None)
         self._training = self._evaluation = None
@@ -153,7 +160,7 @@ class TrainingStages:
 
     def _begin_evaluation(self) -> None:
         if self._evaluation is None:
-            self._evaluation = _begun("evaluate", "evaluate")
+            self._evaluation = begun("evaluate", "evaluate")
 
 
 def scores(metrics: Mapping[str, Any]) -> dict[str, float]:
@@ -162,31 +169,8 @@ def scores(metrics: Mapping[str, Any]) -> dict[str, float]:
     return {
         name: value
         for name, value in named.items()
-        if _is_number(value) and not name.endswith(NOT_SCORES)
+        if is_number(value) and not name.endswith(NOT_SCORES)
     }
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _begun(name: str, kind: str) -> script.Stage:
-    _synchronize()
-    stage = script.stage(name, kind=kind)
-    stage.__enter__()
-    return stage
-
-
-def _end(stage: script.Stage) -> None:
-    _synchronize()
-    stage.__exit__(None, None, None)
-
-
-def _synchronize() -> None:
-    """Waits for queued work of the accelerator, which belongs to the stage before."""
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
-        torch.cuda.synchronize()
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from pricetag.events import ENV_VAR
+from pricetag.events import ENV_VAR, RUN_VAR
 from pricetag.recipes.methods.command import Command
 from pricetag.tag.figures import counted
 from workers.job import code, descendants, disk, environment, program_user
@@ -98,7 +98,11 @@ def _start(params: Command, context: StageContext, field: str) -> subprocess.Pop
     events = os.environ.get(ENV_VAR)
     folder.mkdir(parents=True, exist_ok=True)
     program_user.open_to(user, folder, None if events is None else Path(events))
-    variables = {**program_user.variables(user), **context.job.program_variables}
+    variables = {
+        **program_user.variables(user),
+        **context.job.program_variables,
+        RUN_VAR: context.job.run_id,
+    }
     parent = os.getpid()
     libc = ctypes.CDLL(None, use_errno=True)
 
