@@ -6,6 +6,7 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import DateTime, LargeBinary, func, literal, select, text, tuple_, type_coerce
@@ -23,6 +24,15 @@ Key = tuple[uuid.UUID, int]
 """A run, and the version of its price tag."""
 
 
+MOST_KEPT = 2_000
+"""Headlines that are kept decoded, by their bytes: some 10 MB."""
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def _decoded(headline: bytes) -> dict[str, Any]:
+    return decode(headline)
+
+
 async def headlines(
     session: AsyncSession, stored: dict[Key, bytes | None]
 ) -> dict[Key, dict[str, Any]]:
@@ -33,7 +43,7 @@ async def headlines(
         stored: The headlines as they are stored.
     """
     missing = [key for key, headline in stored.items() if headline is None]
-    by_key = {key: decode(headline) for key, headline in stored.items() if headline is not None}
+    by_key = {key: _decoded(headline) for key, headline in stored.items() if headline is not None}
     if missing:
         query = select(PriceTag.run_id, PriceTag.version, STORED)
         place = tuple_(PriceTag.run_id, PriceTag.version)

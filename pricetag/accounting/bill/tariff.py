@@ -110,12 +110,12 @@ def price_of_hour(week: Sequence[Decimal], hour: datetime, zone: tzinfo) -> Deci
     )
     if first.utcoffset() == last.utcoffset():
         begin = _minute_of_week(first)
-        minutes = [(begin + step) % MIN_PER_WEEK for step in range(MIN_PER_H)]
+        past = max(0, begin + MIN_PER_H - MIN_PER_WEEK)
+        prices = [*week[begin : begin + MIN_PER_H], *week[:past]]
     else:  # clocks change within the hour
         every = (hour.astimezone(UTC) + timedelta(minutes=step) for step in range(MIN_PER_H))
-        minutes = [_minute_of_week(instant.astimezone(zone)) for instant in every]
-    prices = [week[minute] for minute in minutes]
-    if len(set(prices)) == 1:
+        prices = [week[_minute_of_week(instant.astimezone(zone))] for instant in every]
+    if prices.count(prices[0]) == len(prices):
         return prices[0]
     return sum(prices, Decimal(0)) / MIN_PER_H
 
