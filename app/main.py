@@ -40,6 +40,7 @@ TAGS = [
     {"name": "factors", "description": "Sites, and the factors that apply to their energy."},
     {"name": "prices", "description": "The lab's own price book."},
     {"name": "insights", "description": "What several runs show together."},
+    {"name": "intake", "description": "Journals of runs that no queue started."},
     {"name": "reports", "description": "Price tags of several runs, in six formats."},
     {"name": "shares", "description": "Links that show results to people without a token."},
     {"name": "recipes", "description": "Stage kinds of a run."},

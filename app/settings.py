@@ -158,6 +158,15 @@ class Settings(BaseSettings):
         ),
     ] = 10_000
 
+    max_journal_bytes: Annotated[
+        int,
+        Field(
+            gt=0,
+            description="Maximum size of the journal of a run that no queue started, bytes. It "
+            "arrives in parts of at most `PRICETAG_MAX_BODY_BYTES`.",
+        ),
+    ] = 10_000_000_000
+
     site: Annotated[
         str,
         Field(

@@ -41,7 +41,7 @@ SETTINGS_HEAD = f"""# Settings
 Settings are environment variables, or the same names in lower case without `PRICETAG_` in
 `pricetag.toml` (in the working folder, or at the path in `PRICETAG_CONFIG`). The environment
 takes precedence; an empty variable counts as unset; an unknown key in the file is an error. The
-file's table `[client]` holds `url` and `token` of the command line.
+file's table `[client]` holds `url`, `token` and `push` of the command line.
 
 """
 
@@ -81,6 +81,8 @@ VARIABLES = {
     "running on this machine.",
     "PRICETAG_TOKEN": "Token of the command line, before `token` in `[client]`.",
     "PRICETAG_PROJECT": "Project of local runs that name none. Default: `local`.",
+    "PRICETAG_PUSH": "Whether local runs are pushed to the server when they end: `on` or `off`, "
+    "before `push` (true or false) in `[client]`. Default: off.",
     "PRICETAG_METER_HOST": "Meter of CPU and memory: `auto` (RAPL, else the model), `rapl`, "
     "`model` or `none`.",
     "PRICETAG_POWERCAP_ROOT": "Folder of the RAPL zones. Default: `/sys/class/powercap`.",

@@ -22,6 +22,7 @@ from models.energy_rollup import (
 )
 from models.factor import CarbonHour, CarbonSeries, Factor, Price, Site
 from models.issued import PriceTag, Report, ReportProject, RunFigure
+from models.journal import JournalChunk, SentJournal
 from models.node import Node, WorkerProcess
 from models.outcome import Outcome
 from models.papers import Paper, PaperRun
@@ -58,6 +59,7 @@ __all__ = [
     "Experiment",
     "Factor",
     "IdempotencyKey",
+    "JournalChunk",
     "LogLine",
     "Measurement",
     "Metric",
@@ -85,6 +87,7 @@ __all__ = [
     "RunLabel",
     "RunUpstream",
     "SavedView",
+    "SentJournal",
     "Share",
     "SignIn",
     "Site",

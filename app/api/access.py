@@ -35,8 +35,9 @@ About = Literal[
     "paper",
     "shared",
     "share",
+    "journal",
 ]
-Need = Literal["author", "owner", "self"]
+Need = Literal["author", "owner", "self", "sender"]
 
 
 class UndeclaredAccessError(RuntimeError):
@@ -53,10 +54,12 @@ class Access:
         about: Object of the operation. A run, report, chart, budget, project or paper does not
             exist (404) for callers who may not see its project; posting to such a project is
             forbidden (403). A session exists only for its user, as does a view unless a project
-            shares it, and a share link only for who created it. `shared` is the run, report or
-            paper that the body of a request names. Lists skip hidden objects.
+            shares it, a share link only for who created it, and a journal only for who sent it.
+            `shared` is the run, report or paper that the body of a request names. Lists skip hidden
+            objects.
         need: Requirement in addition to the role, except for administrators: to have posted the
-            run or created the paper, to own the project, or to be the user.
+            run or created the paper, to own the project, or to be the user. A `sender` has the role
+            ingest, or member or higher: a viewer only reads.
     """
 
     role: Role | None
@@ -77,6 +80,8 @@ def rule(
 
     async def enforce(request: Request, caller: Caller) -> None:
         caller.require(role or "ingest", to)
+        if need == "sender":
+            caller.require_to_send()
         if need == "self" and not caller.has("admin"):
             try:
                 is_self = UUID(request.path_params["user_id"]) == caller.user_id
@@ -95,6 +100,8 @@ def rule(
 
 OPEN = rule(None)
 ME = rule("ingest", "ask who you are")
+SEND = rule("ingest", "send measurements", "posted-project", "sender")
+SEE_JOURNAL = rule("ingest", "send measurements", "journal", "sender")
 OWN_SESSION = rule("ingest", "end a session", "session")
 READ = rule("viewer")
 SAVE_VIEW = rule("viewer", "save views")

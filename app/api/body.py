@@ -7,6 +7,7 @@ surrogates and numbers that overflow to infinity. Therefore bodies are read here
 from __future__ import annotations
 
 import email.message
+import zlib
 from typing import TypeVar
 
 from fastapi import Request
@@ -19,9 +20,11 @@ from pricetag import storable, strict_json
 from pricetag.recipes.yaml_text import YamlError, parse_yaml
 
 JSON_TYPES = ("application/json",)
+JOURNAL_TYPES = ("application/x-ndjson", "application/jsonl")
 YAML_TYPES = ("application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml")
 
 MAX_DEPTH = 40
+GZIP_BITS = 16 + zlib.MAX_WBITS
 MAX_VALUES = 20_000
 COMPLAINTS = {
     "nul": "contains a NUL byte",
@@ -153,6 +156,38 @@ async def read_body(request: Request, max_bytes: int) -> object:
         raise BodyError(422, "malformed-yaml", f"The body is not YAML: {error}.") from error
     check_storable(value)
     return value
+
+
+async def read_journal(request: Request, max_bytes: int) -> bytes:
+    """Lines of a journal, decompressed.
+
+    Raises:
+        BodyError: If they are larger than `max_bytes`, compressed or not (413), have another media
+            type or encoding (415), or the compressed data is damaged (422).
+    """
+    kind = media_type(request.headers.get("content-type"))
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if kind not in JOURNAL_TYPES or encoding not in ("identity", "gzip"):
+        message = f"Send {JOURNAL_TYPES[0]}, as it is or in gzip, not {kind:.60} in {encoding:.40}."
+        raise BodyError(415, "unsupported-media-type", message)
+    data = await read_bytes(request, max_bytes)
+    return _unzipped(data, max_bytes) if encoding == "gzip" else data
+
+
+def _unzipped(data: bytes, max_bytes: int) -> bytes:
+    """The content of one gzip member, never more than a limit in memory."""
+    opened = zlib.decompressobj(wbits=GZIP_BITS)
+    try:
+        content = opened.decompress(data, max_bytes + 1)
+    except zlib.error as error:
+        raise BodyError(422, "malformed-body", f"The body is not gzip: {error}.") from error
+    if len(content) > max_bytes:
+        message = f"The body is larger than the {max_bytes} bytes allowed once it is decompressed."
+        raise BodyError(413, "body-too-large", message)
+    if not opened.eof or opened.unused_data:
+        what = "has bytes after its end" if opened.eof else "is cut off"
+        raise BodyError(422, "malformed-body", f"The compressed body {what}.")
+    return content
 
 
 def validated(model: type[Model], value: object) -> Model:

@@ -16,7 +16,7 @@ from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.api import browsers
-from app.api.body import read_body
+from app.api.body import read_body, read_journal
 from app.charts.drawing import Drawing
 from app.db import Database, Session
 from app.edge.proxies import came_from
@@ -141,6 +141,16 @@ async def get_body(request: Request, caller: Caller, resources: ServerResources)
 Body = Annotated[object, Depends(get_body)]
 
 
+async def get_journal_lines(request: Request, caller: Caller, resources: ServerResources) -> bytes:
+    """The lines of a journal, read only after the caller is authenticated."""
+    return await read_journal(request, resources.settings.max_body_bytes)
+
+
+JournalLines = Annotated[bytes, Depends(get_journal_lines)]
+READ_LATER = frozenset({get_body, get_journal_lines})
+"""Dependencies that wait for the body of a request."""
+
+
 def _query_names(dependant: Any) -> set[str]:
     names = {parameter.alias for parameter in dependant.query_params}
     for dependency in dependant.dependencies:
@@ -157,7 +167,7 @@ def _goes_on(route: object) -> bool:
         return False
     if route.endpoint not in _GOES_ON:
         calls = set(_calls(route.dependant))
-        _GOES_ON[route.endpoint] = get_session in calls and get_body not in calls
+        _GOES_ON[route.endpoint] = get_session in calls and calls.isdisjoint(READ_LATER)
     return _GOES_ON[route.endpoint]
 
 

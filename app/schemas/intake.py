@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, get_args
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
-from app.schemas.common import RunOrigin
+from app.schemas.common import RunOrigin, Wire
+from app.schemas.fields import RunId, StatusOfRun
 from pricetag.one_line import one_line
 
 ExternalOrigin = Literal["local", "slurm", "codecarbon", "import"]
@@ -77,3 +78,56 @@ class ExternalRun(BaseModel):
     node_name: CleanName
     site: CleanName | None = None
     devices: list[Any] = []
+
+
+class JournalRun(BaseModel):
+    """The run as the ``start`` record of its journal describes it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    origin: Literal["local", "slurm"]
+    measured_by: str | None = None
+    name: str
+    project: str
+    experiment: str
+    tags: list[str] = []
+    command: list[str] = []
+
+
+class JournalStart(BaseModel):
+    """What the ``start`` record of a journal states beside the meters."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    format: int = 1
+    run_id: UUID
+    attempt_id: UUID
+    node_name: str
+    run: JournalRun
+    factors: dict[str, Any] = {}
+
+
+class JournalRead(Wire):
+    """How far a journal has arrived, and its run."""
+
+    run_id: RunId
+    attempt_id: UUID = Field(description="ID of the attempt whose journal this is.")
+    status: StatusOfRun
+    size_bytes: int = Field(
+        ge=0, description="Number of bytes that have arrived; the next part begins there."
+    )
+    records: int = Field(ge=0, description="Number of lines that have arrived.")
+    chain_sha256: str = Field(
+        examples=["e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"],
+        description="Hash of these lines: that of no lines is the SHA-256 of nothing; that of one "
+        "line more is the SHA-256 of the hash so far (32 bytes) and the line without its end.",
+    )
+    rejected: int = Field(
+        ge=0, description="Number of lines that were not applied; `GET /v1/runs/{id}` says why."
+    )
+    price_tag_version: int | None = Field(
+        description="Newest version of the run's price tag; null until the journal has its end."
+    )
+    warnings: list[str] = Field(
+        default=[], description="Remarks on how the run was taken over, of the part in the request."
+    )

@@ -24,9 +24,8 @@ def _address(text: str) -> str:
 
 Email = Annotated[Name, AfterValidator(_address)]
 ROLES = (
-    "ingest only posts measurements (none can be posted yet: today it can call `GET /v1/me` and "
-    "nothing else); viewer reads; member also submits runs and cancels its own; "
-    "admin does everything."
+    "ingest only sends measurements (`/v1/intake` and `GET /v1/me`, and nothing else); "
+    "viewer reads; member also submits runs and cancels its own; admin does everything."
 )
 
 

@@ -16,8 +16,8 @@ RANK: dict[Role, int] = {"ingest": 0, "viewer": 1, "member": 2, "admin": 3}
 
 
 INGEST = (
-    "The role ingest is for clients that only post measurements. No operation takes those yet: "
-    "today such a token can call GET /v1/me and nothing else."
+    "The role ingest is for clients that only send measurements: such a token can call "
+    "/v1/intake and GET /v1/me, and nothing else."
 )
 
 

@@ -118,6 +118,10 @@ COMMANDS = {
         "Show the audit log: who changed what and when, newest first. Administrators only.",
     ),
     "run": Home("local_runs", "Run a program and meter it on this machine, without a server."),
+    "push": Home(
+        "pushing",
+        "Send local runs to the server, which computes their price tags from their readings.",
+    ),
     "recipes": Home(
         "local",
         "List the stage kinds that job files may use, or show the parameters of one.",

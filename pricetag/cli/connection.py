@@ -18,7 +18,7 @@ from typing import Any
 from pricetag.cli.console import EXIT_USAGE, CliError
 from pricetag.configuration import ConfigurationError, data_dir, read_config
 
-CLIENT_KEYS = frozenset({"url", "token"})
+CLIENT_KEYS = frozenset({"url", "token", "push"})
 """Keys of the table ``[client]``."""
 
 
@@ -44,7 +44,7 @@ def resolve(
         raise CliError("[client] in the configuration file must be a table", EXIT_USAGE)
     if unknown := sorted(set(client) - CLIENT_KEYS):
         near = difflib.get_close_matches(unknown[0], CLIENT_KEYS, 1)
-        hint = f"did you mean '{near[0]}'?" if near else "known keys: token, url"
+        hint = f"did you mean '{near[0]}'?" if near else "known keys: push, token, url"
         raise CliError(f"[client] has no key '{unknown[0]}' ({hint})", EXIT_USAGE)
     address = url or environ.get("PRICETAG_URL") or client.get("url")
     if not address:

@@ -64,6 +64,13 @@ def run(
     quiet: Annotated[
         bool, typer.Option("--quiet", help="Do not print the price tag at the end.")
     ] = False,
+    push: Annotated[
+        bool | None,
+        typer.Option(
+            "--push/--no-push",
+            help="Push the run to the server at the end. Default: PRICETAG_PUSH, else no.",
+        ),
+    ] = None,
 ) -> None:
     """Run a program and meter it on this machine, without a server.
 
@@ -88,6 +95,9 @@ def run(
         gpus=gpus,
         second_opinion=second_opinion,
         quiet=quiet,
+        push=push,
+        url=given(ctx).url,
+        token=given(ctx).token,
     )
 
 
@@ -198,7 +208,17 @@ def listed_run(local: LocalRun) -> dict[str, Any]:
     tag = local.price_tag
     names = ("it_energy_kwh", "facility_energy_kwh", "co2e_kg", "duration_s")
     figures = None if tag is None else {name: tag[name]["value"] for name in names}
-    return {**local.run, "price_tag": figures}
+    return {**local.run, "price_tag": figures, "pushed": pushed_to(local)}
+
+
+def pushed_to(local: LocalRun) -> list[dict[str, Any]]:
+    """Where a local run was pushed, and when."""
+    from pricetag.local.pushing import pushes_of
+
+    return [
+        {"url": url, "at": push.get("at"), "price_tag_version": push.get("price_tag_version")}
+        for url, push in pushes_of(local.folder).items()
+    ]
 
 
 def _matches(run: Mapping[str, Any], filters: Mapping[str, Any]) -> bool:
@@ -216,13 +236,16 @@ def _matches(run: Mapping[str, Any], filters: Mapping[str, Any]) -> bool:
 def show_local(local: LocalRun, *, as_json: bool) -> None:
     """Prints a local run and its price tag."""
     if as_json:
-        emit_json({"run": local.run, "price_tag": local.price_tag, "price_tag_version": None})
+        run = {**local.run, "pushed": pushed_to(local)}
+        emit_json({"run": run, "price_tag": local.price_tag, "price_tag_version": None})
         return
     from pricetag.cli.views import price_tag_view, strubell_table, variants_view
     from pricetag.cli.views.runs import run_view
 
     out = console()
     out.print(run_view(local.run))
+    for push in pushed_to(local):
+        say(f"Pushed: {push['url']}/runs/{local.run['id']} ({str(push['at'])[:16]} UTC)")
     tag = local.price_tag
     if tag is None:
         say("It is running: its price tag is made when it ends.")

@@ -19,7 +19,14 @@ VALUES = {
 }
 """Options of ``run`` that take a value."""
 
-FLAGS = {"--second-opinion": "second_opinion", "--quiet": "quiet"}
+FLAGS = {
+    "--second-opinion": ("second_opinion", True),
+    "--quiet": ("quiet", True),
+    "--push": ("push", True),
+    "--no-push": ("push", False),
+}
+"""Options of ``run`` without a value, with what they set."""
+
 GPUS = ("visible", "none")
 NOT_FOUND = 127
 
@@ -51,7 +58,8 @@ def parse(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any]] | None:
     while rest and rest[0].startswith("-") and rest[0] != "--":
         name, equals, value = rest.pop(0).partition("=")
         if name in FLAGS and not equals:
-            options[FLAGS[name]] = True
+            flag, value_of_flag = FLAGS[name]
+            options[flag] = value_of_flag
             continue
         if name not in VALUES or (not equals and not rest):
             return None
@@ -76,6 +84,9 @@ def run_metered(
     gpus: str = "visible",
     second_opinion: bool = False,
     quiet: bool = False,
+    push: bool | None = None,
+    url: str | None = None,
+    token: str | None = None,
 ) -> NoReturn:
     """Runs a program metered, and ends this process like it.
 
@@ -88,6 +99,9 @@ def run_metered(
         gpus: One of ``GPUS``.
         second_opinion: Whether CodeCarbon runs beside the meter.
         quiet: Whether to print no price tag at the end.
+        push: Whether to push the run at the end; by default as the settings say.
+        url: Server to push it to; by default as the settings say.
+        token: Token for it; by default that of the settings.
 
     Raises:
         CliError: If the program cannot be started, or a setting is invalid.
@@ -113,7 +127,8 @@ def run_metered(
         gpus=gpus,
     )
     try:
-        ended = run_program(command, request, read_settings())
+        settings = read_settings()
+        ended = run_program(command, request, settings)
     except StartError as error:
         raise CliError(str(error), error.exit_code) from error
     except ConfigurationError as error:
@@ -128,6 +143,10 @@ def run_metered(
         from pricetag.local.summary import summary_text
 
         streams.write(sys.stderr, summary_text(ended.document))
+    if ended.document is not None and (settings.push if push is None else push):
+        from pricetag.cli.push_at_end import push_ended
+
+        push_ended(request.run_id, url=url, token=token)
     end_like(ended)
 
 

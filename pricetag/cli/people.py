@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 Role = Literal["ingest", "viewer", "member", "admin"]
 ProjectRole = Literal["member", "owner"]
 ROLES = (
-    "viewer: read; member: also submit runs; admin: everything; ingest: nothing yet (for clients "
-    "that will only post measurements)."
+    "viewer: read; member: also submit runs; admin: everything; ingest: only send measurements "
+    "(pricetag push)."
 )
 UserArgument = Annotated[str, typer.Argument(metavar="USER", help="User name or ID.")]
 ProjectArgument = Annotated[str, typer.Argument(metavar="PROJECT", help="Project name.")]

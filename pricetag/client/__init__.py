@@ -12,6 +12,7 @@ Example::
 from __future__ import annotations
 
 from pricetag.client.books import BookCalls
+from pricetag.client.intake import IntakeCalls
 from pricetag.client.lab import LabCalls
 from pricetag.client.lists import ListCalls
 from pricetag.client.papers import PaperCalls
@@ -48,6 +49,7 @@ __all__ = [
 
 class Client(
     RunCalls,
+    IntakeCalls,
     StudyCalls,
     ListCalls,
     PriceCalls,

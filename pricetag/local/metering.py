@@ -30,6 +30,9 @@ from pricetag.metering.thread_model import thread_model
 
 DRAIN_S = 5.0
 WORKER = "local"
+JOURNAL_FORMAT = 1
+"""Rises with a change after which an earlier server would read a journal wrongly."""
+
 KINDS = {"program": "command", "block": "track"}
 """Kind of the stage that spans a whole run, by the kind of the run."""
 
@@ -84,6 +87,7 @@ class LocalMeter:
         components = self._meters.share(opened, self._meter.now_s())
         self._log.append(
             "start",
+            format=JOURNAL_FORMAT,
             run_id=self.request.run_id,
             attempt_id=self.request.attempt_id,
             attempt_number=1,

@@ -16,6 +16,9 @@ PUE_RANGE = (1.0, 10.0)
 GRID_RANGE = (0.0, 5000.0)
 YEARS = (1990.0, 2100.0)
 FOLDER = "local"
+SWITCH = {"on": True, "off": False}
+"""Values of ``PRICETAG_PUSH``."""
+
 HOST_METERS = ("auto", "rapl", "model", "none")
 """Values of ``PRICETAG_METER_HOST``, here so that a program need not wait for the meters."""
 
@@ -54,11 +57,13 @@ class LocalSettings:
         folder: Folder of the local runs.
         site: The site's factors.
         project: Project of runs that name none.
+        push: Whether runs are pushed to the server when they end.
     """
 
     folder: Path
     site: LocalSite
     project: str
+    push: bool = False
 
 
 def read_settings(environ: Mapping[str, str] = os.environ) -> LocalSettings:
@@ -91,7 +96,10 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> LocalSettings:
             f"PRICETAG_METER_HOST is {host!r}; use one of {', '.join(HOST_METERS)}"
         )
     return LocalSettings(
-        local_folder(environ, file), site, environ.get("PRICETAG_PROJECT") or "local"
+        local_folder(environ, file),
+        site,
+        environ.get("PRICETAG_PROJECT") or "local",
+        _pushes(environ, file),
     )
 
 
@@ -104,6 +112,19 @@ def local_folder(
         ConfigurationError: If the configuration file cannot be read.
     """
     return data_dir(environ, read_config(environ) if file is None else file) / FOLDER
+
+
+def _pushes(environ: Mapping[str, str], file: Mapping[str, Any]) -> bool:
+    named = environ.get("PRICETAG_PUSH", "").strip().lower()
+    if named:
+        if named not in SWITCH:
+            raise ConfigurationError(f"PRICETAG_PUSH is {named!r}; use on or off")
+        return SWITCH[named]
+    client = file.get("client", {})
+    pushes = client.get("push", False) if isinstance(client, Mapping) else False
+    if not isinstance(pushes, bool):
+        raise ConfigurationError(f"push in [client] is {pushes!r}; use true or false")
+    return pushes
 
 
 def _check_zone(zone: str) -> None:

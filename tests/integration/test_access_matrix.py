@@ -81,6 +81,10 @@ def expected(operation_id: str, access: Access, caller: Caller, target: Target) 
         return 401
     if RANK[ROLES[caller]] < RANK[access.role]:
         return 403
+    if access.need == "sender" and caller == "viewer":
+        return 403
+    if access.about == "journal":
+        return None if caller in ("member", "admin") else 404
     if access.need == "self":
         return None if caller in ("member", "scoped", "admin") else 403
     if access.about in ("session", "share"):

@@ -286,16 +286,18 @@ async def test_runs_are_filtered_by_the_user_who_posted_them(api: Api) -> None:
     assert problem(unknown, 404, "user-not-found")["errors"][0]["field"] == "user"
 
 
-async def test_the_role_ingest_says_that_it_can_only_ask_who_it_is(api: Api) -> None:
+async def test_the_role_ingest_says_what_little_it_can_do(api: Api) -> None:
     robot = await a_user(api, "robot", "ingest")
     assert (await as_user(api, robot, "GET", "/v1/me")).json()["role"] == "ingest"
     for method, path in (("GET", "/v1/runs"), ("POST", "/v1/runs"), ("GET", "/v1/users")):
         refused = problem(
             await as_user(api, robot, method, path, json=run_body()), 403, "role-required"
         )
-        assert "today such a token can call GET /v1/me and nothing else" in refused["detail"]
+        assert (
+            "such a token can call /v1/intake and GET /v1/me, and nothing else" in refused["detail"]
+        )
     viewer = problem(await api.viewer.post("/v1/runs", json=run_body()), 403, "role-required")
     assert "ingest" not in viewer["detail"]
     document = (await api.nobody.get("/openapi.json")).json()
     role = document["components"]["schemas"]["UserCreate"]["properties"]["role"]
-    assert "`GET /v1/me` and nothing else" in role["description"]
+    assert "`GET /v1/me`, and nothing else" in role["description"]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 from fastapi import FastAPI
@@ -36,6 +36,8 @@ from app.services import reports
 from app.services.billing.issuing import get_price_tag
 from app.services.budgets import admin as budget_admin
 from app.services.factors import sites
+from app.services.intake import journals
+from app.services.intake.journals import Part
 from app.services.live.events import EventHub
 from app.services.papers import changing, reporting
 from app.services.people import sign_in_links, tokens, users, web_sessions
@@ -48,6 +50,7 @@ from app.settings import Settings
 from models import Project, Run, StudyRun, Token, User
 from tests.support import site_live
 from tests.support.api import finished_run, run_body, running_run, study_body
+from tests.support.local_runs import journal_bytes
 
 Target = Literal["private", "open"]
 TARGETS: tuple[Target, ...] = ("private", "open")
@@ -93,6 +96,7 @@ class Lab:
         secret = self.secrets[caller]
         headers = {"Sec-Fetch-Site": "same-origin"}
         headers |= {"Authorization": f"Bearer {secret}"} if secret else {}
+        headers |= request.pop("headers", {})
         async with self.undo():
             return await self.http.request(method, path, headers=headers, **request)
 
@@ -194,6 +198,10 @@ async def _things(session: Session, people: Mapping[Caller, Principal], target: 
     study = await studies.create(session, member, wanted_study, f"study of {target}")
     of_study = select(StudyRun.run_id).where(StudyRun.study_id == study.id)
     trial = (await session.execute(of_study)).scalar_one()
+    run_id, attempt_id = uuid4(), uuid4()
+    content = journal_bytes(run_id=str(run_id), attempt_id=str(attempt_id))
+    part = Part(attempt_id, 0, content)
+    await journals.take(session, member, part, project=target, max_bytes=len(content))
     tag = await get_price_tag(session, finished)
     user = await users.get(session, member.user_id)
     begun = await web_sessions.begin(session, user, "link")
@@ -225,6 +233,8 @@ async def _things(session: Session, people: Mapping[Caller, Principal], target: 
         "view": view.id,
         "study": study.id,
         "trial": trial,
+        "sent": run_id,
+        "journal": attempt_id,
         "hash": tag.content_sha256,
     }
     return Things(target, {name: str(id_) for name, id_ in ids.items()})

@@ -6,6 +6,7 @@ from typing import Any
 
 from app.api.v1 import examples
 from tests.support.api import run_body, study_body
+from tests.support.local_runs import ATTEMPT_ID, journal_bytes
 from tests.support.site_admin import FACTOR, PRICE
 
 FILE = {"content": ("file.csv", b"a,b\n1,2\n", "text/csv")}
@@ -23,6 +24,15 @@ REQUESTS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "groupRuns": ({}, {"params": {"by": "tag"}}),
     "downloadRuns": ({}, {}),
     "tabulateRuns": ({"fmt": "md"}, {"params": {"run": "{finished}"}}),
+    "sendJournal": (
+        {},
+        {
+            "params": {"attempt_id": ATTEMPT_ID, "begin_byte": "0", "project": "{project}"},
+            "headers": {"Content-Type": "application/x-ndjson"},
+            "content": journal_bytes(),
+        },
+    ),
+    "getJournal": ({"attempt_id": "{journal}"}, {}),
     "createStudy": ({}, {"json": study_body(base={**run_body(), "project": "{project}"})}),
     "listStudies": ({}, {}),
     "getStudy": ({"study_id": "{study}"}, {}),

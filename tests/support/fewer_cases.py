@@ -1,4 +1,4 @@
-"""A hook of schemathesis: of cases that prove the same, one is sent.
+"""Hooks of schemathesis: of cases that prove the same, one is sent; lines are sent as text.
 
 A body is described once, whatever it is written in: every bound is tried in JSON, and in YAML
 one valid body. Where a value has the wrong type, one wrong type is tried; of the methods that an
@@ -17,6 +17,9 @@ from schemathesis.generation.meta import CoveragePhaseData, CoverageScenario
 IN_YAML = {CoverageScenario.DEFAULT_POSITIVE_TEST}
 ONCE = {CoverageScenario.INCORRECT_TYPE, CoverageScenario.UNSPECIFIED_HTTP_METHOD}
 AT_MOST = 4
+for lines in ("application/x-ndjson", "application/jsonl"):
+    schemathesis.serializer.alias(lines, "text/plain")
+
 _tried: Counter[tuple[object, ...]] = Counter()
 
 

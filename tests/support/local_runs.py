@@ -90,6 +90,18 @@ def records(*, ends: bool = True) -> list[dict[str, Any]]:
     return [*listed, end] if ends else listed
 
 
+def journal_bytes(content: Sequence[Mapping[str, Any]] | None = None, **start: Any) -> bytes:
+    """A journal as it is in its file.
+
+    Args:
+        content: Its records; by default those of a whole run.
+        **start: Fields of its start in place of others.
+    """
+    first, *rest = records() if content is None else content
+    numbered = enumerate([{**first, **start}, *rest])
+    return b"".join(json.dumps({"seq": n, **record}).encode() + b"\n" for n, record in numbered)
+
+
 def plant(folder: Path, content: Sequence[Mapping[str, Any]] | None = None) -> LocalRun:
     """A settled local run."""
     journal = Journal.create(folder / RUN_ID, ATTEMPT_ID)

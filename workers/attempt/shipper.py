@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from app.cancellation import heed_cancellation
-from app.services.attempts.execution import PoisonedRecordsError
+from app.services.attempts.poisoned import apply_apart
 from pricetag.metering.journal import Journal, JournalError
 
 logger = logging.getLogger(__name__)
@@ -18,13 +18,6 @@ logger = logging.getLogger(__name__)
 BATCH = 1000
 INTERVAL_S = 0.5
 MAX_BACKOFF_S = 10.0
-
-OF_THE_JOB = frozenset(
-    {"progress", "metric", "flops", "log", "artifact", "environment", "rejected"}
-)
-"""Optional record types: neither energy nor the end depends on them."""
-
-KEPT_TEXT = 500
 
 Record = dict[str, Any]
 
@@ -94,26 +87,11 @@ class Shipper:
         return len(records)
 
     async def _ship(self, records: list[Record]) -> None:
-        """Ships records in order; one that cannot be stored is isolated by halving."""
-        try:
-            await self._ingest(self._attempt_id, records)
-        except PoisonedRecordsError as error:
-            if len(records) > 1:
-                middle = len(records) // 2
-                await self._ship(records[:middle])
-                await self._ship(records[middle:])
-                return
-            (record,) = records
-            if record.get("type") not in OF_THE_JOB:
-                raise
-            await self._ingest(self._attempt_id, [_set_aside(record, error)])
-        self._next_seq = records[-1]["seq"] + 1
+        """Ships records in order; one that cannot be stored is set aside."""
+        await apply_apart(
+            lambda part: self._ingest(self._attempt_id, part), records, self._note_applied
+        )
+
+    def _note_applied(self, last: Record) -> None:
+        self._next_seq = last["seq"] + 1
         self._journal.note_shipped(self._next_seq)
-
-
-def _set_aside(record: Record, error: PoisonedRecordsError) -> Record:
-    """Replacement of a record that cannot be stored."""
-    logger.error("journal record %s cannot be stored: %s", record["seq"], error)
-    stamps = {name: record[name] for name in ("seq", "t_s", "at")}
-    reason = f"{record['type']}: it could not be stored: {error}"
-    return {**stamps, "type": "rejected", "reason": reason, "event": f"{record!r:.{KEPT_TEXT}}"}

@@ -12,6 +12,7 @@ from app.api.v1 import (
     energy,
     events,
     insights,
+    intake,
     lab_health,
     overview,
     papers,
@@ -37,6 +38,7 @@ from app.api.v1 import (
 router = Branch(prefix="/v1")
 for part in (
     runs,
+    intake,
     studies,
     views,
     queue,

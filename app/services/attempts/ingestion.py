@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from app.services.attempts.journal_records import (
 from app.services.billing import live_meter
 from app.services.errors import AttemptNotFoundError
 from models import Attempt, LogLine, Metric, RejectedRecord, Run, Stage
+from pricetag.tag.measured import QUEUE
 
 logger = logging.getLogger(__name__)
 
@@ -144,5 +146,15 @@ async def _end(session: Session, attempt: Attempt, run: Run, batch: Batch) -> No
             status=end.status,
             reason=reason,
             end_s=end.t_s,
-            at=end.at,
+            at=_ended_at(attempt, run, end),
         )
+
+
+def _ended_at(attempt: Attempt, run: Run, end: End) -> datetime:
+    """When an attempt ended; of a machine that is not the lab's, by its meter's clock alone.
+
+    The time of day of such a machine may be set while its program runs.
+    """
+    if run.origin == QUEUE or attempt.meter_opened_at is None:
+        return end.at
+    return attempt.meter_opened_at + timedelta(seconds=end.t_s)

@@ -278,6 +278,19 @@ class Rejected:
     raw: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """A line of a journal that is not a record.
+
+    Attributes:
+        why: The reason.
+        text: The line.
+    """
+
+    why: str
+    text: str
+
+
 def parse(raw: object, *, seq_if_missing: int) -> Record | Rejected:
     """Parses one record.
 
@@ -287,6 +300,8 @@ def parse(raw: object, *, seq_if_missing: int) -> Record | Rejected:
     """
     seq = seq_of(raw)
     place = seq_if_missing if seq is None else seq
+    if isinstance(raw, Damaged):
+        return Rejected(place, raw.why, storable_text(raw.text[:MAX_SHOWN]))
     if not isinstance(raw, Mapping):
         return Rejected(place, "it is not an object", shown(raw))
     try:

@@ -29,21 +29,35 @@ def runs_view(runs: Sequence[Mapping[str, Any]]) -> ListTable:
     origins = [run.get("origin", QUEUE) for run in runs]
     has_origins = any(origin != QUEUE for origin in origins)
     origin_head = ("Origin",) if has_origins else ()
+    is_local = any("pushed" in run for run in runs)
+    pushed_head = ("Pushed (UTC)",) if is_local else ()
+    origin_head = () if is_local else origin_head
     heads = ("Run", "Status", *origin_head, "~Name", "Submitted (UTC)", ">IT energy", ">CO2e")
+    heads += pushed_head
     rows = []
     for run, tag, origin in zip(runs, tags, origins, strict=True):
         rows.append(
             (
                 run["id"][:8],
                 run["status"],
-                *((origin,) if has_origins else ()),
+                *((origin,) if origin_head else ()),
                 run["name"],
                 str(run["created_at"])[:16].replace("T", " "),
                 _figure(run, tag.get("it_energy_kwh"), energy),
                 _figure(run, tag.get("co2e_kg"), co2e),
+                *((_pushed(run["pushed"]),) if is_local else ()),
             )
         )
     return ListTable(heads, rows, STYLES)
+
+
+def _pushed(pushes: Sequence[Mapping[str, Any]]) -> str:
+    """The newest push of a local run, with its host."""
+    if not pushes:
+        return "no"
+    newest = max(pushes, key=lambda push: str(push["at"]))
+    host = str(newest["url"]).partition("://")[2]
+    return f"{str(newest['at'])[:16].replace('T', ' ')} {host}"
 
 
 def run_view(run: Mapping[str, Any]) -> RenderableType:

@@ -159,6 +159,7 @@ def test_every_command_that_sends_fields_is_tried() -> None:
             "inspect",
             "recipes",
             "run",
+            "push",
             "whoami",
         ),
         *("demo", "serve", "worker", "migrate", "token", "sign-in", "balances", "rollups"),

@@ -210,8 +210,8 @@ def test_invalid_ends_of_tokens_are_rejected(text: str) -> None:
 @pytest.mark.parametrize(
     "command", [["user", "create"], ["user", "add-token"], ["user", "role"], ["token", "create"]]
 )
-def test_help_says_that_ingest_can_do_nothing_yet(command: list[str], capsys: Captured) -> None:
+def test_help_says_what_ingest_can_do(command: list[str], capsys: Captured) -> None:
     pricetag([*command, "--help"])
-    assert "ingest: nothing yet (for clients that will only post measurements)" in " ".join(
+    assert "ingest: only send measurements (pricetag push)" in " ".join(
         capsys.readouterr().out.replace("│", " ").split()
     )

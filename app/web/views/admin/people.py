@@ -14,7 +14,7 @@ ROLES = (
     ("viewer", "viewer: reads"),
     ("member", "member: also submits runs"),
     ("admin", "admin: does everything"),
-    ("ingest", "ingest: only posts measurements"),
+    ("ingest", "ingest: only sends measurements"),
 )
 """Roles with what they may do, for forms."""
 

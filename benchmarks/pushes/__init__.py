@@ -1,0 +1,1 @@
+"""Pushes of local runs under kills of client and server, and the rate of the intake."""

@@ -1,0 +1,140 @@
+"""``pricetag push``: sends local runs to a server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pricetag.cli.answering import answer, each
+from pricetag.cli.console import EXIT_FAILURE, EXIT_USAGE, CliError, complain
+from pricetag.cli.local_runs import NO_LOCAL_RUNS, find_local, local_runs
+from pricetag.cli.options import Json, open_client
+
+if TYPE_CHECKING:
+    from pricetag.client import Client
+    from pricetag.local.pushing import Progress
+    from pricetag.local.runs import LocalRun
+
+PUSH_EXAMPLES = (
+    "Examples:\n\npricetag push last\n\npricetag push --all\n\n"
+    "pricetag run --push -- python train.py"
+)
+SHOWN_BYTES = 1_000_000
+"""Size of a journal from which on the progress is shown."""
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("push", epilog=PUSH_EXAMPLES)(push)
+
+
+def push(
+    ctx: typer.Context,
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RUN",
+            help="Local runs: run IDs, their first characters (at least 4), or 'last' for your "
+            "newest run.",
+        ),
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Push all local runs that are not on the server yet.")
+    ] = False,
+    project: Annotated[
+        str | None,
+        typer.Option(help="Project of the runs on the server. Default: each run's own."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Send local runs to the server, which computes their price tags from their readings.
+
+    A push that is interrupted loses nothing: push again, and it continues. What has arrived is not
+    sent or counted twice. `pricetag runs --local` shows where each run was pushed, and when.
+    """
+    if bool(runs) == every:
+        raise CliError("name local runs, or use --all for all that are not pushed", EXIT_USAGE)
+    chosen = _chosen(ctx, runs or ())
+    results: list[dict[str, Any]] = []
+    failures = 0
+    with open_client(ctx) as client:
+        for run in chosen if runs else _missing(client):
+            result = _pushed(client, run, project)
+            failures += "problem" in result
+            results.append(result)
+    nothing = "All local runs are on the server." if local_runs().all() else NO_LOCAL_RUNS
+    answer(ctx, json, results, each(_line), nothing=nothing)
+    if failures:
+        raise typer.Exit(EXIT_FAILURE)
+
+
+def _chosen(ctx: typer.Context, texts: Sequence[str]) -> list[LocalRun]:
+    runs = {text: find_local(ctx, text, is_local=True) for text in texts}
+    return [run for run in runs.values() if run is not None]
+
+
+def _missing(client: Client) -> Iterator[LocalRun]:
+    """The ended local runs that are not known to be on the server, oldest first."""
+    from pricetag.local.pushing import is_pushed
+
+    for run in reversed(local_runs().all()):
+        if run.price_tag is not None and not is_pushed(run, client.url):
+            yield run
+
+
+def _pushed(client: Client, run: LocalRun, project: str | None) -> dict[str, Any]:
+    """The result of one run; errors of the network end the whole command."""
+    from pricetag.local.pushing import PushError
+    from pricetag.local.pushing import push as send
+    from pricetag.wire import ApiError
+
+    about = {"run_id": run.run["id"], "name": run.run["name"]}
+    try:
+        with _progress(run) as progress:
+            state = send(run, client, project=project, progress=progress)
+    except (PushError, ApiError) as error:
+        problem = f"{run.run['id'][:8]} is not pushed: {error}"
+        details = getattr(error, "errors", ())
+        complain(problem, [f"{each['field']}: {each['message']}" for each in details])
+        return {**about, "problem": str(error)}
+    for warning in state["warnings"]:
+        complain(warning)
+    names = ("status", "size_bytes", "records", "rejected", "price_tag_version", "warnings")
+    return {**about, "url": f"{client.url}/runs/{run.run['id']}"} | {
+        name: state[name] for name in names
+    }
+
+
+def _line(result: Mapping[str, Any]) -> str:
+    short = str(result["run_id"])[:8]
+    if "problem" in result:
+        return f"{short}  not pushed"
+    count = result["rejected"]
+    noun = "line was" if count == 1 else "lines were"
+    rejected = f" ({count:,} {noun} rejected: pricetag show {short})" if count else ""
+    return f"{short}  pushed  {result['url']}{rejected}"
+
+
+@contextmanager
+def _progress(run: LocalRun) -> Iterator[Progress]:
+    """Shows the progress of a large journal on a terminal."""
+    import sys
+
+    try:
+        is_large = run.journal.stat().st_size >= SHOWN_BYTES
+    except OSError:
+        is_large = False
+    if not (is_large and sys.stderr.isatty()):
+        yield lambda sent, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Bars(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bars:
+        task = bars.add_task(str(run.run["id"])[:8])
+        yield lambda sent, total: bars.update(task, completed=sent, total=total)
