@@ -12,7 +12,7 @@ from fastapi import Depends, FastAPI
 
 import pricetag
 from app import errors
-from app.api import access, browsers, health, metrics, openapi
+from app.api import access, branches, browsers, health, metrics, openapi
 from app.api.deps import Resources, reject_unknown_query
 from app.api.v1.router import router as v1
 from app.cancellation import end_tasks
@@ -105,9 +105,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,  # a redirect would trust the Host that the client sent
     )
-    app.include_router(health.router)
-    app.include_router(metrics.router)
-    app.include_router(v1)
+    for branch in (health.router, metrics.router, v1):
+        branches.install(app, branch)
     errors.install(app)
     openapi.install(app)
     web.install(app)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
+from app.api import branches
 from app.web import assets, headers, problems
 from app.web.pages import (
     account,
@@ -75,7 +76,7 @@ PAGES = (
 def install(app: FastAPI) -> None:
     """Adds pages, their files, their error pages and their security headers."""
     for page in PAGES:
-        app.include_router(page.router)
+        branches.install(app, page.router)
     assets.install(app)
     problems.install(app)
     headers.install(app)

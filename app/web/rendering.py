@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -38,7 +38,7 @@ def environment() -> Environment:
     return made
 
 
-def page_router() -> APIRouter:
+def page_router() -> Branch:
     """A router for pages, which are not part of the API's document."""
     return Branch(include_in_schema=False, default_response_class=HTMLResponse)
 
