@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import text
 
 from app.schemas.lab_health import MeterHealth
 from app.schemas.stream import DeviceState, PowerFrame
 from app.services.health import lab_health, prometheus
 from app.services.queueing import waiting
 from app.services.queueing.waiting import Offer
-from tests.support.api import Api, problem, running_run
+from tests.support.api import Api, a_principal, problem, running_run
 
 
 async def health(api: Api) -> dict[str, Any]:
@@ -125,6 +129,53 @@ async def test_metrics_are_of_the_lab_without_names(api: Api) -> None:
     assert metrics["pricetag_alarms"][()] == 0
     assert "pricetag_power_watts" not in metrics  # nothing reports, which is not 0 W
     problem(await api.nobody.get("/metrics"), 401, "unauthenticated")
+
+
+BOARD = Path(__file__).resolve().parents[2] / "deploy" / "grafana" / "pricetag.json"
+METRIC = re.compile(r"\b((?:pricetag|process)_\w+)(?:\{([^}]*)\})?")
+METERED_HOUR = """
+INSERT INTO energy_hours (id, node_name, component, name, kind, method, gain_std_ratio, hour,
+    energy_j, covered_s, flags)
+VALUES (gen_random_uuid(), 'node', 'cpu', 'EPYC', 'cpu', 'counter', 0.05, :hour, 3.6e6, 3600, '[]')
+"""
+GROUPED = re.compile(r"\bby \(([^)]*)\)")
+
+
+def this_hour() -> datetime:
+    return datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+async def test_the_board_of_grafana_uses_metrics_and_labels_that_exist(api: Api) -> None:
+    await api.post_run()
+    await with_worker(api, "default")
+    power = prometheus.DevicePower("node", "gpu:1", "H200", 300)
+    async with api.database.session_scope() as session:
+        await session.execute(text(METERED_HOUR), {"hour": this_hour()})
+        caller = await a_principal(session)
+        exposed = await prometheus.metrics(session, caller, powers=[power], alarms=0)
+    labels = {
+        sample.name: {"job", "instance", *sample.labels}
+        for family in text_string_to_metric_families(exposed.decode())
+        for sample in family.samples
+    }
+    board = json.loads(BOARD.read_text())
+    queries = [variable["query"] for variable in board["templating"]["list"]]
+    expressions = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    used = set()
+    for expression in (*expressions, *queries):
+        names = METRIC.findall(expression)
+        assert names or expression == "prometheus"
+        for name, matchers in names:
+            used.add(name)
+            assert name in labels, expression
+            selected = set(re.findall(r"(\w+)=", matchers))
+            grouped = {each.strip() for by in GROUPED.findall(expression) for each in by.split(",")}
+            assert selected | grouped <= labels[name], expression
+    legends = [target["legendFormat"] for panel in board["panels"] for target in panel["targets"]]
+    for expression, legend in zip(expressions, legends, strict=True):
+        (name, _), *_ = METRIC.findall(expression)
+        assert set(re.findall(r"{{(\w+)}}", legend)) <= labels[name]
+    assert {name for name in labels if name.startswith("pricetag_")} <= used
 
 
 def test_power_is_the_latest_sample_of_devices_that_report() -> None:
