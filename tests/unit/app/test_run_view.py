@@ -47,7 +47,15 @@ def quantities(energy: float | None) -> dict[str, Any]:
 def a_run(status: str = "succeeded", **changes: Any) -> RunRead:
     body = {
         **{"id": uuid.UUID(int=9), "project": "text", "experiment": "sst2", "name": "a run"},
-        **{"user": "ada", "tags": [], "kind": "train", "priority": 0, "not_before": None},
+        **{
+            "user": "ada",
+            "tags": [],
+            "kind": "train",
+            "origin": "queue",
+            "measured_by": None,
+            "priority": 0,
+            "not_before": None,
+        },
         **{"resources": {"gpus": 2, "pool": "lab"}, "status": status, "status_reason": None},
         **{"progress": None, "cancel_requested_at": None, "created_at": NOW},
         **{"started_at": NOW - timedelta(minutes=2), "finished_at": None, "price_tag": None},

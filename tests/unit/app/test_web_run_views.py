@@ -34,6 +34,8 @@ def run(*, scale: float = 1.0, is_priced: bool = True, **values: Any) -> RunSumm
         "user": "ada",
         "tags": ["seed:1", "paper"],
         "kind": "train",
+        "origin": "queue",
+        "measured_by": None,
         "resources": {"gpus": 1, "pool": "default"},
         "priority": 0,
         "not_before": None,
