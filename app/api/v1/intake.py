@@ -5,10 +5,11 @@ from __future__ import annotations
 import uuid
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import Path, Query
 
 from app.api.access import SEE_JOURNAL, SEND
 from app.api.body import JOURNAL_TYPES
+from app.api.branches import Branch
 from app.api.deps import Caller, CurrentSession, JournalLines, ServerResources
 from app.api.v1.responses import BODY, problems
 from app.schemas.common import Name
@@ -16,7 +17,7 @@ from app.schemas.intake import JournalRead
 from app.services.intake import journals
 from app.services.intake.journals import Part
 
-router = APIRouter(prefix="/intake", tags=["intake"])
+router = Branch(prefix="/intake", tags=["intake"])
 
 LINES = {"schema": {"type": "string", "description": "Whole lines, each a JSON object."}}
 
