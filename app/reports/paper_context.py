@@ -11,6 +11,7 @@ from app.reports.context import PROFILES, SCHEMA, model_card, run_figures
 from app.reports.sections import (
     ai_act,
     bill,
+    ensembles,
     methods,
     neurips,
     paper,
@@ -62,6 +63,7 @@ class About:
         budgets: Budgets of the project: `name`, `metric`, `amount`, `unit`, `period`.
         origins: Number of runs that were added by hand (`added`) and by the rule (`rule`).
         published: Rows of other publications, as they were entered.
+        ensembles: Ensembles of trials, by study: `name`, and what a study of that kind states.
     """
 
     paper_id: str
@@ -75,6 +77,7 @@ class About:
     budgets: Sequence[Mapping[str, Any]]
     origins: Mapping[str, int] = field(default_factory=dict)
     published: Sequence[Mapping[str, Any]] = ()
+    ensembles: Sequence[Mapping[str, Any]] = ()
 
 
 def paper_context(
@@ -141,6 +144,7 @@ def _sections(
         paper.budget_section(content),
         *filter(None, (search.research_section(content), search.curves_section(content))),
         *filter(None, (search.frontier_section(content), search.omitted_section(content))),
+        *filter(None, [ensembles.section(content)]),
         strubell.section(rows, sums, profile),
         *rows_or_nothing,
         methods.section(tags, sums, profile),

@@ -175,7 +175,17 @@ def paper_json(context: Mapping[str, Any]) -> str:
     return json.dumps(paper, indent=1, sort_keys=True, allow_nan=False) + "\n"
 
 
-TABLES = ("bill", "budget", "research", "curves", "frontier", "runs", "published", "factors")
+TABLES = (
+    "bill",
+    "budget",
+    "research",
+    "curves",
+    "frontier",
+    "ensembles",
+    "runs",
+    "published",
+    "factors",
+)
 """Sections whose tables a paper may include."""
 
 FILES: Mapping[str, tuple[Callable[[Mapping[str, Any]], str], str]] = {

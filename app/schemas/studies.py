@@ -168,6 +168,41 @@ class SavedRead(Wire):
     unknown_trials: int = Field(description="Number of stopped trials whose energy is unknown.")
 
 
+class EnsemblePointRead(Wire):
+    """Ensembles of k members."""
+
+    members: int = Field(description="Number of members, k.")
+    ensembles: int = Field(description="Number of ensembles of k members that were evaluated.")
+    accuracy: Quantity = Field(
+        description="Mean accuracy of the averaged probabilities, from the lowest to the highest "
+        "of the evaluated ensembles; no range in the order of seeds, with the reason."
+    )
+    making_kwh: Quantity = Field(
+        description="IT energy to make k members, in kWh: k times the mean of a member's run, or "
+        "the sum over the first k in the order of seeds."
+    )
+    inference_kwh: Quantity = Field(
+        description="IT energy to evaluate `examples` examples with k members, in kWh: as for "
+        "`making_kwh`, of the stages that evaluated them."
+    )
+
+
+class EnsembleRead(Wire):
+    """Accuracy and cost of ensembles of the trials of a study."""
+
+    estimator: Literal["all_subsets", "order_of_seeds"] = Field(
+        description="`all_subsets`: the mean over all ensembles of k of the members, for up to 10 "
+        "members; `order_of_seeds`: the first k, of more members."
+    )
+    split: str = Field(description="The evaluated split.")
+    examples: int | None = Field(description="Number of its examples; null without a member.")
+    members: int = Field(description="Number of members whose class probabilities are known.")
+    points: list[EnsemblePointRead] = Field(description="Ensembles of 1, 2, ... members.")
+    reason: str | None = Field(
+        description="Why members, or all points, are missing; null if nothing is."
+    )
+
+
 class StudyLimit(Wire):
     """A limit of the study's budget."""
 
@@ -195,6 +230,9 @@ class StudyRead(StudySummary):
     )
     saved: SavedRead | None = Field(
         description="Energy saved by stopping trials; null where every trial runs to its end."
+    )
+    ensemble: EnsembleRead | None = Field(
+        description="Accuracy and cost of ensembles of its trials; null for other strategies."
     )
     budget: list[StudyLimit] = Field(description="Limits of its budget; empty without one.")
 

@@ -20,6 +20,7 @@ class TaskEntry:
         architectures: Architectures of models with random weights.
         title: Name in messages, where it is not ``name``.
         hides_tokens: Whether only hidden tokens are predicted.
+        has_classes: Whether it predicts a class of each example.
     """
 
     name: TaskName
@@ -28,6 +29,7 @@ class TaskEntry:
     architectures: tuple[str, ...] = ("bert",)
     title: str | None = None
     hides_tokens: bool = False
+    has_classes: bool = False
 
     @property
     def shown(self) -> str:
@@ -40,6 +42,7 @@ _TASKS = (
         "classification",
         ("accuracy", "f1", "mcc"),
         frozenset({"text_pair", "labels", "positive_label"}),
+        has_classes=True,
     ),
     TaskEntry("regression", ("pearson", "spearman"), frozenset({"text_pair"})),
     TaskEntry(

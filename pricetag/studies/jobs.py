@@ -7,12 +7,20 @@ from typing import Any
 from uuid import UUID
 
 from pricetag.recipes.registry import REGISTRY, kind_of, runs_program
+from pricetag.studies.ensemble import SPLIT
 from pricetag.studies.plan import BITS, SPARSITY
 from pricetag.studies.space import Values, with_value, with_values
 from pricetag.studies.spec import StudySpec
-from pricetag.studies.strategies import FULL_BITS, TrainLargeThenCompress, resource_of
+from pricetag.studies.strategies import (
+    FULL_BITS,
+    Ensemble,
+    TrainLargeThenCompress,
+    resource_of,
+)
 
 MOST_TAGS = 50
+KEEPS = "keep_probabilities"
+"""Option of the stages that can keep class probabilities."""
 
 
 def study_tag(study_id: UUID) -> str:
@@ -59,6 +67,8 @@ def job_of(
     job["tags"] = [*list(job.get("tags") or [])[: MOST_TAGS - 1], study_tag(study_id)]
     if isinstance(spec.strategy, TrainLargeThenCompress):
         return job if SPARSITY not in values else _compressed(job, spec, values, previous_run)
+    if isinstance(spec.strategy, Ensemble):
+        return _with_probabilities(job)
     target, before = bracket.rungs[rung].resource, trained_before(spec, trial, rung)
     recipe = job.get("recipe")
     if isinstance(recipe, Mapping) and runs_program(recipe):
@@ -108,6 +118,34 @@ def _compressed(
         "stage": trained.get("name") or kind_of(trained),
     }
     return {**job, "recipe": {**recipe, "model": model, "stages": [*stages, *rest]}}
+
+
+def _with_probabilities(job: dict[str, Any]) -> dict[str, Any]:
+    """A job whose last evaluation keeps the class probabilities; it gets one if it has none."""
+    recipe = dict(job["recipe"])
+    stages = [dict(stage) for stage in recipe["stages"]]
+    place = evaluating_stage(stages)
+    if place is None:
+        stages.append({"kind": "evaluate"})
+        place = -1
+    stages[place][KEEPS] = True
+    return {**job, "recipe": {**recipe, "stages": stages}}
+
+
+def evaluating_stage(stages: Sequence[Mapping[str, Any]]) -> int | None:
+    """The place of the last evaluation on validation of the job's final model; None without."""
+    trained = trained_stage(stages)
+    places = [
+        n
+        for n, stage in enumerate(stages)
+        if keeps_probabilities(kind_of(stage)) and SPLIT in stage.get("splits", [SPLIT])
+    ]
+    return places[-1] if places and places[-1] > (-1 if trained is None else trained) else None
+
+
+def keeps_probabilities(kind: str) -> bool:
+    """Whether stages of a kind evaluate a model and can keep its class probabilities."""
+    return kind in REGISTRY and KEEPS in REGISTRY[kind].params.model_fields
 
 
 def _continued(job: dict[str, Any], field: str, previous_run: UUID) -> dict[str, Any]:

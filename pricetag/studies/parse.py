@@ -12,10 +12,17 @@ from pricetag.recipes.errors import FieldError, RecipeError
 from pricetag.recipes.parse import UNKNOWN_FIELD, field_errors, nearest, parse_run_spec
 from pricetag.recipes.registry import traits_of
 from pricetag.recipes.run_spec import RunSpec
+from pricetag.recipes.tasks import TASKS
 from pricetag.studies.jobs import job_of, trained_stage
 from pricetag.studies.space import NoPlaceError, with_value
 from pricetag.studies.spec import StudySpec
-from pricetag.studies.strategies import Grid, Seeds, TrainLargeThenCompress, resource_of
+from pricetag.studies.strategies import (
+    Ensemble,
+    Grid,
+    Seeds,
+    TrainLargeThenCompress,
+    resource_of,
+)
 
 CHECKED_TRIALS = 20
 """Number of trials whose jobs are checked before a study starts."""
@@ -104,6 +111,7 @@ def _faults(spec: StudySpec) -> Iterator[FieldError]:
         *_of_ends(spec),
         *_of_seeds(spec),
         *_of_compression(spec, base),
+        *_of_ensemble(spec, base),
     ]
     yield from faults
     if faults:
@@ -207,6 +215,27 @@ def _of_compression(spec: StudySpec, base: RunSpec) -> Iterator[FieldError]:
             yield FieldError("strategy.sizes.field", str(error))
             return
         yield from _of_job(job, f"strategy.sizes.values.{number}", spec.strategy.sizes.field)
+
+
+def _of_ensemble(spec: StudySpec, base: RunSpec) -> Iterator[FieldError]:
+    """Whether the base job trains a classifier, and has a field for the seed."""
+    if not isinstance(spec.strategy, Ensemble):
+        return
+    task = None if base.recipe.task is None else TASKS[base.recipe.task]
+    if task is None or not task.has_classes:
+        yield FieldError(
+            "base.recipe.task", "must be classification: class probabilities are averaged"
+        )
+        return
+    if trained_stage(spec.base["recipe"]["stages"]) is None:
+        yield FieldError("base.recipe.stages", "trains no model that could be averaged")
+        return
+    try:
+        job = with_value(spec.base, spec.strategy.seed_field, spec.strategy.first)
+    except NoPlaceError as error:
+        yield FieldError("strategy.seed_field", str(error))
+        return
+    yield from _of_job(job, "strategy.seed_field", spec.strategy.seed_field)
 
 
 def _of_job(job: object, field: str, path: str) -> Iterator[FieldError]:

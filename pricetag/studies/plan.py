@@ -13,6 +13,7 @@ from pricetag.studies.brackets import Bracket
 from pricetag.studies.space import Dimension, grid, sample
 from pricetag.studies.strategies import (
     MOST_TRIALS,
+    Ensemble,
     Grid,
     Seeds,
     Strategy,
@@ -43,6 +44,9 @@ class Plan:
             return _seeds(self.strategy)
         if isinstance(self.strategy, TrainLargeThenCompress):
             return _compressions(self.strategy)
+        if isinstance(self.strategy, Ensemble):
+            first = self.strategy.first
+            return [{self.strategy.seed_field: first + n} for n in range(self.strategy.members)]
         if not isinstance(self.strategy, Grid):
             return []
         points = list(islice(grid(self.space, self.strategy.points), MOST_TRIALS + 1))

@@ -11,6 +11,7 @@ from pricetag.recipes.base import VISIBLE_ONLY, Params
 from pricetag.studies.plan import Plan
 from pricetag.studies.space import AnyDimension
 from pricetag.studies.strategies import (
+    Ensemble,
     Seeds,
     Strategy,
     TrainLargeThenCompress,
@@ -95,7 +96,7 @@ class StudySpec(Params):
 
     @model_validator(mode="after")
     def _space_fits(self) -> Self:
-        varies = isinstance(self.strategy, Seeds | TrainLargeThenCompress)
+        varies = isinstance(self.strategy, Seeds | TrainLargeThenCompress | Ensemble)
         if not self.space and not varies:
             raise PydanticCustomError(
                 "space", "is empty: list at least one field that varies", {"field": "space"}

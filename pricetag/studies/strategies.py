@@ -14,6 +14,7 @@ from pricetag.studies.space import FieldPath
 
 MOST_TRIALS = 2_000
 MOST_SEEDS = 1_000
+MOST_MEMBERS = 100
 
 NEEDS_OPTUNA = "tpe needs the package optuna on the server: pip install 'pricetag[studies]'"
 
@@ -334,6 +335,22 @@ class TrainLargeThenCompress(Params):
         return [pair for pair in pairs if pair != (0.0, FULL_BITS)]
 
 
+class Ensemble(Params):
+    """The same classifier with several seeds, whose class probabilities are averaged.
+
+    Source: Lakshminarayanan et al. 2017, Simple and Scalable Predictive Uncertainty Estimation
+    using Deep Ensembles, section 2.4, arXiv:1612.01474.
+    """
+
+    kind: Literal["ensemble"] = Field(
+        description="The same classifier with several seeds, whose class probabilities are "
+        "averaged: accuracy and cost against the number of members."
+    )
+    members: int = Field(ge=2, le=MOST_MEMBERS, description="Number of members, one for each seed.")
+    first: int = Field(0, ge=0, le=2**31, description="First seed.")
+    seed_field: FieldPath = Field(default="recipe.stages.0.seed", description="Path of the seed.")
+
+
 Strategy = Annotated[
     Grid
     | RandomSearch
@@ -342,7 +359,8 @@ Strategy = Annotated[
     | SuccessiveHalving
     | Hyperband
     | Asha
-    | TrainLargeThenCompress,
+    | TrainLargeThenCompress
+    | Ensemble,
     Field(discriminator="kind"),
 ]
 
@@ -359,10 +377,10 @@ def brackets_of(strategy: Strategy, combinations: int) -> tuple[Bracket, ...]:
 
     Args:
         strategy: The strategy.
-        combinations: Number of combinations of a grid, or of sizes and compressions.
+        combinations: Number of combinations of a grid, of sizes and compressions, or of members.
     """
     match strategy:
-        case Grid() | TrainLargeThenCompress():
+        case Grid() | TrainLargeThenCompress() | Ensemble():
             rungs: tuple[Rung, ...] = (Rung(combinations),)
         case RandomSearch() | Tpe():
             rungs = (Rung(strategy.trials),)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,7 +15,7 @@ from sqlalchemy import func, select, update
 
 from app.db import Database, Session
 from app.services.attempts import execution
-from app.services.studies import tpe
+from app.services.studies import ensembles, tpe
 from app.services.studies.advancing import advance, advance_all
 from app.settings import get_settings
 from models import Metric, Run, Stage, StudyRun, User
@@ -365,3 +368,93 @@ async def test_the_same_key_gives_the_same_study(api: Api) -> None:
     listed = await api.viewer.get("/v1/studies", params={"limit": 1, "project": "text"})
     assert [item["id"] for item in listed.json()["items"]] == [first.json()["id"]]
     problem(await api.viewer.get(f"/v1/studies/{uuid4()}"), 404, "study-not-found")
+
+
+async def end_member(
+    api: Api, run_id: UUID, root: Path, document: dict[str, Any] | None, score: float
+) -> None:
+    """Ends the run of a member of an ensemble, with its class probabilities."""
+    async with api.database.session_scope() as session:
+        claim = await claimed(session, run_id)
+        journal = JournalMaker(claim.attempt_id)
+        journal.whole()
+        records = [dict(record) for record in journal.records]
+        for record in records:
+            if record["type"] == "artifact" and document is not None:
+                content = json.dumps(document).encode()
+                path = f"{run_id}/1/stage-01-evaluate/probabilities-validation.json"
+                (root / path).parent.mkdir(parents=True)
+                (root / path).write_bytes(content)
+                sha256 = hashlib.sha256(content).hexdigest()
+                name = "stage-01-evaluate/probabilities-validation.json"
+                record |= {"name": name, "path": path, "sha256": sha256, "card": None}
+                record |= {"size_bytes": len(content)}
+            if record.get("name") == "accuracy":
+                record["value"] = score
+        await execution.ingest(session, claim.attempt_id, records)
+    await advance_all(api.database, {run_id})
+
+
+async def test_an_ensemble_has_its_accuracy_and_cost_against_the_number_of_members(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = get_settings().model_copy(update={"artifacts_dir": tmp_path})
+    monkeypatch.setattr(ensembles, "get_settings", lambda: settings)
+    recipe = {
+        **{"task": "classification", "model": "minilm", "stages": [{"kind": "train", "epochs": 1}]},
+        "data": {"train": "train.csv", "validation": "dev.csv"},
+    }
+    base = run_body(recipe=recipe)
+    strategy = {"kind": "ensemble", "members": 4}
+    study_id = await posted(api, base=base, space=[], strategy=strategy, parallel=1)
+    empty = (await shown(api, study_id))["ensemble"]
+    assert (empty["points"], empty["reason"]) == ([], "no trial has succeeded yet")
+    # Each member is right on two of three examples; all together on all.
+    rows = [[[0.9, 0.1], [0.9, 0.1], [0.4, 0.6]], [[0.9, 0.1], [0.4, 0.6], [0.9, 0.1]]]
+    rows += [[[0.4, 0.6], [0.9, 0.1], [0.9, 0.1]]]
+    for number in range(4):
+        async with api.database.session_scope() as session:
+            [waiting] = await open_runs(session, study_id)
+            assert waiting.run_id is not None
+        document = {"classes": ["right", "wrong"], "labels": [0, 0, 0]}
+        kept = None if number == 3 else document | {"probabilities": rows[number]}
+        await end_member(api, waiting.run_id, tmp_path, kept, 2 / 3)
+    study = await shown(api, study_id)
+    assert study["status"] == "finished"
+    ensemble = study["ensemble"]
+    assert (ensemble["estimator"], ensemble["members"]) == ("all_subsets", 3)
+    assert ensemble["examples"] == 3
+    assert ensemble["reason"] == (
+        "1 without: its run kept no class probabilities of the validation split"
+    )
+    accuracy = [(p["accuracy"]["low"], p["accuracy"]["value"]) for p in ensemble["points"]]
+    assert accuracy == [(2 / 3, 2 / 3), (1, 1), (1, 1)]
+    for k, point in enumerate(ensemble["points"], 1):
+        making, inference = point["making_kwh"], point["inference_kwh"]
+        assert making["value"] == pytest.approx(k * WHOLE_KWH)
+        assert making["low"] <= making["value"] <= making["high"]
+        assert inference["value"] == pytest.approx(k * WHOLE_KWH * 5 / 16, rel=0.01)
+        assert making["source"] is not None
+    page = (await api.viewer.get(f"/studies/{study_id}", headers={"Accept": "text/html"})).text
+    assert "Energy to make them" in page
+    assert "Class probabilities of 3 members on 3 examples of validation" in page
+    # The report of a paper on the runs has the same table, the variant for blind review too.
+    paper = {"project": "text", "title": "t", "rule": {"tags": [f"study:{study_id}"]}}
+    paper_id = (await api.member.post("/v1/papers", json=paper)).json()["id"]
+    report = await api.member.post(f"/v1/papers/{paper_id}/reports", json={})
+    assert report.status_code == 201, report.text
+    context = report.json()["context"]
+    [stated] = context["paper"]["ensembles"]
+    assert [p["accuracy"] for p in stated["points"]] == [p["accuracy"] for p in ensemble["points"]]
+    [section] = (each for each in context["sections"] if each["id"] == "ensembles")
+    assert [row["cells"][0] for row in section["tables"][0]["rows"]] == ["1", "2", "3"]
+    share = await api.member.post("/v1/shares", json={"paper": paper_id, "anonymous": True})
+    blind = await api.nobody.get(f"{share.json()['path']}/report.json")
+    assert "a study" not in blind.text
+    assert "Study A" in blind.text
+    # A file that was changed after its run is not averaged.
+    next(tmp_path.rglob("*.json")).write_text("{}")
+    ensembles._curve.cache_clear()
+    changed = (await shown(api, study_id))["ensemble"]
+    assert changed["points"] == []
+    assert "was changed after its run" in changed["reason"]

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from pricetag.recipes import parse_recipe
+from pricetag.studies.ensemble import Member, ensemble_curve
 from tests.support.recording import RecordingReporter
 from tests.support.training import CONFIG, TRAIN, carry_out, data_set, job, recipe
 from workers.job import steps
@@ -224,12 +225,22 @@ def test_a_saved_model_can_be_the_start_of_another_run(tmp_path: Path) -> None:
     data_set(tmp_path)
     first = carry_out(tmp_path, recipe(TRAIN))
     (tmp_path / "work" / "stage-00" / "model").rename(tmp_path / "kept")
-    stages = [{"kind": "evaluate"}, {"kind": "quantize"}, {"kind": "evaluate"}]
+    stages: list[dict[str, Any]] = [
+        {"kind": "evaluate", "keep_probabilities": True},
+        {"kind": "quantize"},
+        {"kind": "evaluate"},
+    ]
     second = carry_out(tmp_path, recipe(*stages, model="kept"), attempt=2)
     before = first.of("metric", name="accuracy")[0]["value"]
     after = [event["value"] for event in second.of("metric", name="accuracy")]
     assert after[0] == before
     assert after[1] == pytest.approx(before, abs=0.1)
+    # An ensemble of the kept class probabilities of one model has its accuracy.
+    kept = [event for event in second.of("artifact") if "probabilities" in event["name"]]
+    assert [event["name"] for event in kept] == ["stage-00-evaluate/probabilities-validation.json"]
+    member = Member.read(json.loads(kept[0]["path"].read_text()))
+    assert sum(member.probabilities) == pytest.approx(len(member.labels))
+    assert ensemble_curve([member])[0].accuracy == pytest.approx(before)
 
 
 def test_a_job_survives_its_journey_as_json(tmp_path: Path) -> None:

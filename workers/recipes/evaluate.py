@@ -8,6 +8,7 @@ from workers.job.context import StageContext, StageResult
 from workers.training.evaluate import evaluate_splits, report_gap
 from workers.training.finetune import count_model, loaded_profile
 from workers.training.model.models import for_use
+from workers.training.probabilities import keep_probabilities
 
 
 def prepare(params: StageParams, context: StageContext) -> None:
@@ -32,6 +33,7 @@ def run(params: StageParams, context: StageContext) -> StageResult:
         params.splits,
         batch_size=params.batch_size,
         max_length=params.max_length,
+        keep=keep_probabilities if params.keep_probabilities else None,
     )
     report_gap(context, quality)
     return StageResult(facts={"quality": quality})

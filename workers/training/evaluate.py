@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from pricetag.recipes.base import MAX_NAME_CHARS
 from pricetag.recipes.glue import task_entry
@@ -54,8 +54,18 @@ def evaluate_splits(
     *,
     batch_size: int,
     max_length: int,
+    keep: Callable[[StageContext, Loaded, str, Predictions], None] | None = None,
 ) -> dict[str, dict[str, float]]:
     """Report the quality on each split, and the operations of all of them.
+
+    Args:
+        context: The stage.
+        loaded: The model.
+        profile: Its operations.
+        splits: The splits.
+        batch_size: Examples per batch.
+        max_length: Maximum number of tokens.
+        keep: Keeps the predictions of a split; None to keep none.
 
     Returns:
         By split, the metrics that have a value.
@@ -69,6 +79,8 @@ def evaluate_splits(
         metrics, predictions = evaluate(
             context, loaded, split, batch_size=batch_size, max_length=max_length
         )
+        if keep is not None:
+            keep(context, loaded, split, predictions)
         quality[split] = report_quality(context, split, metrics)
         dense += predictions.forward_flops(profile.flops, exits=profile.exits)
         effective += predictions.forward_flops(profile.flops, profile.density, profile.exits)

@@ -29,10 +29,14 @@ class Predictions:
     Attributes:
         batches: Batches that were computed to the last layer.
         left: Parts of batches of a model with exits: rows, tokens, and the exit of these rows.
+        logits: Outputs ``[examples, classes]`` of a classification; None for other tasks.
+        labels: Number of the right class of each of its examples.
     """
 
     batches: list[tuple[int, int]] = field(default_factory=list)
     left: list[tuple[int, int, int]] = field(default_factory=list)
+    logits: torch.Tensor | None = None
+    labels: Sequence[int] = ()
 
     def add(self, model: nn.Module, rows: int, width: int) -> None:
         """Record a batch ``[rows, width]`` that a model has just computed."""

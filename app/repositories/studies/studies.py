@@ -286,6 +286,12 @@ async def open_attempts(session: AsyncSession, run_ids: Collection[uuid.UUID]) -
     return (await session.execute(query)).all()
 
 
+async def described(session: AsyncSession, study_ids: Collection[uuid.UUID]) -> Sequence[Study]:
+    """Studies by their IDs, oldest first."""
+    query = select(Study).where(Study.id.in_(study_ids)).order_by(Study.created_at, Study.id)
+    return (await session.execute(query)).scalars().all()
+
+
 async def newest_documents(
     session: AsyncSession, run_ids: Collection[uuid.UUID]
 ) -> dict[uuid.UUID, dict[str, Any]]:

@@ -86,6 +86,14 @@ def _content(
         budgets=[],
         origins=report["paper"].get("origins") or {},
         published=rows,
+        ensembles=[
+            {
+                **each,
+                "name": names.lettered("Study", each["name"]),
+                "reason": each["reason"] and remark(each["reason"]),
+            }
+            for each in report["paper"].get("ensembles") or ()
+        ],
     )
     blind_report = paper_context(
         about,

@@ -21,6 +21,7 @@ from app.services.papers import changing, collecting, rights
 from app.services.papers.changing import EmptyPaperError
 from app.services.papers.collecting import Collected
 from app.services.principals import Principal
+from app.services.studies import ensembles
 from models import Budget, Paper
 from pricetag.tag.evaluated import ScoredRun
 from pricetag.tag.figure import Figure, figure_of
@@ -65,8 +66,13 @@ async def report(
     versions = {each.facts.id: each.version for each in collected if each.version is not None}
     documents = await report_rows.price_tags_of(session, versions)
     lines = await _budgets(session, principal, paper)
+    of_studies: dict[uuid.UUID, set[uuid.UUID]] = {}
+    for each in collected:
+        if each.facts.study_id is not None:
+            of_studies.setdefault(each.facts.study_id, set()).add(each.facts.id)
+    averaged = await ensembles.of_runs(session, of_studies, documents)
     context = await asyncio.to_thread(
-        _context, paper, project, collected, documents, lines, request
+        _context, paper, project, collected, documents, lines, averaged, request
     )
     return await reports.store(
         session, principal, paper.title, context, [each.facts.id for each in collected], paper=paper
@@ -79,6 +85,7 @@ def _context(
     collected: Sequence[Collected],
     documents: Mapping[uuid.UUID, Mapping[str, Any]],
     budget_lines: Sequence[Mapping[str, Any]],
+    averaged: Sequence[Mapping[str, Any]],
     request: PaperReportCreate,
 ) -> dict[str, Any]:
     reason = NO_TAG if paper.frozen_at is None else NO_TAG_THEN
@@ -99,6 +106,7 @@ def _context(
         budgets=budget_lines,
         origins=dict(Counter(each.collected_by or "unknown" for each in collected)),
         published=paper.published or (),
+        ensembles=averaged,
     )
     return paper_context(
         about,

@@ -24,7 +24,7 @@ from app.schemas.studies import (
 )
 from app.services import access, cursors
 from app.services.principals import Principal
-from app.services.studies import record
+from app.services.studies import ensembles, record
 from app.services.studies.changing import not_found
 from app.services.studies.record import FIGURES, NOT_ISSUED, Record, StudyRunRow
 from pricetag.accounting.quantity.quantity import Quantity
@@ -128,6 +128,7 @@ async def read(session: Session, principal: Principal, study_id: uuid.UUID) -> S
             "best": _best(spec, study_record, figures),
             "price_tag": _sums(study_record.runs, figures),
             "saved": await _saved(session, spec, study_record, states),
+            "ensemble": await ensembles.of_study(session, spec, study_record.runs),
             "budget": [
                 StudyLimit.model_validate(limit)
                 for limit in await record.limits(session, spec, study_record)

@@ -10,6 +10,7 @@ from app.schemas.studies import StudyFigures, StudyLimit, StudyRead, StudySummar
 from app.services.principals import Principal
 from app.web.views.figures import FigureView, figure, shared_units
 from pricetag.accounting.quantity.quantity import Source
+from pricetag.studies.ensemble import ensemble_note
 from pricetag.tag.figures import counted, number
 
 FIGURES = {
@@ -36,6 +37,7 @@ STRATEGIES = {
     "hyperband": "Hyperband",
     "asha": "asynchronous halving",
     "train_large_then_compress": "train large, then compress",
+    "ensemble": "ensemble",
 }
 STATUS = {"cancelled": "canceled"}
 MOST_TRIALS = 200
@@ -84,6 +86,16 @@ class LimitRow:
 
 
 @dataclass(frozen=True, slots=True)
+class EnsembleRow:
+    """Ensembles of a number of members."""
+
+    members: int
+    accuracy: FigureView
+    making: FigureView
+    inference: FigureView
+
+
+@dataclass(frozen=True, slots=True)
 class StudyView:
     """One study."""
 
@@ -98,6 +110,8 @@ class StudyView:
     saved: FigureView | None
     saved_note: str
     limits: Sequence[LimitRow]
+    ensemble: Sequence[EnsembleRow]
+    ensemble_note: str
     may_cancel: bool
 
 
@@ -147,10 +161,32 @@ def view(study: StudyRead, visitor: Principal) -> StudyView:
         saved_note=counted(stopped, "stopped trial")
         + (f", without {counted(unknown, 'trial')} of unknown energy" if unknown else ""),
         limits=[_limit(limit) for limit in study.budget],
+        ensemble=_ensemble(study),
+        ensemble_note="" if study.ensemble is None else ensemble_note(study.ensemble.model_dump()),
         may_cancel=study.status == "running"
         and visitor.has("member")
         and (visitor.has("admin") or visitor.name == study.user),
     )
+
+
+def _ensemble(study: StudyRead) -> list[EnsembleRow]:
+    if study.ensemble is None:
+        return []
+    points = study.ensemble.points
+    making, inference = shared_units(
+        [point.making_kwh.value for point in points],
+        [point.inference_kwh.value for point in points],
+        unit="kWh",
+    )
+    return [
+        EnsembleRow(
+            point.members,
+            figure(point.accuracy.model_dump()),
+            figure(point.making_kwh.model_dump(), shown=making),
+            figure(point.inference_kwh.model_dump(), shown=inference),
+        )
+        for point in points
+    ]
 
 
 def _place(study: StudyRead, trial: TrialRead) -> tuple[bool, float, int]:

@@ -98,7 +98,9 @@ def study_view(study: Mapping[str, Any]) -> RenderableType:
     ]
     if study["status_reason"]:
         parts.append(Text(study["status_reason"]["message"], style="yellow"))
-    for section in (_rungs(study), _trials(study), _price_tag(study)):
+    for section in (_rungs(study), _trials(study), _price_tag(study), _ensemble(study)):
+        if not section:
+            continue
         parts += [Text(""), *section]
     parts += [Text(line) for line in _remarks(study)]
     return Group(*parts)
@@ -168,6 +170,23 @@ def _price_tag(study: Mapping[str, Any]) -> list[RenderableType]:
             cells.append(quantity_text(best["price_tag"][name]))
         rows.append(cells)
     return [ListTable(heads, rows)]
+
+
+def _ensemble(study: Mapping[str, Any]) -> list[RenderableType]:
+    from rich.text import Text
+
+    from pricetag.studies.ensemble import ensemble_note
+
+    ensemble = study.get("ensemble")
+    if ensemble is None:
+        return []
+    heads = (">Members", ">Accuracy", ">Energy to make them", ">Energy to evaluate the split")
+    names = ("accuracy", "making_kwh", "inference_kwh")
+    rows = [
+        (str(point["members"]), *(quantity_text(point[name]) for name in names))
+        for point in ensemble["points"]
+    ]
+    return [*([ListTable(heads, rows)] if rows else []), Text(ensemble_note(ensemble))]
 
 
 def _remarks(study: Mapping[str, Any]) -> Iterator[str]:

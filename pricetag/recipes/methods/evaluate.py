@@ -9,7 +9,8 @@ from pydantic import Field
 
 from pricetag.recipes.base import MISMATCHED, Split, StageParams
 from pricetag.recipes.kinds import Paper, RecipeEntry, SplitNeed, Traits
-from pricetag.recipes.shapes import ALL_FORMATS
+from pricetag.recipes.shapes import ALL_FORMATS, MisfitError
+from pricetag.recipes.tasks import TaskEntry
 
 
 def _validation_only() -> list[Split]:
@@ -29,6 +30,11 @@ class Evaluate(StageParams):
     batch_size: int = Field(64, ge=1, le=65_536, description="Examples per batch.")
     max_length: int = Field(
         128, ge=4, le=8192, description="Maximum number of tokens; longer texts are cut."
+    )
+    keep_probabilities: bool = Field(
+        False,
+        description="Keep the probability of each class for each example as an artifact "
+        "(classification only); studies of ensembles average them.",
     )
 
 
@@ -63,6 +69,12 @@ def with_mismatched(stage: StageParams, splits: Collection[str]) -> StageParams:
     return stage.model_copy(update={"splits": read})
 
 
+def _has_classes(stage: Evaluate, task: TaskEntry) -> MisfitError | None:
+    if stage.keep_probabilities and not task.has_classes:
+        return MisfitError("keep_probabilities", f"needs a classification, not {task.shown}")
+    return None
+
+
 ENTRY = RecipeEntry(
     params=Evaluate,
     title="Evaluate",
@@ -78,6 +90,8 @@ ENTRY = RecipeEntry(
         formats=ALL_FORMATS,
         splits=lambda params: tuple(SplitNeed(split) for split in params.splits),
         counts_whole=lambda params: len(params.splits) == 1,
+        check_task=_has_classes,
         amount=frozenset({"batch_size"}),
+        later=frozenset({"keep_probabilities"}),
     ),
 )

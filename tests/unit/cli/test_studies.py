@@ -87,6 +87,16 @@ STUDY: dict[str, Any] = {
         "it_energy_kwh": quantity(0.3, "kWh"),
         **{"stopped_trials": 1, "unknown_trials": 0},
     },
+    "ensemble": {
+        **{"estimator": "all_subsets", "split": "validation", "examples": 872, "members": 3},
+        "points": [
+            {
+                **{"members": 2, "ensembles": 3, "accuracy": quantity(0.875, "1")},
+                **{"making_kwh": quantity(0.4, "kWh"), "inference_kwh": quantity(0.002, "kWh")},
+            }
+        ],
+        "reason": None,
+    },
     "budget": [
         {
             **{"name": "kwh", "unit": "kWh", "limit": 2.0, "used": 0.75, "reserved": 0.0},
@@ -125,6 +135,8 @@ def test_a_study_file_is_posted_and_followed_to_its_end(
         in text
     )
     assert "Budget: 2 kWh, 0.75 used, 0 reserved, 1 run of unknown use" in text
+    assert "2 0.875 (counter) 400 Wh (counter) 2.00 Wh (counter)" in text
+    assert "Class probabilities of 3 members on 872 examples of validation, averaged" in text
     # Best trial first, one without a score last.
     assert text.index("learning_rate=0.0001235") < text.index("canceled")
     assert "6f0c0d0e, 7a1c0d0e" in text  # a run in each rung

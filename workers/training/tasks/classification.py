@@ -115,8 +115,9 @@ class Classification(Labeled):
         if len(names) == 2:
             order = examples.class_names
             positive = names.index(positive_class(context.recipe.data, names, order))
-        predicted = logits.argmax(-1).tolist()
-        return agreement(predicted, [int(n) for n in data.labels], names, positive), predictions
+        predicted, labels = logits.argmax(-1).tolist(), [int(n) for n in data.labels]
+        known = replace(predictions, logits=logits, labels=labels)
+        return agreement(predicted, labels, names, positive), known
 
 
 def _with_stated_names(examples: Examples, labels: Sequence[str]) -> Examples:
