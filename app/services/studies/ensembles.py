@@ -201,9 +201,9 @@ async def of_runs(
     """
     stated: list[dict[str, Any]] = []
     for study in await studies.described(session, list(run_ids)):
-        spec = parse_study(study.spec, is_stored=True)
-        if not isinstance(spec.strategy, Ensemble):
+        if study.spec.get("strategy", {}).get("kind") != "ensemble":
             continue
+        spec = parse_study(study.spec, is_stored=True)
         rows = (await record.read(session, study.id, spec)).runs
         own = [row for row in rows if row.run_id in run_ids[study.id]]
         if (read := await of_study(session, spec, own, price_tags)) is not None:
