@@ -34,7 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     written = commands.add_parser("page", help="put measurements into the page about them")
     written.add_argument("--requests", type=Path, required=True, help="from `measure --json`")
     written.add_argument("--pages", type=Path, help="from `python -m benchmarks.pages --json`")
-    written.add_argument("--runs", default="1 M runs", help="size of the lab, in words")
+    written.add_argument("--about", default="", help="what was measured, and where: a sentence")
     written.set_defaults(run=_page)
     return parser
 
@@ -135,7 +135,7 @@ def _measure(options: argparse.Namespace) -> int:
 
 
 def _page(options: argparse.Namespace) -> int:
-    page.write(options.requests, options.pages, options.runs)
+    page.write(options.requests, options.pages, options.about)
     return 0
 
 

@@ -57,13 +57,13 @@ GROUPS = (
 OTHERS = "everything else"
 
 
-def write(requests: Path, pages: Path | None, runs: str, page: Path = PAGE) -> None:
+def write(requests: Path, pages: Path | None, about: str, page: Path = PAGE) -> None:
     """Replaces the tables of the page.
 
     Args:
         requests: Figures of the requests, as `measure --json` writes them.
         pages: Figures of the pages, as `benchmarks.pages --json` writes them; None without any.
-        runs: Size of the lab, in words.
+        about: What was measured, and where, in a sentence.
         page: The page.
     """
     text = page.read_text()
@@ -71,9 +71,9 @@ def write(requests: Path, pages: Path | None, runs: str, page: Path = PAGE) -> N
     _, mark, after = rest.partition(END)
     if not mark:
         raise ValueError(f"{page} has no place for tables, from {BEGIN} to {END}")
-    parts = [table(_read(requests), f"request, {runs}")]
+    parts = [*([f"{about}\n"] if about else []), f"**Requests**: {table(_read(requests))}"]
     if pages is not None:
-        parts.append(table(_read(pages), f"page, {runs}", grouped=False))
+        parts.append(f"**Pages**: {table(_read(pages), grouped=False)}")
     tables = "\n".join(parts)
     page.write_text(f"{before}{BEGIN}\n{tables}\n{END}{after}")
 
@@ -83,8 +83,8 @@ def _read(path: Path) -> list[Row]:
     return rows
 
 
-def table(rows: Sequence[Row], head: str, *, grouped: bool = True) -> str:
-    """A table of groups with the slowest row of each, what is over its goal, and how many are."""
+def table(rows: Sequence[Row], *, grouped: bool = True) -> str:
+    """How many rows are within their goals, the slowest row of each group, and what is over."""
     measured = [row for row in rows if row["p95_ms"] is not None]
     over = [row for row in measured if row["p95_ms"] > row["goal_ms"]]
     slow = [row for row in measured if row["p50_ms"] > row["goal_ms"]]
@@ -95,9 +95,9 @@ def table(rows: Sequence[Row], head: str, *, grouped: bool = True) -> str:
         "",
     ]
     if grouped:
-        lines += [*_groups(measured, head), ""]
+        lines += [*_groups(measured), ""]
     if over:
-        lines += [f"Over the goal, p50 | p95 in ms ({head}):", ""]
+        lines += ["Over the goal, p50 | p95 in ms:", ""]
         lines += [
             f"- {_name(row)}: {_ms(row['p50_ms'])} | {_ms(row['p95_ms'])}"
             + ("" if row["goal_ms"] == LIST_MS else f" (goal {row['goal_ms']:.0f})")
@@ -114,12 +114,12 @@ def _ms(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
 
 
-def _groups(rows: Sequence[Row], head: str) -> Iterator[str]:
+def _groups(rows: Sequence[Row]) -> Iterator[str]:
     grouped: dict[tuple[str, float], list[Row]] = {}
     names = [name for name, _ in GROUPS]
     for row in rows:
         grouped.setdefault((group_of(row["title"]), row["goal_ms"]), []).append(row)
-    yield f"| {head} | rows | goal | p50, middle row | p95, slowest row | over by p95 |"
+    yield "| request, ms | rows | goal | p50, middle row | p95, slowest row | over by p95 |"
     yield "| --- | ---: | ---: | ---: | ---: | ---: |"
     places = {name: place for place, name in enumerate([*names, OTHERS])}
     for (name, goal), of_group in sorted(grouped.items(), key=lambda item: places[item[0][0]]):
