@@ -6,8 +6,14 @@ import random
 
 import pytest
 
-from app.services.energy.intervals import CHUNK, intervals
-from pricetag.accounting.quantity.uncertainty import Error, combine_each
+from app.services.energy.intervals import CHUNK, ends_of, intervals
+from pricetag.accounting.quantity.uncertainty import (
+    Error,
+    Multiplier,
+    combine,
+    combine_each,
+    terms_of,
+)
 
 GPU: Error = ("gpu:H200", 0.05, False)
 CALIBRATED: Error = ("gpu:H200", 0.01, False)
@@ -52,3 +58,17 @@ def test_different_errors_may_be_mixed_and_a_sum_may_be_zero() -> None:
     ]
     assert intervals(sums) == combine_each(sums)
     assert intervals([]) == []
+
+
+def test_a_sum_times_factors_has_the_interval_of_the_sum_alone() -> None:
+    draw = random.Random(7)
+    factors = [
+        Multiplier("pue", 0.1, least_ratio=0.8),
+        Multiplier("carbon_intensity", 0.3, True),
+        Multiplier("exact", 0.0),
+    ]
+    for errors in ((GPU,), (GPU, CPU), (CPU, RAM, CPU)):
+        for multipliers in (factors[:1], factors[:2], factors):
+            terms = terms_of(errors, [draw.uniform(0, 3) for _ in errors])
+            expected = combine(terms, multipliers, seed=5)
+            assert combine(terms, multipliers, seed=5, ends_of=ends_of) == expected

@@ -23,12 +23,13 @@ from app.schemas.emissions import (
     EmissionsRead,
 )
 from app.services.energy.account import quantity, total_entry
+from app.services.energy.intervals import ends_of, intervals
 from app.services.energy.ranges import hours_of
 from app.services.factors import monthly
 from app.services.factors.monthly import SiteFactors
 from app.settings import Settings
 from pricetag.accounting.bill.inputs import Factor
-from pricetag.accounting.bill.node_account import Entry, accounts
+from pricetag.accounting.bill.node_account import Account, Entry, accounts
 from pricetag.accounting.bill.scope2 import Scope2, added, scope2
 from pricetag.accounting.quantity.quantity import Quantity as Figure
 
@@ -83,9 +84,11 @@ async def _site(
     means: Mapping[datetime, MonthMean] = {}
     if factors.zone is not None:
         means = await carbon_series.monthly_means(session, factors.zone, hours.start, hours.stop)
+    in_order = sorted(by_month.items())
+    used = accounts([entries for _, entries in in_order], intervals=intervals)
     months = [
-        _month(start, entries, factors, means.get(start), hours)
-        for start, entries in sorted(by_month.items())
+        _month(start, entries, account, factors, means.get(start), hours)
+        for (start, entries), account in zip(in_order, used, strict=True)
     ]
     return EmissionSite(site=site, months=months, **_sums(months))
 
@@ -102,6 +105,7 @@ class _Intensity:
 def _month(
     start: datetime,
     entries: Sequence[Entry],
+    used: Account,
     factors: SiteFactors,
     mean: MonthMean | None,
     hours: Range,
@@ -109,8 +113,7 @@ def _month(
     first, last = max(start, hours.start), min(after(start, "month"), hours.stop)
     of_month = factors.months[start]
     intensity = _intensity(of_month.location, mean, (last - first) // HOUR)
-    figures = scope2(entries, of_month.pue, intensity.factor, of_month.market)
-    (account,) = accounts([entries])
+    figures = scope2(entries, of_month.pue, intensity.factor, of_month.market, ends_of=ends_of)
     return EmissionMonth(
         month=f"{start:%Y-%m}",
         pue=_factor(of_month.pue),
@@ -118,7 +121,7 @@ def _month(
         carbon_market=None if of_month.market is None else _factor(of_month.market),
         recorded_hours=intensity.recorded,
         hours=intensity.hours,
-        **_figures(account.total_kwh, figures),
+        **_figures(used.total_kwh, figures),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,13 @@ from pricetag.accounting.quantity.uncertainty import (
     TAIL,
     Error,
     Interval,
+    Multiplier,
+    Term,
     combine,
     draws_of,
+    draws_of_multiplier,
+    parts_of,
+    sampled,
     terms_of,
 )
 
@@ -62,6 +68,35 @@ def intervals(
             total = totals[index]
             bounds[index] = Interval(max(min(low, total), 0.0), max(high, total))
     return bounds
+
+
+def ends_of(terms: Sequence[Term], multipliers: Sequence[Multiplier], seed: int) -> Interval:
+    """The quantiles of one sum times multipliers, as ``sampled`` finds them.
+
+    Args:
+        terms: The terms.
+        multipliers: The multipliers.
+        seed: Seed of the Monte Carlo simulation.
+    """
+    if any(term.own_std_ratio for term in terms):
+        return sampled(terms, multipliers, seed)
+    totals = np.zeros(SAMPLES)
+    for error, part in parts_of(terms).items():
+        totals = totals + part * _drawn(error, seed)
+    for multiplier in multipliers:
+        totals = totals * _drawn_multiplier(multiplier, seed)
+    low, high = np.partition(totals, RANKS)[list(RANKS)].tolist()
+    return Interval(low, high)
+
+
+@lru_cache(maxsize=64)
+def _drawn(error: Error, seed: int) -> Floats:
+    return np.array(draws_of(error, seed))
+
+
+@lru_cache(maxsize=64)
+def _drawn_multiplier(multiplier: Multiplier, seed: int) -> Floats:
+    return np.array(draws_of_multiplier(multiplier, seed))
 
 
 def _is_sampled(errors: tuple[Error, ...]) -> bool:

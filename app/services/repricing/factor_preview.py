@@ -18,7 +18,7 @@ from app.schemas.common import Quantity as WireQuantity
 from app.schemas.factor_preview import Effect, FactorPreview, RunEffect, SiteEffect
 from app.schemas.factors import FactorCreate
 from app.services.billing import issuing
-from app.services.energy.intervals import intervals
+from app.services.energy.intervals import ends_of, intervals
 from app.services.factors import defaults, entry, resolution
 from app.services.factors.hours import hour_key
 from app.services.factors.rows import FactorBook, as_factor
@@ -287,7 +287,7 @@ def hourly_product(
         bounded("pue", pue.largest, 1.0),
         Multiplier("rate", largest.relative_std_ratio, largest.multiplicative),
     ]
-    ends = combine([Term(value, "energy", energy.std_ratio)], errors)
+    ends = combine([Term(value, "energy", energy.std_ratio)], errors, ends_of=ends_of)
     sources = {factor.source for factor in (*pue.factors, *rates.factors)}
     source = weakest(*sources, *([energy.total.source] if energy.total.source else []))
     return Quantity(value, min(ends.low, value), max(ends.high, value), unit, source)

@@ -10,7 +10,13 @@ from pricetag.accounting.bill.inputs import Factor
 from pricetag.accounting.bill.node_account import SOURCES, Entry, error_of
 from pricetag.accounting.bill.rates import bounded
 from pricetag.accounting.quantity.quantity import Quantity, Source, weakest
-from pricetag.accounting.quantity.uncertainty import Multiplier, combine, terms_of
+from pricetag.accounting.quantity.uncertainty import (
+    Multiplier,
+    Sampled,
+    combine,
+    sampled,
+    terms_of,
+)
 from pricetag.accounting.units import joules_to_kwh
 
 NOTHING_METERED = "nothing was metered in this time"
@@ -34,7 +40,13 @@ class Scope2:
 
 
 def scope2(
-    entries: Sequence[Entry], pue: Factor, location: Factor, market: Factor | None, *, seed: int = 0
+    entries: Sequence[Entry],
+    pue: Factor,
+    location: Factor,
+    market: Factor | None,
+    *,
+    seed: int = 0,
+    ends_of: Sampled = sampled,
 ) -> Scope2:
     """Emissions of some entries of the account, idle energy included.
 
@@ -44,20 +56,26 @@ def scope2(
         location: Carbon intensity of its grid, g/kWh.
         market: Carbon intensity of its contracts, g/kWh; None if unknown.
         seed: Seed of the Monte Carlo simulation.
+        ends_of: Finds the quantiles of the simulation, equal to those of ``sampled``.
 
     Source:
         GHG Protocol Scope 2 Guidance (2015): both methods are reported.
     """
-    facility = _product(entries, [("pue", pue)], "kWh", seed)
-    location_kg = _product(entries, [("pue", pue), ("carbon_intensity", location)], "kg", seed)
+    facility = _product(entries, [("pue", pue)], "kWh", seed, ends_of)
+    factors = [("pue", pue), ("carbon_intensity", location)]
+    location_kg = _product(entries, factors, "kg", seed, ends_of)
     if market is None:
         return Scope2(facility, location_kg, Quantity.unknown("kg", NO_CONTRACT))
     factors = [("pue", pue), ("carbon_market", market)]
-    return Scope2(facility, location_kg, _product(entries, factors, "kg", seed))
+    return Scope2(facility, location_kg, _product(entries, factors, "kg", seed, ends_of))
 
 
 def _product(
-    entries: Sequence[Entry], factors: Sequence[tuple[str, Factor]], unit: str, seed: int
+    entries: Sequence[Entry],
+    factors: Sequence[tuple[str, Factor]],
+    unit: str,
+    seed: int,
+    ends_of: Sampled,
 ) -> Quantity:
     if not entries:
         return Quantity.unknown(unit, NOTHING_METERED)
@@ -66,7 +84,7 @@ def _product(
         error_of(entry.kind, entry.name, entry.method, entry.gain_std_ratio) for entry in entries
     ]
     multipliers = [_multiplier(name, factor) for name, factor in factors]
-    ends = combine(terms_of(errors, values), multipliers, seed=seed)
+    ends = combine(terms_of(errors, values), multipliers, seed=seed, ends_of=ends_of)
     sources: list[Source] = [SOURCES[entry.method] for entry in entries if entry.total_j]
     sources += [factor.source for _, factor in factors]
     total = sum(values)

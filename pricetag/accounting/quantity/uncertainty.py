@@ -104,8 +104,25 @@ def log_sigma(std_ratio: float) -> float:
     return math.log1p(std_ratio)
 
 
+Sampled = Callable[[Sequence[Term], Sequence[Multiplier], int], Interval]
+"""The 2.5% and 97.5% quantiles of the draws of terms times multipliers, with a seed."""
+
+
+def sampled(terms: Sequence[Term], multipliers: Sequence[Multiplier], seed: int) -> Interval:
+    """The 2.5% and 97.5% quantiles of the sum of terms times multipliers."""
+    totals = samples(terms, seed=seed)
+    for multiplier in multipliers:
+        factors = draws_of_multiplier(multiplier, seed)
+        totals = [total * factor for total, factor in zip(totals, factors, strict=True)]
+    return central_95(totals)
+
+
 def combine(
-    terms: Sequence[Term], multipliers: Sequence[Multiplier] = (), *, seed: int = 0
+    terms: Sequence[Term],
+    multipliers: Sequence[Multiplier] = (),
+    *,
+    seed: int = 0,
+    ends_of: Sampled = sampled,
 ) -> Interval:
     """The interval of the sum of terms, times multipliers whose values the terms include.
 
@@ -115,6 +132,12 @@ def combine(
 
     The interval always contains the value: the sum of many independent log-normal parts exceeds
     the sum of their medians, and the interval is then extended down to the value.
+
+    Args:
+        terms: The terms.
+        multipliers: The multipliers.
+        seed: Seed of the simulation.
+        ends_of: Finds the quantiles of the simulation, equal to those of ``sampled``.
     """
     value = sum(term.value for term in terms)
     if value == 0:
@@ -123,7 +146,8 @@ def combine(
     if sigma is not None:
         return Interval(value * math.exp(-Z_95 * sigma), value * math.exp(Z_95 * sigma))
     if any(t.multiplicative for t in terms) or not all(m.is_normal for m in multipliers):
-        return _by_monte_carlo(value, terms, multipliers, seed)
+        ends = ends_of(terms, multipliers, seed)
+        return Interval(max(min(ends.low, value), 0.0), max(ends.high, value))
     variance = _relative_variance(terms, value) + sum(m.std_ratio**2 for m in multipliers)
     half = Z_95 * math.sqrt(variance)
     return Interval(max(value * (1 - half), 0.0), value * (1 + half))
@@ -175,7 +199,7 @@ def samples(terms: Sequence[Term], *, seed: int = 0, own: str = "own") -> list[f
             different names.
     """
     totals = [0.0] * SAMPLES
-    for error, part in _parts(terms).items():
+    for error, part in parts_of(terms).items():
         factors = draws_of(error, seed)
         totals = [total + part * factor for total, factor in zip(totals, factors, strict=True)]
     own_std = math.hypot(*(term.value * term.own_std_ratio for term in terms))
@@ -195,18 +219,7 @@ def central_95(draws: Iterable[float]) -> Interval:
     return Interval(ordered[TAIL], ordered[SAMPLES - 1 - TAIL])
 
 
-def _by_monte_carlo(
-    value: float, terms: Sequence[Term], multipliers: Sequence[Multiplier], seed: int
-) -> Interval:
-    totals = samples(terms, seed=seed)
-    for multiplier in multipliers:
-        factors = _draws_of_multiplier(multiplier, seed)
-        totals = [total * factor for total, factor in zip(totals, factors, strict=True)]
-    ends = central_95(totals)
-    return Interval(max(min(ends.low, value), 0.0), max(ends.high, value))
-
-
-def _parts(terms: Iterable[Term]) -> Mapping[Error, float]:
+def parts_of(terms: Iterable[Term]) -> Mapping[Error, float]:
     """The terms that share an error, added up."""
     parts: dict[Error, float] = {}
     for term in terms:
@@ -222,7 +235,8 @@ def draws_of(error: Error, seed: int = 0) -> tuple[float, ...]:
 
 
 @lru_cache(maxsize=256)
-def _draws_of_multiplier(multiplier: Multiplier, seed: int) -> tuple[float, ...]:
+def draws_of_multiplier(multiplier: Multiplier, seed: int) -> tuple[float, ...]:
+    """``SAMPLES`` draws of a multiplier."""
     name = f"times:{multiplier.name}"
     if multiplier.least_ratio is None:
         return _factors(name, multiplier.std_ratio, multiplier.multiplicative, seed)
