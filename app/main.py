@@ -17,7 +17,7 @@ from app.api.deps import Resources, reject_unknown_query
 from app.api.v1.router import router as v1
 from app.cancellation import end_tasks
 from app.db import Database, keep_database_up, resolve_database_url
-from app.edge import bodies, paths, prefixes, proxies, traffic
+from app.edge import bodies, paths, prefixes, proxies, request_ids, traffic
 from app.housekeeping import keep_headlines, keep_house, keep_packed, keep_rolled_up, keep_studies
 from app.services.live.events import EventHub
 from app.settings import Settings, get_settings
@@ -115,6 +115,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     traffic.install(app, requests)
     prefixes.install(app, config.trusted_proxies, config.public_url)
     proxies.install(app, config.trusted_proxies)
+    request_ids.install(app)
     access.require_everywhere(app)
     return app
 

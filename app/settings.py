@@ -86,6 +86,13 @@ class Settings(BaseSettings):
     max_body_bytes: Annotated[
         int, Field(gt=0, description="Maximum size of a request body, bytes.")
     ] = 1_000_000
+    log_format: Annotated[
+        Literal["text", "json"],
+        Field(
+            description="Form of the log of server and worker: `text`, or `json`, an object per "
+            "line with the IDs of the request, run and attempt that it is about."
+        ),
+    ] = "text"
 
     lease_s: Annotated[  # renewed once a second
         float,

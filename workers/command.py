@@ -18,6 +18,7 @@ import typer
 from app.db import Database, resolve_database_url
 from app.settings import Settings, SettingsError, get_settings, require_job_user
 from pricetag.cli.single import run_single
+from pricetag.log_lines import formatter
 from pricetag.metering import MeterSettingError, doctor, host_choice, prepare
 from pricetag.metering.amd_names import is_amd
 from pricetag.metering.devices import list_accelerators, visible_accelerators
@@ -115,9 +116,11 @@ def worker(
         reason = f"no worker of node {node!r} was alive in the last {ALIVE_LIMIT_S:.0f} s"
         typer.echo(f"pricetag: {reason}, says {alive}", err=True)
         raise typer.Exit(1)
-    logging.basicConfig(
-        level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        formatter(settings.log_format, "%(asctime)s %(levelname)s %(name)s: %(message)s")
     )
+    logging.basicConfig(level=log_level.upper(), handlers=[handler])
     for noisy in ("procrastinate", "httpx", "codecarbon"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     selected = _devices(gpus)

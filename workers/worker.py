@@ -16,8 +16,10 @@ from app.queue.delivery import Postponed, QueueWorker
 from app.queue.entries import queue_name
 from app.services.queueing.waiting import Offer
 from pricetag.attempt.meters import Devices, describe
+from pricetag.log_lines import about
 from pricetag.metering.journal import Journal, JournalError, purge_shipped
 from pricetag.metering.nvml_devices import Device
+from workers.attempt.launch import ClaimedRun
 from workers.attempt.nursery import Nursery
 from workers.attempt.recovery import end_orphans, let_go, lock_orphans
 from workers.attempt.shipper import Shipper
@@ -281,6 +283,12 @@ class Worker:
         claim = await self._store.claim(run_id, described)
         if claim is None:
             return
+        with about(run_id=run_id, attempt_id=claim.attempt_id):
+            await self._supervise(claim, device_set, described)
+
+    async def _supervise(
+        self, claim: ClaimedRun, device_set: DeviceSet, described: tuple[dict[str, Any], ...]
+    ) -> None:
         try:
             journal = Journal.create(self._config.journal_dir, claim.attempt_id)
         except (OSError, JournalError) as error:

@@ -20,6 +20,7 @@ from app.settings import SettingsError, require_job_user
 from pricetag.cli.console import HELP_OPTIONS
 from pricetag.cli.help_text import FilledGroup
 from pricetag.loading import loading
+from pricetag.log_lines import formatter
 
 START_FAULTS: tuple[type[Exception], ...] = (OSError, *DATABASE_FAULTS)
 
@@ -92,7 +93,7 @@ def serve(
         from app import serving  # uvicorn and all routes: seconds that the other commands save
 
     settings = read_settings()
-    set_up_logging(log_level)
+    set_up_logging(log_level, settings.log_format)
     if allow_commands and not with_worker:
         raise fail(
             "--allow-commands applies to workers started with --with-worker; add that option"
@@ -126,13 +127,11 @@ def _reason(error: Exception) -> str:
     return str(error)
 
 
-def set_up_logging(level: str) -> None:
-    """Logs one plain line per event to standard error."""
-    logging.basicConfig(
-        level=level.upper(),
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+def set_up_logging(level: str, log_format: str) -> None:
+    """Logs one line per event to standard error, as text or as JSON."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter(log_format, "%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    logging.basicConfig(level=level.upper(), handlers=[handler])
     for chatty in ("alembic", "procrastinate", "httpx", "sse_starlette"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
 
@@ -154,7 +153,7 @@ def migrate(
     from app.services.health.readiness import head_revision
 
     settings = read_settings()
-    set_up_logging("info")
+    set_up_logging("info", settings.log_format)
     try:
         migrations.upgrade(resolve_database_url(settings))
     except DATABASE_FAULTS as error:
