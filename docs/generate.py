@@ -87,6 +87,8 @@ VARIABLES = {
     "`model` or `none`.",
     "PRICETAG_POWERCAP_ROOT": "Folder of the RAPL zones. Default: `/sys/class/powercap`.",
     "PRICETAG_GIT_COMMIT": "Commit of the service where there is no checkout, as in an image.",
+    "PRICETAG_LOCAL_METER": "Set for programs that a local meter meters, so that `pricetag.repeat` "
+    "uses its models.",
     "PRICETAG_EVENTS": "Event socket of a metered program; set by its meter.",
     "PRICETAG_RUN_ID": "ID of the run; set by a worker for programs of `command` stages.",
     "PRICETAG_DATA": "`docker-compose.yml` only: folder of the inputs.",

@@ -21,6 +21,9 @@ ENV_VAR = "PRICETAG_EVENTS"
 RUN_VAR = "PRICETAG_RUN_ID"
 """Variable with the ID of the run, set by a worker for the programs of its jobs."""
 
+LOCAL_VAR = "PRICETAG_LOCAL_METER"
+"""Variable of programs that a local meter meters: what they meter themselves uses its models."""
+
 MAX_LINE_BYTES = 256 * 1024
 """Longest event, with its line break."""
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from pricetag.accounting.readings.ledger import EnergyLedger
 from pricetag.accounting.readings.reading import Reading
 from pricetag.accounting.readings.window import WindowEnergy
+from pricetag.events import LOCAL_VAR
 from pricetag.script import log, progress, stage
 
 if TYPE_CHECKING:
@@ -175,11 +176,16 @@ class _OwnMeter:
         # Imported here, so that scripts that repeat nothing do not wait for the meters.
         from pricetag.metering import open_sources
         from pricetag.metering.devices import list_accelerators, visible_accelerators
+        from pricetag.metering.host_model import host_model
         from pricetag.metering.meter import Meter
+        from pricetag.metering.thread_model import thread_model
 
+        # The same model as that of the price tag, so that its figures are those of the stage.
+        model = thread_model if os.environ.get(LOCAL_VAR) else host_model
         visible = visible_accelerators(os.environ, list_accelerators())
         self._readings: list[Reading] = []
-        self._meter = Meter(open_sources(visible, include_host), self._readings.extend)
+        sources = open_sources(visible, include_host, model=model)
+        self._meter = Meter(sources, self._readings.extend)
         self._components = self._meter.open()
 
     def edge_s(self) -> float:

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from pricetag import streams
-from pricetag.events import ENV_VAR
+from pricetag.events import ENV_VAR, LOCAL_VAR
 from pricetag.local.ended import EXIT_OF_SIGNAL, FORWARDED, Ended
 from pricetag.local.listener import Listener
 from pricetag.local.request import Request
@@ -66,7 +66,8 @@ def run_program(
         listener = Listener.new()
         try:
             zero_s = time.monotonic()
-            pid = _start(command, {**environ, ENV_VAR: str(listener.path)}, former)
+            own = {ENV_VAR: str(listener.path), LOCAL_VAR: "1"}
+            pid = _start(command, {**environ, **own}, former)
         except BaseException:
             listener.close()
             folder.rmdir()

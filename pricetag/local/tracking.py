@@ -21,7 +21,7 @@ from typing import Any, TypeVar, overload
 
 from pricetag import script, streams
 from pricetag.configuration import ConfigurationError
-from pricetag.events import ENV_VAR
+from pricetag.events import ENV_VAR, LOCAL_VAR
 from pricetag.local.listener import Listener
 from pricetag.local.request import Request
 from pricetag.local.settings import read_settings
@@ -120,6 +120,7 @@ class Track:
         self._meter = meter
         self.run_id = self._request.run_id
         os.environ[ENV_VAR] = str(listener.path)
+        os.environ[LOCAL_VAR] = "1"
         script.reconnect()
         _send(
             meter,
@@ -136,6 +137,7 @@ class Track:
     def _finish(self, meter: subprocess.Popen[bytes], end: Mapping[str, Any]) -> None:
         script.reconnect()
         os.environ.pop(ENV_VAR, None)
+        os.environ.pop(LOCAL_VAR, None)
         _send(meter, end)
         try:
             answered, _ = meter.communicate(timeout=ANSWER_TIMEOUT_S)

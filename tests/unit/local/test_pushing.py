@@ -203,7 +203,9 @@ def test_push_wants_runs_or_all_and_says_what_is_missing(
 def test_a_program_does_not_fail_because_the_server_is_away(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.environ |= {"PRICETAG_URL": "http://127.0.0.1:9", "PRICETAG_PUSH": "on"}
-    process = bench.command("run", "--quiet", "--", "sh", "-c", "exit 3")
+    process = bench.command(
+        "run", "--quiet", "--", "sh", "-c", "exit $((3 * PRICETAG_LOCAL_METER))"
+    )
     _, errors = process.communicate()
     assert process.returncode == 3
     (line,) = errors.splitlines()

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 import pytest
 
 import pricetag
+from pricetag.events import LOCAL_VAR
+from pricetag.metering.thread_model import RAM_W_PER_GB, memory_gb
 from pricetag.repetition import repeat_for
 from tests.support.nvml_replay import NvmlReplay, replayed
 from tests.support.sensors import H100, PowerTrace, SimulatedDevice
@@ -118,3 +120,14 @@ def test_a_time_must_be_a_positive_number(min_s: float) -> None:
 def test_a_warm_up_is_not_negative() -> None:
     with pytest.raises(ValueError, match="warm_up must be 0 or more"):
         pricetag.repeat(lambda: None, warm_up=-1)
+
+
+def test_inside_a_local_run_the_model_is_that_of_its_price_tag(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    size_gb = memory_gb()
+    assert size_gb is not None
+    monkeypatch.setenv("PRICETAG_METER_HOST", "model")
+    monkeypatch.setenv(LOCAL_VAR, "1")
+    ram = pricetag.repeat(lambda: time.sleep(0.01), min_s=0.2).components["ram"]
+    assert ram.energy_j == pytest.approx(RAM_W_PER_GB * size_gb * ram.duration_s)
