@@ -94,7 +94,15 @@ def storable(value: Any, *, max_depth: int) -> Any:
     """
     if max_depth < 0:
         raise RecursionError("nested too deeply")
-    if isinstance(value, Mapping):
+    # Records have mostly these, and there are thousands of records in a request.
+    kind = type(value)
+    if kind is float:
+        return value if math.isfinite(value) else None
+    if kind is str:
+        return storable_text(value)
+    if value is None or kind is bool:
+        return value
+    if kind is dict or isinstance(value, Mapping):
         return {
             storable_text(str(name)): storable(item, max_depth=max_depth - 1)
             for name, item in value.items()
@@ -111,7 +119,8 @@ def storable(value: Any, *, max_depth: int) -> Any:
 
 def storable_text(text: str) -> str:
     """The text with a replacement character for each NUL and each half of a surrogate pair."""
-    text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    if "\0" in text:
+        text = text.replace("\0", "\N{REPLACEMENT CHARACTER}")
     if text.isascii():
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,13 @@ LONGEST_S = 0.4
 """Longest time from the start of a push until a kill."""
 
 SERVER_SHARE = 0.3
+BATCH = 20
+"""Readings of a batch, as a worker with ten components sends one each two seconds."""
+
+PUSHED_READINGS = 1250
+"""Readings in a part of a push (256 kB)."""
+
+JOURNAL_S = 40_000
 MOST_TRIES = 50
 
 
@@ -55,7 +63,7 @@ def main() -> int:
             token = asyncio.run(_token(url))
             with opened(url, folder, token, part_bytes=PART_BYTES) as (bench, address):
                 is_right = kill_at_random(bench, folder, address, token, asked.kills, asked.seed)
-                measure(address, token, asked.clients, asked.rate_seconds)
+                measure(bench, folder, address, token, asked.clients, asked.rate_seconds)
         finally:
             embedded_postgres.stop(folder)
             embedded_postgres.release(folder)
@@ -127,37 +135,71 @@ def _compared(runs: Sequence[LocalRun], url: str, token: str) -> tuple[float, fl
     return sent_j, stored_j, wrong
 
 
-def measure(url: str, token: str, clients: int, seconds: float) -> None:
-    """Sends parts of 20 readings from several clients at once."""
-    parts = asyncio.run(_sent(url, token, clients, seconds))
-    _say(f"{parts / seconds:.0f} parts a second, each of 20 readings, from {clients} clients")
+def measure(bench: Bench, folder: Path, url: str, token: str, clients: int, seconds: float) -> None:
+    """Sends parts from several clients at once: as large as a push has them, and small ones."""
+    for size in (PUSHED_READINGS, BATCH):
+        before_s = _cpu_s(bench.server), _postgres_s(folder)
+        parts = asyncio.run(_sent(url, token, clients, seconds, size))
+        server_s = _cpu_s(bench.server) - before_s[0]
+        postgres_s = _postgres_s(folder) - before_s[1]
+        batches = parts * size / BATCH
+        per_core = batches / (server_s + postgres_s)
+        _say(f"parts of {size} readings from {clients} clients, {seconds:.0f} s:")
+        _say(f"  {batches / seconds:.0f} batches of {BATCH} readings a second on this machine")
+        _say(f"  {per_core:.0f} batches a second of CPU time")
+        _say(f"  a part: server {server_s / parts * 1e3:.1f} ms, {postgres_s / parts * 1e3:.1f} ms")
     _say(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
 
 
-async def _sent(url: str, token: str, clients: int, seconds: float) -> int:
+def _stat(pid: int) -> list[int]:
+    """Parent, then user and system time of a process and of the children it waited for."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return [int(fields[1]), *map(int, fields[11:15])]
+
+
+def _cpu_s(pid: int) -> float:
+    return sum(_stat(pid)[1:3]) / os.sysconf("SC_CLK_TCK")
+
+
+def _postgres_s(folder: Path) -> float:
+    """CPU time of the whole cluster in a folder, ended sessions included."""
+    (file,) = folder.rglob("postmaster.pid")
+    postmaster = int(file.read_text().split()[0])
+    ticks = sum(_stat(postmaster)[1:])
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                parent, user, system, *_ = _stat(int(entry.name))
+                ticks += user + system if parent == postmaster else 0
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+async def _sent(url: str, token: str, clients: int, seconds: float, size: int) -> int:
     with tempfile.TemporaryDirectory() as name:
-        journals = [plant(Path(name), 20_000).journal for _ in range(clients)]
+        journals = [plant(Path(name), JOURNAL_S).journal for _ in range(clients)]
         contents = [(path.stem, path.read_bytes()) for path in journals]
-    until_s = time.monotonic() + seconds
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/x-ndjson"}
     async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as http:
-        sent = await asyncio.gather(*(_send(http, *each, until_s) for each in contents))
+        until_s = time.monotonic() + seconds
+        sent = await asyncio.gather(*(_send(http, *each, until_s, size) for each in contents))
     return sum(sent)
 
 
-async def _send(http: httpx.AsyncClient, attempt_id: str, content: bytes, until_s: float) -> int:
+async def _send(
+    http: httpx.AsyncClient, attempt_id: str, content: bytes, until_s: float, size: int
+) -> int:
     lines = content.splitlines(keepends=True)
     begin_byte = sent = place = 0
     while time.monotonic() < until_s and place < len(lines):
-        size = 1 if place == 0 else 20
-        part = b"".join(lines[place : place + size])
+        count = 1 if place == 0 else size
+        part = b"".join(lines[place : place + count])
         query: dict[str, Any] = {"attempt_id": attempt_id, "begin_byte": begin_byte}
         answer = await http.post("/v1/intake/journals", params=query, content=part)
         answer.raise_for_status()
         begin_byte += len(part)
-        place += size
+        place += count
         sent += 1
-    return sent
+    return sent - 1
 
 
 def _say(text: str) -> None:

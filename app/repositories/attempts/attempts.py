@@ -9,7 +9,8 @@ from uuid import UUID
 from sqlalchemy import Row, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from models import Attempt, RejectedRecord, Run
+from app.repositories.people.visibility import Viewer, sees_project
+from models import Attempt, Project, RejectedRecord, Run
 from pricetag.tag.measured import QUEUE
 
 
@@ -46,6 +47,21 @@ async def lock(session: AsyncSession, attempt_id: UUID) -> Attempt | None:
         .execution_options(populate_existing=True)
     )
     return (await session.execute(query)).scalar_one_or_none()
+
+
+async def lock_with_run(
+    session: AsyncSession, viewer: Viewer, attempt_id: UUID
+) -> Row[Attempt, Run, bool] | None:
+    """The attempt and its run, both locked, and whether the viewer sees their project."""
+    query = (
+        select(Attempt, Run, sees_project(viewer).label("is_seen"))
+        .join(Run, Run.id == Attempt.run_id)
+        .join(Project, Project.id == Run.project_id)
+        .where(Attempt.id == attempt_id)
+        .with_for_update(of=[Attempt, Run], key_share=True)
+        .execution_options(populate_existing=True)
+    )
+    return (await session.execute(query)).one_or_none()
 
 
 async def of_run(session: AsyncSession, run_id: UUID) -> Sequence[Attempt]:

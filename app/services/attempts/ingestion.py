@@ -54,6 +54,8 @@ async def ingest(
     records: Sequence[dict[str, Any]],
     *,
     limits: Limits | None = None,
+    locked: tuple[Attempt, Run] | None = None,
+    is_live: bool = True,
 ) -> int:
     """Applies the records of a journal that have not been applied yet.
 
@@ -68,6 +70,9 @@ async def ingest(
         attempt_id: The journal's attempt.
         records: Records as listed in ``docs/explanation/architecture.md``, in order of ``seq``.
         limits: Limits of an attempt's records; by default the settings of this process.
+        locked: The attempt and its run, if the caller has locked and freshly read them.
+        is_live: Whether the records come while the job runs, so that its charge so far and its
+            power are of interest. The end of the attempt books all of it in any case.
 
     Returns:
         Sequence number of the last applied record (-1: none yet), after which the sender
@@ -79,22 +84,30 @@ async def ingest(
             must roll back the transaction, and can send the records before it separately.
     """
     try:
-        return await _ingest(session, attempt_id, records, limits or intake_limits())
+        return await _ingest(
+            session, attempt_id, records, limits or intake_limits(), locked, is_live=is_live
+        )
     except UNFIT_ERRORS as error:
         first_line = str(error).splitlines()[0] if str(error) else ""
         raise PoisonedRecordsError(f"{type(error).__name__}: {first_line:.300}") from error
 
 
 async def _ingest(
-    session: Session, attempt_id: UUID, records: Sequence[dict[str, Any]], limits: Limits
+    session: Session,
+    attempt_id: UUID,
+    records: Sequence[dict[str, Any]],
+    limits: Limits,
+    locked: tuple[Attempt, Run] | None,
+    *,
+    is_live: bool,
 ) -> int:
-    attempt = await attempts.lock(session, attempt_id)
+    attempt = await attempts.lock(session, attempt_id) if locked is None else locked[0]
     if attempt is None:
         raise AttemptNotFoundError(f"Attempt {attempt_id} not found.", field="attempt_id")
     fresh, holes = in_order(records, after_seq=attempt.ingested_seq)
     if not fresh:
         return attempt.ingested_seq
-    run = await executions.lock_run(session, attempt.run_id)
+    run = await executions.lock_run(session, attempt.run_id) if locked is None else locked[1]
     if run is None:
         raise AttemptNotFoundError(f"The run of attempt {attempt_id} is gone.", field="attempt_id")
     stages: dict[str, Stage] = {}
@@ -105,12 +118,12 @@ async def _ingest(
         paths = await measured.artifact_paths(session, attempt_id)
     intake = Intake(attempt.intake, limits, paths)
     late = attempt.ended_at is not None
-    batch = Batch(attempt, stages, late=late, intake=intake, before=run.progress)
+    batch = Batch(attempt, stages, late=late, intake=intake, before=run.progress, is_live=is_live)
     for record in [*holes, *fresh]:
         batch.apply(record)
     attempt.ingested_seq = fresh[-1].seq
     attempt.intake = intake.as_stored()
-    if not batch.late:
+    if is_live and not batch.late:
         await book_running(session, attempt, live_meter.advance(attempt, batch.readings))
     await _store(session, run, batch)
     await _end(session, attempt, run, batch)

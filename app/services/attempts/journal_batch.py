@@ -44,6 +44,7 @@ class Batch:
         late: Whether the attempt was closed before the batch arrived.
         intake: Limits what is kept of the job's reports.
         before: The run's progress before the batch.
+        is_live: Whether the attempt runs now, so that its power is news.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Batch:
         late: bool,
         intake: Intake,
         before: dict[str, Any] | None = None,
+        is_live: bool = True,
     ) -> None:
         self.attempt = attempt
         self.late = late
@@ -67,6 +69,7 @@ class Batch:
         self.rejected: list[dict[str, Any]] = []
         self.progress: dict[str, Any] | None = None
         self._before = before
+        self._is_live = is_live
         self.end: End | None = None
         self.last_at = datetime.now(UTC)
         self._stages = stages
@@ -84,7 +87,7 @@ class Batch:
 
     def all_events(self) -> list[Event]:
         """Events of the batch, including one with the latest power of every component."""
-        if not self._power or self.late:
+        if not self._power or self.late or not self._is_live:
             return self._events
         newest = max(self._power.values(), key=lambda reading: reading.t_s)
         powers = {name: reading.power_w for name, reading in self._power.items()}

@@ -99,16 +99,15 @@ async def find(session: Session, principal: Principal, attempt_id: UUID) -> Open
         IntakeConflictError: If the attempt is that of a worker.
     """
     principal.require_to_send()
-    attempt = await attempts.lock(session, attempt_id)
-    if attempt is None:
+    row = await attempts.lock_with_run(session, principal.viewer, attempt_id)
+    if row is None:
         return None
-    run = await executions.lock_run(session, attempt.run_id)
-    if run is None:
-        return None
+    attempt, run, is_seen = row
     if run.created_by != principal.user_id and not principal.has("admin"):
         raise NotYourRunError("Only the user who sent this run can continue to send it.")
-    project, _ = await executions.names_of(session, run)
-    await access.require_project_to_post(session, principal, project)
+    if not is_seen:
+        project, _ = await executions.names_of(session, run)
+        await access.require_project_to_post(session, principal, project)
     if run.origin == QUEUE:
         raise IntakeConflictError(f"Attempt {attempt_id} is one of this server's workers.")
     return Opened(run, attempt, is_new=False)

@@ -18,7 +18,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from app.db import Session
-from app.repositories.attempts import attempts, executions, journals
+from app.repositories.attempts import journals
 from app.schemas.common import FieldProblem
 from app.schemas.intake import ExternalRun, JournalRead, JournalStart
 from app.services.attempts import journal_records
@@ -38,7 +38,7 @@ from app.services.factors import sites
 from app.services.intake import door
 from app.services.intake.door import Opened
 from app.services.principals import Principal
-from models import JournalChunk, SentJournal
+from models import Attempt, JournalChunk, Run, SentJournal
 from pricetag.line_chain import NO_LINES, extended
 
 FORMAT = 1
@@ -159,7 +159,7 @@ async def take(
     journal = await _journal(session, opened)
     if await _is_repeated(session, part, journal):
         return await _read(session, opened, journal, warnings)
-    warnings += await _apply(session, journal, lines)
+    warnings += await _apply(session, opened, journal.records, lines)
     journal.chain_sha256 = extended(journal.chain_sha256, lines)
     journal.size_bytes = part.end_byte
     journal.records += len(lines)
@@ -353,14 +353,23 @@ async def _is_repeated(session: Session, part: Part, journal: SentJournal) -> bo
     )
 
 
-async def _apply(session: Session, journal: SentJournal, lines: Sequence[bytes]) -> list[str]:
-    """Applies the records of the next lines; returns remarks on them."""
-    attempt_id = journal.attempt_id
-    raws = [_record(line, number) for number, line in enumerate(lines, journal.records)]
+async def _apply(session: Session, opened: Opened, first: int, lines: Sequence[bytes]) -> list[str]:
+    """Applies the records of the next lines; returns remarks on them.
+
+    Args:
+        session: Committed by the caller.
+        opened: The run.
+        first: Number of the first of the lines.
+        lines: The lines.
+    """
+    raws = [_record(line, number) for number, line in enumerate(lines, first)]
+    locked: tuple[Attempt, Run] | None = (opened.attempt, opened.run)
 
     async def apply(some: list[Any]) -> None:
+        nonlocal locked
+        known, locked = locked, None  # after a failure, they are read again
         async with session.begin_nested():
-            await ingest(session, attempt_id, some)
+            await ingest(session, opened.attempt.id, some, locked=known, is_live=False)
 
     try:
         await apply_apart(apply, raws)
@@ -368,8 +377,7 @@ async def _apply(session: Session, journal: SentJournal, lines: Sequence[bytes])
         raise _invalid(f"A record that the price tag depends on cannot be stored: {error}") from (
             error
         )
-    attempt = await attempts.lock(session, attempt_id)
-    opened_at = None if attempt is None else attempt.meter_opened_at
+    opened_at = opened.attempt.meter_opened_at
     return [] if opened_at is None else list(_jumps(raws, opened_at))
 
 
@@ -392,10 +400,8 @@ def _jumps(raws: Sequence[Mapping[str, Any] | Damaged], opened_at: datetime) -> 
 async def _read(
     session: Session, opened: Opened, journal: SentJournal, warnings: list[str]
 ) -> JournalRead:
-    run = await executions.lock_run(session, opened.run.id)
-    attempt = await attempts.lock(session, opened.attempt.id)
-    assert run is not None
-    assert attempt is not None
+    run, attempt = opened.run, opened.attempt
+    has_ended = run.status != "running"
     return JournalRead(
         run_id=run.id,
         attempt_id=attempt.id,
@@ -404,6 +410,6 @@ async def _read(
         records=journal.records,
         chain_sha256=journal.chain_sha256,
         rejected=rejected(attempt.intake),
-        price_tag_version=await journals.newest_version(session, run.id),
+        price_tag_version=await journals.newest_version(session, run.id) if has_ended else None,
         warnings=warnings,
     )
