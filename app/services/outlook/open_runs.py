@@ -233,8 +233,8 @@ async def read(session: Session, unposted: Unposted | None = None) -> OpenRuns:
 
 async def _running(session: Session, queue: QueueState) -> list[OpenRun]:
     own = [run for run, _ in queue.running]
-    projected = await projection.of_runs(session, own)
     quotes = await quote_rows.of_runs(session, [run.id for run in own])
+    projected = await projection.of_runs(session, own, quotes)
     quoted = {quote.run_id: quote.content.get("quantities") for quote in quotes}
     runs = []
     for run, left in queue.running:

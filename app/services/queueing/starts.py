@@ -26,8 +26,8 @@ async def left_s(
     From its projection, or else from its quote; unknown once the upper end of that has passed.
     """
     runs = [run for run, _ in running]
-    projections = await projection.of_runs(session, runs)
     quotes = await quote_rows.of_runs(session, [run.id for run in runs])
+    projections = await projection.of_runs(session, runs, quotes)
     quoted = {quote.run_id: quote.content.get("quantities") for quote in quotes}
     repeated = [run.id for run, attempt in running if attempt.number > 1]
     before = await quote_rows.used_before(session, repeated) if repeated else {}

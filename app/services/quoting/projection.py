@@ -60,18 +60,22 @@ async def of_run(session: Session, run: Run, quote: Quote | None = None) -> Proj
     return _of_one(run, quote.content, before[run.id])
 
 
-async def of_runs(session: Session, runs: Sequence[Run]) -> dict[UUID, ProjectionRead]:
+async def of_runs(
+    session: Session, runs: Sequence[Run], quotes: Sequence[Quote] | None = None
+) -> dict[UUID, ProjectionRead]:
     """Projected totals of those of some runs that are running, in as many reads as of one.
 
     Args:
         session: Database session.
         runs: The runs with their newest progress.
+        quotes: Their quotes, if already read.
     """
     running = [run for run in runs if run.status == "running"]
     if not running:
         return {}
-    quoted = await quote_rows.of_runs(session, [run.id for run in running])
-    contents = {quote.run_id: quote.content for quote in quoted}
+    if quotes is None:
+        quotes = await quote_rows.of_runs(session, [run.id for run in running])
+    contents = {quote.run_id: quote.content for quote in quotes}
     before = await _used_before(session, running)
     return {run.id: _of_one(run, contents.get(run.id), before[run.id]) for run in running}
 
