@@ -210,9 +210,11 @@ def _research(
         return None
     own = next(trial for trial in trials if trial.scored is best)
     tuning = [trial for trial in trials if trial.method == own.method]
+    # A training is counted once, however many models are compressed from its model.
+    of_tuning = dict.fromkeys(id(run) for trial in tuning for run in (*trial.trained, *trial.runs))
     parts = research_parts(
-        _ended(own.runs),
-        _ended([run for trial in tuning for run in trial.runs]),
+        _ended([*own.trained, *own.runs]),
+        _ended([run for run in runs if id(run) in of_tuning]),
         _ended(runs),
         incomplete=best.incomplete,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from pricetag.recipes.registry import traits_of
 from pricetag.recipes.run_spec import RunSpec
 from pricetag.recipes.tasks import TASKS
 from pricetag.studies.jobs import job_of, trained_stage
+from pricetag.studies.plan import Plan
 from pricetag.studies.space import NoPlaceError, with_value
 from pricetag.studies.spec import StudySpec
 from pricetag.studies.strategies import (
@@ -70,6 +71,19 @@ def parse_study(obj: object, *, is_stored: bool = False) -> StudySpec:
     if not is_stored and (faults := list(dict.fromkeys(_faults(spec)))):
         raise StudyError(faults)
     return spec
+
+
+def compression_plans(stored: Iterable[tuple[UUID, Mapping[str, Any]]]) -> dict[UUID, Plan]:
+    """The plans of those stored studies whose trials compress the models of others.
+
+    Args:
+        stored: ID and description of each study.
+    """
+    return {
+        study_id: parse_study(spec, is_stored=True).plan
+        for study_id, spec in stored
+        if spec.get("strategy", {}).get("kind") == "train_large_then_compress"
+    }
 
 
 def _with_schedule(stored: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -85,7 +85,7 @@ def _method(
 ) -> Method:
     counted = [point for point in points if point.is_counted]
     scores = [point.quality for point in counted if point.quality is not None]
-    cost = _mean([point.cost for point in counted], len(scores))
+    cost = _mean([point.spent for point in counted], len(scores))
     unscored = len(counted) - len(scores)
     if len(scores) < MIN_TRIALS:
         reason = f"needs {MIN_TRIALS} runs with this score, and has {len(scores)}"

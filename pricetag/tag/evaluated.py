@@ -52,12 +52,15 @@ class ScoredRun:
         recipe: Its recipe.
         before: Price tags of the earlier rungs of a trial, in order.
         incomplete: Why the whole cost of a trial is unknown; None if it is known.
+        made_from: Price tags of the runs that trained the model that it compresses: a part of the
+            price of its model, not of what it spent itself, nor of its scores.
     """
 
     tag: TagView
     recipe: Recipe
     before: Sequence[TagView] = ()
     incomplete: str | None = None
+    made_from: Sequence[TagView] = ()
 
     @property
     def tags(self) -> Sequence[TagView]:

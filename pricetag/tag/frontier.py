@@ -13,7 +13,7 @@ from pricetag.tag.axes import MODEL_AXES, Axis
 from pricetag.tag.evaluated import NO_SCORE, Evaluated, ScoredRun, why_not
 from pricetag.tag.figure import Figure, scaled
 from pricetag.tag.matches import LOWER_IS_BETTER
-from pricetag.tag.trials import cost_of
+from pricetag.tag.trials import cost_of, spent_on
 from pricetag.tag.view import TagView
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ class Point:
 
     Attributes:
         run: The run.
-        cost: Its cost.
+        cost: What its model cost.
+        spent: What it spent itself: without the training of a model that it compresses.
         quality: Its score; None without one of the ranked kind.
         reason: Why there is none.
         is_counted: Whether it is compared with the others: it has the score, or should have it by
@@ -40,6 +41,7 @@ class Point:
 
     run: ScoredRun
     cost: Figure
+    spent: Figure
     quality: float | None
     reason: str | None
     is_counted: bool
@@ -122,8 +124,8 @@ def points_of(runs: Sequence[ScoredRun], metric: Axis, kind: Evaluated | None) -
         is_counted = score is not None or (
             reason == NO_SCORE and (kind is None or run.stated(split) in stated)
         )
-        cost = cost_of(run, metric)
-        points.append(Point(run, cost, score, reason, is_counted))
+        cost, spent = cost_of(run, metric), spent_on(run, metric)
+        points.append(Point(run, cost, spent, score, reason, is_counted))
     return points
 
 
@@ -139,10 +141,10 @@ def _wasted(points: Sequence[Point], sign: float) -> tuple[float | None, str | N
     for point in points:
         if not point.is_counted:
             continue
-        if point.cost.value is None:
-            return None, f"{point.run.tag.name}: {point.cost.reason}"
+        if point.spent.value is None:
+            return None, f"{point.run.tag.name}: {point.spent.reason}"
         quality = None if point.quality is None else sign * point.quality
-        outcomes.append((point.cost.value, quality))
+        outcomes.append((point.spent.value, quality))
     return (spent_in_vain(outcomes), None) if outcomes else (None, NO_RUNS)
 
 
@@ -182,10 +184,10 @@ def wasted_cost(result: Frontier, *, lower_is_better: bool) -> Figure:
         if point.quality is not None and sign * point.quality > best:
             best, since = sign * point.quality, []
         else:
-            since.append(point.cost)
-    unit = counted[0].cost.unit
+            since.append(point.spent)
+    unit = counted[0].spent.unit
     if not since:
-        return Figure.exact(0.0, unit, _weakest([point.cost for point in counted]))
+        return Figure.exact(0.0, unit, _weakest([point.spent for point in counted]))
     low, high = (sum(_or(getattr(cost, end), cost) for cost in since) for end in ("low", "high"))
     return Figure(result.wasted, low, high, unit, _weakest(since))
 

@@ -13,7 +13,7 @@ from pricetag.tag.evaluated import ScoredRun
 from pricetag.tag.figure import Figure
 from pricetag.tag.published import rows_sha256
 from pricetag.tag.totals import total
-from pricetag.tag.trials import Place, as_one, missing_rung, trials
+from pricetag.tag.trials import NO_TRAINING, Place, as_one, missing_rung, trials
 
 Purpose = Literal["development", "tuning", "final", "ablation"]
 PURPOSES: tuple[Purpose, ...] = get_args(Purpose)
@@ -92,10 +92,12 @@ class PaperTrial:
     Attributes:
         runs: Its runs, one for each rung; the last one stands for it.
         scored: Its price tags together.
+        trained: The run that trained the model that it compresses; empty for any other.
     """
 
     runs: Sequence[PaperRun]
     scored: ScoredRun
+    trained: Sequence[PaperRun] = ()
 
     @property
     def method(self) -> str:
@@ -111,15 +113,27 @@ class PaperTrial:
 def paper_trials(runs: Sequence[PaperRun]) -> list[PaperTrial]:
     """The trials of a paper, in the order of their last runs.
 
-    The cost of a trial is unknown if the paper does not have all of its rungs.
+    The cost of a trial is unknown if the paper does not have all of its rungs, or the run that
+    trained the model that it compresses.
     """
-    return [_trial(rungs) for rungs in trials(runs, lambda run: run.place)]
+    by_trial = {(each.place.study, each.place.trial): each for each in runs if each.place}
+    return [_trial(rungs, by_trial) for rungs in trials(runs, lambda run: run.place)]
 
 
-def _trial(rungs: Sequence[PaperRun]) -> PaperTrial:
+def _trial(rungs: Sequence[PaperRun], by_trial: Mapping[tuple[str, int], PaperRun]) -> PaperTrial:
+    place = rungs[-1].place
+    scored = [run.scored for run in rungs]
+    if place is None:
+        return PaperTrial(rungs, as_one(scored))
     present = [run.place.rung for run in rungs if run.place is not None]
-    incomplete = missing_rung(present, present[-1]) if present else None
-    return PaperTrial(rungs, as_one([run.scored for run in rungs], incomplete))
+    incomplete = missing_rung(present, present[-1])
+    trained: list[PaperRun] = []
+    if place.parent is not None:
+        parent = by_trial.get((place.study, place.parent))
+        trained = [] if parent is None else [parent]
+        incomplete = incomplete or (None if trained else NO_TRAINING)
+    tags = [run.scored.tag for run in trained]
+    return PaperTrial(rungs, as_one(scored, incomplete, tags), trained)
 
 
 @dataclass(frozen=True, slots=True)

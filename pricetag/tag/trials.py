@@ -12,6 +12,7 @@ from pricetag.tag.evaluated import ScoredRun
 from pricetag.tag.figure import Figure
 from pricetag.tag.figures import counted
 from pricetag.tag.totals import total
+from pricetag.tag.view import TagView
 
 Run = TypeVar("Run")
 
@@ -24,11 +25,13 @@ class Place:
         study: ID of the study.
         trial: Number of its trial.
         rung: Number of its rung in the trial, from 0.
+        parent: Number of the trial whose model it compresses; None for any other.
     """
 
     study: str
     trial: int
     rung: int
+    parent: int | None = None
 
 
 def trials(runs: Sequence[Run], place_of: Callable[[Run], Place | None]) -> list[tuple[Run, ...]]:
@@ -57,6 +60,9 @@ def trials(runs: Sequence[Run], place_of: Callable[[Run], Place | None]) -> list
     return groups
 
 
+NO_TRAINING = "the run that trained its model is not among the runs"
+
+
 def missing_rung(present: Sequence[int], last: int) -> str | None:
     """Why the cost of a trial is unknown: an earlier rung is missing; None if all are present.
 
@@ -72,30 +78,44 @@ def missing_rung(present: Sequence[int], last: int) -> str | None:
     return f"{noun} {', '.join(missing)} of its trial {verb} not among the runs"
 
 
-def as_one(rungs: Sequence[ScoredRun], incomplete: str | None = None) -> ScoredRun:
+def as_one(
+    rungs: Sequence[ScoredRun],
+    incomplete: str | None = None,
+    made_from: Sequence[TagView] = (),
+) -> ScoredRun:
     """The last rung of a trial, with the price tags of those before it.
 
     Args:
         rungs: The rungs in order.
         incomplete: Why the cost of the trial is unknown; None if it is known.
+        made_from: Price tags of the runs that trained the model that it compresses.
     """
     before = tuple(rung.tag for rung in rungs[:-1])
-    return replace(rungs[-1], before=before, incomplete=incomplete)
+    return replace(rungs[-1], before=before, incomplete=incomplete, made_from=tuple(made_from))
 
 
 def cost_of(run: ScoredRun, axis: Axis) -> Figure:
-    """The cost of a run, or the sum over all rungs of a trial; a model's figure is the last one's.
+    """What the model of a run cost: all rungs of a trial, and the training that it compresses.
 
-    The interval ends of rungs are added as they are. If the cost of a rung is unknown, so is that
-    of the trial.
+    The interval ends of parts are added as they are. If the cost of a part is unknown, so is the
+    whole. A model's figure is that of the last rung.
     """
+    return _sum(run, axis, [*run.made_from, *run.tags])
+
+
+def spent_on(run: ScoredRun, axis: Axis) -> Figure:
+    """What a run, or a trial with all its rungs, spent itself: these costs add up over trials."""
+    return _sum(run, axis, run.tags)
+
+
+def _sum(run: ScoredRun, axis: Axis, tags: Sequence[TagView]) -> Figure:
     last = figure_on(run.tag, axis)
-    if axis in MODEL_AXES or not (run.before or run.incomplete):
+    if axis in MODEL_AXES or not (len(tags) > 1 or run.incomplete):
         return last
     if run.incomplete is not None:
         return Figure.unknown(run.incomplete, UNITS[axis])
-    parts = [figure_on(tag, axis) for tag in run.tags]
-    for tag, part in zip(run.tags, parts, strict=True):
+    parts = [figure_on(tag, axis) for tag in tags]
+    for tag, part in zip(tags, parts, strict=True):
         if part.value is None:
             return Figure.unknown(f"{tag.name}: {part.reason}", part.unit)
     remarks = dict.fromkeys(part.reason for part in parts if part.reason)

@@ -19,6 +19,7 @@ from app.services.studies import ensembles, tpe
 from app.services.studies.advancing import advance, advance_all
 from app.settings import get_settings
 from models import Metric, Run, Stage, StudyRun, User
+from pricetag.tag.trials import NO_TRAINING
 from tests.support.api import Api, fields, problem, run_body, study_body
 from tests.support.executions import JournalMaker, claimed
 
@@ -297,6 +298,37 @@ async def test_each_size_is_trained_once_and_then_compressed(api: Api) -> None:
     best = (await shown(api, study_id))["best"]
     assert (best["trial"], best["price_tag"]["runs"]) == (4, 2)
     assert best["price_tag"]["it_energy_kwh"]["value"] == pytest.approx(2 * WHOLE_KWH)
+    # So it does on the frontier, whether its training is selected or not, and in a paper.
+    compressed = both["runs"][0]["run_id"]
+    for limit in (100, 3):
+        chosen: dict[str, str | int] = {"project": "text", "limit": limit}
+        response = await api.viewer.get("/v1/insights/frontier", params=chosen)
+        assert response.status_code == 200, response.text
+        frontier = response.json()
+        costs = {point["run_id"]: point["cost"]["value"] for point in frontier["points"]}
+        assert costs[compressed] == pytest.approx(2 * WHOLE_KWH)
+        assert (str(small) in costs) == (limit > 3)
+    assert (await _frontier_of_paper(api, [str(small), compressed]))[compressed] == {
+        "value": pytest.approx(2 * WHOLE_KWH),
+        "reason": None,
+    }
+    alone = (await _frontier_of_paper(api, [compressed]))[compressed]
+    assert alone == {"value": None, "reason": NO_TRAINING}
+
+
+async def _frontier_of_paper(api: Api, run_ids: list[str]) -> dict[str, Any]:
+    """Value and reason of the cost of each point of a paper's frontier."""
+    body = {"project": "text", "title": "t", "runs": run_ids}
+    paper = (await api.member.post("/v1/papers", json=body)).json()
+    report = await api.member.post(f"/v1/papers/{paper['id']}/reports", json={})
+    assert report.status_code == 201, report.text
+    content = report.json()["context"]["paper"]
+    whole = content["totals"]["used"]["it_energy_kwh"]["value"]
+    assert whole == pytest.approx(len(run_ids) * WHOLE_KWH)  # no run counts twice
+    return {
+        point["run_id"]: {name: point["cost"][name] for name in ("value", "reason")}
+        for point in content["frontier"]["points"]
+    }
 
 
 async def test_a_canceled_study_cancels_its_runs_and_starts_none(api: Api) -> None:

@@ -177,23 +177,9 @@ async def rungs_beside(session: AsyncSession, run_ids: Collection[uuid.UUID]) ->
     ``version`` is that of a run's newest price tag; null without one.
     """
     selected = aliased(StudyRun)
-    newest = (
-        select(func.max(PriceTag.version))
-        .where(PriceTag.run_id == StudyRun.run_id)
-        .scalar_subquery()
-    )
     query = (
-        select(
-            StudyRun.run_id,
-            StudyRun.study_id,
-            StudyRun.trial,
-            StudyRun.rung,
-            Run.kind,
-            Run.status,
-            newest.label("version"),
-        )
+        _placed()
         .distinct()
-        .join(Run, Run.id == StudyRun.run_id)
         .join(
             selected,
             and_(selected.study_id == StudyRun.study_id, selected.trial == StudyRun.trial),
@@ -201,6 +187,32 @@ async def rungs_beside(session: AsyncSession, run_ids: Collection[uuid.UUID]) ->
         .where(selected.run_id == any_(literal(list(run_ids), ARRAY(Uuid))))
     )
     return (await session.execute(query)).all()
+
+
+async def runs_of_trials(
+    session: AsyncSession, trials: Collection[tuple[uuid.UUID, int]]
+) -> Sequence[Any]:
+    """All runs of trials, by study and number, as ``rungs_beside`` has them."""
+    query = _placed().where(tuple_(StudyRun.study_id, StudyRun.trial).in_(list(trials)))
+    return (await session.execute(query)).all()
+
+
+def _placed() -> Any:
+    """Runs of studies with their place, kind, status and newest version of the price tag."""
+    newest = (
+        select(func.max(PriceTag.version))
+        .where(PriceTag.run_id == StudyRun.run_id)
+        .scalar_subquery()
+    )
+    return select(
+        StudyRun.run_id,
+        StudyRun.study_id,
+        StudyRun.trial,
+        StudyRun.rung,
+        Run.kind,
+        Run.status,
+        newest.label("version"),
+    ).join(Run, Run.id == StudyRun.run_id)
 
 
 async def scores(

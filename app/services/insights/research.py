@@ -84,9 +84,8 @@ def _about(
     own = next(trial for trial in newest.items if trial.scored is best)
     run = own.run
     tuning = [trial for trial in newest.items if trial.method == own.method]
-    parts = research_parts(
-        own.ended, _ended(tuning), _ended(newest.items), incomplete=best.incomplete
-    )
+    model = [*own.trained, *own.ended]
+    parts = research_parts(model, _ended(tuning), _ended(newest.items), incomplete=best.incomplete)
     emitted = parts[-1].costs["co2e_kg"]
     return {
         "model": BestModelRead(
@@ -110,7 +109,9 @@ def _about(
 
 
 def _ended(trials: Sequence[Trial]) -> list[Ended]:
-    return [each for trial in trials for each in trial.ended]
+    """The runs of trials, with those that trained what they compress, each once."""
+    runs = [each for trial in trials for each in (*trial.trained, *trial.ended)]
+    return list({view.document.run_id: (view, status) for view, status in runs}.values())
 
 
 def _part(part: ResearchPart) -> ResearchPartRead:

@@ -14,9 +14,11 @@ from app.repositories.studies import studies
 from app.services.insights.tags import newest_tags, views_of
 from app.services.principals import Principal
 from app.services.runs.listing import RunFilter
+from pricetag.studies.parse import compression_plans
+from pricetag.studies.plan import Plan
 from pricetag.tag.evaluated import ScoredRun
 from pricetag.tag.research import Ended
-from pricetag.tag.trials import Place, as_one, missing_rung, trials
+from pricetag.tag.trials import NO_TRAINING, Place, as_one, missing_rung, trials
 from pricetag.tag.view import TagView
 
 Tags = Mapping[uuid.UUID, TagView | None]
@@ -32,12 +34,14 @@ class Trial:
         method: Stage kinds, joined by `+`; of a trial, those of its first rung, since later ones
             do not repeat the stages before the training.
         ended: Price tag and status of each of its runs.
+        trained: Price tag and status of the run that trained the model that it compresses.
     """
 
     run: ListedRun
     scored: ScoredRun
     method: str
     ended: Sequence[Ended]
+    trained: Sequence[Ended] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +85,16 @@ async def newest_trials(session: Session, by: Principal, filters: RunFilter, lim
     newest = await newest_tags(session, by, filters, limit)
     ids = [run.id for run, _ in newest.runs]
     recipes = await reports.recipes_of(session, ids)
-    rungs = await studies.rungs_beside(session, ids) if ids else []
-    places = {row.run_id: Place(str(row.study_id), row.trial, row.rung) for row in rungs}
+    rungs = list(await studies.rungs_beside(session, ids)) if ids else []
+    of_studies = await studies.described(session, {row.study_id for row in rungs}) if rungs else []
+    plans = compression_plans((study.id, study.spec) for study in of_studies)
+    places = {row.run_id: _place(row, plans) for row in rungs}
+    parents = {
+        (row.study_id, parent) for row in rungs if (parent := places[row.run_id].parent) is not None
+    }
+    known = {(row.study_id, row.trial) for row in rungs}
+    if parents - known:
+        rungs += await studies.runs_of_trials(session, parents - known)
     earlier = await views_of(
         session,
         {row.run_id: row.version for row in rungs if row.version and row.run_id not in ids},
@@ -99,13 +111,26 @@ async def newest_trials(session: Session, by: Principal, filters: RunFilter, lim
         if place is None:
             items.append(Trial(run, last, run.kind, [(view, run.status)]))
         else:
-            items.append(_trial(run, last, place, by_trial[place.study, place.trial], tags))
+            trained = by_trial.get((place.study, place.parent)) if place.parent is not None else ()
+            own = by_trial[place.study, place.trial]
+            items.append(_trial(run, last, place, own, trained or (), tags))
     unreadable = newest.unreadable + sum(view is None for view in earlier.values())
     return Trials(items, unreadable, newest.is_whole)
 
 
+def _place(row: Any, plans: Mapping[uuid.UUID, Plan]) -> Place:
+    plan = plans.get(row.study_id)
+    parent = None if plan is None else plan.parent_of(row.trial)
+    return Place(str(row.study_id), row.trial, row.rung, parent)
+
+
 def _trial(
-    run: ListedRun, last: ScoredRun, place: Place, rungs: Sequence[Any], tags: Tags
+    run: ListedRun,
+    last: ScoredRun,
+    place: Place,
+    rungs: Sequence[Any],
+    trained: Sequence[Any],
+    tags: Tags,
 ) -> Trial:
     """A trial up to its last selected rung: what came after that is as unselected as other runs."""
     ended: list[Ended] = []
@@ -116,5 +141,9 @@ def _trial(
             ended.append((view, row.status))
             present.append(row.rung)
     parts = [ScoredRun(view, last.recipe) for view, _ in ended[:-1]]
-    scored = as_one([*parts, last], missing_rung(present, place.rung))
-    return Trial(run, scored, rungs[0].kind, ended)
+    views = [(view, row.status) for row in trained if (view := tags.get(row.run_id)) is not None]
+    incomplete = missing_rung(present, place.rung)
+    if place.parent is not None and not views:
+        incomplete = incomplete or NO_TRAINING
+    scored = as_one([*parts, last], incomplete, [view for view, _ in views])
+    return Trial(run, scored, rungs[0].kind, ended, views)

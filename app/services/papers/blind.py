@@ -15,9 +15,10 @@ from app.reports.paper_context import About, paper_context
 from app.repositories.papers import papers
 from app.repositories.price_tags import reports as report_rows
 from app.services.papers.collecting import Collected
-from app.services.papers.reporting import readable_runs
+from app.services.papers.reporting import plans_of, readable_runs
 from models import Paper
 from pricetag.accounting.document.canonical import hashed_text
+from pricetag.studies.plan import Plan
 from pricetag.tag.paper import PaperRun, selection_sha256
 
 Content = Mapping[str, Any]
@@ -52,7 +53,9 @@ async def content(
     ]
     versions = {run_id: int(run["version"]) for run_id, run in stated.items()}
     documents = await report_rows.price_tags_of(session, versions)
-    return await asyncio.to_thread(_content, paper, project, report, collected, documents)
+    study_ids = {each.study_id for each in facts if each.study_id is not None}
+    plans = await plans_of(session, study_ids)
+    return await asyncio.to_thread(_content, paper, project, report, collected, documents, plans)
 
 
 def _content(
@@ -61,9 +64,10 @@ def _content(
     report: Content,
     collected: Sequence[Collected],
     documents: Mapping[uuid.UUID, Content],
+    plans: Mapping[uuid.UUID, Plan],
 ) -> tuple[dict[str, Any], dict[str, str] | None]:
     names = Pseudonyms()
-    readable, _ = readable_runs(collected, documents, "")
+    readable, _ = readable_runs(collected, documents, "", plans)
     runs = blind_runs(readable, names)
     is_frozen = paper.frozen_at is not None
     rows = blind_rows([each["entered"] for each in report["paper"].get("published") or ()])

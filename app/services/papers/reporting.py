@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from app.db import Session
 from app.reports.paper_context import About, paper_context
 from app.repositories.budgets import budgets
 from app.repositories.price_tags import reports as report_rows
+from app.repositories.studies import studies
 from app.schemas.papers import PaperRead, PaperReportCreate
 from app.schemas.reports import ReportRead
 from app.services import reports
@@ -23,6 +24,8 @@ from app.services.papers.collecting import Collected
 from app.services.principals import Principal
 from app.services.studies import ensembles
 from models import Budget, Paper
+from pricetag.studies.parse import compression_plans
+from pricetag.studies.plan import Plan
 from pricetag.tag.evaluated import ScoredRun
 from pricetag.tag.figure import Figure, figure_of
 from pricetag.tag.paper import PaperRun
@@ -71,25 +74,33 @@ async def report(
         if each.facts.study_id is not None:
             of_studies.setdefault(each.facts.study_id, set()).add(each.facts.id)
     averaged = await ensembles.of_runs(session, of_studies, documents)
+    plans = await plans_of(session, of_studies)
+    reason = NO_TAG if paper.frozen_at is None else NO_TAG_THEN
+    readable = await asyncio.to_thread(readable_runs, collected, documents, reason, plans)
     context = await asyncio.to_thread(
-        _context, paper, project, collected, documents, lines, averaged, request
+        _context, paper, project, collected, readable, lines, averaged, request
     )
     return await reports.store(
         session, principal, paper.title, context, [each.facts.id for each in collected], paper=paper
     )
 
 
+async def plans_of(session: Session, study_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Plan]:
+    """The plans of those studies whose trials compress the models of others."""
+    described = await studies.described(session, study_ids) if study_ids else []
+    return compression_plans((study.id, study.spec) for study in described)
+
+
 def _context(
     paper: Paper,
     project: str,
     collected: Sequence[Collected],
-    documents: Mapping[uuid.UUID, Mapping[str, Any]],
+    readable: tuple[Sequence[PaperRun], Sequence[Mapping[str, str]]],
     budget_lines: Sequence[Mapping[str, Any]],
     averaged: Sequence[Mapping[str, Any]],
     request: PaperReportCreate,
 ) -> dict[str, Any]:
-    reason = NO_TAG if paper.frozen_at is None else NO_TAG_THEN
-    runs, not_counted = readable_runs(collected, documents, reason)
+    runs, not_counted = readable
     if not runs and not paper.published:
         raise EmptyPaperError(
             "No run of the paper has a price tag that can be read, and it has no published rows."
@@ -121,6 +132,7 @@ def readable_runs(
     collected: Sequence[Collected],
     documents: Mapping[uuid.UUID, Mapping[str, Any]],
     no_tag: str,
+    plans: Mapping[uuid.UUID, Plan],
 ) -> tuple[list[PaperRun], list[dict[str, str]]]:
     """The runs whose price tag can be read, and the others with the reason.
 
@@ -128,6 +140,7 @@ def readable_runs(
         collected: The runs of a paper.
         documents: Their price tags.
         no_tag: Reason of a run without one.
+        plans: Plans of studies whose trials compress the models of others.
     """
     runs: list[PaperRun] = []
     not_counted: list[dict[str, str]] = []
@@ -135,7 +148,7 @@ def readable_runs(
         document, reason = documents.get(each.facts.id), no_tag
         if document is not None:
             try:
-                runs.append(_run(each, document))
+                runs.append(_run(each, document, plans))
                 continue
             except PriceTagUnreadableError as error:
                 reason = error.message
@@ -144,8 +157,10 @@ def readable_runs(
     return runs, not_counted
 
 
-def _run(each: Collected, document: Mapping[str, Any]) -> PaperRun:
+def _run(each: Collected, document: Mapping[str, Any], plans: Mapping[uuid.UUID, Plan]) -> PaperRun:
     facts = each.facts
+    plan = plans.get(facts.study_id)
+    parent = None if plan is None else plan.parent_of(facts.trial)
     quantities = (facts.quote or {}).get("quantities") or {}
     planned = {name: figure_of(figure) for name, figure in quantities.items()}
     return PaperRun(
@@ -159,7 +174,7 @@ def _run(each: Collected, document: Mapping[str, Any]) -> PaperRun:
         planned={name: figure for name, figure in planned.items() if _is_known(figure)},
         place=None
         if facts.study_id is None
-        else Place(str(facts.study_id), facts.trial, facts.rung),
+        else Place(str(facts.study_id), facts.trial, facts.rung, parent),
     )
 
 
