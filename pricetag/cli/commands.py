@@ -118,6 +118,10 @@ COMMANDS = {
         "Show the audit log: who changed what and when, newest first. Administrators only.",
     ),
     "run": Home("local_runs", "Run a program and meter it on this machine, without a server."),
+    "prune": Home(
+        "pruning",
+        "List the old local runs of this machine, or delete them with their journals.",
+    ),
     "push": Home(
         "pushing",
         "Send local runs to the server, which computes their price tags from their readings.",

@@ -160,6 +160,7 @@ def test_every_command_that_sends_fields_is_tried() -> None:
             "recipes",
             "run",
             "push",
+            "prune",
             "whoami",
         ),
         *("demo", "serve", "worker", "migrate", "token", "sign-in", "balances", "rollups"),
