@@ -339,6 +339,7 @@ def verify_archive(ctx: typer.Context, file: Path, selection: str | None, json: 
     if not problems:
         stated = json_module.loads(files[archive_check.PAPER])
         checked |= {"runs": len(stated["runs"]), "not_counted": len(stated["not_counted"])}
+        checked |= {"published": len(stated.get("published") or ())}
         checked |= {"selection_sha256": stated["selection_sha256"]}
         checked["totals"] = stated["totals"]["used"]
     answer(ctx, json, checked, _checked)
@@ -370,7 +371,9 @@ def _checked(checked: Mapping[str, Any]) -> Iterator[str]:
         yield f"{axis}: {figure['value']!r} {figure['unit']}" if known else f"{axis}: n/a"
     runs, missing = checked["runs"], checked["not_counted"]
     more = f" of {runs + missing}; the others have no price tag" if missing else ""
-    yield f"verified: {counted(runs, 'run')}{more}, selection {checked['selection_sha256']}"
+    rows = checked["published"]
+    beside = f", {counted(rows, 'published row')}" if rows else ""
+    yield f"verified: {counted(runs, 'run')}{more}{beside}, selection {checked['selection_sha256']}"
 
 
 def _lines(read: Mapping[str, Any]) -> Iterator[str]:
@@ -419,7 +422,8 @@ def _with_runs(read: Mapping[str, Any]) -> Iterator[Any]:
         )
         for run in read["runs"]
     ]
-    yield ListTable(heads, rows)
+    if rows or not read["published"]:
+        yield ListTable(heads, rows)
     if read["published"]:
         yield ListTable(
             ("~Published", "Hardware", "Hours", "~Source"),

@@ -338,7 +338,8 @@ async def test_published_rows_are_shown_with_runs_or_alone_and_are_in_no_sum(api
         "prices and costs need a currency" in (await api.member.patch(path, json=no_currency)).text
     )
     # A paper of published rows alone is reported, frozen, shared blind and archived.
-    alone = await create(api, rule=None, runs=[], **rows)
+    alone = await create(api, project="no runs", rule=None, runs=[], **rows)
+    assert alone["project"] == "no runs"
     path = f"/v1/papers/{alone['id']}"
     frozen = (await api.member.post(f"{path}/freeze")).json()
     assert len(frozen["selection_sha256"]) == 64

@@ -10,6 +10,7 @@ from typing import Any
 from app.db import Session
 from app.reports.text import clean_all
 from app.repositories.papers import papers
+from app.repositories.people import projects
 from app.repositories.shares import shares
 from app.schemas.common import FieldProblem
 from app.schemas.papers import PaperChange, PaperCreate, PaperRead, PaperRunsAdd
@@ -65,7 +66,9 @@ async def create(
 
     Raises:
         RoleRequiredError: If the principal may only read.
-        ProjectNotFoundError: If the project does not exist, or is hidden.
+        ProjectNotFoundError: If the project does not exist, or is hidden. A paper of published
+            rows alone creates it.
+        NotAMemberError: If that project is a private one of others.
         PaperRunsError: If a run does not exist, or is hidden, or the catalog has no such row.
         NotFoundError: If the experiment of the rule does not exist.
         KeyReusedError: If the key was used for another description.
@@ -84,10 +87,15 @@ async def create(
     )
     if posted is not None:
         return await read(session, principal, posted.id)
+    rows_of_catalog = _catalog_rows(request.published)
+    if not request.runs and request.rule is None:
+        # Of published rows alone, so that its project needs no run.
+        new = await access.require_project_to_post(session, principal, request.project) is None
+        if new:
+            await projects.ensure_project(session, request.project, principal.user_id)
     project = await access.require_project(session, principal, request.project)
     await _require_runs(session, principal, request.runs)
     await _require_rule(session, principal, project.name, request.rule)
-    rows_of_catalog = _catalog_rows(request.published)
     paper = Paper(
         id=uuid.uuid4(),
         project_id=project.id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from pathlib import Path
@@ -134,6 +135,28 @@ def test_a_cut_or_damaged_archive_is_described(capsys: Captured, tmp_path: Path)
         changed = complaint(whole.replace(b"0000", b"0001", 1), command)
         assert "is damaged (Bad CRC-32 for file 'paper.json')" in changed
     assert "(2 bytes) is not a paper's archive" in complaint(b"no", ["paper", "verify"])
+
+
+def test_the_latex_of_a_paper_is_written_with_its_figures(
+    api: FakeApi, capsys: Captured, tmp_path: Path
+) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name in ("report.tex", "tables.tex", "figure-1.pdf", "figure-2.pdf"):
+            archive.writestr(name, name)
+    made = {"id": RUN_ID, "content_sha256": "ab" * 32}
+    api.answers[f"POST /v1/papers/{PAPER_ID}/reports"] = Answer(made, status=201)
+    api.answers[f"GET /v1/reports/{RUN_ID}.tex"] = Answer(b"tex", kind="application/x-tex")
+    latex = Answer(packed.getvalue(), kind="application/zip")
+    api.answers[f"GET /v1/papers/{PAPER_ID}/files/latex.zip"] = latex
+    assert pricetag(["paper", "report", PAPER_ID, "--format", "tex", "-o", str(tmp_path)]) == 0
+    written = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    assert written == {
+        f"report-{RUN_ID[:8]}.tex": b"tex",
+        "figure-1.pdf": b"figure-1.pdf",
+        "figure-2.pdf": b"figure-2.pdf",
+    }
+    assert "figure-2.pdf" in printed(capsys)
 
 
 def test_published_rows_come_from_the_catalog_and_from_a_table(
