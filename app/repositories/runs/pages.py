@@ -177,11 +177,14 @@ async def _are_few(session: AsyncSession, selection: Selection, order: Order, sp
     """
     if _exact(selection, order, span) is not None:
         return False
+    is_by_time = order.column in ("created_at", "finished_at")
     pair = selection.pair()
-    if pair is not None:
+    # Along the newest runs of a project, those of a status are soon enough for a page.
+    is_near = order.column == "created_at" and pair is not None and "status" in pair
+    if pair is not None and not (is_near and not selection.of_texts(Run)):
         return (await _counted_of_pair(session, pair, LOOK_AHEAD)).runs < LOOK_AHEAD
     words = selection.words if order.is_by_figure else []
-    if order.column in ("created_at", "finished_at") or not (words or selection.wanted.tags):
+    if is_by_time or not (words or selection.wanted.tags):
         return False
     newest = _along(NEWEST, Span(None, None), None, SAMPLE).subquery("newest").c
     frequent = select(newest.id).where(*selection.of_texts(newest)).limit(FREQUENT)
