@@ -13,6 +13,7 @@ from typing import TypeVar
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
 
 from app.schemas.common import FieldProblem
 from app.services.errors import PricetagError
@@ -59,7 +60,7 @@ async def read_bytes(request: Request, max_bytes: int) -> bytes:
     """The body, rejected as soon as it exceeds the limit.
 
     Raises:
-        BodyError: If it is larger than `max_bytes` (413).
+        BodyError: If it is larger than `max_bytes` (413), or the client has gone (400).
     """
     too_large = BodyError(
         413, "body-too-large", f"The body is larger than the {max_bytes} bytes allowed."
@@ -69,11 +70,14 @@ async def read_bytes(request: Request, max_bytes: int) -> bytes:
         raise too_large
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > max_bytes:
-            raise too_large
-        chunks.append(chunk)
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > max_bytes:
+                raise too_large
+            chunks.append(chunk)
+    except ClientDisconnect as error:  # nobody reads the response; the server did nothing wrong
+        raise BodyError(400, "bad-request", "The connection ended before the body did.") from error
     return b"".join(chunks)
 
 

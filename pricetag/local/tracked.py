@@ -23,6 +23,7 @@ from pricetag.local.request import Request
 from pricetag.local.settings import read_settings
 from pricetag.metering.machine import git_commit
 
+STDIN, STDOUT = 0, 1
 GONE: Mapping[str, Any] = {
     "status": "failed",
     "reason": {"code": "program-ended", "message": "the program ended inside the block"},
@@ -47,8 +48,8 @@ def main() -> None:
 def _push(run_id: str) -> None:
     """Becomes the command that pushes the run; the program need not wait for it."""
     nothing = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nothing, sys.stdin.fileno())
-    os.dup2(nothing, sys.stdout.fileno())
+    for pipe in (STDIN, STDOUT):  # the program waits for the end of the answer
+        os.dup2(nothing, pipe)
     code = f"from pricetag.cli.push_at_end import push_ended; push_ended({run_id!r})"
     os.execv(sys.executable, [sys.executable, "-c", code])
 

@@ -10,8 +10,10 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from fastapi import Request
 from sqlalchemy import func, select, update
 
+from app.api.body import BodyError, read_bytes
 from models import Reading, ReadingBlock, RejectedRecord, Run, Token, User
 from pricetag.line_chain import NO_LINES, extended
 from pricetag.metering.journal import Journal
@@ -284,3 +286,15 @@ async def test_a_journal_without_its_end_waits_as_running(api: Api, tmp_path: Pa
     assert (state["status"], state["price_tag_version"]) == ("running", None)
     run = (await api.member.get(f"/v1/runs/{RUN_ID}")).json()
     assert run["status_reason"]["code"] == "records-arriving"
+
+
+async def test_a_client_that_dies_within_a_part_is_not_an_error_of_the_server() -> None:
+    arriving = iter([{"type": "http.request", "body": b"{", "more_body": True}])
+
+    async def receive() -> dict[str, Any]:
+        return next(arriving, {"type": "http.disconnect"})
+
+    request = Request({"type": "http", "method": "POST", "headers": []}, receive)
+    with pytest.raises(BodyError, match="ended before the body") as ended:
+        await read_bytes(request, 100)
+    assert ended.value.status == 400

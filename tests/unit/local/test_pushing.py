@@ -211,3 +211,14 @@ def test_a_program_does_not_fail_because_the_server_is_away(tmp_path: Path) -> N
     (line,) = errors.splitlines()
     assert "the run is not pushed: no response from http://127.0.0.1:9" in line
     assert "later: pricetag push" in line
+
+
+def test_a_block_is_pushed_by_its_meter_after_the_script_has_its_price_tag(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.environ |= {"PRICETAG_URL": "http://127.0.0.1:9", "PRICETAG_PUSH": "on"}
+    text = "import pricetag\nwith pricetag.track('block', quiet=True) as run: pass\n"
+    process = bench.script(text + "assert run.price_tag is not None")
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    (line,) = errors.splitlines()
+    assert "the run is not pushed: no response from http://127.0.0.1:9" in line
