@@ -118,6 +118,29 @@ async def list_runs(
     return page[::-1] if backwards else page
 
 
+async def named_headlines(
+    session: AsyncSession, run_ids: Sequence[uuid.UUID]
+) -> list[tuple[uuid.UUID, str, dict[str, Any]]]:
+    """Id, name and headline of runs with a price tag, in the order of the ids."""
+    newest = (
+        select(PriceTag.version.label("version"), STORED_HEADLINE)
+        .where(PriceTag.run_id == Run.id)
+        .order_by(PriceTag.version.desc())
+        .limit(1)
+        .lateral("newest")
+    )
+    query = select(Run.id, Run.name, newest.c.version, newest.c.stored_headline)
+    query = query.join(newest, true()).where(Run.id == any_(literal(list(run_ids), ARRAY(Uuid))))
+    rows = {row.id: row for row in await session.execute(query)}
+    stored = {(row.id, row.version): row.stored_headline for row in rows.values()}
+    details = await headlines(session, stored)
+    return [
+        (run_id, rows[run_id].name, details[run_id, rows[run_id].version])
+        for run_id in run_ids
+        if run_id in rows
+    ]
+
+
 async def oldest_ids(session: AsyncSession, selection: Selection, limit: int) -> list[uuid.UUID]:
     """Ids of the selected runs, oldest first."""
     order = Order.parse("created_at")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -17,6 +17,7 @@ from app.repositories.energy import work as work_rows
 from app.repositories.energy.account import Owner
 from app.repositories.energy.rollups import Range
 from app.repositories.people import projects
+from app.repositories.runs import runs
 from app.schemas.common import Quantity
 from app.schemas.energy import EnergyChange, FailedFigures
 from app.schemas.work import BestRun, WorkPoint, WorkRead, WorkSum
@@ -272,34 +273,33 @@ async def _best(
     session: Session, by: Principal, selected: RunFilter
 ) -> tuple[BestRun | None, str | None]:
     """The run with the least energy for its score among the newest, or why there is none."""
-    newest = await listing.list_page(
-        session,
-        by,
-        replace(selected, statuses=("succeeded",)),
-        sort="-finished_at",
-        cursor=None,
-        limit=NEWEST,
-    )
+    succeeded = replace(selected, statuses=("succeeded",))
+    ids, _ = await listing.first_ids(session, by, succeeded, sort="-finished_at", limit=NEWEST)
     ranked = [
-        (run.price_tag.figures.kwh_per_score.value, run, run.price_tag, run.price_tag.score)
-        for run in newest.items
-        if run.price_tag is not None
-        and run.price_tag.score is not None
-        and run.price_tag.figures.kwh_per_score.value is not None
+        (headline["figures"]["kwh_per_score"]["value"], run_id, name, headline)
+        for run_id, name, headline in await runs.named_headlines(session, ids)
+        if headline["score"] is not None
+        and headline["figures"]["kwh_per_score"]["value"] is not None
     ]
-    kinds = Counter((score.metric, score.split) for _, _, _, score in ranked)
+    kinds = Counter(_kind_of(headline) for *_, headline in ranked)
     if not kinds:
         return None, NO_SCORE
     kind, _ = kinds.most_common(1)[0]
-    same = [each for each in ranked if (each[3].metric, each[3].split) == kind]
-    _, run, tag, score = min(same, key=lambda each: each[0])
+    same = [each for each in ranked if _kind_of(each[3]) == kind]
+    _, run_id, name, headline = min(same, key=lambda each: each[0])
     return BestRun(
-        run_id=run.id,
-        name=run.name,
-        metric=score.metric,
-        split=score.split,
-        score=score.value,
-        it_energy_kwh=tag.figures.it_energy_kwh,
-        kwh_per_score=tag.figures.kwh_per_score,
+        run_id=run_id,
+        name=name,
+        metric=kind[0],
+        split=kind[1],
+        score=headline["score"]["value"],
+        it_energy_kwh=Quantity.model_validate(headline["figures"]["it_energy_kwh"]),
+        kwh_per_score=Quantity.model_validate(headline["figures"]["kwh_per_score"]),
         runs=len(same),
     ), None
+
+
+def _kind_of(headline: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Metric and split of the score in a headline."""
+    score = headline["score"]
+    return score["metric"], score["split"]
