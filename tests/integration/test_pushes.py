@@ -67,30 +67,38 @@ def stored(url: str, run: LocalRun) -> dict[str, Any]:
     return dict(zip(names, row, strict=True))
 
 
+def parts_of(lines: list[bytes]) -> int:
+    """Number of parts in which a push sends these lines; each ends with the line that fills it."""
+    parts = filled = 0
+    for line in lines:
+        parts += filled == 0
+        filled = filled + len(line) if filled + len(line) < PART_BYTES else 0
+    return parts
+
+
 def test_a_push_killed_at_any_point_continues_and_counts_everything_once(
     bench: Bench, migrated_database_url: str, tmp_path: Path
 ) -> None:
     """Kills of the client and of the server, in the first, a middle and the last part."""
     runs: list[LocalRun] = []
-    probe = plant(tmp_path / "local", SECONDS)
-    size = probe.journal.stat().st_size
-    lines = probe.journal.read_bytes().splitlines(keepends=True)
-    parts, filled = 1, 0
-    for line in lines:
-        filled, parts = (
-            (filled + len(line), parts) if filled < PART_BYTES else (len(line), parts + 1)
-        )
+    lines = plant(tmp_path / "local", SECONDS).journal.read_bytes().splitlines(keepends=True)
+    parts = parts_of(lines)
     assert parts >= 4
-    for point, part in [(p, n) for p in SERVER_POINTS[:4] for n in (1, parts)] + [
-        ("settled", parts)
-    ]:
+    of_server = {
+        *(("asked", 1), ("applied", parts), ("written", 1), ("written", parts)),
+        *(("committed", 1), ("committed", parts), ("settled", parts)),
+    }
+    of_client = {("before", 2), ("sent", 1), ("sent", parts), ("noted", 0)}
+    assert {point for point, _ in of_server} == set(SERVER_POINTS)
+    assert {point for point, _ in of_client} == set(CLIENT_POINTS)
+    for point, part in sorted(of_server):
         run = plant(tmp_path / "local", SECONDS)
         deaths = bench.server_deaths
         bench.plant_kill({"point": point, "part": part})
         finished(bench, run)
         assert bench.server_deaths == deaths + 1, (point, part)
         runs.append(run)
-    for point, part in [(p, n) for p in CLIENT_POINTS[:2] for n in (1, 2, parts)] + [("noted", 0)]:
+    for point, part in sorted(of_client):
         run = plant(tmp_path / "local", SECONDS)
         bench.push(run, {"point": point, "part": part})
         assert bench.ended(run) == KILLED, (point, part)
@@ -106,4 +114,3 @@ def test_a_push_killed_at_any_point_continues_and_counts_everything_once(
         assert row["energy_j"] == pytest.approx(tag["it_energy_kwh"]["value"] * 3.6e6, rel=1e-12)
         (push,) = pushes_of(run.folder).values()
         assert push["size_bytes"] == row["size_bytes"]
-    assert size > 0
