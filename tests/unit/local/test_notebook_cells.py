@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,12 @@ def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("PRICETAG_METER_HOST", "model")
     config = Config()
     config.HistoryManager.enabled = False
-    yield InteractiveShell.instance(config=config)
+    before = sys.modules["__main__"]
+    opened = InteractiveShell.instance(config=config)
+    yield opened
+    opened.restore_sys_module_state()  # it has replaced __main__ by a module of its own
     InteractiveShell.clear_instance()
+    assert sys.modules["__main__"] is before
 
 
 def run(shell: Any, cell: str) -> tuple[Any, Any]:
