@@ -44,6 +44,7 @@ LISTS = {
     "chart": ("Runs", "show_runs"),
     "experiment": ("Runs", "show_runs"),
     "hash": ("Verify", "show_verify"),
+    "journal": ("Runs", "show_runs"),
     "member": ("Runs", "show_runs"),
     "metric": ("Runs", "show_runs"),
     "node": ("Nodes", "show_nodes"),
