@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from pricetag.recipes.differences import ABSENT, differing, shortened
+from pricetag.tag.measured import origin_of
 from pricetag.tag.view import TagView
 
 NOT_RECORDED = "not recorded"
@@ -81,6 +82,14 @@ def _variables(tag: TagView) -> Iterator[tuple[str, str]]:
             yield f"variables.{name}", str(value)
 
 
+def _measured(tag: TagView) -> Iterator[tuple[str, str]]:
+    """Who measured a run, if no queue started it."""
+    about = tag.document.provenance
+    yield "origin", origin_of(tag)
+    if about.measured_by is not None:
+        yield "measured_by", about.measured_by
+
+
 def _accounting(tag: TagView) -> Iterator[tuple[str, str]]:
     yield "accounting version", tag.document.provenance.accounting_version
 
@@ -91,5 +100,6 @@ _PARTS: dict[str, Callable[[TagView], Iterator[tuple[str, str]]]] = {
     "hardware": _hardware,
     "software": _software,
     "variables": _variables,
+    "measurement": _measured,
     "accounting": _accounting,
 }

@@ -288,5 +288,9 @@ def test_the_quick_parser_knows_every_option_of_the_command() -> None:
     from pricetag.cli.app import app
 
     command = typer.main.get_command(app).commands["run"]  # type: ignore[attr-defined]
-    options = {name for parameter in command.params for name in parameter.opts}
+    options = {
+        name
+        for parameter in command.params
+        for name in (*parameter.opts, *parameter.secondary_opts)
+    }
     assert options - {"command"} == VALUES.keys() | FLAGS.keys()

@@ -214,7 +214,7 @@ async def test_a_damaged_backup_is_not_restored(
     assert check(folder, quiet) == made
     target = Place(fresh_database_url, tmp_path / "new" / "artifacts", tmp_path / "new")
     content = object_path(folder, sha256(CONTENT))
-    for path, message in ((folder / DUMP, DUMP), (folder / FILES, FILES), (content, "a.bin")):
+    for path, message in ((folder / DUMP, DUMP), (folder / FILES, FILES), (content, ".bin: ")):
         whole = path.read_bytes()
         path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
         with pytest.raises(BackupError, match="nothing was restored") as raised:

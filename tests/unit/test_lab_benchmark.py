@@ -19,9 +19,12 @@ from benchmarks.lab.scale import nodes_for, spread
 from benchmarks.lab.tables import line, markdown, summary
 
 RUN_FILTERS = (
-    *("project", "experiment", "user", "tag", "status", "kind", "q"),
+    *("project", "experiment", "user", "tag", "status", "kind", "origin", "q"),
     *("created_after", "created_before", "finished_after", "finished_before"),
 )
+UNMEASURED = {"getJournal"}
+"""The benchmark of pushes asks for the journals of runs that no queue started."""
+
 UNMEASURED_PARAMETERS = {
     # Places in lists that are as short as the lab has projects, budgets, users and reports.
     "listBudgets": {"cursor", "limit"},
@@ -83,7 +86,7 @@ def offered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
 
 
 def test_every_read_operation_is_measured(asks: list[Ask], offered: dict[str, set[str]]) -> None:
-    assert offered.keys() - {ask.operation for ask in asks} == set()
+    assert offered.keys() - {ask.operation for ask in asks} == UNMEASURED
 
 
 def test_every_filter_is_measured(asks: list[Ask], offered: dict[str, set[str]]) -> None:

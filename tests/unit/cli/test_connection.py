@@ -48,7 +48,7 @@ def test_a_token_is_never_printed() -> None:
         ({"pricetag.toml": "url = ["}, {}, "pricetag.toml: "),
         ({"pricetag.toml": "client = 1"}, {}, r"\[client\].*must be a table"),
         ({"pricetag.toml": "[client]\nurll = 'x'"}, {}, "'urll'.*did you mean 'url'"),
-        ({"pricetag.toml": "[client]\nport = 1"}, {}, "'port'.*known keys: token, url"),
+        ({"pricetag.toml": "[client]\nport = 1"}, {}, "'port'.*known keys: push, token, url"),
         ({}, {"PRICETAG_CONFIG": "missing.toml"}, "missing.toml: No such file"),
         ({}, {"PRICETAG_URL": "localhost:8000"}, "'localhost:8000' is not an http.*use http://"),
         ({"d/server.json": "{"}, {"PRICETAG_DATA_DIR": "d"}, "contains no address"),

@@ -297,7 +297,7 @@ def test_a_file_with_a_duplicate_key_is_rejected(
     [
         (["verify", "absent.json"], "cannot read absent.json"),
         (["verify", "absent.zip"], "cannot read absent.zip: No such file"),
-        (["verify", "cut.zip"], "cut.zip is not a complete ZIP file"),
+        (["verify", "cut.zip"], "cut.zip (5 bytes) is cut: the end of the ZIP file is missing"),
         (["verify", "./"], "./ is a folder without checks.json"),
         (["verify", "broken.json"], "broken.json is not JSON"),
         (["verify", "other.json"], "other.json contains no price tag"),
