@@ -31,11 +31,17 @@ def replaced(path: Path) -> Iterator[Path]:
         draft.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str, mode: int = 0o666) -> None:
     """Write a text file atomically, in UTF-8.
+
+    Args:
+        path: The file.
+        text: Its content.
+        mode: Its permission bits, of which the umask removes some.
 
     Raises:
         OSError: If it cannot be written; what was there stays.
     """
     with replaced(path) as draft:
+        draft.touch(mode)
         draft.write_text(text, encoding="utf-8")

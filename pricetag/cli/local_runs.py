@@ -12,6 +12,7 @@ import typer
 from pricetag.cli.checkout import load
 from pricetag.cli.console import EXIT_USAGE, CliError, complain, console, emit_json, say
 from pricetag.cli.find import SHORTEST
+from pricetag.cli.named_runs import SHOWN_CHARACTERS
 from pricetag.cli.options import given
 from pricetag.cli.report_files import write_formats
 
@@ -29,6 +30,12 @@ STATUSES = ("queued", "running", "succeeded", "failed", "cancelled")
 NO_LOCAL_RUNS = "No local runs yet. Meter a program with: pricetag run -- python train.py"
 LocalOption = Annotated[
     bool, typer.Option("--local", help="Use the local runs of this machine; needs no server.")
+]
+ServerOption = Annotated[
+    bool,
+    typer.Option(
+        "--server", help="Use the copy on the server, also where this machine has the run."
+    ),
 ]
 AS_TYPED = {"allow_interspersed_args": False}
 """What follows the first argument belongs to the program."""
@@ -164,6 +171,73 @@ def find_local(ctx: typer.Context, text: str, *, is_local: bool) -> LocalRun | N
     return None
 
 
+def which_copy(
+    ctx: typer.Context,
+    text: str,
+    *,
+    is_local: bool,
+    is_server: bool,
+    version: int | None = None,
+    command: str,
+) -> tuple[LocalRun | None, str]:
+    """The copy of a run to show: that of this machine, or that of the server.
+
+    A pushed run is in both places under the same ID. Its versions after the first are those of the
+    server. Where the choice is not the user's, a line on stderr states it.
+
+    Args:
+        ctx: Of the command.
+        text: A run ID, its first characters, or ``last``.
+        is_local: Whether only local runs are meant.
+        is_server: Whether only runs of the server are meant.
+        version: Version of the price tag, if one is named.
+        command: Name of the command, for the line.
+
+    Returns:
+        The local run, or None and what names the run on the server.
+
+    Raises:
+        CliError: As :func:`find_local`, or if the local copy does not have the version.
+    """
+    if is_local and is_server:
+        raise CliError("use --local or --server, not both", EXIT_USAGE)
+    if is_server:
+        return None, _known_id(text)
+    own = find_local(ctx, text, is_local=is_local)
+    if own is None:
+        return None, text
+    run_id = str(own.run["id"])
+    pushes = pushed_to(own)
+    if version is not None:
+        own_version = None if own.price_tag is None else own.price_tag["version"]
+        if not is_local and (pushes or version != own_version) and _has_server(ctx):
+            return None, run_id
+        if version != own_version:
+            raise CliError(
+                f"the copy on this machine has no version {version} of the price tag: a local run "
+                "has one version, and later ones are on the server"
+            )
+    if pushes and not is_local:
+        complain(
+            "this is the copy on this machine; that of the server, with its newest price tag: "
+            f"pricetag {command} {run_id[:SHOWN_CHARACTERS]} --server"
+        )
+    return own, run_id
+
+
+def _known_id(text: str) -> str:
+    """The whole ID of the local run that a text names; the text itself if it names none."""
+    from pricetag.configuration import ConfigurationError
+    from pricetag.local.runs import LocalRuns
+    from pricetag.local.settings import local_folder
+
+    try:
+        matching = LocalRuns(local_folder()).find(text)
+    except (ConfigurationError, OSError):
+        return text
+    return str(matching[0].run["id"]) if len(matching) == 1 else text
+
+
 def _has_server(ctx: typer.Context) -> bool:
     from pricetag.cli.connection import resolve
 
@@ -250,7 +324,8 @@ def show_local(local: LocalRun, *, as_json: bool) -> None:
     if tag is None:
         say("It is running: its price tag is made when it ends.")
         return
-    for view in (price_tag_view(tag), variants_view(tag), strubell_table([tag])):
+    head = price_tag_view(tag, status=local.run["status"])
+    for view in (head, variants_view(tag), strubell_table([tag])):
         if view is not None:
             out.print(view)
             out.print()

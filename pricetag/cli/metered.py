@@ -128,6 +128,8 @@ def run_metered(
     )
     try:
         settings = read_settings()
+        if push is None and settings.push_problem is not None:
+            complain(f"the run will not be pushed: {settings.push_problem}")
         ended = run_program(command, request, settings)
     except StartError as error:
         raise CliError(str(error), error.exit_code) from error

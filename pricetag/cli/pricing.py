@@ -11,7 +11,7 @@ import typer
 
 from pricetag.cli.answering import answer
 from pricetag.cli.console import EXIT_FAILURE, EXIT_NOT_CHECKED, EXIT_USAGE, CliError
-from pricetag.cli.local_runs import LocalOption, find_local, verify_local
+from pricetag.cli.local_runs import LocalOption, ServerOption, verify_local, which_copy
 from pricetag.cli.options import RUN_HELP, Json, RunArgument, open_client
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ def verify(
         bool, typer.Option("--offline", help="Check only the hash of a file; needs no server.")
     ] = False,
     local: LocalOption = False,
+    server: ServerOption = False,
     json: Json = False,
 ) -> None:
     """Verify a price tag, or the archive of a paper.
@@ -121,7 +122,9 @@ def verify(
     from_file = verifying.from_file(price_tag) if verifying.is_file(price_tag) else None
     own = None
     if from_file is None and not offline:
-        own = find_local(ctx, price_tag, is_local=local)
+        own, price_tag = which_copy(
+            ctx, price_tag, is_local=local, is_server=server, command="verify"
+        )
     if own is not None:
         report = verify_local(own)
     elif offline:

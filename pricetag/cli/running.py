@@ -22,9 +22,10 @@ from pricetag.cli.console import (
 from pricetag.cli.local_runs import (
     NO_LOCAL_RUNS,
     LocalOption,
-    find_local,
+    ServerOption,
     matching_runs,
     show_local,
+    which_copy,
 )
 from pricetag.cli.options import Json, RunArgument, open_client, wants_json, warn
 from pricetag.one_line import not_utf8
@@ -270,6 +271,7 @@ def show(
         typer.Option(min=1, max=2**31 - 1, help="Version of the price tag. Default: the newest."),
     ] = None,
     local: LocalOption = False,
+    server: ServerOption = False,
     json: Json = False,
 ) -> None:
     """Show a run with its price tag: energy, emissions, cost and accuracy, by stage.
@@ -282,7 +284,9 @@ def show(
     if wait and version is not None:
         raise CliError("--version needs an issued price tag: omit --wait", EXIT_USAGE)
     as_json = wants_json(ctx, json)
-    own = find_local(ctx, run, is_local=local)
+    own, run = which_copy(
+        ctx, run, is_local=local, is_server=server, version=version, command="show"
+    )
     if own is not None:
         show_local(own, as_json=as_json)
         return

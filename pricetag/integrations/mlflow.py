@@ -35,6 +35,7 @@ from pricetag.integrations.stages import is_number
 from pricetag.local.runs import RESULT
 from pricetag.local.settings import read_settings
 from pricetag.local.tracking import Track, track
+from pricetag.tag.model_card import NO_PRICE_TAG
 from pricetag.tag.view import TagView
 
 FIGURES = ("duration_s", "it_energy_kwh", "facility_energy_kwh", "co2e_kg")
@@ -137,7 +138,7 @@ def _log_safely(price_tag: Mapping[str, Any], run_id: str) -> None:
 
 
 def log_price_tag(
-    price_tag: Mapping[str, Any], run_id: str | None = None, *, client: Any = None
+    price_tag: Mapping[str, Any] | None, run_id: str | None = None, *, client: Any = None
 ) -> None:
     """Logs a price tag to a run of MLflow: metrics, parameters, and the whole as an artifact.
 
@@ -146,13 +147,17 @@ def log_price_tag(
     the hardware. An unknown figure is not logged.
 
     Args:
-        price_tag: The price tag.
+        price_tag: The price tag. None, which a block without a price tag has, logs nothing: a line
+            on standard error states why.
         run_id: ID of MLflow's run. Default: the active run.
         client: An ``MlflowClient``. Default: one of the tracking server in use.
 
     Raises:
         ValueError: If no run is named, and none is active.
     """
+    if price_tag is None:
+        streams.write(sys.stderr, f"pricetag: nothing is logged to MLflow: {NO_PRICE_TAG}\n")
+        return
     mlflow: Any = import_module("mlflow")
     client = client or mlflow.MlflowClient()
     if run_id is None:

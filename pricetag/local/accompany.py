@@ -50,6 +50,17 @@ def accompany(
         return _ended(code, meter.give_up(status, reason, problem), problem)
 
 
+def await_end(pid: int, problem: str) -> Ended:
+    """Waits for a program that is not metered, and forwards signals to it.
+
+    Args:
+        pid: The program, a child of this process.
+        problem: Why it is not metered.
+    """
+    code, _ = Child(pid, Forwarder(pid)).reap()
+    return _ended(code, None, problem)
+
+
 async def _metered(meter: LocalMeter, child: Child) -> Ended:
     import asyncio
 

@@ -24,7 +24,9 @@ def take_room(folder: Path) -> None:
     Raises:
         OSError: If it cannot be written.
     """
-    (folder / NAME).write_bytes(b" " * ROOM_BYTES)
+    room = folder / NAME
+    room.touch(0o600)
+    room.write_bytes(b" " * ROOM_BYTES)
 
 
 def note(folder: Path, status: str, reason: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from pricetag import streams
@@ -47,7 +48,7 @@ def run_program(
     settings: LocalSettings,
     environ: Mapping[str, str] = os.environ,
 ) -> Ended:
-    """Runs a program to its end, metered.
+    """Runs a program to its end, metered; unmetered if its data folder cannot be used.
 
     Args:
         command: Program and arguments.
@@ -57,13 +58,14 @@ def run_program(
 
     Raises:
         StartError: If the program cannot be started; nothing is kept.
-        OSError: If the data folder cannot be written; nothing was started.
     """
     former = signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
     try:
         folder = settings.folder / request.run_id
-        folder.mkdir(parents=True)
-        listener = Listener.new()
+        try:
+            listener = _prepared(folder)
+        except OSError as error:
+            return _unmetered(command, environ, former, error)
         try:
             zero_s = time.monotonic()
             own = {ENV_VAR: str(listener.path), LOCAL_VAR: "1"}
@@ -79,6 +81,35 @@ def run_program(
     finally:
         _drop_pending()
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
+
+
+def _prepared(folder: Path) -> Listener:
+    """The socket of a run whose folder was created.
+
+    Raises:
+        OSError: If either cannot be created; then neither is there.
+    """
+    folder.mkdir(parents=True)
+    try:
+        return Listener.new()
+    except OSError:
+        folder.rmdir()
+        raise
+
+
+def _unmetered(
+    command: Sequence[str], environ: Mapping[str, str], mask: Any, error: OSError
+) -> Ended:
+    """Runs a program that cannot be metered: its work must not depend on its meter."""
+    problem = (
+        f"its files cannot be written ({error.strerror}: {error.filename}); "
+        "PRICETAG_DATA_DIR chooses another data folder"
+    )
+    pid = _start(command, environ, mask)
+    streams.write(sys.stderr, f"pricetag: the program runs, but is not metered: {problem}\n")
+    from pricetag.local.accompany import await_end
+
+    return await_end(pid, problem)
 
 
 def _start(command: Sequence[str], environ: Mapping[str, str], mask: Any) -> int:

@@ -21,6 +21,9 @@ from pricetag.local.listener import remove_socket
 from pricetag.metering.journal import Journal, JournalError, JournalLockedError
 
 RESULT = "run.json"
+OWNER_ONLY = 0o600
+"""Permission bits of results, which have the command line, as the journals do."""
+
 NEW_S = 60.0
 """Age in s below which a folder without a journal may be that of a program that starts now."""
 
@@ -209,7 +212,8 @@ def write_result(folder: Path, journal: Journal) -> dict[str, Any]:
     from pricetag.local.settling import settled
 
     document = settled(every_record(journal))
-    write_whole(folder / RESULT, json.dumps(document, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False)
+    write_whole(folder / RESULT, text, OWNER_ONLY)
     drop(folder)
     _remove_socket(journal)
     return document

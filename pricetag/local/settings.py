@@ -58,12 +58,14 @@ class LocalSettings:
         site: The site's factors.
         project: Project of runs that name none.
         push: Whether runs are pushed to the server when they end.
+        push_problem: The error in that setting, if there is one; then nothing is pushed.
     """
 
     folder: Path
     site: LocalSite
     project: str
     push: bool = False
+    push_problem: str | None = None
 
 
 def read_settings(environ: Mapping[str, str] = os.environ) -> LocalSettings:
@@ -99,7 +101,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> LocalSettings:
         local_folder(environ, file),
         site,
         environ.get("PRICETAG_PROJECT") or "local",
-        _pushes(environ, file),
+        *_pushes(environ, file),
     )
 
 
@@ -114,17 +116,20 @@ def local_folder(
     return data_dir(environ, read_config(environ) if file is None else file) / FOLDER
 
 
-def _pushes(environ: Mapping[str, str], file: Mapping[str, Any]) -> bool:
+def _pushes(environ: Mapping[str, str], file: Mapping[str, Any]) -> tuple[bool, str | None]:
+    """Whether runs are pushed, and the error in the setting, if there is one.
+
+    A wrong setting pushes nothing, but costs no measurement: a run can be pushed later.
+    """
     named = environ.get("PRICETAG_PUSH", "").strip().lower()
     if named:
-        if named not in SWITCH:
-            raise ConfigurationError(f"PRICETAG_PUSH is {named!r}; use on or off")
-        return SWITCH[named]
+        wrong = None if named in SWITCH else f"PRICETAG_PUSH is {named!r}; use on or off"
+        return SWITCH.get(named, False), wrong
     client = file.get("client", {})
     pushes = client.get("push", False) if isinstance(client, Mapping) else False
     if not isinstance(pushes, bool):
-        raise ConfigurationError(f"push in [client] is {pushes!r}; use true or false")
-    return pushes
+        return False, f"push in [client] is {pushes!r}; use true or false"
+    return pushes, None
 
 
 def _check_zone(zone: str) -> None:

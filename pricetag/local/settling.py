@@ -34,6 +34,8 @@ from pricetag.local.factors import factors_of
 from pricetag.local.settings import LocalSite
 
 SCHEMA = "pricetag-local/1"
+KIND = "command"
+"""Kind of local runs, as the server lists them after a push."""
 HASH = "content_sha256"
 STATUSES = {"succeeded": "succeeded", "cancelled": "cancelled"}
 """Status of a run by that of its only attempt; any other end means that the run failed."""
@@ -283,7 +285,7 @@ def run_record(recorded: Recorded) -> dict[str, Any]:
         "project": run["project"],
         "experiment": run["experiment"],
         "tags": run["tags"],
-        "kind": run["kind"],
+        "kind": KIND,
         "command": run["command"],
         "created_at": started_at.isoformat(),
         "started_at": started_at.isoformat(),

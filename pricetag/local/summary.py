@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pricetag.tag.summary import summary
+from pricetag.tag.summary import short_percent, summary
 from pricetag.tag.view import TagView
 
 SHORT = 8
+
+METERED_RATIO = 0.95
+"""Metered share of the time below which the end of a program explains it."""
+
+EXPLANATION = (
+    "power, energy and their intervals are those of the metered time alone: the meters open while "
+    "a program starts"
+)
 
 
 def summary_text(document: Mapping[str, Any]) -> str:
@@ -25,7 +33,21 @@ def summary_text(document: Mapping[str, Any]) -> str:
         [
             f"pricetag: {tag.name} ({document['run']['status']})",
             *(f"  {line.label:<{width}}  {line.text}" for line in lines),
+            *(f"  {line}" for line in _unmetered_lines(tag, width)),
             f"  stages, components and sources: pricetag show {short_id}",
             "",
         ]
     )
+
+
+def unmetered(tag: TagView) -> tuple[str, str] | None:
+    """The metered share of the time and what it means for the figures; None if it is large."""
+    ratio = tag.document.energy.coverage_ratio.value
+    if ratio is None or ratio >= METERED_RATIO:
+        return None
+    return f"{short_percent(ratio)} of the time", EXPLANATION
+
+
+def _unmetered_lines(tag: TagView, width: int) -> list[str]:
+    note = unmetered(tag)
+    return [] if note is None else [f"{'Metered':<{width}}  {note[0]}", note[1]]

@@ -101,7 +101,10 @@ class Track:
 
     def _start(self) -> None:
         zero_s = time.monotonic()
-        read_settings().folder.mkdir(parents=True, exist_ok=True)
+        settings = read_settings()
+        settings.folder.mkdir(parents=True, exist_ok=True)
+        if settings.push_problem is not None:
+            _say(f"{self._request.name!r} will not be pushed: {settings.push_problem}")
         listener = Listener.new()
         number = listener.listening.fileno()
         try:

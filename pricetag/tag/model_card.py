@@ -14,12 +14,20 @@ from pricetag.tag.view import TagView
 TrainingType = Literal["pre-training", "fine-tuning"]
 
 
+NO_PRICE_TAG = (
+    "there is no price tag (it is None). A block inside a run that is metered already has none of "
+    "its own: that of the run, once it has ended, is what `pricetag show last --json` prints. If a "
+    "block was not metered, or its meter ended early, a line on standard error stated why"
+)
+"""Why ``Track.price_tag`` is None, and what to do."""
+
+
 class UnknownEmissionsError(ValueError):
     """The emissions of a price tag are unknown; the message states why."""
 
 
 def co2_eq_emissions(
-    price_tag: Mapping[str, Any],
+    price_tag: Mapping[str, Any] | None,
     *,
     training_type: TrainingType | None = None,
     geographical_location: str | None = None,
@@ -36,12 +44,14 @@ def co2_eq_emissions(
         known of ``training_type``, ``geographical_location`` and ``hardware_used``.
 
     Raises:
-        UnknownEmissionsError: If the emissions are unknown.
+        UnknownEmissionsError: If the emissions are unknown, or there is no price tag.
         InvalidDocument: If it is not a price tag.
 
     Source:
         https://huggingface.co/docs/hub/model-cards-co2
     """
+    if price_tag is None:
+        raise UnknownEmissionsError(NO_PRICE_TAG)
     tag = TagView.read(price_tag)
     co2e = tag.document.energy.co2e_kg
     if co2e.value is None:

@@ -64,3 +64,12 @@ def metric_text(item: QualityTag) -> str:
     if item.value is None:
         return f"n/a ({item.reason or 'not a number'})"
     return with_unit(item.value, unit) if unit not in ("", "1") else number(item.value)
+
+
+def other_rows(tag: TagView) -> list[tuple[str, str, str]]:
+    """The other figures, a row for each stage and split: stage, split, and the named figures."""
+    rows: dict[tuple[str, str], list[str]] = {}
+    for item in other_figures(tag):
+        text = f"{item.metric} {metric_text(item)}"
+        rows.setdefault((item.stage, item.split or ""), []).append(text)
+    return [(tag.stage_name(key), split, ", ".join(texts)) for (key, split), texts in rows.items()]

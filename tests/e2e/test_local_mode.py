@@ -245,6 +245,18 @@ def test_accelerators_that_the_program_may_see_are_metered_by_their_counters(
     assert verify_local(run)["outcome"] == "verified"
 
 
+def test_a_program_runs_though_its_run_can_be_neither_kept_nor_pushed(
+    bench: Bench, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    bench.environ |= {"PRICETAG_DATA_DIR": str(tmp_path / "file"), "PRICETAG_PUSH": "maybe"}
+    program = bench.command("run", "--", "sh", "-c", "echo ran; exit 7")
+    out, err = program.communicate()
+    assert (program.returncode, out) == (7, "ran\n")
+    assert "the program runs, but is not metered: its files cannot be written" in err
+    assert "the run will not be pushed: PRICETAG_PUSH is 'maybe'; use on or off" in err
+
+
 def test_an_invalid_setting_stops_a_command_and_leaves_a_block_unmetered(bench: Bench) -> None:
     bench.environ["PRICETAG_PUE"] = "0.5"
     program = bench.command("run", "--", "echo", "started")

@@ -11,7 +11,7 @@ from pricetag.tag.figures import column_number, column_unit, not_available, with
 from pricetag.tag.flags import stage_flags
 from pricetag.tag.footnotes import footnoted
 from pricetag.tag.parts import Part, stages_with_outside
-from pricetag.tag.quality import score_heads, score_rows, score_text
+from pricetag.tag.quality import other_rows, score_heads, score_rows, score_text
 from pricetag.tag.summary import remarks, short_percent, summary
 from pricetag.tag.view import TagView
 
@@ -24,7 +24,10 @@ OUTSIDE = "(outside the stages)"
 
 
 def price_tag_view(
-    document: Mapping[str, Any], issued: Mapping[str, Any] | None = None, newest: int | None = None
+    document: Mapping[str, Any],
+    issued: Mapping[str, Any] | None = None,
+    newest: int | None = None,
+    status: str | None = None,
 ) -> RenderableType:
     """The whole price tag: totals, stages, components, quality, remarks.
 
@@ -32,17 +35,18 @@ def price_tag_view(
         document: A price tag as returned by the API.
         issued: Its entry in the list of versions, with its cause.
         newest: The highest of the run's versions.
+        status: Status of the run. Default: that of its last attempt.
     """
     from rich.console import Group
     from rich.text import Text
 
     tag = TagView.read(document, (issued or {}).get("cause"))
-    title = Text.assemble((tag.name, "bold"), f"  ({tag.status})")
+    title = Text.assemble((tag.name, "bold"), f"  ({status or tag.status})")
     parts: list[RenderableType] = [title, Text(tag.version_text(newest)), _totals(tag), Text("")]
     if tag.document.stages:
         flags = [Text(f"Flag: {flag.text}") for flag in stage_flags(tag)]
         parts += [_stages(tag), *flags, Text("")]
-    for table, notes in (_components(tag), _quality(tag)):
+    for table, notes in (_components(tag), _quality(tag), _others(tag)):
         if table.row_count:
             parts += [table, *(Text(note, style="dim") for note in notes), Text("")]
     return Group(*parts, *map(Text, remarks(tag)))
@@ -127,6 +131,16 @@ def _quality(tag: TagView) -> tuple[Table, list[str]]:
         scores = cells[index * len(heads) : (index + 1) * len(heads)]
         table.add_row(*map(Text, (row.stage, row.split, *scores)))
     return table, notes
+
+
+def _others(tag: TagView) -> tuple[Table, list[str]]:
+    """Figures of quality whose names are not those of usual scores, as ``val_acc``."""
+    from rich.text import Text
+
+    table = new_table("Other figures", "Split", "Values")
+    for row in other_rows(tag):
+        table.add_row(*map(Text, row))
+    return table, []
 
 
 def _short(figure: Shown | None) -> str:

@@ -13,6 +13,8 @@ from pricetag.cli.app import run as pricetag
 from pricetag.client import Client
 from tests.support.commands import Captured, complaint, issued, said
 from tests.support.fake_api import RUN_ID, Answer, Asked, FakeApi, events, problem, run
+from tests.support.local_runs import RUN_ID as LOCAL_ID
+from tests.support.local_runs import plant
 from tests.support.price_tags import compressed_run, tag
 
 
@@ -351,3 +353,32 @@ def test_a_job_file_in_another_encoding_is_named_with_its_line(
     job.write_bytes(content)
     assert pricetag(["submit", str(job), *check]) == 2
     assert f"is not UTF-8 text: {words}" in capsys.readouterr().err
+
+
+def test_a_run_that_is_here_and_on_the_server_is_shown_from_where_it_is_wanted(
+    api: FakeApi, capsys: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRICETAG_DATA_DIR", str(tmp_path))
+    own = plant(tmp_path / "local")
+    (own.folder / "pushed.json").write_text(json.dumps({api.url: {"at": "2026-03-04", "size": 1}}))
+    page = f"/v1/runs/{LOCAL_ID}"
+    api.answers[f"GET {page}"] = Answer(run(id=LOCAL_ID))
+    missing = problem(404, "price-tag-not-found", "The price tag has no version 2.")
+    api.answers[f"GET {page}/price-tag"] = missing
+    short = LOCAL_ID[:8]
+    for command in ("show", "verify"):
+        assert pricetag([command, short]) == 0
+        hint = f"that of the server, with its newest price tag: pricetag {command} {short} --server"
+        assert hint in capsys.readouterr().err
+        assert pricetag([command, short, "--local"]) == 0
+        assert capsys.readouterr().err == ""
+    assert api.asked == []
+    assert pricetag(["show", short, "--server"]) == 0
+    assert "No price tag yet" in capsys.readouterr().out
+    assert pricetag(["show", short, "--version", "2"]) == 1
+    assert "has no version 2" in complaint(capsys)
+    assert api.asked[-1].query == "version=2"
+    assert pricetag(["verify", short, "--server"]) == 1
+    assert pricetag(["show", short, "--version", "2", "--local"]) == 1
+    assert "the copy on this machine has no version 2" in capsys.readouterr().err
+    assert pricetag(["show", short, "--local", "--server"]) == 2

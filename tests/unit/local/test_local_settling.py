@@ -13,6 +13,7 @@ from pricetag.cli.local_runs import matching_runs, verify_local
 from pricetag.local.accompany import environment
 from pricetag.local.runs import METER_LOST, LocalRuns
 from pricetag.local.settling import UnsettledError, settled
+from pricetag.local.summary import summary_text
 from pricetag.metering.journal import Journal
 from tests.support.local_runs import (
     ATTEMPT_ID,
@@ -194,3 +195,29 @@ def test_commands_on_local_runs_name_the_problem(
     monkeypatch.setenv("PRICETAG_DATA_DIR", str(file))
     assert pricetag(["runs", "--local"]) == 2
     assert f"the data folder {file} cannot be read: Not a directory" in capsys.readouterr().err
+
+
+def test_a_short_run_states_at_its_end_what_was_metered() -> None:
+    whole = settled(records())
+    late = [each for each in records() if each["type"] != "reading" or each["t_s"] >= 6.0]
+    assert "Metered" not in summary_text(whole)
+    (line,) = (line for line in summary_text(settled(late)).splitlines() if "  Metered " in line)
+    assert line.endswith("  40.0% of the time")
+    assert "those of the metered time alone" in summary_text(settled(late))
+
+
+def test_a_killed_run_has_one_status_and_its_other_scores_are_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PRICETAG_DATA_DIR", str(tmp_path))
+    *others, end = records()
+    at = next(n for n, each in enumerate(others) if each["type"] == "metric")
+    score = {**others[at], "name": "val_acc", "value": 0.75, "split": "validation"}
+    lost = {**end, "status": "lost", "reason": METER_LOST}
+    run = plant(tmp_path / "local", [*others[:at], score, *others[at:], lost])
+    assert (run.run["status"], run.run["kind"]) == ("failed", "command")
+    assert (run.folder / "run.json").stat().st_mode & 0o777 == 0o600
+    assert pricetag(["show", RUN_ID, "--local"]) == 0
+    shown = capsys.readouterr().out
+    assert "planted  (failed)" in shown
+    assert "val_acc 0.75" in shown

@@ -112,3 +112,12 @@ def test_a_run_without_a_meter_in_reach_has_no_id(
     plant(tmp_path / "local")  # a settled run of another program
     assert LocalRuns(tmp_path / "local").all()
     assert PricetagRunContext().tags() == {}
+
+
+def test_without_a_price_tag_nothing_is_logged_and_a_line_says_why(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    mlflow.log_price_tag(None, "0b5f")
+    message = capsys.readouterr().err
+    assert message.startswith("pricetag: nothing is logged to MLflow: there is no price tag")
+    assert "inside a run that is metered already" in message

@@ -44,3 +44,8 @@ def test_unknown_emissions_are_not_zero(tmp_path: Path) -> None:
     nothing = {"value": None, "low": None, "high": None, "source": None, "reason": "no meter"}
     with pytest.raises(UnknownEmissionsError, match="the emissions are unknown: no meter"):
         co2_eq_emissions(tag | {"co2e_kg": tag["co2e_kg"] | nothing})
+
+
+def test_without_a_price_tag_the_error_says_why() -> None:
+    with pytest.raises(UnknownEmissionsError, match="inside a run that is metered already"):
+        co2_eq_emissions(None)
