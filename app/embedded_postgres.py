@@ -88,6 +88,11 @@ class Cluster:
         return f"postgresql://{SUPERUSER}@/{database}?host={quote(str(self.socket_dir))}"
 
 
+def has_cluster(data_dir: Path) -> bool:
+    """Whether a data folder has a database."""
+    return (Cluster(data_dir.expanduser().absolute()).pgdata / "PG_VERSION").exists()
+
+
 def ensure(data_dir: Path, *, server_options: Mapping[str, str] | None = None) -> str:
     """Starts the cluster of a data folder if it is not running, and registers this process.
 

@@ -19,7 +19,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -75,11 +75,13 @@ class Made:
         manifest: Its manifest.
         sha256: Hash of the manifest.
         faults: A line for some of the files that are not in it.
+        kinds: Numbers of stored files by kind; a local run has several.
     """
 
     manifest: Manifest
     sha256: str
     faults: list[str] = field(default_factory=list)
+    kinds: Counter[Kind] = field(default_factory=Counter)
 
 
 def make(place: Place, folder: Path, report: Report) -> Made:
@@ -94,6 +96,7 @@ def make(place: Place, folder: Path, report: Report) -> Made:
         BackupError: If the folder has something else, or a part cannot be backed up.
         OSError: If a file cannot be read or written.
     """
+    _check_outside(folder, place)
     with _claimed(folder), ExitStack() as stack:
         journals = _open_journals(place.data_dir / JOURNALS, stack)
         with postgres.snapshot(place.database_url) as taken:
@@ -124,7 +127,7 @@ def make(place: Place, folder: Path, report: Report) -> Made:
             database=part_of(folder / DUMP),
             list=part_of(folder / FILES),
         )
-        return Made(manifest, manifest.write(folder), files.faults)
+        return Made(manifest, manifest.write(folder), files.faults, files.kinds)
 
 
 @dataclass(slots=True)
@@ -133,22 +136,42 @@ class _Files:
     states: Counter[State] = field(default_factory=Counter)
     size_bytes: int = 0
     faults: list[str] = field(default_factory=list)
+    kinds: Counter[Kind] = field(default_factory=Counter)
 
     def counted(self, entry: Entry) -> str:
         """Counts an entry; returns its line of the list."""
         self.states[entry.state] += 1
         if entry.state == "stored":
             self.size_bytes += entry.size_bytes
+            self.kinds[entry.kind] += 1
         elif len(self.faults) < SHOWN_FAULTS:
             self.faults.append(f"{entry.path} is {entry.state}")
         return entry.line()
 
 
+def _check_outside(folder: Path, place: Place) -> None:
+    """Rejects a folder that would be lost together with what it backs up.
+
+    Raises:
+        BackupError: If it is the data folder or that of the artifacts, or inside one of them.
+    """
+    for name, root in (("data folder", place.data_dir), ("folder of artifacts", place.artifacts)):
+        if folder.resolve().is_relative_to(root.expanduser().resolve()):
+            raise BackupError(
+                f"{folder} is in the {name} {root}, and would be lost with it: choose a folder "
+                "elsewhere, best on another disk"
+            )
+
+
 @contextmanager
 def _claimed(folder: Path) -> Iterator[None]:
-    """The folder of one backup alone, without drafts of an earlier call."""
+    """The folder of one backup alone, without drafts of an earlier call.
+
+    A folder that was made for a backup that could not begin is removed.
+    """
     if folder.exists() and not folder.is_dir():
         raise BackupError(f"{folder} is a file, not a folder: choose a new folder")
+    is_new = not folder.exists()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     present = {path.name for path in folder.iterdir() if not path.name.endswith(DRAFT_SUFFIX)}
     if present - {MANIFEST, DUMP, FILES, OBJECTS}:
@@ -166,10 +189,20 @@ def _claimed(folder: Path) -> Iterator[None]:
             draft.unlink()
         yield
         os.fsync(handle)
+    except BackupError:
+        if is_new:
+            _remove_empty(folder)
+        raise
     except BlockingIOError:
         raise BackupError(f"another process is making a backup in {folder}") from None
     finally:
         os.close(handle)
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):  # it has something
+        (folder / OBJECTS).rmdir()
+        folder.rmdir()
 
 
 def _open_journals(folder: Path, stack: ExitStack) -> list[tuple[str, BinaryIO]]:
@@ -209,7 +242,7 @@ def _journals(
 def _local_runs(folder: Path, local: Path, report: Report) -> Iterator[Entry]:
     paths = sorted(local.iterdir()) if local.is_dir() else []
     runs = [path for path in paths if path.is_dir()]
-    progress = Progress("local runs", report, len(runs))
+    progress = Progress("local runs", report, len(runs), "runs")
     for run in runs:
         size_bytes = 0
         # The result first: where there is one, the journal has its end.

@@ -16,6 +16,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -168,3 +169,14 @@ def entries(folder: Path) -> Iterator[Entry]:
     with (folder / FILES).open(encoding="utf-8") as lines:
         for line in lines:
             yield Entry.read(line)
+
+
+def absent(folder: Path, most: int) -> list[str]:
+    """A line for each artifact that was registered when a backup was made, and is not in it.
+
+    Args:
+        folder: Folder of the backup.
+        most: Maximum number of lines.
+    """
+    lines = (f"{each.path} was {each.state}" for each in entries(folder) if each.state != "stored")
+    return list(islice(lines, most))

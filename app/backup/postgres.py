@@ -27,6 +27,9 @@ from app.hidden_environment import visible_part
 COUNTED = ("runs", "attempts", "price_tags", "readings", "reading_blocks", "audit_entries")
 """Tables whose rows are counted in a backup, and again after it was loaded."""
 
+UNCHANGED = COUNTED[:3]
+"""Tables that no migration adds rows to."""
+
 OLDEST_TARGET = 17
 """Least version of PostgreSQL that accepts what the programs write."""
 
@@ -70,14 +73,10 @@ class Snapshot:
         )
         tables = {row[0] for row in present}
         return {
-            table: self._number(f"SELECT count(*) FROM {table}")
+            table: _number(self.connection, f"SELECT count(*) FROM {table}")
             for table in COUNTED
             if table in tables
         }
-
-    def _number(self, query: str) -> int:
-        (number,) = self.connection.execute(query.encode()).fetchone() or (0,)
-        return int(number)
 
     def artifacts(self) -> Iterator[tuple[str, int, str]]:
         """Path, size in bytes and SHA-256 of each registered artifact."""
@@ -121,6 +120,11 @@ def _major(connection: psycopg.Connection[Any]) -> int:
     return connection.info.server_version // 10_000
 
 
+def _number(connection: psycopg.Connection[Any], query: str) -> int:
+    (number,) = connection.execute(query.encode()).fetchone() or (0,)
+    return int(number)
+
+
 def dump(url: str, taken: Snapshot, path: Path, sized: Sized) -> None:
     """Writes the database, as a snapshot shows it, to a file.
 
@@ -140,7 +144,13 @@ def dump(url: str, taken: Snapshot, path: Path, sized: Sized) -> None:
 
 
 def load(
-    url: str, path: Path, counts: Mapping[str, int], *, is_replacing: bool, sized: Sized
+    url: str,
+    path: Path,
+    counts: Mapping[str, int],
+    *,
+    mark: str,
+    is_replacing: bool,
+    sized: Sized,
 ) -> None:
     """Loads a dump into a database, in one transaction: all of the dump, or nothing.
 
@@ -148,6 +158,7 @@ def load(
         url: The database.
         path: The dump.
         counts: Numbers of rows that it must have in the end.
+        mark: Hash of the dump, by which an interrupted restore is recognized (``is_loaded``).
         is_replacing: Whether what the database has is dropped, in the same transaction.
         sized: Receives the size of the loaded SQL.
 
@@ -163,13 +174,50 @@ def load(
             # Without the last line, PostgreSQL undoes everything when this process is killed.
             psql.stdin.write(b"BEGIN;\n" + (_EMPTIED.encode() if is_replacing else b""))
             _pump(path, psql.stdin, sized)
-            psql.stdin.write(_checks(counts).encode() + b"COMMIT;\n")
+            ending = f"COMMENT ON TABLE public.alembic_version IS '{_marked(mark)}';\nCOMMIT;\n"
+            psql.stdin.write((_checks(counts) + ending).encode())
             psql.stdin.close()
         except BrokenPipeError:
             pass  # psql has ended with an error, which is reported with its exit status
         except BaseException:
             psql.kill()
             raise
+
+
+def is_loaded(url: str, mark: str, counts: Mapping[str, int]) -> bool:
+    """Whether a restore of the same dump was interrupted after the database was loaded.
+
+    A database that was used since, so that it has other runs, counts as another one.
+
+    Args:
+        url: The database.
+        mark: Hash of the dump.
+        counts: Numbers of rows in the backup.
+    """
+    with psycopg.connect(libpq_url(url), application_name="pricetag restore") as connection:
+        connection.execute("SET statement_timeout = 0")
+        if _revision(connection) is None:
+            return False
+        row = connection.execute(
+            "SELECT obj_description('public.alembic_version'::regclass, 'pg_class')"
+        ).fetchone()
+        if row is None or row[0] != _marked(mark):
+            return False
+        return all(
+            _number(connection, f"SELECT count(*) FROM public.{table}") == counts[table]
+            for table in UNCHANGED
+            if table in counts
+        )
+
+
+def finish(url: str) -> None:
+    """Removes the mark of an unfinished restore."""
+    with psycopg.connect(libpq_url(url), autocommit=True) as connection:
+        connection.execute("COMMENT ON TABLE public.alembic_version IS NULL")
+
+
+def _marked(mark: str) -> str:
+    return f"unfinished restore of {mark}"
 
 
 def _pump(path: Path, sink: IO[bytes], sized: Sized) -> None:

@@ -19,13 +19,17 @@ class Progress:
     Args:
         name: Name of the part.
         report: Receives the lines.
-        total: Number of files, if the part has files.
+        total: Number of files or other units, if the part has them.
+        unit: What is counted.
     """
 
-    def __init__(self, name: str, report: Report, total: int | None = None) -> None:
+    def __init__(
+        self, name: str, report: Report, total: int | None = None, unit: str = "files"
+    ) -> None:
         self._name = name
         self._report = report
         self._total = total
+        self._unit = unit
         self._files = 0
         self._size_bytes = 0
         self._shown_s = time.monotonic()
@@ -36,7 +40,7 @@ class Progress:
         self._now_and_then()
 
     def file(self, size_bytes: int) -> None:
-        """A file of this size is done."""
+        """A file, or another unit, of this size is done."""
         self._files += 1
         self._size_bytes += size_bytes
         self._now_and_then()
@@ -54,4 +58,4 @@ class Progress:
         size = with_unit(float(self._size_bytes), "bytes")
         if self._total is None:
             return f"{self._name}: {size}"
-        return f"{self._name}: {self._files:,} of {self._total:,} files, {size}"
+        return f"{self._name}: {self._files:,} of {self._total:,} {self._unit}, {size}"

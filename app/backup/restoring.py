@@ -4,8 +4,9 @@ In this order, so that an interrupted restore can be repeated, and never looks f
 
 1. Every hash is compared, before anything is changed.
 2. Files are put into place: each is whole or absent. What is there already stays.
-3. The database is loaded in one transaction. Before its last line, the database is as it was.
-4. The schema is upgraded to this version's.
+3. The database is loaded in one transaction. Before its last line, the database is as it was; after
+   it, the database has a mark, by which a restore that is interrupted later continues.
+4. The schema is upgraded to this version's, and the mark removed.
 """
 
 from __future__ import annotations
@@ -125,21 +126,30 @@ def restore(folder: Path, place: Place, report: Report, *, is_replacing: bool) -
     """
     manifest = check(folder, report)
     target = _Target(folder, place)
-    with postgres.guarded(place.database_url, migrate.ADVISORY_LOCK, may_have_tables=is_replacing):
+    mark = manifest.database.sha256
+    is_loaded = not is_replacing and postgres.is_loaded(place.database_url, mark, manifest.counts)
+    with postgres.guarded(
+        place.database_url, migrate.ADVISORY_LOCK, may_have_tables=is_replacing or is_loaded
+    ):
         moved = target.cleared(is_replacing=is_replacing)
         target.put_files(manifest, report)
-        progress = Progress("database, as SQL", report)
-        postgres.load(
-            place.database_url,
-            folder / DUMP,
-            manifest.counts,
-            is_replacing=is_replacing,
-            sized=progress.sized,
-        )
-        progress.end()
+        if is_loaded:
+            report("database: loaded by an earlier call, which was interrupted")
+        else:
+            progress = Progress("database, as SQL", report)
+            postgres.load(
+                place.database_url,
+                folder / DUMP,
+                manifest.counts,
+                mark=mark,
+                is_replacing=is_replacing,
+                sized=progress.sized,
+            )
+            progress.end()
     report("statistics and schema")
     postgres.analyze(place.database_url)
     migrate.upgrade(place.database_url)
+    postgres.finish(place.database_url)
     head = ScriptDirectory.from_config(migrate.alembic_config()).get_current_head()
     return Restored(manifest, head or manifest.revision, moved)
 

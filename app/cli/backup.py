@@ -11,15 +11,22 @@ from typing import Annotated, Any
 import typer
 
 from app.backup.errors import BackupError
-from app.backup.making import Place, make
-from app.backup.manifest import Manifest
+from app.backup.making import Made, Place, make
+from app.backup.manifest import Kind, Manifest, absent
 from app.cli.support import DATABASE_FAULTS, Json, fail, read_settings, show
 from app.db import resolve_database_url
-from app.embedded_postgres import release
+from app.embedded_postgres import has_cluster, release
 from pricetag.cli.console import complain
 from pricetag.tag.figures import counted, with_unit
 
 SHOWN_COUNTS = {"runs": "run", "attempts": "attempt", "price_tags": "price tag"}
+KINDS: dict[Kind, str] = {
+    "artifact": "artifacts",
+    "journal": "journals of workers",
+    "local": "files of local runs",
+}
+SHOWN_ABSENT = 20
+"""Maximum number of artifacts that are listed because a backup does not have them."""
 
 
 def backup(
@@ -36,15 +43,22 @@ def backup(
 
     Server and workers may keep running: the database is that of one moment, and everything else
     belongs to it. Interrupted, the command continues with the same folder; only a finished backup
-    has a manifest. Exit code 1 also if an artifact differs from its registered hash.
+    has a manifest. Exit code 1 also if an artifact is missing or differs from its registered hash:
+    the backup is finished then, without it.
     """
-    with _plain_errors(f"run `pricetag backup {folder}` again to continue it"), _place() as place:
+    again = f"run `pricetag backup {folder}` again to continue it"
+    with _plain_errors(again), _place(must_exist=True) as place:
         made = make(place, folder.absolute(), _reporter(json=json))
     manifest = made.manifest
     show(
         json,
-        {"folder": str(folder), "sha256": made.sha256, **asdict(manifest)},
-        f"Backed up {_counts(manifest)} in {folder}: {_sizes(manifest)}.\n"
+        {
+            "folder": str(folder),
+            "sha256": made.sha256,
+            **asdict(manifest),
+            "stored_by_kind": {kind: made.kinds[kind] for kind in KINDS},
+        },
+        f"Backed up {_counts(manifest)} in {folder}: {_sizes(made)}.\n"
         f"SHA-256 of the manifest: {made.sha256}",
     )
     if made.faults:
@@ -52,7 +66,6 @@ def backup(
         complain(
             f"artifacts not in the backup: {missing} missing here, {damaged} damaged", made.faults
         )
-    if manifest.files.get("damaged"):
         raise typer.Exit(1)
 
 
@@ -81,8 +94,10 @@ def restore_command(
     with _plain_errors("run the command again"):
         if only_check:
             manifest = check(folder, report)
-            text = f"The backup of {manifest.created_at} is whole: {_counts(manifest)}."
+            state = "as it was made, but not complete" if _absences(manifest) else "whole"
+            text = f"The backup of {manifest.created_at} is {state}: {_counts(manifest)}."
             show(json, {"folder": str(folder), **asdict(manifest)}, text)
+            _say_absent(folder, manifest)
             return
         with _place() as place:
             restored = restore(folder, place, report, is_replacing=replace)
@@ -104,6 +119,7 @@ def restore_command(
         f"Restored {_counts(restored.manifest)} of {restored.manifest.created_at}.{upgraded}"
         f"{moved}",
     )
+    _say_absent(folder, restored.manifest)
 
 
 def _reporter(*, json: bool) -> Callable[[str], None]:
@@ -115,9 +131,22 @@ def _reporter(*, json: bool) -> Callable[[str], None]:
 
 
 @contextmanager
-def _place() -> Iterator[Place]:
-    """The database and folders of the settings; the embedded database runs in the block."""
+def _place(*, must_exist: bool = False) -> Iterator[Place]:
+    """The database and folders of the settings; the embedded database runs in the block.
+
+    Args:
+        must_exist: Whether an embedded database that is not there is an error; it is created
+            otherwise.
+
+    Raises:
+        BackupError: If it must be there and is not.
+    """
     settings = read_settings()
+    if must_exist and settings.database_url is None and not has_cluster(settings.data_dir):
+        raise BackupError(
+            f"the data folder {settings.data_dir} has no database, so there is nothing to back up: "
+            "is PRICETAG_DATA_DIR that of the server?"
+        )
     try:
         url = resolve_database_url(settings)
         yield Place(url, settings.artifacts_root, settings.data_dir)
@@ -146,9 +175,30 @@ def _counts(manifest: Manifest) -> str:
     return f"{', '.join(counts[:-1])} and {counts[-1]}"
 
 
-def _sizes(manifest: Manifest) -> str:
+def _sizes(made: Made) -> str:
     def size(size_bytes: Any) -> str:
         return with_unit(float(size_bytes), "bytes")
 
+    manifest = made.manifest
     files = counted(manifest.files.get("stored", 0), "file")
-    return f"database {size(manifest.database.size_bytes)}, {files} {size(manifest.files_bytes)}"
+    kinds = ", ".join(f"{noun}: {made.kinds[kind]:,}" for kind, noun in KINDS.items())
+    return (
+        f"database {size(manifest.database.size_bytes)}, {files} "
+        f"{size(manifest.files_bytes)} ({kinds})"
+    )
+
+
+def _absences(manifest: Manifest) -> int:
+    """Number of registered artifacts that a backup does not have."""
+    return sum(manifest.files.get(state, 0) for state in ("missing", "damaged"))
+
+
+def _say_absent(folder: Path, manifest: Manifest) -> None:
+    """Names on stderr what was not on the machine when the backup was made."""
+    if not _absences(manifest):
+        return
+    missing, damaged = (manifest.files.get(state, 0) for state in ("missing", "damaged"))
+    complain(
+        f"artifacts not in this backup: {missing} missing when it was made, {damaged} damaged",
+        absent(folder, SHOWN_ABSENT),
+    )

@@ -18,6 +18,7 @@ import pytest
 from sqlalchemy import select
 from typer.testing import CliRunner
 
+from app.backup import postgres
 from app.backup.errors import BackupError
 from app.backup.making import SUFFIX, Place, make
 from app.backup.manifest import DUMP, FILES, MANIFEST, Entry, read_manifest
@@ -213,6 +214,9 @@ async def test_a_damaged_backup_is_not_restored(
     made = make(source, folder, quiet).manifest
     assert check(folder, quiet) == made
     target = Place(fresh_database_url, tmp_path / "new" / "artifacts", tmp_path / "new")
+    with pytest.raises(BackupError, match="has no tables yet"):
+        make(target, tmp_path / "none", quiet)
+    assert not (tmp_path / "none").exists()
     content = object_path(folder, sha256(CONTENT))
     for path, message in ((folder / DUMP, DUMP), (folder / FILES, FILES), (content, ".bin: ")):
         whole = path.read_bytes()
@@ -245,15 +249,31 @@ def test_a_path_out_of_its_folder_is_rejected(path: str) -> None:
         Entry.read(replace(Entry("artifact", "a", 1, "0" * 64), path=path).line())
 
 
+def interrupted(url: str) -> None:
+    raise KeyboardInterrupt
+
+
 def test_a_backup_of_an_earlier_version_is_upgraded(
-    migrated_database_url: str, fresh_database_url: str, tmp_path: Path
+    migrated_database_url: str,
+    fresh_database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     source = asyncio.run(filled(migrated_database_url, tmp_path / "source"))
     downgrade(migrated_database_url, "-1")
     folder = tmp_path / "backup"
     assert make(source, folder, quiet).manifest.revision < head_revision()
     target = Place(fresh_database_url, tmp_path / "new" / "artifacts", tmp_path / "new")
-    assert restore(folder, target, quiet, is_replacing=False).revision == head_revision()
+    with monkeypatch.context() as patched:
+        patched.setattr(postgres, "analyze", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            restore(folder, target, quiet, is_replacing=False)
+    lines: list[str] = []  # the same call continues
+    restored = restore(folder, target, lines.append, is_replacing=False)
+    assert restored.revision == head_revision()
+    assert "database: loaded by an earlier call, which was interrupted" in lines
+    with pytest.raises(BackupError, match="the target database is not empty"):
+        restore(folder, target, quiet, is_replacing=False)
     assert asyncio.run(outcomes(target)) == ["verified", "verified"]
 
 
@@ -364,19 +384,37 @@ def test_the_commands_name_folders_and_problems(
     monkeypatch.setenv("PRICETAG_DATA_DIR", str(source.data_dir))
     monkeypatch.setenv("PRICETAG_ARTIFACTS_DIR", str(source.artifacts))
     get_settings.cache_clear()
+    next(source.artifacts.rglob("changed.bin")).unlink()
     folder = tmp_path / "backup"
     run = CliRunner().invoke
     made = run(commands, ["backup", str(folder)])
-    assert made.exit_code == 1  # an artifact is damaged
+    assert made.exit_code == 1  # artifacts are missing
     assert f"Backed up 2 runs, 2 attempts and 2 price tags in {folder}: " in made.output
-    assert "artifacts not in the backup: 3 missing here, 1 damaged" in made.output
+    assert "artifacts not in the backup: 4 missing here, 0 damaged" in made.output
+    kinds = "(artifacts: 2, journals of workers: 1, files of local runs: 2)"
+    assert f"5 files 14.0 kB {kinds}" in made.output
     checked = run(commands, ["restore", str(folder), "--check", "--json"])
-    assert (checked.exit_code, json.loads(checked.output)["counts"]["runs"]) == (0, 2)
+    assert (checked.exit_code, json.loads(checked.stdout)["counts"]["runs"]) == (0, 2)
+    assert "artifacts not in this backup: 4 missing when it was made, 0 damaged" in checked.stderr
+    assert "gone.bin was missing" in checked.stderr
     rejected = run(commands, ["restore", str(folder)])
     assert rejected.exit_code == 1
     assert "the target database is not empty" in rejected.output
     (tmp_path / "file").write_text("")
-    for place, message in (("source", "is not empty"), ("file", "is a file, not a folder")):
+    for place, message in (
+        ("source", "is not empty"),
+        ("file", "is a file, not a folder"),
+        ("source/data/own", "would be lost with it"),
+    ):
         rejected = run(commands, ["backup", str(tmp_path / place)])
         assert rejected.exit_code == 1
         assert message in rejected.output
+    wrong = tmp_path / "wrong"
+    monkeypatch.setenv("PRICETAG_DATA_DIR", str(wrong))
+    monkeypatch.delenv("PRICETAG_DATABASE_URL")
+    get_settings.cache_clear()
+    rejected = run(commands, ["backup", str(tmp_path / "empty")])
+    assert rejected.exit_code == 1
+    assert "has no database, so there is nothing to back up" in rejected.output
+    assert not wrong.exists()
+    assert not (tmp_path / "empty").exists()
