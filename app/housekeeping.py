@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 from app.cancellation import heed_cancellation
 from app.db import Database
@@ -18,7 +19,7 @@ from app.edge.traffic import Traffic
 from app.queue import entries
 from app.repositories.outage import OUTAGES
 from app.services.alarms import Alarms
-from app.services.attempts import block_checks, execution, packing
+from app.services.attempts import abandoned, block_checks, execution, packing
 from app.services.attempts.execution import LeaseObserver
 from app.services.billing import headlines
 from app.services.budgets.upkeep import BalanceUpkeep
@@ -84,6 +85,7 @@ async def keep_house(settings: Settings, database: Database, alarms: Alarms | No
             if time.monotonic() - tidied_s > TIDY_EVERY_S:
                 tidied_s = time.monotonic()
                 await tidy(database)
+                await end_silent(settings, database)
         heed_cancellation()
         pause_s = min(settings.sweep_s, observer.shortest_s / LOOKS_PER_LEASE)
         await asyncio.sleep(pause_s)
@@ -107,6 +109,19 @@ async def tidy(database: Database) -> None:
         await web_sessions.forget_ended(session)
         await charts.forget_unused(session)
     log.debug("deleted %d progress and power events of finished runs", dropped)
+
+
+async def end_silent(settings: Settings, database: Database) -> None:
+    """Ends runs of whose journal no more arrives."""
+    silence = timedelta(days=settings.journal_silence_days)
+    async with database.session_scope() as session:
+        attempts = await abandoned.silent_since(session, silence)
+    for attempt_id in attempts:
+        async with database.session_scope() as session:
+            run_id = await abandoned.end_silent(session, attempt_id, silence)
+        if run_id is not None:
+            log.warning("run %s: its journal did not arrive to its end; it was ended", run_id)
+        heed_cancellation()
 
 
 async def keep_rolled_up(database: Database, alarms: Alarms, notices: Alarms) -> None:

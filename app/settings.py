@@ -173,6 +173,15 @@ class Settings(BaseSettings):
             "arrives in parts of at most `PRICETAG_MAX_BODY_BYTES`.",
         ),
     ] = 10_000_000_000
+    journal_silence_days: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=36_500,
+            description="Days without a new part after which a run whose journal has not arrived "
+            "to its end is ended as failed, with what has arrived.",
+        ),
+    ] = 7.0
 
     site: Annotated[
         str,

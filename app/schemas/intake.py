@@ -107,11 +107,23 @@ class JournalStart(BaseModel):
     factors: dict[str, Any] = {}
 
 
+class JournalPartRead(Wire):
+    """A part of a journal, as it arrived."""
+
+    begin_byte: int = Field(ge=0, description="Place of the part in the journal's file.")
+    size_bytes: int = Field(ge=0, description="Its size.")
+    sha256: str = Field(
+        examples=["e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"],
+        description="SHA-256 of its bytes.",
+    )
+
+
 class JournalRead(Wire):
     """How far a journal has arrived, and its run."""
 
     run_id: RunId
     attempt_id: UUID = Field(description="ID of the attempt whose journal this is.")
+    project: str = Field(description="Project of the run.")
     status: StatusOfRun
     size_bytes: int = Field(
         ge=0, description="Number of bytes that have arrived; the next part begins there."
@@ -127,6 +139,12 @@ class JournalRead(Wire):
     )
     price_tag_version: int | None = Field(
         description="Newest version of the run's price tag; null until the journal has its end."
+    )
+    it_energy_kwh: float | None = Field(
+        description="IT energy on that price tag; null if it is unknown."
+    )
+    parts: list[JournalPartRead] | None = Field(
+        default=None, description="The parts in which it arrived, if asked for; null otherwise."
     )
     warnings: list[str] = Field(
         default=[], description="Remarks on how the run was taken over, of the part in the request."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -14,11 +15,19 @@ from fastapi import Request
 from sqlalchemy import func, select, update
 
 from app.api.body import BodyError, read_bytes
-from models import Reading, ReadingBlock, RejectedRecord, Run, Token, User
+from app.housekeeping import end_silent
+from models import Reading, ReadingBlock, RejectedRecord, Run, SentJournal, Token, User
 from pricetag.line_chain import NO_LINES, extended
-from pricetag.metering.journal import Journal
 from tests.support.api import Api, make_token, problem
-from tests.support.local_runs import ATTEMPT_ID, RUN_ID, SITE, journal_bytes, plant, records
+from tests.support.local_runs import (
+    ATTEMPT_ID,
+    RUN_ID,
+    SITE,
+    journal_bytes,
+    plant,
+    records,
+    start_record,
+)
 
 PATH = "/v1/intake/journals"
 NDJSON = {"Content-Type": "application/x-ndjson"}
@@ -153,6 +162,11 @@ async def test_lines_that_are_not_records_are_kept_with_the_reason(api: Api) -> 
         ({"attempt_id": str(uuid4())}, "invalid-journal", "but the request is for"),
         ({"components": [{"id": "cpu"}]}, "invalid-journal", "components.0.kind"),
         ({"run": {"name": "a"}}, "invalid-journal", "run.origin"),
+        (
+            {"components": [{**start_record()["components"][0], "baseline_w": 1e300}]},
+            "invalid-journal",
+            "baseline_w of 'rapl:0' is 1e+300",
+        ),
         ({"format": 2}, "journal-too-new", "update the server"),
         ({"at": "1970-01-01T00:00:00+00:00"}, "intake-clock", "1970-01-01"),
         ({"at": "2999-01-01T00:00:00+00:00"}, "intake-clock", "2999-01-01"),
@@ -277,15 +291,80 @@ async def test_own_factors_and_a_clock_that_was_set_are_remarked(api: Api) -> No
     assert run["finished_at"] == "2026-03-04T05:06:17Z"
 
 
-async def test_a_journal_without_its_end_waits_as_running(api: Api, tmp_path: Path) -> None:
-    journal = Journal.create(tmp_path, ATTEMPT_ID)
-    journal.append_all(records(ends=False))
-    content = journal.path.read_bytes()
-    journal.close()
-    state = await accepted(api.member, content)
+async def test_a_journal_without_its_end_waits_until_somebody_ends_it(api: Api) -> None:
+    content = written(*records(ends=False))
+    half = content.index(b"\n", len(content) // 2) + 1
+    await accepted(api.member, content[:half])
+    state = await accepted(api.member, content[half:], half)
     assert (state["status"], state["price_tag_version"]) == ("running", None)
-    run = (await api.member.get(f"/v1/runs/{RUN_ID}")).json()
+    path = f"/v1/runs/{RUN_ID}"
+    run = (await api.member.get(path)).json()
     assert run["status_reason"]["code"] == "records-arriving"
+    listed = (await api.member.get(f"{PATH}/{ATTEMPT_ID}", params={"parts": True})).json()
+    assert [(part["begin_byte"], part["size_bytes"]) for part in listed["parts"]] == [
+        (0, half),
+        (half, len(content) - half),
+    ]
+    problem(await api.viewer.post(f"{path}/cancel"), 403, "role-required")
+    assert (await api.member.post(f"{path}/cancel")).json()["status"] == "failed"
+    run = (await api.member.get(path)).json()
+    assert (run["status"], run["status_reason"]["code"]) == ("failed", "journal-incomplete")
+    assert run["price_tag"]["it_energy_kwh"] == pytest.approx(400 / 3.6e6)
+    assert run["finished_at"] == "2026-03-04T05:06:17Z"
+    assert (await accepted(api.member, content[half:], half))["status"] == "failed"
+    answer = await send(api.member, written()[len(content) :], len(content))
+    assert "ended by" in problem(answer, 409, "journal-ended")["detail"]
+    problem(await api.member.post(f"{path}/cancel"), 409, "run-finished")
+
+
+async def test_a_journal_of_which_no_more_arrives_is_ended(api: Api) -> None:
+    await accepted(api.member, written(*records(ends=False)))
+
+    async def status() -> str:
+        await end_silent(api.settings, api.database)
+        return str((await api.member.get(f"/v1/runs/{RUN_ID}")).json()["status"])
+
+    assert await status() == "running"
+    silent = timedelta(days=api.settings.journal_silence_days)
+    async with api.database.session_scope() as session:
+        past = update(SentJournal).values(updated_at=SentJournal.updated_at - silent)
+        await session.execute(past)
+    assert await status() == "failed"
+
+
+async def test_readings_that_no_machine_can_have_are_set_aside(api: Api) -> None:
+    changes: list[tuple[int, dict[str, Any], str]] = [
+        (2, {"counter_j": 1e300}, "reading: counter_j is 1e+300, more than"),
+        (5, {"counter_j": -5.0}, "reading: counter_j is negative (-5)"),
+        (6, {"power_w": 1e6}, "reading: power_w is 1e+06, more than"),
+        (7, {"counter_j": 1e9}, "reading: counter_j rose by 1e+09 J in 3 s, more than"),
+        (
+            8,
+            {"flags": ["lost"], "integrated_j": 1e6},
+            "reading: integrated_j rose by 1e+06 J in 6 s, more than",
+        ),
+        (11, {"t_s": 1e9}, "reading: t_s is 1e+09 s, which is in the future"),
+        (12, {"counter_j": "320"}, "reading: counter_j is not a number"),
+    ]
+    lines = written().splitlines(keepends=True)
+    for seq, change, _ in changes:
+        lines[seq] = json.dumps(json.loads(lines[seq]) | change).encode() + b"\n"
+    first = b"".join(lines[:7])
+    await accepted(api.member, first)
+    end = {**json.loads(lines[-1]), "unread_j": {"rapl:0": 1e300}}
+    false_end = json.dumps(end).encode() + b"\n"
+    rest = b"".join(lines[7:-1]) + false_end
+    state = await accepted(api.member, rest, len(first))
+    assert (state["status"], state["rejected"]) == ("running", len(changes) + 1)
+    async with api.database.session_scope() as session:
+        kept = (await session.execute(select(RejectedRecord))).scalars()
+        reasons = {row.seq: row.reason for row in kept}
+    for seq, _, why in changes:
+        assert reasons[seq].startswith(why)
+    assert reasons[len(lines) - 1].startswith("end: rapl:0 is 1e+300, more than")
+    whole = {**json.loads(lines[-1]), "seq": len(lines)}
+    state = await accepted(api.member, json.dumps(whole).encode() + b"\n", len(first) + len(rest))
+    assert state["it_energy_kwh"] == pytest.approx(400 / 3.6e6)
 
 
 async def test_a_client_that_dies_within_a_part_is_not_an_error_of_the_server() -> None:

@@ -77,8 +77,11 @@ async def get_journal(
     session: CurrentSession,
     caller: Caller,
     attempt_id: Annotated[uuid.UUID, Path(description="ID of the journal's attempt.")],
+    parts: Annotated[
+        bool, Query(description="Whether to list the parts in which it arrived, with their hashes.")
+    ] = False,
 ) -> JournalRead:
     """The number of bytes that have arrived, after which the sender continues, and their hash. Only
     for the user who sent it, and administrators.
     """
-    return await journals.state(session, caller, attempt_id)
+    return await journals.state(session, caller, attempt_id, lists_parts=parts)

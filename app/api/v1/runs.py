@@ -218,7 +218,8 @@ async def get_run(session: CurrentSession, caller: Caller, run_id: RunId) -> Run
 )
 async def cancel_run(session: CurrentSession, caller: Caller, run_id: RunId) -> RunAccepted:
     """Cancels a queued run at once; a running one is asked to stop, and its energy stays on the
-    bill. Members can cancel the runs they posted, administrators any run.
+    bill. A run whose journal arrived only in part ends at once, as failed, with what has arrived.
+    Members can cancel the runs they posted, administrators any run.
     """
     return await changing.cancel(session, caller, run_id)
 

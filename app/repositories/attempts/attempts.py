@@ -64,6 +64,18 @@ async def lock_with_run(
     return (await session.execute(query)).one_or_none()
 
 
+async def lock_elsewhere(session: AsyncSession, run_id: UUID) -> Attempt | None:
+    """The attempt of a run that no queue started, locked; None of a run of the queue."""
+    query = (
+        select(Attempt)
+        .join(Run, Run.id == Attempt.run_id)
+        .where(Attempt.run_id == run_id, Run.origin != QUEUE)
+        .with_for_update(of=Attempt)
+        .execution_options(populate_existing=True)
+    )
+    return (await session.execute(query)).scalars().first()
+
+
 async def of_run(session: AsyncSession, run_id: UUID) -> Sequence[Attempt]:
     query = select(Attempt).where(Attempt.run_id == run_id).order_by(Attempt.number)
     return (await session.execute(query)).scalars().all()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from models import JournalChunk, PriceTag, SentJournal
+from models import Attempt, JournalChunk, PriceTag, SentJournal
 
 
 async def get(session: AsyncSession, attempt_id: UUID) -> SentJournal | None:
@@ -34,13 +36,32 @@ async def chunk_at(session: AsyncSession, attempt_id: UUID, begin_byte: int) -> 
     return (await session.execute(query)).scalar_one_or_none()
 
 
+async def parts(session: AsyncSession, attempt_id: UUID) -> Sequence[JournalChunk]:
+    """The parts in which a journal has arrived, in order."""
+    query = select(JournalChunk).where(JournalChunk.attempt_id == attempt_id)
+    return (await session.execute(query.order_by(JournalChunk.begin_byte))).scalars().all()
+
+
+async def silent(session: AsyncSession, since: datetime, limit: int) -> Sequence[UUID]:
+    """Open attempts of whose journal nothing has arrived since a time, longest silent first."""
+    query = (
+        select(SentJournal.attempt_id)
+        .join(Attempt, Attempt.id == SentJournal.attempt_id)
+        .where(Attempt.ended_at.is_(None), SentJournal.updated_at < since)
+        .order_by(SentJournal.updated_at)
+        .limit(limit)
+    )
+    return (await session.execute(query)).scalars().all()
+
+
 async def add_chunk(session: AsyncSession, chunk: JournalChunk) -> None:
     """Adds a part, and writes what has changed of its journal."""
     session.add(chunk)
     await session.flush()
 
 
-async def newest_version(session: AsyncSession, run_id: UUID) -> int | None:
-    """Version of the newest price tag of a run; None if it has none."""
-    query = select(func.max(PriceTag.version)).where(PriceTag.run_id == run_id)
-    return (await session.execute(query)).scalar_one()
+async def newest_tag(session: AsyncSession, run_id: UUID) -> tuple[int, float | None] | None:
+    """Version and IT energy of the newest price tag of a run; None if it has none."""
+    query = select(PriceTag.version, PriceTag.it_energy_kwh).where(PriceTag.run_id == run_id)
+    row = (await session.execute(query.order_by(PriceTag.version.desc()).limit(1))).first()
+    return None if row is None else (row.version, row.it_energy_kwh)

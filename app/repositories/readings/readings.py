@@ -48,6 +48,35 @@ _READ = text(
     """.replace("::", r"\:\:")
 )
 
+LOOKED_BACK = 1000
+"""Readings of a component among which the last ones with figures are found."""
+
+_MOVED = text(
+    f"""
+    SELECT named.component, counted.t_s AS counted_s, counted.counter_j,
+        summed.t_s AS summed_s, summed.integrated_j
+    FROM unnest(CAST(:components AS text[])) AS named (component)
+    LEFT JOIN LATERAL (
+        SELECT counter_j, min(t_s) AS t_s
+        FROM (
+            SELECT seq, t_s, counter_j FROM readings
+            WHERE attempt_id = :attempt_id AND component = named.component
+            ORDER BY seq DESC LIMIT {LOOKED_BACK}
+        ) AS recent
+        WHERE counter_j IS NOT NULL GROUP BY counter_j ORDER BY max(seq) DESC LIMIT 1
+    ) AS counted ON true
+    LEFT JOIN LATERAL (
+        SELECT integrated_j, min(t_s) AS t_s
+        FROM (
+            SELECT seq, t_s, integrated_j FROM readings
+            WHERE attempt_id = :attempt_id AND component = named.component
+            ORDER BY seq DESC LIMIT {LOOKED_BACK}
+        ) AS recent
+        WHERE integrated_j IS NOT NULL GROUP BY integrated_j ORDER BY max(seq) DESC LIMIT 1
+    ) AS summed ON true
+    """
+)
+
 
 async def add_readings(session: AsyncSession, attempt_id: UUID, rows: Sequence[Row]) -> None:
     """Adds readings of an attempt, however many, in one statement."""
@@ -56,6 +85,23 @@ async def add_readings(session: AsyncSession, attempt_id: UUID, rows: Sequence[R
     values: Row = {name: [row.get(name) for row in rows] for name in _ADDED_COLUMNS}
     values["flags"] = [json.dumps(row["flags"]) for row in rows]
     await session.execute(text(_ADD), {"attempt_id": attempt_id, **values})
+
+
+async def last_moves(
+    session: AsyncSession, attempt_id: UUID, components: Sequence[str]
+) -> dict[tuple[str, str], tuple[float, float]]:
+    """Where the counter and the integral of each component last moved: time, and value.
+
+    Only readings that are not packed yet are looked at: those of an open attempt.
+    """
+    parameters = {"attempt_id": attempt_id, "components": list(components)}
+    moves: dict[tuple[str, str], tuple[float, float]] = {}
+    for row in await session.execute(_MOVED, parameters):
+        if row.counter_j is not None:
+            moves[row.component, "counter_j"] = (row.counted_s, row.counter_j)
+        if row.integrated_j is not None:
+            moves[row.component, "integrated_j"] = (row.summed_s, row.integrated_j)
+    return moves
 
 
 async def columns(session: AsyncSession, attempt_id: UUID, component: str) -> Columns:

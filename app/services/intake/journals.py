@@ -11,17 +11,18 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
 
 from app.db import Session
-from app.repositories.attempts import journals
+from app.repositories.attempts import executions, journals
+from app.repositories.readings import readings
 from app.schemas.common import FieldProblem
-from app.schemas.intake import ExternalRun, JournalRead, JournalStart
-from app.services.attempts import journal_records
+from app.schemas.intake import ExternalRun, JournalPartRead, JournalRead, JournalStart
+from app.services.attempts import abandoned, journal_records
 from app.services.attempts.ingestion import PoisonedRecordsError, ingest
 from app.services.attempts.intake import rejected
 from app.services.attempts.journal_records import Damaged, Rejected, Start
@@ -35,8 +36,9 @@ from app.services.errors import (
     PricetagError,
 )
 from app.services.factors import sites
-from app.services.intake import door
-from app.services.intake.door import Opened
+from app.services.intake import door, physics
+from app.services.intake.door import MAX_AHEAD, Opened
+from app.services.intake.physics import Physics
 from app.services.principals import Principal
 from models import Attempt, JournalChunk, Run, SentJournal
 from pricetag.line_chain import NO_LINES, extended
@@ -66,6 +68,12 @@ class JournalConflictError(ConflictError):
     """Another part has arrived at this place of the journal."""
 
     code = "journal-conflict"
+
+
+class JournalEndedError(ConflictError):
+    """The run was ended before its journal had arrived to its end."""
+
+    code = "journal-ended"
 
 
 class InvalidJournalError(InvalidFieldsError):
@@ -139,6 +147,7 @@ async def take(
         JournalNotFoundError: If the journal is new, and this is not its beginning.
         JournalGapError: If the part begins after the bytes that have arrived.
         JournalConflictError: If other bytes have arrived at its place.
+        JournalEndedError: If the run was ended without the rest of its journal.
         RoleRequiredError, NotAMemberError, NotYourRunError, IntakeConflictError, ClockError: As
             ``door.open_run``.
     """
@@ -159,10 +168,17 @@ async def take(
     journal = await _journal(session, opened)
     if await _is_repeated(session, part, journal):
         return await _read(session, opened, journal, warnings)
+    if abandoned.is_abandoned(opened.attempt):
+        assert opened.attempt.reason is not None
+        raise JournalEndedError(
+            f"The run has ended, so that no more of its journal is taken: "
+            f"{opened.attempt.reason['message']}."
+        )
     warnings += await _apply(session, opened, journal.records, lines)
     journal.chain_sha256 = extended(journal.chain_sha256, lines)
     journal.size_bytes = part.end_byte
     journal.records += len(lines)
+    journal.updated_at = datetime.now(UTC)
     chunk = JournalChunk(
         attempt_id=part.attempt_id,
         begin_byte=part.begin_byte,
@@ -173,8 +189,16 @@ async def take(
     return await _read(session, opened, journal, warnings)
 
 
-async def state(session: Session, principal: Principal, attempt_id: UUID) -> JournalRead:
+async def state(
+    session: Session, principal: Principal, attempt_id: UUID, *, lists_parts: bool = False
+) -> JournalRead:
     """How far a journal has arrived; waits for a part that is being applied.
+
+    Args:
+        session: Only read.
+        principal: Who asks.
+        attempt_id: The journal's attempt.
+        lists_parts: Whether to list the parts in which it arrived.
 
     Raises:
         RoleRequiredError: If the token may only read.
@@ -191,7 +215,13 @@ async def state(session: Session, principal: Principal, attempt_id: UUID) -> Jou
     journal = None if opened is None else await journals.get(session, attempt_id)
     if opened is None or journal is None:
         raise not_found
-    return await _read(session, opened, journal, [])
+    read = await _read(session, opened, journal, [])
+    if lists_parts:
+        read.parts = [
+            JournalPartRead.model_validate(part, from_attributes=True)
+            for part in await journals.parts(session, attempt_id)
+        ]
+    return read
 
 
 async def _continued(session: Session, principal: Principal, part: Part) -> Opened:
@@ -240,6 +270,8 @@ def _started(
     if isinstance(record, Rejected):
         raise _invalid(f"The first record is invalid: {record.why}.")
     assert isinstance(record, Start)
+    if (why := physics.start_fault(raw)) is not None:
+        raise _invalid(f"The first record is impossible: {why}.", "components")
     ids = [component.id for component in record.components]
     if len(ids) != len(set(ids)):
         raise _invalid(f"A component is named twice in {ids}.", "components")
@@ -362,7 +394,11 @@ async def _apply(session: Session, opened: Opened, first: int, lines: Sequence[b
         first: Number of the first of the lines.
         lines: The lines.
     """
-    raws = [_record(line, number) for number, line in enumerate(lines, first)]
+    raws = await _possible(
+        session,
+        opened.attempt,
+        [_record(line, number) for number, line in enumerate(lines, first)],
+    )
     locked: tuple[Attempt, Run] | None = (opened.attempt, opened.run)
 
     async def apply(some: list[Any]) -> None:
@@ -379,6 +415,22 @@ async def _apply(session: Session, opened: Opened, first: int, lines: Sequence[b
         )
     opened_at = opened.attempt.meter_opened_at
     return [] if opened_at is None else list(_jumps(raws, opened_at))
+
+
+async def _possible(
+    session: Session, attempt: Attempt, raws: Sequence[dict[str, Any] | Damaged]
+) -> list[dict[str, Any] | Damaged]:
+    """The records of a part, without those that no machine can have measured."""
+    opened_at = attempt.meter_opened_at or attempt.started_at
+    latest_s = (datetime.now(UTC) + MAX_AHEAD - opened_at).total_seconds()
+    components = [component["id"] for component in attempt.components]
+    moves = await readings.last_moves(session, attempt.id, components) if components else {}
+    rules = Physics(latest_s, moves)
+    possible: list[dict[str, Any] | Damaged] = []
+    for raw in raws:
+        why = None if isinstance(raw, Damaged) else rules.fault(raw)
+        possible.append(raw if why is None else Damaged(why, json.dumps(raw, ensure_ascii=False)))
+    return possible
 
 
 def _jumps(raws: Sequence[Mapping[str, Any] | Damaged], opened_at: datetime) -> Iterator[str]:
@@ -401,15 +453,18 @@ async def _read(
     session: Session, opened: Opened, journal: SentJournal, warnings: list[str]
 ) -> JournalRead:
     run, attempt = opened.run, opened.attempt
-    has_ended = run.status != "running"
+    tag = None if run.status == "running" else await journals.newest_tag(session, run.id)
+    project, _ = await executions.names_of(session, run)
     return JournalRead(
         run_id=run.id,
         attempt_id=attempt.id,
+        project=project,
         status=run.status,
         size_bytes=journal.size_bytes,
         records=journal.records,
         chain_sha256=journal.chain_sha256,
         rejected=rejected(attempt.intake),
-        price_tag_version=await journals.newest_version(session, run.id) if has_ended else None,
+        price_tag_version=None if tag is None else tag[0],
+        it_energy_kwh=None if tag is None else tag[1],
         warnings=warnings,
     )

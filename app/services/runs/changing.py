@@ -6,12 +6,12 @@ import uuid
 
 from app.db import Session
 from app.queue import entries
-from app.repositories.attempts import executions
+from app.repositories.attempts import attempts, executions
 from app.schemas.runs import (
     RunAccepted,
 )
 from app.services import access
-from app.services.attempts import execution
+from app.services.attempts import abandoned, execution
 from app.services.errors import (
     ConflictError,
     NotYourRunError,
@@ -78,15 +78,20 @@ async def prioritize(
 async def cancel(session: Session, principal: Principal, run_id: uuid.UUID) -> RunAccepted:
     """Cancels a queued run at once, and requests that a running one stops.
 
+    A run that no queue started ends at once, as failed, with what has arrived of its journal.
+
     Raises:
         RoleRequiredError: If the token may only read.
         RunNotFoundError: If there is no such run.
         NotYourRunError: If a member did not post it.
         RunFinishedError: If it has ended; states its status.
-        MeasuredElsewhereError: If no worker executes it.
     """
-    await lock_open(session, principal, run_id)
-    await execution.request_cancel(session, run_id)
+    attempt = await attempts.lock_elsewhere(session, run_id)  # before its run, as everywhere
+    run = await lock_open(session, principal, run_id)
+    if run.origin == QUEUE:
+        await execution.request_cancel(session, run_id)
+    elif attempt is not None and attempt.ended_at is None:
+        await abandoned.abandon(session, attempt, run, f"ended by {principal.name}")
     row = await row_of(session, run_id)
     return await accepted(session, row.run, row.project, row.experiment)
 
@@ -99,14 +104,12 @@ async def lock_open(session: Session, principal: Principal, run_id: uuid.UUID) -
         RunNotFoundError: If there is no such run.
         NotYourRunError: If a member did not post it.
         RunFinishedError: If it has ended; states its status.
-        MeasuredElsewhereError: If no worker executes it.
     """
     run = await lock_own(session, principal, run_id, "cancel")
     if run.status not in {"queued", "running"}:
         if run.status == "cancelled":
             raise RunFinishedError("The run is already canceled.")
         raise RunFinishedError(f"The run has already {run.status} and cannot be canceled.")
-    require_queued_origin(run, "canceled")
     return run
 
 

@@ -21,6 +21,7 @@ from app.web import links
 from app.web.forms import Form
 from app.web.rendering import page_router, render, section
 from app.web.views import questions
+from pricetag.tag.measured import QUEUE
 
 router = page_router()
 OF_RUNS = section("show_runs")
@@ -48,6 +49,7 @@ async def confirm_cancel_run(
     question = questions.cancel_run(
         run.name,
         is_running=run.status == "running",
+        is_queues=run.origin == QUEUE,
         action=links.rel(request, "cancel_run_here", run_id=run_id),
         back=links.rel(request, "show_run", run_id=run_id),
     )

@@ -31,7 +31,9 @@ class Question:
     fields: Sequence[tuple[str, str]] = ()
 
 
-def cancel_run(name: str, *, is_running: bool, action: str, back: str) -> Question:
+def cancel_run(
+    name: str, *, is_running: bool, is_queues: bool = True, action: str, back: str
+) -> Question:
     """The confirmation before a run is canceled."""
     consequence = (
         "It is asked to stop. Its use so far stays on its price tag, and its work since its last"
@@ -39,6 +41,11 @@ def cancel_run(name: str, *, is_running: bool, action: str, back: str) -> Questi
         if is_running
         else "It leaves the queue and loses its place in it."
     )
+    if not is_queues:
+        consequence = (
+            "It ends as failed, with what has arrived of its journal; no more of it is taken. The"
+            " program, if it still runs, is not stopped."
+        )
     return Question(
         "Cancel this run?", name, [consequence], action, "Cancel the run", back, "Keep the run"
     )

@@ -153,7 +153,7 @@ def actions(run: RunRead, visitor: Principal, *, has_tag: bool) -> Actions:
     )
     is_queues = run.origin == QUEUE
     return Actions(
-        cancel=is_author and is_queues and run.status in OPEN and run.cancel_requested_at is None,
+        cancel=is_author and run.status in OPEN and run.cancel_requested_at is None,
         resume=is_author and is_queues and run.status in ("failed", "cancelled"),
         reprice=is_author and has_tag,
         report=visitor.has("member") and has_tag,
