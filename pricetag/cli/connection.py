@@ -52,7 +52,7 @@ def resolve(
     if not str(address).startswith(("http://", "https://")):
         raise CliError(f"{address!r} is not an http(s) address; use http://...", EXIT_USAGE)
     secret = token or environ.get("PRICETAG_TOKEN") or client.get("token")
-    return Connection(str(address).rstrip("/"), str(secret) if secret else None)
+    return Connection(str(address).rstrip("/"), str(secret or "").strip() or None)
 
 
 def data_roots(environ: Mapping[str, str]) -> list[Path]:

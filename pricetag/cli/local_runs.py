@@ -337,36 +337,15 @@ def verify_local(local: LocalRun) -> dict[str, Any]:
     Raises:
         CliError: If the run has no price tag yet, or its journal cannot be read.
     """
-    import json
-
-    from pricetag.accounting.document.canonical import first_difference
     from pricetag.cli import verifying
-    from pricetag.local.settling import CannotRebuild, rebuilt
+    from pricetag.local.checking import checked
 
     tag = local.price_tag
     if tag is None:
         raise CliError("the run has no price tag yet: it is running")
+    result = checked(local)
     step = {"step": "arithmetic", "of": verifying.ITSELF}
-    try:
-        with local.journal.open(encoding="utf-8") as lines:
-            content = rebuilt(map(json.loads, lines), tag)
-        difference = first_difference(
-            {name: value for name, value in tag.items() if name != verifying.HASH}, content
-        )
-        status = "ok" if difference is None else "differs"
-        detail = difference or (
-            "the content follows from the readings of the journal and its own factors, digit for "
-            "digit"
-        )
-    except CannotRebuild as error:
-        status, detail = "not-checked", str(error)
-    except OSError as error:
-        status, detail = "not-checked", f"the journal cannot be read: {error.strerror}"
-    except StopIteration:
-        status, detail = "differs", "the journal cannot be read: it is empty"
-    except (ValueError, KeyError) as error:
-        status, detail = "differs", f"the journal cannot be read: {error}"
-    return verifying.of_local(tag, {**step, "status": status, "detail": detail})
+    return verifying.of_local(tag, {**step, "status": result.status, "detail": result.detail})
 
 
 def report_local(

@@ -28,22 +28,31 @@ def push_ended(
         Whether the run is on the server.
     """
     from pricetag.cli.connection import resolve
-    from pricetag.client import Client, ClientError
+    from pricetag.cli.options import NO_TOKEN
+    from pricetag.client import ApiError, Client, ClientError
     from pricetag.configuration import ConfigurationError
-    from pricetag.local.pushing import PushError
+    from pricetag.local.pushing import UNAUTHENTICATED, IncompleteError, PushError
     from pricetag.local.pushing import push as send
     from pricetag.local.runs import read_run
     from pricetag.local.settings import local_folder
 
+    has_token = True
     try:
         run = read_run(local_folder() / run_id)
         if run is None:
             raise PushError("its result cannot be read")
         connection = resolve(url, token)
+        has_token = connection.token is not None
         with Client(connection.url, connection.token, timeout_s=TIMEOUT_S) as client:
             state = send(run, client, is_patient=False)
+    except IncompleteError as error:
+        say(f"the run on the server is {error}")
+        return False
     except (CliError, ClientError, ConfigurationError, PushError, OSError) as error:
-        say(f"the run is not pushed: {error}; later: pricetag push {run_id[:8]}")
+        problem = str(error)
+        if isinstance(error, ApiError) and error.status == UNAUTHENTICATED:
+            problem = f"{error} (PRICETAG_TOKEN)" if has_token else NO_TOKEN
+        say(f"the run is not pushed: {problem}; later: pricetag push {run_id[:8]}")
         return False
     except KeyboardInterrupt:
         say(f"the push was interrupted; it continues with: pricetag push {run_id[:8]}")

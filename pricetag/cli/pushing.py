@@ -62,13 +62,24 @@ def push(
     failures = 0
     with open_client(ctx) as client:
         for run in chosen if runs else _missing(client):
-            result = _pushed(client, run, project)
+            result = _pushed(ctx, client, run, project)
             failures += "problem" in result
             results.append(result)
-    nothing = "All local runs are on the server." if local_runs().all() else NO_LOCAL_RUNS
-    answer(ctx, json, results, each(_line), nothing=nothing)
+    answer(ctx, json, results, each(_line), nothing="" if results else _nothing())
     if failures:
         raise typer.Exit(EXIT_FAILURE)
+
+
+def _nothing() -> str:
+    """Why there is nothing to push."""
+    runs = local_runs().all()
+    running = sum(run.price_tag is None for run in runs)
+    if not runs:
+        return NO_LOCAL_RUNS
+    if not running:
+        return "All local runs are on the server."
+    text = "1 is running: push it" if running == 1 else f"{running:,} are running: push them"
+    return f"All local runs that have ended are on the server; {text} when it has ended."
 
 
 def _chosen(ctx: typer.Context, texts: Sequence[str]) -> list[LocalRun]:
@@ -85,9 +96,12 @@ def _missing(client: Client) -> Iterator[LocalRun]:
             yield run
 
 
-def _pushed(client: Client, run: LocalRun, project: str | None) -> dict[str, Any]:
-    """The result of one run; errors of the network end the whole command."""
-    from pricetag.local.pushing import PushError
+def _pushed(
+    ctx: typer.Context, client: Client, run: LocalRun, project: str | None
+) -> dict[str, Any]:
+    """The result of one run; errors of the network or of the token end the whole command."""
+    from pricetag.cli.naming import refusal
+    from pricetag.local.pushing import UNAUTHENTICATED, IncompleteError, PushError
     from pricetag.local.pushing import push as send
     from pricetag.wire import ApiError
 
@@ -95,11 +109,15 @@ def _pushed(client: Client, run: LocalRun, project: str | None) -> dict[str, Any
     try:
         with _progress(run) as progress:
             state = send(run, client, project=project, progress=progress)
+    except IncompleteError as error:
+        complain(f"{run.run['id'][:8]} is {error}")
+        return {**about, "status": "running", "problem": str(error)}
     except (PushError, ApiError) as error:
-        problem = f"{run.run['id'][:8]} is not pushed: {error}"
-        details = getattr(error, "errors", ())
-        complain(problem, [f"{each['field']}: {each['message']}" for each in details])
-        return {**about, "problem": str(error)}
+        if isinstance(error, ApiError) and error.status == UNAUTHENTICATED:
+            raise
+        lines = refusal(ctx, error) if isinstance(error, ApiError) else [str(error)]
+        complain(f"{run.run['id'][:8]} is not pushed: {lines[0]}", lines[1:])
+        return {**about, "problem": " ".join(lines)}
     for warning in state["warnings"]:
         complain(warning)
     names = ("status", "size_bytes", "records", "rejected", "price_tag_version", "warnings")
@@ -111,7 +129,7 @@ def _pushed(client: Client, run: LocalRun, project: str | None) -> dict[str, Any
 def _line(result: Mapping[str, Any]) -> str:
     short = str(result["run_id"])[:8]
     if "problem" in result:
-        return f"{short}  not pushed"
+        return f"{short}  {'incomplete' if 'status' in result else 'not pushed'}"
     count = result["rejected"]
     noun = "line was" if count == 1 else "lines were"
     rejected = f" ({count:,} {noun} rejected: pricetag show {short})" if count else ""

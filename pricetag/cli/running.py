@@ -298,7 +298,10 @@ def show(
 
 
 def cancel(ctx: typer.Context, run: RunArgument, json: Json = False) -> None:
-    """Cancel a queued or running run. The energy already used stays on its price tag."""
+    """Cancel a queued or running run. The energy already used stays on its price tag.
+
+    A run whose journal was pushed only in part ends as failed, with what has arrived.
+    """
     from pricetag.cli.find import run_id
 
     with open_client(ctx) as client:
@@ -307,9 +310,11 @@ def cancel(ctx: typer.Context, run: RunArgument, json: Json = False) -> None:
 
 
 def _cancelled_line(run: RunAccepted) -> str:
-    return (
-        f"{run['id']} {'cancelled' if run['status'] == 'cancelled' else 'cancellation requested'}"
-    )
+    if run["status"] in {"queued", "running"}:
+        return f"{run['id']} cancellation requested"
+    if run["status"] == "failed":  # measured elsewhere
+        return f"{run['id']} failed: ended with what had arrived of its journal"
+    return f"{run['id']} {run['status']}"
 
 
 def resume(

@@ -16,16 +16,20 @@ LEVEL = 6
 class IntakeCalls(Connection):
     """Journals of runs that no queue started."""
 
-    def journal_state(self, attempt_id: str, *, retry: bool = True) -> dict[str, Any] | None:
+    def journal_state(
+        self, attempt_id: str, *, retry: bool = True, parts: bool = False
+    ) -> dict[str, Any] | None:
         """How far the journal of an attempt has arrived; None if nothing of it has.
 
         Args:
             attempt_id: The attempt.
             retry: Whether to try again while the server cannot be reached.
+            parts: Whether to list the parts in which it arrived.
         """
         path = f"/v1/intake/journals/{path_segment(attempt_id)}"
+        query = {"parts": "true"} if parts else {}
         try:
-            return as_object(self._send("GET", path, retry=retry))
+            return as_object(self._send("GET", path, params=query, retry=retry))
         except ApiError as error:
             if error.status == NOT_FOUND and error.code == "journal-not-found":
                 return None

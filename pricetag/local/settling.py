@@ -255,11 +255,12 @@ def rebuilt(records: Iterable[Mapping[str, Any]], tag: Mapping[str, Any]) -> dic
             f"is version {ACCOUNTING_VERSION}, whose figures may differ"
         )
     recorded = Recorded.of(records)
+    attempt = attempt_of(recorded)  # first: it states which end is missing
     inputs = PriceTagInputs(
         run_id=recorded.start["run_id"],
         name=recorded.start["run"]["name"],
         version=tag["version"],
-        attempts=(attempt_of(recorded),),
+        attempts=(attempt,),
         factors=read_factors(provenance),
         accounting_version=provenance["accounting_version"],
         seed=provenance["interval_seed"],

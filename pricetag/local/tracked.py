@@ -47,9 +47,10 @@ def main() -> None:
 
 def _push(run_id: str) -> None:
     """Becomes the command that pushes the run; the program need not wait for it."""
-    nothing = os.open(os.devnull, os.O_RDWR)
+    nothing = os.open(os.devnull, os.O_RDWR)  # as standard input, if that was closed
     for pipe in (STDIN, STDOUT):  # the program waits for the end of the answer
         os.dup2(nothing, pipe)
+        os.set_inheritable(pipe, True)
     code = f"from pricetag.cli.push_at_end import push_ended; push_ended({run_id!r})"
     os.execv(sys.executable, [sys.executable, "-c", code])
 

@@ -146,8 +146,10 @@ class Track:
             answered, _ = meter.communicate(timeout=ANSWER_TIMEOUT_S)
             answer = json.loads(answered)
         except subprocess.TimeoutExpired:
-            _say(f"the price tag is not ready yet; show it with: pricetag show {self.run_id}")
-            return
+            answer = self._stored()  # it may be settled, and being pushed
+            if answer is None:
+                _say(f"the price tag is not ready yet; show it with: pricetag show {self.run_id}")
+                return
         except ValueError:
             _say(
                 "the meter's process ended before the block; what it had measured is in: "
@@ -162,6 +164,13 @@ class Track:
             from pricetag.local.summary import summary_text
 
             streams.write(sys.stderr, summary_text(answer))
+
+    def _stored(self) -> dict[str, Any] | None:
+        """The settled run in the data folder."""
+        from pricetag.local.runs import read_run
+
+        run = read_run(read_settings().folder / str(self.run_id))
+        return None if run is None or run.price_tag is None else run.document
 
 
 @overload

@@ -102,7 +102,7 @@ def serving() -> Iterator[FakeApi]:
         def _serve(self) -> None:
             parts = urlsplit(self.path)
             size = int(self.headers.get("Content-Length") or 0)
-            body = self.rfile.read(size).decode()
+            body = self.rfile.read(size).decode("utf-8", "surrogateescape")  # may be compressed
             headers = {name.lower(): value for name, value in self.headers.items()}
             asked = Asked(self.command, parts.path, parts.query, headers, body)
             response = api.answer(asked)

@@ -56,6 +56,8 @@ def test_verification_notices_a_changed_reading_and_a_changed_figure(tmp_path: P
     text = run.journal.read_text()
     run.journal.write_text(text.replace('"counter_j":400.0', '"counter_j":390.0'))
     assert str(verify_local(run)["first_difference"]).startswith("attempts[0].co2e_kg")
+    run.journal.write_text(text.split("\n", 1)[1])
+    assert verify_local(run)["first_difference"] == "the journal has no start"
     run.journal.write_text(text)
     assert run.price_tag is not None
     run.price_tag["co2e_kg"]["value"] /= 2
