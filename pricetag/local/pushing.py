@@ -244,7 +244,7 @@ class _Push:
         self._part_bytes = len(content) // 2
 
     def _turn(self, state: Mapping[str, Any]) -> None:
-        """Counts the times that the server was no further after a part than before it.
+        """Counts the times that the server had not advanced after a part.
 
         Raises:
             PushError: If there were too many.
