@@ -8,7 +8,14 @@ from pricetag.accounting.document.plain_texts import plain
 from pricetag.accounting.quantity.record import NOT_RECORDED
 from pricetag.tag import figures
 from pricetag.tag.figure import Shown
-from pricetag.tag.figures import difference, money, money_texts, number, percent
+from pricetag.tag.figures import (
+    difference,
+    evidence_word,
+    money,
+    money_texts,
+    number,
+    percent,
+)
 from pricetag.tag.footnotes import letter
 
 EVIDENCE = {
@@ -88,8 +95,5 @@ def column_unit(column: Iterable[Shown], unit: str) -> tuple[str, float]:
 
 def evidence(figure: Shown) -> str:
     """The evidence of a figure, in a few words."""
-    if figure.source == "counter" and figure.unit in ("s", "h"):
-        return "clock"
-    if figure.source == "counter" and figure.unit == "FLOP":
-        return "operators counted"
-    return EVIDENCE.get(figure.source, figure.source) if figure.source else "n/a"
+    word = evidence_word(figure)
+    return EVIDENCE.get(word, word) if word else "n/a"

@@ -303,7 +303,7 @@ def _line(run: Mapping[str, Any]) -> dict[str, Any]:
         name: run[name]
         for name in (
             *("run_id", "name", "project", "experiment", "method", "status"),
-            *("purpose", "group", "hardware", "version", "sha256"),
+            *("purpose", "group", "hardware", "origin", "measured_by", "version", "sha256"),
         )
     }
     for axis, figure in run["figures"].items():

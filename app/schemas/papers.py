@@ -16,6 +16,7 @@ from app.schemas.fields import (
     Items,
     NextCursor,
     ObjectId,
+    OriginOfRun,
     ProjectName,
     RunId,
     RunName,
@@ -145,6 +146,11 @@ class PaperRunRead(Wire):
         "without any, so that the run is not counted."
     )
     price_tag_sha256: str | None = Field(description="Hash of that price tag.")
+    run_origin: OriginOfRun
+    measured_by: str | None = Field(
+        description="Program that measured it, as its sender states it; null for the workers of "
+        "this server, and if it is unknown."
+    )
 
 
 class PaperRule(Wire):

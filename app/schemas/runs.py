@@ -188,8 +188,8 @@ class RunSummary(Wire):
     origin: OriginOfRun
     measured_by: str | None = Field(
         examples=["codecarbon 3.3.2"],
-        description="Program that measured the run, with its version; null for the workers of "
-        "this server, and if it is unknown.",
+        description="Program that measured the run, with its version, as its sender states it; "
+        "null for the workers of this server, and if it is unknown.",
     )
     resources: RunResources = Field(description="Requirements of the run on its worker.")
     priority: int = Field(

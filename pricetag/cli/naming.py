@@ -112,9 +112,13 @@ def name_of(ctx: Any, field: str) -> str:
     """An option or argument of the command for a field of its request.
 
     ``thresholds.1`` is ``--warn-at``, ``details.periods.0.price`` is ``--periods, 0.price``. Fields
-    without an option, such as those of a job file, keep their names.
+    without an option, such as those of a job file, keep their names. ``entered.0.hours`` is a cell
+    of the table of ``--rows``: ``rows.csv, row 1, hours``.
     """
     parts = field.split(".")
+    rows = ctx.params.get("rows")
+    if rows is not None and parts[0] == "entered" and len(parts) > 1 and parts[1].isdecimal():
+        return ", ".join([f"{rows}, row {int(parts[1]) + 1}", *parts[2:]])
     if parts[0] in WRAPPERS and len(parts) > 1:
         parts = parts[1:]
     if parts[0] == "run" and len(parts) > 1:  # a quote's request wraps the job file

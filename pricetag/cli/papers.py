@@ -31,6 +31,29 @@ PaperArgument = Annotated[
     str,
     typer.Argument(metavar="PAPER", help="ID of the paper, or its first characters (at least 4)."),
 ]
+StatusOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Collect only runs with this status (repeatable: with any of the statuses): "
+        "`succeeded`, `failed`, `cancelled`, ..."
+    ),
+]
+AfterOption = Annotated[
+    str | None,
+    typer.Option(
+        "--created-after",
+        metavar="TIME",
+        help="Collect only runs posted after this time, e.g. 2026-03-01T12:00:00Z.",
+    ),
+]
+BeforeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--created-before",
+        metavar="TIME",
+        help="Collect only runs posted before this time, e.g. 2026-04-01T00:00:00Z.",
+    ),
+]
 
 paper = typer.Typer(
     name="paper",
@@ -62,6 +85,9 @@ def create(
         list[str] | None,
         typer.Option(help="Collect the runs with this tag (repeatable: with all of the tags)."),
     ] = None,
+    status: StatusOption = None,
+    created_after: AfterOption = None,
+    created_before: BeforeOption = None,
     authors: Annotated[str | None, typer.Option(help="Authors, for BibTeX.")] = None,
     published: PublishedOption = None,
     rows: RowsOption = None,
@@ -79,13 +105,13 @@ def create(
 ) -> None:
     """Create a paper. Without --run and --no-rule, it collects runs until it is frozen.
 
-    It collects all runs of the project, or those of --experiment or with --tag. Published rows of
-    other work are shown beside them, and are in no sum.
+    It collects all runs of the project, or those that --experiment, --tag, --status,
+    --created-after and --created-before select. Published rows of other work are shown beside
+    them, and are in no sum.
     """
-    conditions: dict[str, Any] = {"experiment": experiment, "tags": tag}
-    rule = {name: value for name, value in conditions.items() if value}
-    if rule and no_rule:
-        raise CliError("--no-rule contradicts --experiment and --tag", EXIT_USAGE)
+    rule = _given(experiment=experiment, tags=tag)
+    rule |= _given(status=status, created_after=created_after, created_before=created_before)
+    _require_one(rule, no_rule)
     body: dict[str, Any] = {"project": project, "title": title, "authors": authors}
     body |= published_fields(published, rows)
     with open_client(ctx) as client:
@@ -170,6 +196,9 @@ def edit(
         list[str] | None,
         typer.Option(help="Collect the runs with this tag (repeatable: with all of the tags)."),
     ] = None,
+    status: StatusOption = None,
+    created_after: AfterOption = None,
+    created_before: BeforeOption = None,
     no_rule: Annotated[
         bool, typer.Option("--no-rule", help="Collect no runs: keep only those that were added.")
     ] = False,
@@ -182,28 +211,76 @@ def edit(
 ) -> None:
     """Change the title, the authors or the rule of a paper. --experiment and --tag replace it.
 
+    --status, --created-after and --created-before alone change these conditions of the rule.
+
     --published replaces the rows of the catalog, --rows those that were entered.
 
-    Of a frozen paper, only the authors can be changed.
+    Of a frozen paper, only the authors can be changed. Its files and its archive have those of the
+    newest report: create one afterwards.
     """
-    rule = {name: value for name, value in (("experiment", experiment), ("tags", tag)) if value}
+    rule = _given(experiment=experiment, tags=tag)
+    narrowed = _given(status=status, created_after=created_after, created_before=created_before)
     changes: dict[str, Any] = {
         name: value for name, value in (("title", title), ("authors", authors)) if value is not None
     }
-    if rule and no_rule:
-        raise CliError("--no-rule contradicts --experiment and --tag", EXIT_USAGE)
+    _require_one(rule | narrowed, no_rule)
     if rule or no_rule:
-        changes["rule"] = rule or None
+        changes["rule"] = (rule | narrowed) or None
     if no_published:
         changes |= {"published": [], "entered": []}
     changes |= published_fields(published, rows)
-    if not changes:
+    if not (changes or narrowed):
         raise CliError("nothing to change: use --title, --authors, --tag, ...", EXIT_USAGE)
     with open_client(ctx) as client:
+        target = paper_id(client, named)
         if tag:
-            rule["tags"] = whole_tags(client, tag)
-        changed = client.change_paper(paper_id(client, named), changes)
-    answer(ctx, json, changed, _lines)
+            changes["rule"]["tags"] = whole_tags(client, tag)
+        elif narrowed and not rule:
+            changes["rule"] = _conditions_of(client, target) | narrowed
+        changed = client.change_paper(target, changes)
+    answer(ctx, json, changed, lambda read: _edited(read, "authors" in changes))
+
+
+def _given(**conditions: Any) -> dict[str, Any]:
+    """The conditions that were stated."""
+    return {name: value for name, value in conditions.items() if value}
+
+
+def _require_one(rule: Mapping[str, Any], no_rule: bool) -> None:
+    """Requires conditions of a rule, or none at all.
+
+    Raises:
+        CliError: If both are asked for.
+    """
+    if rule and no_rule:
+        options = ["tag" if name == "tags" else name.replace("_", "-") for name in rule]
+        text = ", ".join(f"--{option}" for option in options)
+        raise CliError(f"--no-rule contradicts {text}", EXIT_USAGE)
+
+
+def _conditions_of(client: Client, paper: str) -> dict[str, Any]:
+    """The conditions of the rule that a paper has.
+
+    Raises:
+        CliError: If it has none.
+    """
+    rule = client.get_paper(paper)["rule"]
+    if rule is None:
+        raise CliError(
+            "the paper has no rule: its runs were added one by one. Remove runs with "
+            "`pricetag paper remove`.",
+            EXIT_USAGE,
+        )
+    return _given(**rule)
+
+
+def _edited(read: Mapping[str, Any], is_signed: bool) -> Iterator[str]:
+    yield from _lines(read)
+    if is_signed and read["reports"]:
+        yield (
+            "paper.bib, the archive and the other files have the authors of the newest report; to "
+            f"create one with these authors: pricetag paper report {read['id'][:8]}"
+        )
 
 
 @paper.command("delete")
@@ -367,8 +444,10 @@ def _checked(checked: Mapping[str, Any]) -> Iterator[str]:
         yield f"not verified: {counted(len(checked['problems']), 'difference')}"
         return
     for axis, figure in checked["totals"].items():
+        least = "at least " if figure["reason"] else ""
         known = figure["value"] is not None
-        yield f"{axis}: {figure['value']!r} {figure['unit']}" if known else f"{axis}: n/a"
+        amount = f"{least}{figure['value']!r} {figure['unit']}"
+        yield f"{axis}: {amount if known else 'n/a'}"
     runs, missing = checked["runs"], checked["not_counted"]
     more = f" of {runs + missing}; the others have no price tag" if missing else ""
     rows = checked["published"]
@@ -403,20 +482,29 @@ def _conditions(read: Mapping[str, Any]) -> str:
         return "no rule"
     tags = [f"tag {tag}" for tag in rule["tags"]]
     experiment = [f"experiment {rule['experiment']}"] if rule["experiment"] else []
-    return ", ".join([*experiment, *tags]) or f"all runs of {read['project']}"
+    more = [
+        f"{name.replace('_', ' ')} {', '.join(value) if isinstance(value, list) else value}"
+        for name in ("status", "kind", "created_after", "created_before")
+        if (value := rule[name])
+    ]
+    return ", ".join([*experiment, *tags, *more]) or f"all runs of {read['project']}"
 
 
 def _with_runs(read: Mapping[str, Any]) -> Iterator[Any]:
     from pricetag.cli.views.tables import ListTable
+    from pricetag.tag.measured import QUEUE
 
     yield from _lines(read)
-    heads = ("~Run", "~Experiment", "Status", "Purpose", "Price tag", "ID")
+    is_shown = any(run.get("run_origin", QUEUE) != QUEUE for run in read["runs"])
+    origin = ("Origin",) if is_shown else ()
+    heads = ("~Run", "~Experiment", "Status", "Purpose", *origin, "Price tag", "ID")
     rows = [
         (
             run["name"],
             run["experiment"],
             run["status"],
             run["purpose"] or "",
+            *([run["run_origin"]] if is_shown else []),
             "none" if run["version"] is None else f"version {run['version']}",
             run["run_id"][:8],
         )

@@ -249,7 +249,22 @@ def _of_ensemble(spec: StudySpec, base: RunSpec) -> Iterator[FieldError]:
     except NoPlaceError as error:
         yield FieldError("strategy.seed_field", str(error))
         return
-    yield from _of_job(job, "strategy.seed_field", spec.strategy.seed_field)
+    faults = list(_of_job(job, "strategy.seed_field", spec.strategy.seed_field))
+    yield from faults
+    if not faults and not _is_seed(spec.strategy.seed_field, base):
+        yield FieldError(
+            "strategy.seed_field",
+            "must be the seed of a stage, e.g. recipe.stages.0.seed: members differ in it alone",
+        )
+
+
+def _is_seed(path: str, base: RunSpec) -> bool:
+    """Whether a path is that of an option that seeds the random numbers of a stage."""
+    *above, place, option = path.split(".")
+    if above != ["recipe", "stages"] or not place.isdecimal():
+        return False
+    stages = base.recipe.stages
+    return int(place) < len(stages) and option in traits_of(stages[int(place)]).seeds
 
 
 def _of_job(job: object, field: str, path: str) -> Iterator[FieldError]:

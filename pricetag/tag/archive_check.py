@@ -101,12 +101,11 @@ def check(files: Mapping[str, bytes], selection: str | None = None) -> list[str]
 
 def _files(files: Mapping[str, bytes], checks: Json) -> Iterator[str]:
     """Files that are missing, unknown or changed, with the parts that were; wrong codes."""
-    for name, sha256 in sorted(checks["sha256"].items()):
+    for name, sha in sorted(checks["sha256"].items()):
         if name not in files:
             yield f"{name} is missing"
             continue
-        stated = checks["codes"].get(name)
-        is_same = hashlib.sha256(files[name]).hexdigest() == sha256
+        is_same, stated = hashlib.sha256(files[name]).hexdigest() == sha, checks["codes"].get(name)
         places = [] if stated is None else changed(name, files[name], stated)
         if is_same and (places or (stated is None and not name.endswith(".pdf"))):
             yield f"{CHECKS}: codes of {name} were changed, the file was not"
@@ -131,8 +130,7 @@ def _tags(files: Mapping[str, bytes], paper: Json) -> Iterator[str]:
         figures = {axis: tag[axis] for axis in TOP}
         figures |= {axis: tag[outer][inner] for axis, (outer, inner) in INNER.items()}
         for axis, end in ((axis, end) for axis in figures for end in ENDS):
-            stated, own = run["figures"][axis][end], figures[axis][end]
-            if stated != own:
+            if (stated := run["figures"][axis][end]) != (own := figures[axis][end]):
                 where = f"{PAPER}: {axis}.{end} of run {run['run_id']}"
                 yield f"{where} is {stated!r}, its price tag has {own!r}"
     lines = [f"{run['run_id']} {run['version']} {run['sha256']}\n" for run in paper["runs"]]
@@ -140,8 +138,7 @@ def _tags(files: Mapping[str, bytes], paper: Json) -> Iterator[str]:
         text = json.dumps(rows, sort_keys=True).encode()
         lines.append(f"published {hashlib.sha256(text).hexdigest()}\n")
     text = "".join(sorted(lines)).encode()
-    stated, own = paper["selection_sha256"], hashlib.sha256(text).hexdigest()
-    if stated != own:
+    if (stated := paper["selection_sha256"]) != (own := hashlib.sha256(text).hexdigest()):
         yield f"{PAPER} states the selection {stated}, its content has {own}"
 
 
@@ -170,13 +167,15 @@ def _line(place: str, line: Json, runs: Sequence[Json]) -> Iterator[str]:
         plans, uses = [p for p, _ in two], [u for _, u in two]
         groups = {"used": own, "planned": plans, "used_of_planned": uses}
         for key, end in ((key, end) for key in groups for end in ENDS):
-            stated, total = line[key][axis][end], added(groups[key])[end]
-            if stated != total:
+            if (stated := line[key][axis][end]) != (total := added(groups[key])[end]):
                 yield f"{PAPER}: {place}.{key}.{axis}.{end} is {stated!r}, not {total!r}"
 
 
 def main(arguments: Sequence[str]) -> int:
     """Checks one archive, and prints what differs, or what it states."""
+    if options := {each for each in arguments if each[:1] == "-"} - {"--selection"}:
+        sys.stdout.write(__doc__ or "")
+        return 0 if options <= {"-h", "--help"} else 2
     names = [name for name in arguments if not name.startswith("--")]
     selection = names.pop() if "--selection" in arguments else None
     try:
@@ -188,7 +187,8 @@ def main(arguments: Sequence[str]) -> int:
         paper = json.loads(files[PAPER])
         runs, missing = len(paper["runs"]), len(paper["not_counted"])
         for axis, each in paper["totals"]["used"].items():
-            text = "n/a" if each["value"] is None else f"{each['value']!r} {each['unit']}"
+            least = "at least " if each["reason"] else ""
+            text = "n/a" if each["value"] is None else f"{least}{each['value']!r} {each['unit']}"
             lines.append(f"{axis}: {text}")
         more = f" of {runs + missing}, the others have no price tag" if missing else ""
         lines.append(f"verified: {runs} runs{more}; selection {paper['selection_sha256']}")

@@ -12,7 +12,7 @@ from pricetag.accounting.work.expected_validation import MIN_TRIALS, Best, Curve
 from pricetag.tag.axes import Spending
 from pricetag.tag.evaluated import Evaluated, ScoredRun
 from pricetag.tag.figure import Figure
-from pricetag.tag.figures import with_unit
+from pricetag.tag.figures import partly_counted, with_unit
 from pricetag.tag.frontier import Point, points_of
 from pricetag.tag.matches import LOWER_IS_BETTER
 
@@ -116,7 +116,9 @@ def _mean(costs: Sequence[Figure], trials: int) -> Figure:
         high += cost.value if cost.high is None else cost.high
     sources = [cost.source for cost in costs if cost.source is not None]
     source = weakest(*sources) if sources else None  # type: ignore[arg-type]
-    return Figure(value / trials, low / trials, high / trials, units.pop(), source)
+    remark = partly_counted(costs)
+    reason = remark and f"at least: {remark}"
+    return Figure(value / trials, low / trials, high / trials, units.pop(), source, reason)
 
 
 def crossings(curves: Sequence[Method]) -> list[Crossing]:

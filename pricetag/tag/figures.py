@@ -183,8 +183,31 @@ def figure_text(figure: Shown, shown: Unit | None = None) -> str:
     """
     if figure.value is None:
         return not_available(figure.reason)
-    tail = "; ".join(note for note in (interval_text(figure, shown), figure.source) if note)
-    return with_unit(figure.value, figure.unit, shown) + (f" ({tail})" if tail else "")
+    tail = "; ".join(note for note in (interval_text(figure, shown), evidence_word(figure)) if note)
+    text = with_unit(figure.value, figure.unit, shown) + (f" ({tail})" if tail else "")
+    return f"at least {text}" if is_partly_counted(figure) else text
+
+
+def evidence_word(figure: Shown) -> str | None:
+    """The evidence of a figure in a word or two; no hardware counts seconds or operations."""
+    if figure.source == "counter" and figure.unit in ("s", "h"):
+        return "clock"
+    if figure.source == "counter" and figure.unit == "FLOP":
+        return "operators counted"
+    return figure.source
+
+
+def is_partly_counted(figure: Shown) -> bool:
+    """Whether operations are a lower bound: a remark states what is not counted."""
+    return figure.unit == "FLOP" and figure.value is not None and bool(figure.reason)
+
+
+def partly_counted(figures: Iterable[Shown]) -> str | None:
+    """Remark on a sum of operations of which some are not counted; None for any other sum."""
+    partial = sum(map(is_partly_counted, figures))
+    if not partial:
+        return None
+    return f"some operators or stages of {counted(partial, 'run')} are not counted"
 
 
 def quantity_text(quantity: Mapping[str, Any] | None, shown: Unit | None = None) -> str:

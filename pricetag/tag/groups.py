@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import stdev
 
 from pricetag.tag.figure import Figure, Shown, scaled
+from pricetag.tag.figures import partly_counted
 from pricetag.tag.totals import total
 
 
@@ -44,6 +45,8 @@ def pooled(figures: Sequence[Shown], unit: str) -> Pooled:
     if total_figure.value is None:
         return Pooled(len(values), missing, total_figure, None)
     mean = scaled(total_figure, 1 / len(values), total_figure.unit)
-    reason = f"{missing} of {len(figures)} runs are unknown and not included" if missing else None
+    remarks = [f"{missing} of {len(figures)} runs are unknown and not included"] if missing else []
+    remarks += filter(None, [partly_counted(figures)])
+    reason = "; ".join(remarks) or None
     mean = Figure(mean.value, mean.low, mean.high, mean.unit, mean.source, reason)
     return Pooled(len(values), missing, mean, stdev(values) if len(values) > 1 else None)

@@ -10,11 +10,13 @@ QUEUE = "queue"
 TRUST: Mapping[str, str] = {
     QUEUE: "measured by a worker of the lab",
     "local": "measured by Pricetag's meter on its user's machine, outside the queue: nobody else "
-    "has checked the readings",
-    "slurm": "measured in a Slurm job, outside the queue: nobody else has checked the readings",
-    "codecarbon": "reported by a CodeCarbon client: that tool's estimates, not measured by "
-    "Pricetag",
-    "import": "imported from a file of another tool: its figures, not measured by Pricetag",
+    "has checked the readings or the names of devices",
+    "slurm": "measured in a Slurm job, outside the queue: nobody else has checked the readings or "
+    "the names of devices",
+    "codecarbon": "reported by a CodeCarbon client: that tool's estimates and names of devices, "
+    "not measured by Pricetag",
+    "import": "imported from a file of another tool: its figures and names of devices, "
+    "not measured by Pricetag",
 }
 """What each origin of a run means for its figures."""
 
@@ -26,10 +28,15 @@ def origin_of(tag: TagView) -> str:
     return tag.document.provenance.origin or QUEUE
 
 
+def sender_text(measured_by: str) -> str:
+    """The program that measured a run, as the sender of the run states it: any text."""
+    return f"according to its sender, {measured_by}"
+
+
 def measured_text(origin: str, measured_by: str | None) -> str:
-    """The program and the trust in its readings, in words."""
+    """The program, as the sender states it, and the trust in its readings, in words."""
     trust = TRUST.get(origin, f"origin {origin}")
-    return f"{measured_by}; {trust}" if measured_by else trust
+    return f"{sender_text(measured_by)}; {trust}" if measured_by else trust
 
 
 def measured_remark(tag: TagView) -> str | None:

@@ -11,6 +11,7 @@ from pricetag.tag.axes import SPENDING, UNITS, Spending
 from pricetag.tag.axis_figures import figure_on
 from pricetag.tag.evaluated import ScoredRun
 from pricetag.tag.figure import Figure
+from pricetag.tag.measured import origin_of
 from pricetag.tag.published import rows_sha256
 from pricetag.tag.totals import total
 from pricetag.tag.trials import NO_TRAINING, Place, as_one, missing_rung, trials
@@ -78,6 +79,8 @@ class PaperRun:
             "purpose": self.purpose,
             "group": self.group,
             "hardware": self.scored.tag.hardware,
+            "origin": origin_of(self.scored.tag),
+            "measured_by": document.provenance.measured_by,
             "version": document.version,
             "sha256": self.sha256,
             "figures": _plain(self.figures),

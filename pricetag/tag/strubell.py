@@ -62,6 +62,7 @@ class StrubellRow:
     hardware: str | None
     power_w: Figure
     hours: Figure
+    coverage_ratio: Figure
     pue: Figure
     cloud_cost: Figure
     it_energy_kwh: Figure
@@ -121,6 +122,7 @@ def strubell_row(tag: TagView, profile: Profile = "site") -> StrubellRow:
         hardware=tag.hardware,
         power_w=Figure.of(document.energy.power_w),
         hours=scaled(document.energy.duration_s, seconds_to_hours(1.0), "h"),
+        coverage_ratio=Figure.of(document.energy.coverage_ratio),
         pue=pue,
         cloud_cost=Figure.of(document.cost.cloud),
         it_energy_kwh=emitted.it_energy_kwh,

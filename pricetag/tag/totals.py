@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from pricetag.accounting.quantity.quantity import SOURCES, Quantity
+from pricetag.accounting.quantity.quantity import SOURCES
 from pricetag.accounting.units import seconds_to_hours
 from pricetag.tag.figure import Figure, Shown, scaled
-from pricetag.tag.figures import counted
+from pricetag.tag.figures import partly_counted
 from pricetag.tag.strubell import Profile, emissions
 from pricetag.tag.view import TagView
 
@@ -80,8 +80,8 @@ def totals(tags: Sequence[TagView], profile: Profile) -> Totals:
         device_hours=total(hours, "h"),
         cloud_cost=total((cost.cloud for cost in costs), "money"),
         electricity_cost=total((cost.electricity for cost in costs), "money"),
-        flops_dense=_operations([tag.document.flops.dense for tag in tags]),
-        flops_effective=_operations([tag.document.flops.effective for tag in tags]),
+        flops_dense=total((tag.document.flops.dense for tag in tags), "FLOP"),
+        flops_effective=total((tag.document.flops.effective for tag in tags), "FLOP"),
     )
 
 
@@ -90,7 +90,8 @@ def total(figures: Iterable[Shown], unit: str) -> Figure:
 
     Interval ends are added as they are: runs of one lab share their meters' errors and
     their factors, so that the errors do not cancel. A run whose figure is unknown is dropped
-    and counted in the reason: the sum is then a lower bound, and says so.
+    and counted in the reason: the sum is then a lower bound, and says so. So is a sum of operations
+    of which some are not counted.
     """
     items = list(figures)
     known_items = [(item, item.value) for item in items if item.value is not None]
@@ -101,33 +102,17 @@ def total(figures: Iterable[Shown], unit: str) -> Figure:
     if len(units) > 1:
         return Figure.unknown(f"different units: {', '.join(sorted(units))}", unit)
     missing = len(items) - len(known_items)
+    remarks = [f"{missing} of {len(items)} are unknown and not included"] if missing else []
+    remarks += filter(None, [partly_counted(items)])
     return Figure(
         math.fsum(value for _, value in known_items),
         math.fsum(value if item.low is None else item.low for item, value in known_items),
         math.fsum(value if item.high is None else item.high for item, value in known_items),
         units.pop() or unit,
         max((item.source for item, _ in known_items if item.source), key=_rank, default=None),
-        f"at least: {missing} of {len(items)} are unknown and not included" if missing else None,
+        f"at least: {'; '.join(remarks)}" if remarks else None,
     )
 
 
 def _rank(source: str) -> int:
     return list(SOURCES).index(source) if source in SOURCES else len(SOURCES)
-
-
-def _operations(counts: Sequence[Quantity]) -> Figure:
-    """The operations of all runs; marked as a lower bound if some are not counted."""
-    operations = total(counts, "FLOP")
-    partial = sum(count.value is not None and bool(count.reason) for count in counts)
-    if not partial:
-        return operations
-    remark = f"at least: some operators or stages of {counted(partial, 'run')} are not counted"
-    reason = "; ".join(filter(None, (operations.reason, remark)))
-    return Figure(
-        operations.value,
-        operations.low,
-        operations.high,
-        operations.unit,
-        operations.source,
-        reason,
-    )

@@ -172,7 +172,7 @@ async def test_it_is_shown_with_its_origin_and_can_be_ended_but_not_resumed(
     table = (await api.admin.get("/v1/runs.csv", params={"origin": "codecarbon"})).text
     assert table.count("codecarbon,codecarbon 3.3.2") == 2
     own = await page(api, f"/runs/{failed.run_id}")
-    assert "Measured by codecarbon codecarbon 3.3.2; reported by a CodeCarbon client" in own
+    assert "Measured by codecarbon according to its sender, codecarbon 3.3.2; reported by a" in own
     assert "Runs that were measured outside the queue" in own
     assert "Resume" not in own
     assert "failed one codecarbon" in await page(api, "/runs", origin="codecarbon")

@@ -399,6 +399,7 @@ async def test_the_archive_of_a_frozen_paper_checks_out(api: Api) -> None:
     refused = problem(await api.member.post(f"{path}/freeze"), 409, "open-runs")
     assert "1 of the paper's runs" in refused["detail"]
     assert "waits" in refused["detail"]
+    assert "--status succeeded --status failed" in refused["detail"]
     assert (await api.admin.post(f"/v1/runs/{queued}/cancel")).is_success
     frozen = (await api.member.post(f"{path}/freeze")).json()
     [left_out] = (await reported(api, frozen))["paper"]["not_counted"]
@@ -452,10 +453,16 @@ async def test_the_page_of_a_paper_has_what_the_api_returns(api: Api) -> None:
     question = await api.member.get(f"{path}/freeze", headers=html)
     assert "Its 8 runs and their price tags are fixed" in question.text
     assert (await api.member.post(f"{path}/freeze", headers=same)).status_code == 303
+    signed = await api.member.patch(f"/v1{path}", json={"authors": "Lovelace, Ada"})
+    assert signed.is_success
     page = (await api.viewer.get(path, headers=html)).text
     content = json.loads((await api.viewer.get(f"/v1{path}/files/paper.json")).text)
     for axis in ("it_energy_kwh", "co2e_kg"):
         assert f'<data value="{content["totals"]["used"][axis]["value"]}">' in page
     assert content["selection_sha256"] in page
     assert "waits</bdi>: it had no price tag" in page
+    assert "The authors were changed after the newest report" in page
+    assert page.count(">measured by a worker of the lab</bdi>") == 8
+    assert (await api.member.post(f"{path}/report", headers=same)).status_code == 303
+    assert "The authors were changed" not in (await api.viewer.get(path, headers=html)).text
     assert (await api.viewer.get("/papers", headers=html)).text.count(paper["id"]) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import io
 import json
@@ -38,6 +39,7 @@ from tests.support.price_tags import (
 )
 
 MOST_LINES = 200
+BY = "PTB, the national institute"
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,8 @@ def archive() -> bytes:
     runs = []
     for number, inputs in enumerate(made):
         document = tag(inputs) | {"run_id": f"6f0c0d0e-0000-4000-8000-{number:012d}"}
+        if number == 1:
+            document["provenance"] |= {"origin": "local", "measured_by": BY}
         documents[document["run_id"]] = document
         runs.append(
             PaperRun(
@@ -218,11 +222,17 @@ def test_a_stranger_recomputes_it_with_nothing_but_the_standard_library(
     assert (result.returncode, result.stderr) == (0, "")
     paper = json.loads(files["paper.json"])
     total = paper["totals"]["used"]["it_energy_kwh"]["value"]
-    assert f"it_energy_kwh: {total!r} kWh" in result.stdout
+    assert f"it_energy_kwh: at least {total!r} kWh" in result.stdout
+    operations = paper["totals"]["used"]["flops_dense"]["value"]
+    assert f"flops_dense: at least {operations!r} FLOP" in result.stdout
     assert "None" not in result.stdout
     selection = paper["selection_sha256"]
     last = f"verified: 4 runs of 5, the others have no price tag; selection {selection}"
     assert result.stdout.splitlines()[-1] == last
+    for option, status in (("--help", 0), ("--selectoin", 2)):
+        usage = subprocess.run([*command, option], capture_output=True, text=True, check=False)
+        assert (usage.returncode, usage.stderr) == (status, "")
+        assert "python3 verify.py [ARCHIVE.zip or FOLDER]" in usage.stdout
     (tmp_path / "checks.json").write_text("{")
     result = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
     form = "checks.json does not have the form that a paper's archive gives it\n"
@@ -341,6 +351,19 @@ def test_the_crate_describes_all_files_and_runs(archive: bytes) -> None:
     assert kinds["CreateAction"] == 4
     parts = next(entity for entity in graph if entity["@id"] == "./")["hasPart"]
     assert {part["@id"] for part in parts} == files.keys() - {"ro-crate-metadata.json"}
+
+
+def test_the_archive_states_who_measured_each_run(archive: bytes) -> None:
+    files = files_of(archive)
+    lines = list(csv.DictReader(io.StringIO(files["runs.csv"].decode())))
+    stated = [(line["origin"], line["measured_by"]) for line in lines]
+    assert stated == [("queue", ""), ("local", BY), ("queue", ""), ("queue", "")]
+    report = json.loads(files["report.json"])
+    hashes = next(each for each in report["sections"] if each["id"] == "hashes")["tables"][0]
+    place = [column["label"] for column in hashes["columns"]].index("Origin")
+    cells = [row["cells"][place] for row in hashes["rows"]]
+    assert cells == ["queue", "local (a)", "queue", "queue"]
+    assert hashes["notes"][0].startswith(f"(a) according to its sender, {BY}; measured by")
 
 
 def test_the_hash_of_another_version_of_the_accounting_is_found_too() -> None:

@@ -11,8 +11,10 @@ from pricetag.accounting.document.build import build_price_tag
 from pricetag.accounting.work.expected_validation import best_of
 from pricetag.tag.best_of_k import Method, verdicts
 from pricetag.tag.figure import Figure
-from pricetag.tag.research import NO_EXAMPLES, equivalents, green_ai, research_parts
+from pricetag.tag.figures import figure_text
+from pricetag.tag.research import NO_EXAMPLES, costs_of, equivalents, green_ai, research_parts
 from pricetag.tag.view import TagView
+from tests.support.price_tags import owned_run
 from tests.unit.accounting import builders as b
 
 SCORES = {"a": [0.70, 0.71, 0.72, 0.73, 0.74], "b": [0.5, 0.55, 0.6, 0.8, 0.9]}
@@ -43,6 +45,16 @@ def test_what_was_not_recorded_is_unknown_with_a_reason() -> None:
     factors = green_ai(tag(10.0), 7)
     assert (factors.example.value, factors.data.value, factors.experiments) == (None, None, 7)
     assert factors.data.reason == NO_EXAMPLES
+
+
+def test_operations_that_are_partly_counted_are_a_lower_bound() -> None:
+    partly = TagView(build_price_tag(owned_run()))
+    cost = costs_of([partly, tag(10.0)])["flops_dense"]
+    assert cost.reason == (
+        "at least: 1 of 2 are unknown and not included; some operators or stages of 1 run are not "
+        "counted"
+    )
+    assert figure_text(cost).startswith("at least 6.00 PFLOP")
 
 
 def test_equivalents_are_those_of_the_paper_with_the_interval_of_the_emissions() -> None:

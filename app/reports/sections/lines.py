@@ -10,6 +10,7 @@ from pricetag.accounting.document.records import QualityTag, StageTag
 from pricetag.accounting.work.figures import FlopsTag
 from pricetag.tag import variants as measured
 from pricetag.tag.figure import Shown
+from pricetag.tag.measured import origin_of
 from pricetag.tag.strubell import Profile, emissions, strubell_row
 from pricetag.tag.variants import Variant
 from pricetag.tag.view import TagView
@@ -65,6 +66,8 @@ COLUMNS = [
     "break_even_inferences",
     "break_even_low_inferences",
     "break_even_high_inferences",
+    "origin",
+    "measured_by",
     "unknown",
 ]
 
@@ -151,6 +154,8 @@ def _figures(tag: TagView, energy: EnergyTag, flops: FlopsTag, profile: Profile)
         "it_energy_source": emitted.it_energy_kwh.source,
         "pue": row.pue.value,
         "flags": " ".join(energy.flags),
+        "origin": origin_of(tag),
+        "measured_by": tag.document.provenance.measured_by,
     }
     figures: dict[str, Shown] = {
         **{name: getattr(energy, name) for name in ("duration_s", "power_w", "coverage_ratio")},

@@ -63,9 +63,15 @@ def measured(tags: Sequence[TagView]) -> list[str]:
 def elsewhere(tags: Sequence[TagView]) -> list[str]:
     """Who measured the runs that no worker measured; nothing if there are none."""
     counts = Counter(origin for tag in tags if (origin := origin_of(tag)) != QUEUE)
+    named = dict.fromkeys(by for tag in tags if (by := tag.document.provenance.measured_by))
+    programs = [f"According to their senders, they were measured by {', '.join(named)}."]
     return [
-        f"{count} of {counted(len(tags), 'run')} {'was' if count == 1 else 'were'} {TRUST[origin]}."
-        for origin, count in counts.items()
+        *(
+            f"{count} of {counted(len(tags), 'run')} {'was' if count == 1 else 'were'} "
+            f"{TRUST[origin]}."
+            for origin, count in counts.items()
+        ),
+        *(programs if named else []),
     ]
 
 

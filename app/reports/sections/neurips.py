@@ -10,6 +10,7 @@ from app.reports.sections.bill import least
 from app.reports.shape import Section
 from pricetag.tag.figure import Figure
 from pricetag.tag.figures import counted, interval_text, with_unit
+from pricetag.tag.measured import QUEUE
 from pricetag.tag.totals import Totals
 
 
@@ -30,7 +31,10 @@ def section(content: Mapping[str, Any], sums: Totals) -> Section:
 def _workers(content: Mapping[str, Any]) -> str:
     hardware = dict.fromkeys(run["hardware"] for run in content["runs"] if run["hardware"])
     named = "; ".join(hardware) if hardware else "hardware that was not recorded"
-    return f"Type of compute: {named}."
+    sent = sum(run["origin"] != QUEUE for run in content["runs"])
+    runs = f"{sent} of {counted(len(content['runs']), 'run')}"
+    stated = f" For {runs} it is what their senders state." if sent else ""
+    return f"Type of compute: {named}.{stated}"
 
 
 def _each(content: Mapping[str, Any]) -> str:

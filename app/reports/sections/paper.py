@@ -10,6 +10,7 @@ from app.reports.sections.published import NO_RUNS
 from app.reports.shape import Row, Section, Table, column, row, table
 from pricetag.tag.figure import Figure, figure_of
 from pricetag.tag.figures import counted, money, number, percent, with_unit
+from pricetag.tag.measured import QUEUE, measured_text
 from pricetag.tag.trials import summed_text
 
 Content = Mapping[str, Any]
@@ -210,15 +211,25 @@ def _budgets(budgets: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def hashes_section(content: Content) -> Section:
-    """The version and the hash of each price tag."""
+    """The version and the hash of each price tag; who measured the run, if not a worker."""
+    notes = Notes()
+    is_shown = any(run["origin"] != QUEUE for run in content["runs"])
     rows = [
-        row(run["name"], run["run_id"], run["group"], str(run["version"]), run["sha256"])
+        row(
+            run["name"],
+            run["run_id"],
+            run["group"],
+            *([_origin(run, notes)] if is_shown else []),
+            str(run["version"]),
+            run["sha256"],
+        )
         for run in content["runs"]
     ]
     columns = [
         column("Run", weight=1.4),
         column("ID", weight=2.2),
         column("Purpose", weight=0.9),
+        *([column("Origin", weight=0.9)] if is_shown else []),
         column("Version", "right", 0.7),
         column("SHA-256 of the price tag", weight=3.4),
     ]
@@ -230,5 +241,13 @@ def hashes_section(content: Content) -> Section:
             "these price tags. The archive of a frozen paper has all of them, and a script that "
             "adds them up again."
         ],
-        "tables": [table("price-tags", "Price tags of the runs", columns, rows)],
+        "tables": [table("price-tags", "Price tags of the runs", columns, rows, notes.lines())],
     }
+
+
+def _origin(run: Mapping[str, Any], notes: Notes) -> str:
+    """Who measured a run, with what its sender states in a note."""
+    origin = str(run["origin"])
+    if origin == QUEUE:
+        return origin
+    return f"{origin} {notes.mark(measured_text(origin, run['measured_by']))}"

@@ -12,7 +12,7 @@ from pricetag.accounting.bill.inputs import Factor
 from pricetag.accounting.quantity.record import NOT_RECORDED
 from pricetag.tag.factors import AppliedFactor
 from pricetag.tag.figures import not_available, number
-from pricetag.tag.measured import QUEUE, TRUST, origin_of
+from pricetag.tag.measured import QUEUE, TRUST, origin_of, sender_text
 from pricetag.tag.strubell import Profile
 from pricetag.tag.view import TagView
 
@@ -103,7 +103,7 @@ def _elsewhere(tags: Sequence[TagView]) -> list[Table]:
         row(
             f"{tag.document.name} ({tag.document.run_id})",
             origin,
-            tag.document.provenance.measured_by or not_available(None),
+            sender_text(by) if (by := tag.document.provenance.measured_by) else not_available(None),
             TRUST.get(origin, origin),
         )
         for tag in tags

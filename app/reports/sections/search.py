@@ -24,9 +24,13 @@ def research_section(content: Content) -> Section | None:
     notes = Notes()
     energies = [figure_of(part["costs"]["it_energy_kwh"]) for part in research["parts"]]
     masses = [figure_of(part["costs"]["co2e_kg"]) for part in research["parts"]]
+    operations = [figure_of(part["costs"]["flops_dense"]) for part in research["parts"]]
     kwh, kg = column_unit(energies, "kWh"), column_unit(masses, "kg")
+    flop = column_unit(operations, "FLOP")
     rows = []
-    for part, energy, mass in zip(research["parts"], energies, masses, strict=True):
+    for part, energy, mass, counted_flop in zip(
+        research["parts"], energies, masses, operations, strict=True
+    ):
         costs = {name: figure_of(figure) for name, figure in part["costs"].items()}
         rows.append(
             row(
@@ -37,7 +41,7 @@ def research_section(content: Content) -> Section | None:
                 notes.interval(energy, kwh[1]),
                 notes.figure(mass, kg[1]),
                 notes.price_range(costs["cost"]),
-                notes.figure(costs["flops_dense"]),
+                notes.figure(counted_flop, flop[1]),
             )
         )
     columns = [
@@ -48,7 +52,7 @@ def research_section(content: Content) -> Section | None:
         column(f"95% interval ({kwh[0]})", "right", 1.5),
         column(f"CO2e ({kg[0]})", "right"),
         column("Cost", "right", 1.4),
-        column("FLOPs", "right", 1.1),
+        column(f"Operations ({flop[0]})", "right", 1.1),
     ]
     caption = "One model, its tuning, all runs"
     return {

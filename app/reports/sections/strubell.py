@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from app.reports.cells import Notes
+from app.reports.sections.methods import WHOLE_RATIO
 from app.reports.shape import Section, column, row, table
-from pricetag.tag.figures import not_available
+from pricetag.tag.figures import not_available, percent
 from pricetag.tag.strubell import CITATION, Profile, StrubellRow, paper_factors
 from pricetag.tag.totals import Totals
 
@@ -30,7 +31,7 @@ def section(rows: Sequence[StrubellRow], sums: Totals, profile: Profile) -> Sect
             item.label,
             item.hardware or not_available(None),
             notes.figure(item.power_w),
-            notes.figure(item.hours),
+            _hours(item, notes),
             notes.figure(item.facility_energy_kwh),
             notes.figure(item.co2e_lb),
             notes.figure(item.co2e_kg),
@@ -61,6 +62,19 @@ def section(rows: Sequence[StrubellRow], sums: Totals, profile: Profile) -> Sect
         ],
         "tables": [table("strubell", caption, _COLUMNS, lines, notes.lines())],
     }
+
+
+def _hours(item: StrubellRow, notes: Notes) -> str:
+    """The hours of a run; with a note if power x hours x PUE is not the energy beside it."""
+    share = item.coverage_ratio.value
+    text = notes.figure(item.hours)
+    if share is None or share >= WHOLE_RATIO or item.it_energy_kwh.value is None:
+        return text
+    remark = (
+        f"{percent(share)} of the time was metered: the power is the mean over it, and the energy "
+        "of the rest is not included, so that power x hours x PUE is more than kWh·PUE"
+    )
+    return f"{text} {notes.mark(remark)}"
 
 
 def _factors(profile: Profile) -> str:

@@ -115,7 +115,7 @@ async def fix_runs(
 
 
 async def facts(session: AsyncSession, run_ids: Sequence[uuid.UUID]) -> Sequence[Any]:
-    """Names, kind, status, tags, recipe, quote and place in a study of runs, oldest first."""
+    """Names, kind, status, tags, recipe, origin, quote and place in a study, oldest first."""
     query = (
         select(
             Run.id,
@@ -124,6 +124,8 @@ async def facts(session: AsyncSession, run_ids: Sequence[uuid.UUID]) -> Sequence
             Run.status,
             Run.tags,
             Run.recipe,
+            Run.origin.label("run_origin"),
+            Run.measured_by,
             Project.name.label("project"),
             Experiment.name.label("experiment"),
             Quote.content.label("quote"),

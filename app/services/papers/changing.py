@@ -199,7 +199,8 @@ async def remove_run(
     if not await papers.remove_run(session, paper_id, run_id):
         raise RunNotFoundError(
             f"Run {run_id} was not added to this paper. A run that the rule collects leaves the "
-            "paper when the rule is changed.",
+            "paper when the rule is changed, e.g. with `pricetag paper edit PAPER "
+            "--created-before TIME`.",
             field="run_id",
         )
 
@@ -226,7 +227,9 @@ async def fix(session: Session, principal: Principal, paper_id: uuid.UUID) -> No
         raise OpenRunsError(
             f"{len(still_open)} of the paper's runs are queued or running, and would never count: "
             f"{names}{', ...' if len(still_open) > MOST_NAMED else ''}. Wait for them, cancel "
-            "them, or take them out of the paper (a rule may end with created_before)."
+            "them, or take them out of the paper: with `pricetag paper remove` if they were added; "
+            "if its rule collects them, with `pricetag paper edit PAPER --status succeeded "
+            "--status failed --status cancelled`, or --created-before TIME."
         )
     priced = [each for each in paper_runs if each.version is not None and each.sha256 is not None]
     if not priced and not paper.published:

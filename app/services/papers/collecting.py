@@ -196,5 +196,7 @@ def _run(each: Collected) -> PaperRunRead:
             "origin": each.origin,
             "version": each.version,
             "price_tag_sha256": each.sha256,
+            "run_origin": each.facts.run_origin,
+            "measured_by": each.facts.measured_by,
         }
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from app.db import Session
@@ -36,6 +37,7 @@ from pricetag.studies.record import TrialRecord
 from pricetag.studies.saved import Part, not_spent, of_longest, saved
 from pricetag.studies.spec import StudySpec
 from pricetag.studies.strategies import resource_of
+from pricetag.tag.figures import partly_counted
 
 MOST_LONGEST = 20
 """Maximum number of runs of the most resource whose mean energy is that of further resource."""
@@ -237,6 +239,8 @@ def _sums(runs: Sequence[StudyRunRow], figures: Figures) -> StudyFigures:
         real = {run_id: part for run_id, part in known_parts.items() if part.value}
         if real or len(known_parts) == len(parts):
             total = sum_together(real or known_parts, unit)
+            if remark := partly_counted(real.values()):
+                total = replace(total, reason=f"at least: {remark}")
         else:
             reasons = [part.reason for part in parts.values() if part.value is None]
             total = Quantity.unknown(unit, next(filter(None, reasons), NOT_ISSUED))

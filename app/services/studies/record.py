@@ -140,9 +140,9 @@ def _figure(run: StudyRunRow, shown: Mapping[str, Any] | None, name: str) -> Qua
         return Quantity.unknown(unit_of(name), NOT_ISSUED)
     if figure["value"] is None:
         return Quantity.unknown(figure["unit"], figure.get("reason") or "unknown")
-    return Quantity(
-        figure["value"], figure["low"], figure["high"], figure["unit"], figure["source"]
-    )
+    remark = figure.get("reason") if name == "flops_dense" else None
+    ends = (figure["value"], figure["low"], figure["high"])
+    return Quantity(*ends, figure["unit"], figure["source"], remark)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
+from uuid import UUID
 
+from app.reports.text import clean_all
 from app.schemas.papers import PaperFile, PaperRead
 from app.web.views.figures import FigureView, figure, money
 from pricetag.tag.figure import Figure, figure_of
 from pricetag.tag.figures import column_unit, counted
+from pricetag.tag.measured import measured_text
 from pricetag.tag.published import PublishedFigure, PublishedRow, published_row
 
 FORMATS = {"html": "HTML", "pdf": "PDF", "tex": "LaTeX", "md": "Markdown", "csv": "CSV"}
@@ -84,6 +87,8 @@ class PaperView:
         reported: What its newest report states; None without a report.
         files: Names of its files.
         published: Rows of other publications beside its runs.
+        measured: Who measured each run, in words, by its ID.
+        is_signed_anew: Whether the authors were changed after the newest report.
     """
 
     paper: PaperRead
@@ -92,6 +97,8 @@ class PaperView:
     reported: Reported | None
     files: Sequence[str]
     published: Sequence[PublishedView]
+    measured: Mapping[UUID, str]
+    is_signed_anew: bool
 
 
 def paper_view(paper: PaperRead, context: Content | None) -> PaperView:
@@ -109,6 +116,9 @@ def paper_view(paper: PaperRead, context: Content | None) -> PaperView:
         reported=None if context is None else reported(context),
         files=get_args(PaperFile),
         published=[_published(published_row(row.model_dump())) for row in paper.published],
+        measured={run.run_id: measured_text(run.run_origin, run.measured_by) for run in paper.runs},
+        is_signed_anew=context is not None
+        and context["paper"]["authors"] != clean_all(paper.authors),
     )
 
 

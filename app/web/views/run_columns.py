@@ -55,7 +55,7 @@ COLUMNS = {
     "pool": Column("Pool", "text"),
     "kind": Column("Stages", "text"),
     "origin": Column("Origin", "text"),
-    "measured_by": Column("Measured by", "text"),
+    "measured_by": Column("Measured by, says its sender", "text"),
     "tags": Column("Tags", "list"),
     "flags": Column("Flags", "list"),
     "second_opinion": Column("Second opinion", "figure"),

@@ -181,7 +181,7 @@ def _ensemble(study: StudyRead) -> list[EnsembleRow]:
     return [
         EnsembleRow(
             point.members,
-            figure(point.accuracy.model_dump()),
+            figure({**point.accuracy.model_dump(), "source": None}),  # scored, by no counter
             figure(point.making_kwh.model_dump(), shown=making),
             figure(point.inference_kwh.model_dump(), shown=inference),
         )

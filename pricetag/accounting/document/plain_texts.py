@@ -2,7 +2,7 @@
 
 The wording in a price tag is part of its content and of its hash, so that it never changes. Price
 tags have these plain words from accounting version 5 on; for earlier ones, terminal and reports
-show them in place of the stored text.
+show them in place of the stored text. A remark on what to do is added when a text is shown.
 """
 
 from __future__ import annotations
@@ -60,6 +60,9 @@ _UNVERSIONED = (
 )
 """Texts of measurements, whose recomputation must give the same text in every version."""
 
+_OF_A_SCRIPT = re.compile(r"(a lower bound, )?not counted: [^;]*\(track\)[^;]*")
+"""Operations of a block of a script, which nothing but the script can count."""
+
 _WHOLE = re.compile(r" \((\S+) against what the whole machine used\)$")
 
 
@@ -69,6 +72,8 @@ def plain(text: str) -> str:
     words = version_5_words(text)
     for stored, shown in _UNVERSIONED:
         words = words.replace(stored, shown)
+    if _OF_A_SCRIPT.fullmatch(words):
+        words += "; the script can report them with pricetag.flops(dense)"
     return words
 
 

@@ -165,7 +165,8 @@ def _price_tag(study: Mapping[str, Any]) -> list[RenderableType]:
         cells = [label, quantity_text(study["price_tag"][name])]
         unknown = study["price_tag"]["unknown_runs"].get(name)
         if unknown and study["price_tag"][name]["value"] is not None:
-            cells[1] = f"at least {cells[1]}; {counted(unknown, 'run')} unknown"
+            known = cells[1].removeprefix("at least ")
+            cells[1] = f"at least {known}; {counted(unknown, 'run')} unknown"
         if best:
             cells.append(quantity_text(best["price_tag"][name]))
         rows.append(cells)
@@ -181,9 +182,12 @@ def _ensemble(study: Mapping[str, Any]) -> list[RenderableType]:
     if ensemble is None:
         return []
     heads = (">Members", ">Accuracy", ">Energy to make them", ">Energy to evaluate the split")
-    names = ("accuracy", "making_kwh", "inference_kwh")
     rows = [
-        (str(point["members"]), *(quantity_text(point[name]) for name in names))
+        (
+            str(point["members"]),
+            quantity_text({**point["accuracy"], "source": None}),  # scored, by no counter
+            *(quantity_text(point[name]) for name in ("making_kwh", "inference_kwh")),
+        )
         for point in ensemble["points"]
     ]
     return [*([ListTable(heads, rows)] if rows else []), Text(ensemble_note(ensemble))]

@@ -72,6 +72,14 @@ def test_the_reason_of_uncounted_operations_has_plain_words() -> None:
     assert ODD.search(operations.SCRIPTS_OWN) is None
 
 
+def test_uncounted_operations_of_a_block_of_a_script_state_how_to_report_them() -> None:
+    for stored in ("not counted: stage 0 (track)", "a lower bound, not counted: stage 1 (track)"):
+        shown = plain(stored)
+        assert shown == f"{stored}; the script can report them with pricetag.flops(dense)"
+        assert plain(shown) == shown
+    assert plain("not counted: stage 0 (quantize)") == "not counted: stage 0 (quantize)"
+
+
 def test_reason_of_a_measurement_is_stored_unchanged_and_shown_in_plain_words() -> None:
     stored = "gpu:0: the counter stood still, and there is no model in its place; cpu: lost"
     assert version_5_words(stored) == stored

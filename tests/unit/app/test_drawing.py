@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from app.charts.chart import SCHEMA
 from app.charts.drawing import BusyError, Drawing, DrawingError
 
 ECHO = """
@@ -124,3 +125,24 @@ async def test_a_program_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     made = Drawing((str(tmp_path / "nothing"),))
     with pytest.raises(DrawingError, match="ended"):
         await made.picture("1", {"n": 1}, "svg")
+
+
+async def test_two_processes_draw_a_figure_with_equal_bytes() -> None:
+    """The PDF of a chart names a resource for each of its half-transparent bars."""
+    document = {
+        "$schema": SCHEMA,
+        "data": {"values": [{"x": n, "y": n % 5} for n in range(16)]},
+        "mark": {"type": "bar", "opacity": 0.5},
+        "encoding": {
+            "x": {"field": "x", "type": "ordinal"},
+            "y": {"field": "y", "type": "quantitative"},
+        },
+    }
+    processes = Drawing(limit_s=LONG_S), Drawing(limit_s=LONG_S)
+    try:
+        pictures = [await each.picture("1", document, "pdf") for each in processes]
+    finally:
+        for each in processes:
+            await each.close()
+    assert b"/gs15 " in pictures[0]
+    assert pictures[0] == pictures[1]

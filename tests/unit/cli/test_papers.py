@@ -25,7 +25,7 @@ SUMMARY: dict[str, Any] = {
 RUN: dict[str, Any] = {
     **{"run_id": RUN_ID, "name": "best", "project": "text", "experiment": "sst2"},
     **{"status": "succeeded", "purpose": "final", "origin": "added", "version": 2},
-    "price_tag_sha256": "ab" * 32,
+    **{"price_tag_sha256": "ab" * 32, "run_origin": "queue", "measured_by": None},
 }
 
 
@@ -196,6 +196,15 @@ def test_published_rows_come_from_the_catalog_and_from_a_table(
     assert "row 1, hours: must be a number (got 'long')" in " ".join(
         capsys.readouterr().err.split()
     )
+    # What the server rejects is named in the same way: by file, row and column.
+    fault = {"field": "entered.1.hoers", "message": "is not a known field", "hint": None}
+    problem = {"code": "invalid-request", "detail": "entered.1.hoers: is not a known field"}
+    api.answers["POST /v1/papers"] = Answer(problem | {"errors": [fault]}, status=422)
+    table.write_text("model,hoers\nWider,1\nWider,2\n")
+    assert pricetag([*create, "--rows", str(table)]) != 0
+    message = "".join(capsys.readouterr().err.split())
+    assert "rows.csv,row2,hoers:isnotaknownfield" in message
+    assert "entered" not in message
 
 
 def test_a_link_and_a_report_are_named_by_the_beginning_of_their_ids(
@@ -213,3 +222,41 @@ def test_a_link_and_a_report_are_named_by_the_beginning_of_their_ids(
     assert pricetag(["share", "report", "6f"]) == 2
     pricetag(["share", "report", PAPER_ID[:8]])
     assert json.loads(api.asked[-1].body)["report"] == PAPER_ID
+
+
+def test_a_rule_ends_before_a_run_that_never_ends(api: FakeApi, capsys: Captured) -> None:
+    rule: dict[str, Any] = {
+        **{"experiment": "sst2", "tags": [], "status": [], "kind": None},
+        **{"created_after": None, "created_before": None},
+    }
+    api.answers[f"GET /v1/papers/{PAPER_ID}"] = read(rule=rule)
+    api.answers[f"PATCH /v1/papers/{PAPER_ID}"] = read(rule=rule)
+    edit = ["paper", "edit", PAPER_ID]
+    ended = ["--status", "succeeded", "--status", "failed"]
+    assert pricetag([*edit, *ended, "--created-before", "2026-04-01T00:00:00Z"]) == 0
+    assert json.loads(api.asked[-1].body)["rule"] == {
+        **{"experiment": "sst2", "status": ["succeeded", "failed"]},
+        "created_before": "2026-04-01T00:00:00Z",
+    }
+    assert pricetag([*edit, "--tag", "a", *ended]) == 0
+    replaced = {"tags": ["a"], "status": ["succeeded", "failed"]}
+    assert json.loads(api.asked[-1].body)["rule"] == replaced
+    api.answers["POST /v1/papers"] = read(rule=rule)
+    create = ["paper", "create", "T", "--project", "text", "--created-after", "2026-03-01T00:00Z"]
+    assert pricetag(create) == 0
+    assert json.loads(api.asked[-1].body)["rule"] == {"created_after": "2026-03-01T00:00Z"}
+    api.answers[f"GET /v1/papers/{PAPER_ID}"] = read(rule=None)
+    capsys.readouterr()
+    assert pricetag([*edit, *ended]) == 2
+    assert "the paper has no rule" in " ".join(capsys.readouterr().err.split())
+
+
+def test_new_authors_reach_the_files_with_the_next_report(api: FakeApi, capsys: Captured) -> None:
+    made = {"id": RUN_ID, "title": "T", "profile": "site", "created_at": SUMMARY["created_at"]}
+    reports = [made | {"content_sha256": "ab" * 32}]
+    api.answers[f"PATCH /v1/papers/{PAPER_ID}"] = read(reports=reports)
+    note = "create one with these authors: pricetag paper report 6f0c0d0e"
+    assert pricetag(["paper", "edit", PAPER_ID, "--authors", "Lovelace, Ada"]) == 0
+    assert note in printed(capsys)
+    assert pricetag(["paper", "edit", PAPER_ID, "--title", "Smaller"]) == 0
+    assert note not in printed(capsys)

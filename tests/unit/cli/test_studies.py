@@ -135,7 +135,7 @@ def test_a_study_file_is_posted_and_followed_to_its_end(
         in text
     )
     assert "Budget: 2 kWh, 0.75 used, 0 reserved, 1 run of unknown use" in text
-    assert "2 0.875 (counter) 400 Wh (counter) 2.00 Wh (counter)" in text
+    assert "2 0.875 400 Wh (counter) 2.00 Wh (counter)" in text
     assert "Class probabilities of 3 members on 872 examples of validation, averaged" in text
     # Best trial first, one without a score last.
     assert text.index("learning_rate=0.0001235") < text.index("canceled")

@@ -15,6 +15,7 @@ from tests.unit.reports.strategies import names
 
 AT = datetime(2026, 3, 2, 8, 30, tzinfo=UTC)
 IT_KWH = (140 * 370 + 10 * 70) / 3.6e6
+ENDS = ("value", "low", "high")
 
 
 def section(context: dict[str, Any], id_: str) -> dict[str, Any]:
@@ -424,3 +425,13 @@ def test_nested_stages_are_shown_by_their_depth() -> None:
         "outside the stages",
         "All attempts",
     ]
+
+
+def test_a_run_that_was_metered_in_part_says_why_its_row_does_not_add_up(
+    tags: list[dict[str, Any]],
+) -> None:
+    partly = tags[0] | {"coverage_ratio": tags[0]["coverage_ratio"] | dict.fromkeys(ENDS, 0.85)}
+    table = section(build_context("x", "site", [partly, tags[0]], generated_at=AT), "runs")
+    hours = [row["cells"][3] for row in table["tables"][0]["rows"]]
+    assert [text.endswith("(a)") for text in hours] == [True, False, False]
+    assert table["tables"][0]["notes"][0].startswith("(a) 85.0% of the time was metered: the power")

@@ -140,3 +140,18 @@ def test_the_reason_for_a_missing_break_even_is_given() -> None:
 def test_json_is_the_context(name: str) -> None:
     context = context_with(name.encode("utf-8", "replace").decode())
     assert json.loads(json_.render(context)) == context
+
+
+def test_every_line_says_who_measured_the_run() -> None:
+    own = tag(compressed_run())
+    own["provenance"] |= {"origin": "local", "measured_by": "PTB, the national institute"}
+    context = build_context("x", "site", [own, tag(owned_run())], generated_at=datetime.now(UTC))
+    lines = by_head(read(csv_.render(cast(Context, context))))
+    assert {(line["run"], line["origin"], line["measured_by"]) for line in lines} == {
+        (own["name"], "local", "PTB, the national institute"),
+        ("on our own card", "queue", ""),
+    }
+    sections = {section["id"]: section for section in context["sections"]}
+    [method] = sections["methods"]["paragraphs"]
+    assert "According to their senders, they were measured by PTB, the national institu" in method
+    assert "according to its sender, PTB" in json.dumps(sections["provenance"])

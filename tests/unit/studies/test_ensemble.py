@@ -130,6 +130,11 @@ def test_each_member_has_its_seed_and_keeps_its_class_probabilities() -> None:
         (study(members=1), "strategy.members", "at least 2"),
         (study(seed_field="recipe.stages.0.sead"), "strategy.seed_field", "not a known field"),
         (
+            study(first=8, seed_field="recipe.stages.0.batch_size"),
+            "strategy.seed_field",
+            "must be the seed of a stage",
+        ),
+        (
             study(
                 {"task": "regression", "stages": [{"kind": "evaluate", "keep_probabilities": True}]}
             ),
