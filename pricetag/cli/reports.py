@@ -9,8 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 import typer
 
 from pricetag.cli.answering import answer
-from pricetag.cli.console import EXIT_USAGE, CliError
-from pricetag.cli.local_runs import LocalOption, find_local, report_lines, report_local
+from pricetag.cli.console import EXIT_USAGE, CliError, complain
+from pricetag.cli.local_runs import (
+    LocalOption,
+    ServerOption,
+    find_local,
+    pushed_to,
+    report_lines,
+    report_local,
+)
 from pricetag.cli.options import RUN_HELP, Json, open_client
 from pricetag.cli.report_files import write_formats
 from pricetag.wire import ReportFormat, ReportTable
@@ -92,6 +99,7 @@ def report(
         typer.Option(help="Report on all runs with this tag (repeatable: with all of the tags)."),
     ] = None,
     local: LocalOption = False,
+    server: ServerOption = False,
     json: Json = False,
 ) -> None:
     """Create a report on runs, with tables and a methods statement for a paper.
@@ -121,11 +129,19 @@ def report(
                 "--version needs a single RUN; for several runs use RUN@VERSION", EXIT_USAGE
             )
         runs = [f"{runs[0]}@{version}"]
-    own = [find_local(ctx, text, is_local=local) for text in runs or ()]
+    if local and server:
+        raise CliError("use --local or --server, not both", EXIT_USAGE)
+    named_here = () if server else runs or ()
+    own = [find_local(ctx, text, is_local=local) for text in named_here]
     if named := [each for each in own if each is not None]:
         if len(named) < len(own) or table is not None or version is not None:
             raise CliError(
                 "a report on local runs has no other runs, no --table and no --version", EXIT_USAGE
+            )
+        if not local and any(map(pushed_to, named)):
+            complain(
+                "this report is on the copies on this machine; --server uses those of the server, "
+                "with their newest price tags"
             )
         on_local = report_local(named, title, profile, wanted, output)
         answer(ctx, json, on_local, report_lines)

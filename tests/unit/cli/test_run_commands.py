@@ -382,3 +382,8 @@ def test_a_run_that_is_here_and_on_the_server_is_shown_from_where_it_is_wanted(
     assert pricetag(["show", short, "--version", "2", "--local"]) == 1
     assert "the copy on this machine has no version 2" in capsys.readouterr().err
     assert pricetag(["show", short, "--local", "--server"]) == 2
+    assert pricetag(["report", short, "--format", "md"]) == 0
+    assert "this report is on the copies on this machine" in capsys.readouterr().err
+    count = len(api.asked)
+    assert pricetag(["report", short, "--format", "md", "--server"]) == 1
+    assert len(api.asked) > count
