@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def _push(run_id: str) -> None:
-    """Becomes the command that pushes the run; the program need not wait for it."""
+    """Becomes the command that pushes the run; the program waits at most a minute for it."""
     nothing = os.open(os.devnull, os.O_RDWR)  # as standard input, if that was closed
     for pipe in (STDIN, STDOUT):  # the program waits for the end of the answer
         os.dup2(nothing, pipe)
