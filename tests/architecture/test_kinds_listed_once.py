@@ -23,6 +23,8 @@ JUSTIFIED = {
     "app/services/intake/door.py": "work that no queue started is a program of its author",
     "pricetag/accounting/work/operations.py": "the price tag's remark on programs; accounting "
     "may import nothing, and the kind is part of issued documents",
+    "pricetag/local/settling.py": "a local run is a program of its author; local mode does not "
+    "load the registry",
     "pricetag/studies/jobs.py": "to train large and then compress is, by its paper, to prune and "
     "to quantize",
 }
