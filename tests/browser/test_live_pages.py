@@ -195,6 +195,9 @@ async def test_no_figure_is_left_beside_the_live_one(context: NewContext, site: 
             await expect(figure).to_have_count(1)
 
 
+CELLS = "rows => rows.map(row => [...row.querySelectorAll('td')].map(cell => cell.innerText))"
+
+
 async def test_power_from_before_the_page_is_not_split_by_present_use(
     context: NewContext, site: Site
 ) -> None:
@@ -211,7 +214,8 @@ async def test_power_from_before_the_page_is_not_split_by_present_use(
         while time.monotonic() < until_s:
             await summary.click()
             await page.wait_for_timeout(1000)
-            cells = [await row.locator("td").all_inner_texts() for row in await rows.all()]
+            # At once: the table is drawn anew with each sample.
+            cells = await rows.evaluate_all(CELLS)
             if any(charged != nothing for charged, *_ in cells):
                 break
             await summary.click()
