@@ -42,9 +42,10 @@ def drawn(document: dict[str, Any], form: str) -> bytes:
 
 
 def in_order(pdf: bytes) -> bytes:
-    """A PDF with its named resources in order, so that equal charts give equal bytes.
+    """A PDF with its named resources in order, so that equal charts of one font give equal bytes.
 
-    The library lists them in an order that differs by process. The length of a list does not
+    The library lists them in an order that differs by process, as it does the fonts of a chart with
+    several, which stay as they are. The length of a list does not
     change, so that all offsets in the file stay valid.
     """
     return _RESOURCES.sub(lambda listed: b"".join(sorted(listed[0].splitlines(True))), pdf)
