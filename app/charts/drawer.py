@@ -45,8 +45,8 @@ def in_order(pdf: bytes) -> bytes:
     """A PDF with its named resources in order, so that equal charts of one font give equal bytes.
 
     The library lists them in an order that differs by process, as it does the fonts of a chart with
-    several, which stay as they are. The length of a list does not
-    change, so that all offsets in the file stay valid.
+    several, which stay as they are. The length of a list does not change, so that all offsets in
+    the file stay valid.
     """
     return _RESOURCES.sub(lambda listed: b"".join(sorted(listed[0].splitlines(True))), pdf)
 
