@@ -214,7 +214,7 @@ async def test_power_from_before_the_page_is_not_split_by_present_use(
         while time.monotonic() < until_s:
             await summary.click()
             await page.wait_for_timeout(1000)
-            # At once: the table is drawn anew with each sample.
+            # At once: the table is drawn again with each sample.
             cells = await rows.evaluate_all(CELLS)
             if any(charged != nothing for charged, *_ in cells):
                 break
