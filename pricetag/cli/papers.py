@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import json as json_module
 import zipfile
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -14,18 +12,17 @@ import typer
 
 from pricetag.atomic_files import replaced
 from pricetag.cli.answering import answer
-from pricetag.cli.console import EXIT_FAILURE, EXIT_USAGE, CliError
+from pricetag.cli.console import EXIT_USAGE, CliError
 from pricetag.cli.find import object_id, run_id, whole_tags
 from pricetag.cli.options import RUN_HELP, Json, open_client
+from pricetag.cli.paper_archives import verify_archive
 from pricetag.cli.published_rows import PublishedOption, RowsOption, published_fields
 from pricetag.cli.reports import Profile, download, formats_of
 from pricetag.cli.running import valid_key
 
 if TYPE_CHECKING:
-    from pricetag.cli.views.tables import ListTable
     from pricetag.client import Client
 
-ZIP_START = b"PK\x03\x04"
 Purpose = Literal["development", "tuning", "final", "ablation"]
 PaperArgument = Annotated[
     str,
@@ -109,6 +106,8 @@ def create(
     --created-after and --created-before select. Published rows of other work are shown beside
     them, and are in no sum.
     """
+    from pricetag.cli.views.papers import paper_lines
+
     rule = _given(experiment=experiment, tags=tag)
     rule |= _given(status=status, created_after=created_after, created_before=created_before)
     _require_one(rule, no_rule)
@@ -120,7 +119,7 @@ def create(
             rule["tags"] = whole_tags(client, tag)
         body["rule"] = rule if rule or not (runs or no_rule) else None
         created = client.create_paper(body, idempotency_key=key)
-    answer(ctx, json, created, _lines)
+    answer(ctx, json, created, paper_lines)
 
 
 @paper.command("list")
@@ -130,17 +129,21 @@ def list_papers(
     json: Json = False,
 ) -> None:
     """List papers, newest first."""
+    from pricetag.cli.views.papers import papers_table
+
     with open_client(ctx) as client:
         papers = list(client.papers(project=project))
-    answer(ctx, json, papers, _table, nothing="No papers.")
+    answer(ctx, json, papers, papers_table, nothing="No papers.")
 
 
 @paper.command("show")
 def show(ctx: typer.Context, named: PaperArgument, json: Json = False) -> None:
     """Show a paper with its runs and reports."""
+    from pricetag.cli.views.papers import paper_with_runs
+
     with open_client(ctx) as client:
         shown_paper = client.get_paper(paper_id(client, named))
-    answer(ctx, json, shown_paper, _with_runs)
+    answer(ctx, json, shown_paper, paper_with_runs)
 
 
 @paper.command("add")
@@ -159,10 +162,12 @@ def add(
     json: Json = False,
 ) -> None:
     """Add runs to a paper, or state what its runs were for."""
+    from pricetag.cli.views.papers import paper_lines
+
     with open_client(ctx) as client:
         ids = [run_id(client, text) for text in runs]
         changed = client.add_paper_runs(paper_id(client, named), ids, purpose)
-    answer(ctx, json, changed, _lines)
+    answer(ctx, json, changed, paper_lines)
 
 
 @paper.command("remove")
@@ -175,12 +180,14 @@ def remove(
     json: Json = False,
 ) -> None:
     """Remove runs that were added to a paper. Runs of its rule leave it when the rule changes."""
+    from pricetag.cli.views.papers import paper_lines
+
     with open_client(ctx) as client:
         target = paper_id(client, named)
         for each in [run_id(client, text) for text in runs]:
             client.remove_paper_run(target, each)
         changed = client.get_paper(target)
-    answer(ctx, json, changed, _lines)
+    answer(ctx, json, changed, paper_lines)
 
 
 @paper.command("edit", epilog="Example: pricetag paper edit 6f0c --title 'Smaller encoders'")
@@ -218,6 +225,8 @@ def edit(
     Of a frozen paper, only the authors can be changed. Its files and its archive have those of the
     newest report: create one afterwards.
     """
+    from pricetag.cli.views.papers import edited_lines
+
     rule = _given(experiment=experiment, tags=tag)
     narrowed = _given(status=status, created_after=created_after, created_before=created_before)
     changes: dict[str, Any] = {
@@ -238,7 +247,7 @@ def edit(
         elif narrowed and not rule:
             changes["rule"] = _conditions_of(client, target) | narrowed
         changed = client.change_paper(target, changes)
-    answer(ctx, json, changed, lambda read: _edited(read, "authors" in changes))
+    answer(ctx, json, changed, lambda read: edited_lines(read, "authors" in changes))
 
 
 def _given(**conditions: Any) -> dict[str, Any]:
@@ -274,15 +283,6 @@ def _conditions_of(client: Client, paper: str) -> dict[str, Any]:
     return _given(**rule)
 
 
-def _edited(read: Mapping[str, Any], is_signed: bool) -> Iterator[str]:
-    yield from _lines(read)
-    if is_signed and read["reports"]:
-        yield (
-            "paper.bib, the archive and the other files have the authors of the newest report; to "
-            f"create one with these authors: pricetag paper report {read['id'][:8]}"
-        )
-
-
 @paper.command("delete")
 def delete(ctx: typer.Context, named: PaperArgument, json: Json = False) -> None:
     """Delete a paper that is not frozen. Its runs and the reports on it stay."""
@@ -295,9 +295,11 @@ def delete(ctx: typer.Context, named: PaperArgument, json: Json = False) -> None
 @paper.command("freeze")
 def freeze(ctx: typer.Context, named: PaperArgument, json: Json = False) -> None:
     """Fix the runs of a paper and their price tags, and report on them. This cannot be undone."""
+    from pricetag.cli.views.papers import paper_lines
+
     with open_client(ctx) as client:
         frozen = client.freeze_paper(paper_id(client, named))
-    answer(ctx, json, frozen, _lines)
+    answer(ctx, json, frozen, paper_lines)
 
 
 @paper.command("report")
@@ -383,160 +385,6 @@ def verify(
 ) -> None:
     """Check an archive of a paper without a server: hashes, price tags, all sums."""
     verify_archive(ctx, file, selection, json)
-
-
-def is_archive(text: str) -> bool:
-    """Whether a text names an archive, or a folder with one, on this machine."""
-    place = Path(text)
-    if (place / "checks.json").is_file():
-        return True
-    try:
-        with place.open("rb") as opened:  # also a ZIP file that was cut
-            return opened.read(len(ZIP_START)) == ZIP_START
-    except (OSError, ValueError):
-        return False
-
-
-def verify_archive(ctx: typer.Context, file: Path, selection: str | None, json: bool) -> None:
-    """Checks an archive without a server, and prints what differs.
-
-    Raises:
-        CliError: If it cannot be read.
-    """
-    from pricetag.tag import archive_check
-
-    try:
-        files = archive_check.read(file)
-    except OSError as error:
-        raise CliError(f"cannot read {file}: {error.strerror or error}", EXIT_USAGE) from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise CliError(_damaged(file, error), EXIT_USAGE) from error
-    problems = archive_check.check(files, selection)
-    checked: dict[str, Any] = {"file": str(file), "problems": problems}
-    if not problems:
-        stated = json_module.loads(files[archive_check.PAPER])
-        checked |= {"runs": len(stated["runs"]), "not_counted": len(stated["not_counted"])}
-        checked |= {"published": len(stated.get("published") or ())}
-        checked |= {"selection_sha256": stated["selection_sha256"]}
-        checked["totals"] = stated["totals"]["used"]
-    answer(ctx, json, checked, _checked)
-    if problems:
-        raise typer.Exit(EXIT_FAILURE)
-
-
-def _damaged(file: Path, error: Exception) -> str:
-    """Describes a file that is not a whole archive."""
-    with file.open("rb") as opened:
-        is_zip = opened.read(len(ZIP_START)) == ZIP_START
-    size = f"{file.stat().st_size:,} bytes"
-    if not is_zip:
-        return f"{file} ({size}) is not a paper's archive: it is not a ZIP file"
-    if not zipfile.is_zipfile(file):
-        return f"{file} ({size}) is cut: the end of the ZIP file is missing. Download it again."
-    return f"{file} ({size}) is damaged ({error}). Download it again."
-
-
-def _checked(checked: Mapping[str, Any]) -> Iterator[str]:
-    from pricetag.tag.figures import counted
-
-    yield from checked["problems"]
-    if checked["problems"]:
-        yield f"not verified: {counted(len(checked['problems']), 'difference')}"
-        return
-    for axis, figure in checked["totals"].items():
-        least = "at least " if figure["reason"] else ""
-        known = figure["value"] is not None
-        amount = f"{least}{figure['value']!r} {figure['unit']}"
-        yield f"{axis}: {amount if known else 'n/a'}"
-    runs, missing = checked["runs"], checked["not_counted"]
-    more = f" of {runs + missing}; the others have no price tag" if missing else ""
-    rows = checked["published"]
-    beside = f", {counted(rows, 'published row')}" if rows else ""
-    yield f"verified: {counted(runs, 'run')}{more}{beside}, selection {checked['selection_sha256']}"
-
-
-def _lines(read: Mapping[str, Any]) -> Iterator[str]:
-    from pricetag.tag.figures import counted
-
-    runs = read["runs"]
-    counted_runs = sum(run["version"] is not None for run in runs)
-    yield f"{read['id']}  {read['title']} ({read['project']})"
-    rows = read["published"]
-    beside = f"; {counted(len(rows), 'published row')}" if rows else ""
-    yield f"{counted(len(runs), 'run')}, {counted_runs} with a price tag{beside}"
-    short = read["id"][:8]
-    if read["frozen_at"] is not None:
-        yield f"frozen {read['frozen_at']}, selection {read['selection_sha256']}"
-        yield f"next: pricetag paper archive {short}, pricetag share paper {short}"
-    elif not runs and not rows:
-        conditions = _conditions(read)
-        yield f"no run matches yet ({conditions}); change it with: pricetag paper edit {short}"
-    else:
-        yield f"collecting; freeze it with: pricetag paper freeze {short}"
-
-
-def _conditions(read: Mapping[str, Any]) -> str:
-    """The conditions of a paper's rule, in words."""
-    rule = read["rule"]
-    if rule is None:
-        return "no rule"
-    tags = [f"tag {tag}" for tag in rule["tags"]]
-    experiment = [f"experiment {rule['experiment']}"] if rule["experiment"] else []
-    more = [
-        f"{name.replace('_', ' ')} {', '.join(value) if isinstance(value, list) else value}"
-        for name in ("status", "kind", "created_after", "created_before")
-        if (value := rule[name])
-    ]
-    return ", ".join([*experiment, *tags, *more]) or f"all runs of {read['project']}"
-
-
-def _with_runs(read: Mapping[str, Any]) -> Iterator[Any]:
-    from pricetag.cli.views.tables import ListTable
-    from pricetag.tag.measured import QUEUE
-
-    yield from _lines(read)
-    is_shown = any(run.get("run_origin", QUEUE) != QUEUE for run in read["runs"])
-    origin = ("Origin",) if is_shown else ()
-    heads = ("~Run", "~Experiment", "Status", "Purpose", *origin, "Price tag", "ID")
-    rows = [
-        (
-            run["name"],
-            run["experiment"],
-            run["status"],
-            run["purpose"] or "",
-            *([run["run_origin"]] if is_shown else []),
-            "none" if run["version"] is None else f"version {run['version']}",
-            run["run_id"][:8],
-        )
-        for run in read["runs"]
-    ]
-    if rows or not read["published"]:
-        yield ListTable(heads, rows)
-    if read["published"]:
-        yield ListTable(
-            ("~Published", "Hardware", "Hours", "~Source"),
-            [
-                (row["model"], row["hardware"], f"{row['hours']:,.10g}", row["source"])
-                for row in read["published"]
-            ],
-        )
-    for made in read["reports"]:
-        yield f"report {made['id']}, {made['created_at']}, {made['profile']}"
-
-
-def _table(papers: Sequence[Mapping[str, Any]]) -> ListTable:
-    from pricetag.cli.views.tables import ListTable
-
-    rows = [
-        (
-            each["title"],
-            each["project"],
-            "collecting" if each["frozen_at"] is None else "frozen",
-            each["id"],
-        )
-        for each in papers
-    ]
-    return ListTable(("~Title", "~Project", "State", "ID"), rows)
 
 
 def paper_id(client: Client, named: str) -> str:

@@ -113,11 +113,11 @@ def verify(
     Exit code 0: verified. 1: a difference was found. 5: no difference was found, but not every
     step could be checked, for example with --offline.
     """
-    from pricetag.cli import papers, verifying
+    from pricetag.cli import paper_archives, verifying
     from pricetag.cli.views.pricing import verification_lines
 
-    if papers.is_archive(price_tag):
-        papers.verify_archive(ctx, Path(price_tag), None, json)
+    if paper_archives.is_archive(price_tag):
+        paper_archives.verify_archive(ctx, Path(price_tag), None, json)
         return
     from_file = verifying.from_file(price_tag) if verifying.is_file(price_tag) else None
     own = None

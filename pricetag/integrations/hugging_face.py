@@ -26,8 +26,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pricetag import script
-from pricetag.integrations.stages import begun, break_off, end, is_number
-from pricetag.local.tracking import Track, is_metered, track
+from pricetag.integrations.stages import TrainingRun, begun, break_off, end, is_number
+from pricetag.local.tracking import is_metered
 from pricetag.tag.model_card import co2_eq_emissions as co2_eq_emissions
 
 if TYPE_CHECKING:
@@ -53,43 +53,24 @@ NOT_SCORES = (
 SPLIT = "validation"
 
 
-class TrainingStages:
+class TrainingStages(TrainingRun):
     """The events of a ``Trainer``, as stages and figures; the base of ``PricetagCallback``.
 
-    Args:
-        name: Name of the run, if the training is a run of its own.
-        project: Its project.
-        experiment: Its experiment.
-        tags: Its tags.
-
-    Attributes:
-        run: The local run of the training; None if it is part of another run. Its ``price_tag`` is
-            there when the training has ended.
+    The arguments are those of ``TrainingRun``, and so is ``run``.
     """
 
-    def __init__(
-        self,
-        name: str | None = None,
-        *,
-        project: str | None = None,
-        experiment: str = "local",
-        tags: tuple[str, ...] = (),
-    ) -> None:
-        self._name = name
-        self._options: dict[str, Any] = {"project": project, "experiment": experiment, "tags": tags}
+    def __init__(self, name: str | None = None, **options: Any) -> None:
+        super().__init__(name, **options)
         self._training: script.Stage | None = None
         self._evaluation: script.Stage | None = None
         self._flops_before = 0.0
-        self.run: Track | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Begins the stage of the training."""
         if not state.is_world_process_zero:
             return
         self._break_off()
-        if not is_metered():
-            self.run = track(self._name, **self._options)
-            self.run.__enter__()
+        self._begin_run()
         self._flops_before = float(state.total_flos or 0.0)
         self._training = begun("train", "train")
 
@@ -142,16 +123,15 @@ class TrainingStages:
         if counted > 0:
             script.flops(counted, method=FLOPS_METHOD)
         end(training)
-        if self.run is not None:
-            self.run.__exit__(None, None, None)
+        self._end_run()
 
     def _break_off(self) -> None:
         """Ends what an earlier training that raised has left open."""
         error = RuntimeError("the training ended with an exception")
         for stage in filter(None, (self._evaluation, self._training)):
             break_off(stage, error)
-        if self._training is not None and self.run is not None:
-            self.run.__exit__(RuntimeError, error, None)
+        if self._training is not None:
+            self._end_run(error)
         self._training = self._evaluation = None
 
     def _evaluate_next(self, control: Any) -> None:

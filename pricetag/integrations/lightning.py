@@ -21,8 +21,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pricetag import script
-from pricetag.integrations.stages import begun, break_off, end, is_number
-from pricetag.local.tracking import Track, is_metered, track
+from pricetag.integrations.stages import TrainingRun, begun, break_off, end, is_number
+from pricetag.local.tracking import is_metered
 
 if TYPE_CHECKING:
     PricetagCallback: Any
@@ -34,36 +34,18 @@ RESERVED = frozenset({"step", "split", "quality"})
 """Names that are not those of figures."""
 
 
-class LightningStages:
+class LightningStages(TrainingRun):
     """The events of a ``Trainer``, as stages and figures; the base of ``PricetagCallback``.
 
-    Args:
-        name: Name of the run, if the training is a run of its own.
-        project: Its project.
-        experiment: Its experiment.
-        tags: Its tags.
-
-    Attributes:
-        run: The local run of the training; None if it is part of another run. Its ``price_tag`` is
-            there when the training has ended.
+    The arguments are those of ``TrainingRun``, and so is ``run``.
     """
 
-    def __init__(
-        self,
-        name: str | None = None,
-        *,
-        project: str | None = None,
-        experiment: str = "local",
-        tags: tuple[str, ...] = (),
-    ) -> None:
-        super().__init__()
-        self._name = name
-        self._options: dict[str, Any] = {"project": project, "experiment": experiment, "tags": tags}
+    def __init__(self, name: str | None = None, **options: Any) -> None:
+        super().__init__(name, **options)
         self._stages: list[script.Stage] = []
         self._seen: dict[str, Any] = {}
         self._steps: int | None = None
         self._is_in_use = False
-        self.run: Track | None = None
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
         """Decides which of several callbacks is used: the script's before that of the entry point.
@@ -77,9 +59,7 @@ class LightningStages:
         """Begins the stage of the training."""
         if not self._is_in_use:
             return
-        if not is_metered():
-            self.run = track(self._name, **self._options)
-            self.run.__enter__()
+        self._begin_run()
         self._steps = None
         self._seen = {}
         self._begin("train", "train")
@@ -132,16 +112,15 @@ class LightningStages:
             return
         while self._stages:
             end(self._stages.pop())
-        if self.run is not None:
-            self.run.__exit__(None, None, None)
+        self._end_run()
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:
         """Ends what the exception has left open."""
         is_training = bool(self._stages)
         while self._stages:
             break_off(self._stages.pop(), exception)
-        if is_training and self.run is not None:
-            self.run.__exit__(type(exception), exception, None)
+        if is_training:
+            self._end_run(exception)
 
     def _begin(self, name: str, kind: str) -> None:
         self._stages.append(begun(name, kind))

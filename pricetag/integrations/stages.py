@@ -4,9 +4,49 @@ from __future__ import annotations
 
 import math
 import sys
+from types import TracebackType
 from typing import Any
 
 from pricetag import script
+from pricetag.local.tracking import Track, is_metered, track
+
+
+class TrainingRun:
+    """A training that is part of a metered run, or else a local run of its own.
+
+    Args:
+        name: Name of the run, if the training is a run of its own.
+        project: Its project.
+        experiment: Its experiment.
+        tags: Its tags.
+
+    Attributes:
+        run: The local run of the training; None if it is part of another run. Its ``price_tag`` is
+            there when the training has ended.
+    """
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        project: str | None = None,
+        experiment: str = "local",
+        tags: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__()
+        self._name = name
+        self._options: dict[str, Any] = {"project": project, "experiment": experiment, "tags": tags}
+        self.run: Track | None = None
+
+    def _begin_run(self) -> None:
+        if not is_metered():
+            self.run = track(self._name, **self._options)
+            self.run.__enter__()
+
+    def _end_run(self, error: BaseException | None = None) -> None:
+        if self.run is not None:
+            traceback: TracebackType | None = None if error is None else error.__traceback__
+            self.run.__exit__(None if error is None else type(error), error, traceback)
 
 
 def begun(name: str, kind: str) -> script.Stage:

@@ -13,7 +13,7 @@ from transformers import BertConfig, BertForSequenceClassification, Trainer, Tra
 from pricetag import script
 from pricetag.attempt.event_server import Connection, EventServer
 from pricetag.events import ENV_VAR
-from pricetag.integrations import hugging_face
+from pricetag.integrations import stages
 from pricetag.integrations.hugging_face import FLOPS_METHOD, PricetagCallback, scores
 
 STEPS = 4
@@ -117,7 +117,7 @@ def test_outside_a_metered_run_the_training_is_a_run_of_its_own(
         return FakeTrack()
 
     monkeypatch.delenv(ENV_VAR, raising=False)
-    monkeypatch.setattr(hugging_face, "track", fake_track)
+    monkeypatch.setattr(stages, "track", fake_track)
     script.reconnect()
     callback = PricetagCallback("fine-tuning", project="reviews")
     training = trainer(tmp_path, callback)
@@ -139,7 +139,7 @@ def test_a_training_that_raised_has_failed_when_the_next_one_begins(
             ended.append(None if kind is None else kind.__name__)
 
     monkeypatch.delenv(ENV_VAR, raising=False)
-    monkeypatch.setattr(hugging_face, "track", lambda name, **options: FakeTrack())
+    monkeypatch.setattr(stages, "track", lambda name, **options: FakeTrack())
     script.reconnect()
     training = trainer(tmp_path, PricetagCallback())
     monkeypatch.setattr(training, "compute_metrics", lambda _: 1 / 0)

@@ -16,7 +16,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from pricetag import script
 from pricetag.attempt.event_server import Connection, EventServer
 from pricetag.events import ENV_VAR
-from pricetag.integrations import lightning
+from pricetag.integrations import stages
 from pricetag.integrations.lightning import LightningStages, PricetagCallback
 
 BATCHES = [torch.tensor([[1.0], [2.0]]), torch.tensor([[3.0], [4.0]])]
@@ -155,7 +155,7 @@ def test_outside_a_metered_run_an_explicit_callback_makes_a_run_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(ENV_VAR, raising=False)
-    monkeypatch.setattr(lightning, "track", FakeTrack)
+    monkeypatch.setattr(stages, "track", FakeTrack)
     FakeTrack.calls = []
     unmetered = trainer(tmp_path)
     assert not any(isinstance(each, LightningStages) for each in unmetered.callbacks)
