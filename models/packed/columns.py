@@ -54,8 +54,8 @@ class FloatColumn:
         return values
 
     def or_nan(self) -> Floats:
-        """The values, with NaN where one is missing."""
-        return np.where(self.known, self.values, np.nan)
+        """The values, with NaN where one is missing; not to be changed."""
+        return self.values if self.known.all() else np.where(self.known, self.values, np.nan)
 
 
 @dataclass(frozen=True, eq=False)

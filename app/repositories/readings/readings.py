@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -104,20 +105,44 @@ async def last_moves(
     return moves
 
 
+@dataclass(frozen=True)
+class StoredReadings:
+    """All readings of one component of an attempt, as stored.
+
+    Attributes:
+        component: The component.
+        blocks: Packed blocks, in order.
+        rows: Those that are rows.
+    """
+
+    component: str
+    blocks: Sequence[Any]
+    rows: Any
+
+    def columns(self) -> Columns:
+        """The readings, in order of their journal; takes milliseconds for each hour of them.
+
+        Raises:
+            DamagedReadingsError: If packed readings are not those that were packed.
+        """
+        parts = [opened(self.component, block.content, block) for block in self.blocks]
+        return joined([*parts, columns_of(self.rows.content, self.rows.flags)])
+
+
+async def stored(session: AsyncSession, attempt_id: UUID, component: str) -> StoredReadings:
+    """All readings of one component of an attempt."""
+    parameters = {"attempt_id": attempt_id, "component": component}
+    *blocks, rows = (await session.execute(_READ, parameters)).all()
+    return StoredReadings(component, blocks, rows)
+
+
 async def columns(session: AsyncSession, attempt_id: UUID, component: str) -> Columns:
     """All readings of one component of an attempt, in order of their journal.
 
     Raises:
         DamagedReadingsError: If packed readings are not those that were packed.
     """
-    parameters = {"attempt_id": attempt_id, "component": component}
-    *blocks, rows = (await session.execute(_READ, parameters)).all()
-    return await asyncio.to_thread(_all_columns, component, blocks, rows)
-
-
-def _all_columns(component: str, blocks: Sequence[Any], rows: Any) -> Columns:
-    parts = [opened(component, block.content, block) for block in blocks]
-    return joined([*parts, columns_of(rows.content, rows.flags)])
+    return await asyncio.to_thread((await stored(session, attempt_id, component)).columns)
 
 
 def opened(component: str, content: bytes, block: Any) -> Columns:

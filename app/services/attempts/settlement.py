@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from concurrent.futures import Executor
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -25,10 +24,13 @@ from app.services.budgets import alerts as budget_alerts
 from models import Attempt, Run
 from pricetag.accounting.readings import stage_windows
 from pricetag.accounting.readings.settled import Settled
-from pricetag.accounting.readings.stage_windows import StageEnergy
+from pricetag.accounting.readings.stage_windows import StageEnergy, StagePlan
 from pricetag.tag.measured import QUEUE
 
 logger = logging.getLogger(__name__)
+
+AT_ONCE = 2
+"""Components of an attempt that are computed at the same time."""
 
 
 async def close_attempt(
@@ -109,7 +111,7 @@ async def book(session: Session, attempt: Attempt) -> None:
 
 
 async def measure(
-    session: Session, attempt: Attempt, executor: Executor | None = None
+    session: Session, attempt: Attempt
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """An attempt's measurements and hourly energy, computed from its readings.
 
@@ -118,8 +120,9 @@ async def measure(
     Args:
         session: Only read.
         attempt: The attempt.
-        executor: Computes several components at once; by default, a thread computes one after
-            another, so that only one is in memory.
+
+    Raises:
+        DamagedReadingsError: If packed readings are not those that were packed.
     """
     end_s = attempt.duration_s or 0.0
     # An attempt begins with its claim; its meter opens a moment later.
@@ -131,24 +134,34 @@ async def measure(
         opened_at=opened_at,
         shares_overlaps=attempt.shares_overlaps,
     )
-    loop = asyncio.get_running_loop()
-    computed: list[asyncio.Future[Settled]] = []
-    for component in attempt.components:
-        columns = await reading_rows.columns(session, attempt.id, component["id"])
-        # Days of readings take seconds, which must not block the event loop.
-        task = loop.run_in_executor(executor, settle, columns, component, stages, end_s, opened_at)
-        computed.append(task)
-        if executor is None:
-            await task
+    settled = await _settled(session, attempt, stages, end_s, opened_at)
     rows: list[dict[str, Any]] = []
     hours: list[dict[str, Any]] = []
-    for component, settled in zip(attempt.components, await asyncio.gather(*computed), strict=True):
-        rows += [_row(attempt.id, component["id"], energy) for energy in settled.windows]
+    for component, its in zip(attempt.components, settled, strict=True):
+        rows += [_row(attempt.id, component["id"], energy) for energy in its.windows]
         hours += [
             hour_row(attempt, component, hour, energy_j, window.covered_s, window.flags)
-            for hour, energy_j, window in settled.hours
+            for hour, energy_j, window in its.hours
         ]
     return rows, hours
+
+
+async def _settled(
+    session: Session, attempt: Attempt, stages: StagePlan, end_s: float, opened_at: datetime
+) -> list[Settled]:
+    """The energy of each component; while one is computed, the next one is read."""
+    computed: list[asyncio.Task[Settled]] = []
+    try:
+        for place, component in enumerate(attempt.components):
+            stored = await reading_rows.stored(session, attempt.id, component["id"])
+            if place >= AT_ONCE:  # at most this number is in memory
+                await computed[place - AT_ONCE]
+            # Days of readings take long, which must not block the event loop.
+            work = asyncio.to_thread(settle, stored, component, stages, end_s, opened_at)
+            computed.append(asyncio.create_task(work))
+        return [await task for task in computed]
+    finally:
+        await asyncio.gather(*computed, return_exceptions=True)
 
 
 def _row(attempt_id: UUID, component: str, energy: StageEnergy) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Computes the energy of one component of an attempt; pure, so that any process can."""
+"""Computes the energy of one component of an attempt."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from models.packed.columns import Columns
+from app.repositories.readings.readings import StoredReadings
+from models.packed.ledger import ledger_of
 from pricetag.accounting.readings.component import Component
-from pricetag.accounting.readings.settled import Settled
-from pricetag.accounting.readings.settled import settle as settle_readings
+from pricetag.accounting.readings.settled import Settled, settle_steps
 from pricetag.accounting.readings.stage_windows import StagePlan
 
 
 def settle(
-    columns: Columns,
+    stored: StoredReadings,
     component: Mapping[str, Any],
     stages: StagePlan,
     end_s: float,
@@ -23,12 +23,14 @@ def settle(
     """The energy of one component over the attempt, its stages and its hours.
 
     Args:
-        columns: The component's readings.
+        stored: The component's readings, as stored.
         component: The component, as stored.
         stages: The attempt's stages.
         end_s: End of the attempt on the meter's clock, in s.
         opened_at: Zero of that clock, with a time zone.
+
+    Raises:
+        DamagedReadingsError: If packed readings are not those that were packed.
     """
-    return settle_readings(
-        Component.from_dict(component), columns.readings(), stages, end_s, opened_at
-    )
+    ledger = ledger_of(Component.from_dict(component), stored.columns())
+    return settle_steps(ledger, stages, end_s, opened_at)

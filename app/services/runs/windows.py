@@ -20,12 +20,12 @@ from app.services.errors import ConflictError, InvalidError, PricetagError
 from models import Attempt, PriceTag
 from models.packed.codec import DamagedReadingsError
 from models.packed.columns import Columns
+from models.packed.ledger import ledger_of
 from pricetag.accounting.bill.inputs import Factor, Factors, Measurement, PriceTagInputs
 from pricetag.accounting.document.build import build_price_tag
 from pricetag.accounting.document.records import PriceTag as PriceTagDocument
 from pricetag.accounting.document.records import Provenance
 from pricetag.accounting.readings.component import Component
-from pricetag.accounting.readings.ledger import EnergyLedger
 
 NO_FACTOR = Factor(1.0, "1", 0.0, "counter", "IT energy alone: no factor of the site")
 
@@ -149,9 +149,7 @@ def _price(
     end_s = min(to_s, attempt.duration_s or 0.0)
     components = [Component.from_dict(component) for component in attempt.components]
     measurements = tuple(
-        Measurement(
-            component.id, EnergyLedger.of(component, columns.readings()).window(from_s, end_s)
-        )
+        Measurement(component.id, ledger_of(component, columns).window(from_s, end_s))
         for component, columns in zip(components, readings, strict=True)
     )
     full_attempt = attempt_input(attempt, measurements, ())

@@ -15,8 +15,7 @@ from app.schemas.price_tags import VerificationRead, VerificationStep
 from app.services.attempts import settlement
 from app.services.billing.inputs import attempts_of
 from app.services.billing.issuing import get_price_tag
-from app.services.processes import SharedProcesses
-from models import Attempt, PriceTag
+from models import PriceTag
 from models.packed.codec import DamagedReadingsError
 from pricetag.accounting.bill.inputs import AttemptInput, PriceTagInputs
 from pricetag.accounting.document.build import build_price_tag
@@ -26,10 +25,6 @@ from pricetag.accounting.document.versions import ACCOUNTING_VERSION, REBUILT_VE
 from pricetag.tag.figures import counted
 
 CAME_LATE = "journal-came-late"
-LONG_TRACE_S = 100_000.0
-"""Metered seconds of all components beyond which other processes compute: about a second's work."""
-
-PROCESSES = SharedProcesses()
 COMPARED = (
     "start_s",
     "end_s",
@@ -101,7 +96,7 @@ async def _check_measurements(
     for attempt in attempts:
         stored = await measured.measurements(session, attempt.id)
         try:
-            rows = await _measured(session, attempt)
+            rows, _ = await settlement.measure(session, attempt)
         except DamagedReadingsError as error:
             return VerificationStep(
                 step="measurements",
@@ -129,16 +124,6 @@ async def _check_measurements(
         detail=f"{checked} measurements of {counted(len(attempts), 'attempt')} follow from their "
         "readings",
     )
-
-
-async def _measured(session: Session, attempt: Attempt) -> list[dict[str, Any]]:
-    """The attempt's measurements, computed from its readings."""
-    if (attempt.duration_s or 0.0) * len(attempt.components) <= LONG_TRACE_S:
-        rows, _ = await settlement.measure(session, attempt)
-        return rows
-    with PROCESSES.lent() as processes:
-        rows, _ = await settlement.measure(session, attempt, processes)
-        return rows
 
 
 def _missing(numbers: set[int]) -> VerificationStep:

@@ -60,10 +60,29 @@ def align(readings: Sequence[Reading]) -> list[Reading]:
     update_s = update_period_s(readings)
     if update_s is None:
         return _without_ticks(readings)
-    lower = _last_lower(readings)
     aligned = list(readings)
+    for index, counter_j in aligned_counters(readings, update_s)[0].items():
+        flags = (*readings[index].flags, EDGE_ALIGNED)
+        aligned[index] = replace(readings[index], counter_j=counter_j, flags=flags)
+    return _without_ticks(aligned)
+
+
+def aligned_counters(
+    readings: Sequence[Reading], update_s: float, ceiling_j: float = math.inf
+) -> tuple[dict[int, float], float]:
+    """The counters that are aligned, by the index of their reading, in J.
+
+    Args:
+        readings: Readings of one component, or a part of them, in order of time.
+        update_s: The counter's update period.
+        ceiling_j: Lowest aligned counter after these readings.
+
+    Returns:
+        The counters; and the lowest aligned one for the readings before these.
+    """
+    lower = _last_lower(readings)
+    aligned: dict[int, float] = {}
     ahead = _Ahead(update_s)
-    ceiling_j = math.inf
     for index in range(len(readings) - 1, -1, -1):
         reading = readings[index]
         ahead.pass_by(reading)
@@ -77,10 +96,8 @@ def align(readings: Sequence[Reading]) -> list[Reading]:
             reading.t_s, since_s, None if before is None else readings[before]
         )
         if counter_j is not None:
-            ceiling_j = min(ceiling_j, counter_j)
-            flags = (*reading.flags, EDGE_ALIGNED)
-            aligned[index] = replace(reading, counter_j=ceiling_j, flags=flags)
-    return _without_ticks(aligned)
+            aligned[index] = ceiling_j = min(ceiling_j, counter_j)
+    return aligned, ceiling_j
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from pricetag.accounting.readings.ledger import EnergyLedger
+from pricetag.accounting.readings.ledger import Ledger
 
 HOUR = timedelta(hours=1)
 
@@ -56,7 +56,7 @@ def hour_spans(opened_at: datetime, start_s: float, end_s: float) -> Iterator[Ho
 
 
 def metered_hours(
-    ledger: EnergyLedger, opened_at: datetime, start_s: float, end_s: float
+    ledger: Ledger, opened_at: datetime, start_s: float, end_s: float
 ) -> Iterator[HourSpan]:
     """The hours of a window in which the component was read."""
     read_s = ledger.read_s
@@ -65,7 +65,7 @@ def metered_hours(
 
 
 def energy_by_hour_j(
-    ledger: EnergyLedger, opened_at: datetime, start_s: float, end_s: float
+    ledger: Ledger, opened_at: datetime, start_s: float, end_s: float
 ) -> dict[str, float]:
     """Energy charged in a window by UTC hour, in J; hours without energy are omitted.
 

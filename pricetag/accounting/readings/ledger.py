@@ -11,18 +11,34 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from pricetag.accounting.quantity.quantity import Source
 from pricetag.accounting.readings.alignment import EDGE_ALIGNED
 from pricetag.accounting.readings.component import BOOKING_RULES, Component
-from pricetag.accounting.readings.curves import curves
+from pricetag.accounting.readings.curves import Curves, curves
 from pricetag.accounting.readings.reading import Method, Reading
 from pricetag.accounting.readings.sharing import share
-from pricetag.accounting.readings.step_energy import COUNTER_FROZEN, GAP, LOST, book, source_of
+from pricetag.accounting.readings.step_energy import (
+    COUNTER_FROZEN,
+    GAP,
+    LOST,
+    Evidence,
+    book,
+    source_of,
+)
 from pricetag.accounting.readings.window import FULL_COVERAGE_RATIO, WindowEnergy
 
-__all__ = ["EnergyLedger", "Method", "Reading", "WindowEnergy", "window_energy"]
+__all__ = [
+    "BookedSteps",
+    "EnergyLedger",
+    "Ledger",
+    "Method",
+    "Reading",
+    "WindowEnergy",
+    "window_energy",
+]
 
 DIVERGENCE_MIN_S = 10.0
 """Duration in s below which the update period of the counter dominates a window's error."""
@@ -42,66 +58,42 @@ MAX_GAP_S = 5.0
 """Maximum duration of a step between two readings over which power is assumed constant."""
 
 
-class EnergyLedger:
-    """The readings of one component, settled once; each window then takes O(log n).
+@dataclass(frozen=True, slots=True)
+class BookedSteps:
+    """The steps between a component's readings, booked and added up.
 
-    Args:
-        readings: Readings in order of time.
-        method: How the component is measured.
-        reserved_ratio: Share of the component that is reserved for the job, 0 to 1.
-        baseline_w: Idle power of the component in W, if known.
-        max_gap_s: Maximum duration of a step for which an integral is trusted, in s.
-        has_model: Whether the integral beside a counter comes from a model, as for a host.
-        rules: Version of the booking rules.
-
-    Raises:
-        ValueError: If the share is not from 0 to 1, or the baseline is negative.
+    Attributes:
+        times_s: Times of the readings, ascending.
+        evidence: Evidence of each step.
+        flags: For each flag, the indices of its steps, ascending.
+        aligned_s: Times with which the counter was aligned, ascending.
+        curves: Cumulative figures at the times of the readings.
     """
 
-    def __init__(
-        self,
-        readings: Sequence[Reading],
-        method: Method = "counter",
-        *,
-        reserved_ratio: float = 1.0,
-        baseline_w: float | None = None,
-        max_gap_s: float = MAX_GAP_S,
-        has_model: bool = False,
-        rules: int = BOOKING_RULES,
-    ) -> None:
-        booking = book(
-            readings, method=method, max_gap_s=max_gap_s, has_model=has_model, rules=rules
-        )
+    times_s: array[float]
+    evidence: Sequence[Evidence]
+    flags: Mapping[str, Sequence[int]]
+    aligned_s: array[float]
+    curves: Curves
+
+
+class Ledger:
+    """Booked steps of one component; the energy of each window takes O(log n).
+
+    Args:
+        booked: The steps.
+        method: How the component is measured.
+        has_model: Whether the integral beside a counter comes from a model, as for a host.
+    """
+
+    def __init__(self, booked: BookedSteps, method: Method, *, has_model: bool) -> None:
         self._has_model = has_model
         self._method: Method = method
-        self._times = array("d", (reading.t_s for reading in booking.readings))
-        self._evidence = booking.evidence
-        shares = share(booking, reserved_ratio=reserved_ratio, baseline_w=baseline_w)
-        self._flags = {**booking.flags, **shares.flags}
-        aligned = (r.t_s for r in booking.readings if EDGE_ALIGNED in r.flags)
-        self._aligned = array("d", aligned)
-        self._curves = curves(booking, shares, max_gap_s)
-
-    @classmethod
-    def of(
-        cls, component: Component, readings: Sequence[Reading], *, max_gap_s: float = MAX_GAP_S
-    ) -> EnergyLedger:
-        """The ledger of a component, with the share reserved for the job.
-
-        Args:
-            component: The component.
-            readings: Its readings in order of time.
-            max_gap_s: Maximum duration of a step for which an integral is trusted, in s.
-        """
-        return cls(
-            readings,
-            component.method,
-            reserved_ratio=component.reserved_ratio,
-            baseline_w=component.baseline_w,
-            max_gap_s=max_gap_s,
-            has_model=component.has_model,
-            rules=component.booking_rules,
-        )
+        self._times = booked.times_s
+        self._evidence = booked.evidence
+        self._flags = booked.flags
+        self._aligned = booked.aligned_s
+        self._curves = booked.curves
 
     def window(self, start_s: float, end_s: float) -> WindowEnergy:
         """The energy charged in ``[start_s, end_s]`` (seconds on the readings' clock).
@@ -232,6 +224,69 @@ class EnergyLedger:
         if GAP in flags:
             return "the readings are too far apart to integrate"
         return "the window holds no time"
+
+
+class EnergyLedger(Ledger):
+    """The readings of one component, settled once.
+
+    Args:
+        readings: Readings in order of time.
+        method: How the component is measured.
+        reserved_ratio: Share of the component that is reserved for the job, 0 to 1.
+        baseline_w: Idle power of the component in W, if known.
+        max_gap_s: Maximum duration of a step for which an integral is trusted, in s.
+        has_model: Whether the integral beside a counter comes from a model, as for a host.
+        rules: Version of the booking rules.
+
+    Raises:
+        ValueError: If the share is not from 0 to 1, or the baseline is negative.
+    """
+
+    def __init__(
+        self,
+        readings: Sequence[Reading],
+        method: Method = "counter",
+        *,
+        reserved_ratio: float = 1.0,
+        baseline_w: float | None = None,
+        max_gap_s: float = MAX_GAP_S,
+        has_model: bool = False,
+        rules: int = BOOKING_RULES,
+    ) -> None:
+        booking = book(
+            readings, method=method, max_gap_s=max_gap_s, has_model=has_model, rules=rules
+        )
+        shares = share(booking, reserved_ratio=reserved_ratio, baseline_w=baseline_w)
+        aligned = (r.t_s for r in booking.readings if EDGE_ALIGNED in r.flags)
+        booked = BookedSteps(
+            times_s=array("d", (reading.t_s for reading in booking.readings)),
+            evidence=booking.evidence,
+            flags={**booking.flags, **shares.flags},
+            aligned_s=array("d", aligned),
+            curves=curves(booking, shares, max_gap_s),
+        )
+        super().__init__(booked, method, has_model=has_model)
+
+    @classmethod
+    def of(
+        cls, component: Component, readings: Sequence[Reading], *, max_gap_s: float = MAX_GAP_S
+    ) -> EnergyLedger:
+        """The ledger of a component, with the share reserved for the job.
+
+        Args:
+            component: The component.
+            readings: Its readings in order of time.
+            max_gap_s: Maximum duration of a step for which an integral is trusted, in s.
+        """
+        return cls(
+            readings,
+            component.method,
+            reserved_ratio=component.reserved_ratio,
+            baseline_w=component.baseline_w,
+            max_gap_s=max_gap_s,
+            has_model=component.has_model,
+            rules=component.booking_rules,
+        )
 
 
 def window_energy(

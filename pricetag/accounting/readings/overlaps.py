@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pricetag.accounting.quantity.quantity import Source
-from pricetag.accounting.readings.ledger import EnergyLedger
+from pricetag.accounting.readings.ledger import Ledger
 from pricetag.accounting.readings.window import WindowEnergy
 
 OVERLAPPING = "overlapping_stages"
@@ -135,7 +135,7 @@ class SharedEnergy:
 
 
 def share_overlaps(
-    ledger: EnergyLedger, timeline: Sequence[Stretch], keys: Collection[str]
+    ledger: Ledger, timeline: Sequence[Stretch], keys: Collection[str]
 ) -> dict[str, SharedEnergy]:
     """The energy of concurrent stages in one component.
 
@@ -154,7 +154,7 @@ def share_overlaps(
     return {key: _together(ledger, some) for key, some in parts.items() if some}
 
 
-def _together(ledger: EnergyLedger, parts: Sequence[tuple[float, WindowEnergy]]) -> SharedEnergy:
+def _together(ledger: Ledger, parts: Sequence[tuple[float, WindowEnergy]]) -> SharedEnergy:
     window = ledger.window(parts[0][1].start_s, parts[-1][1].end_s)
     charged = tuple((part.start_s, ratio * (part.energy_j or 0.0)) for ratio, part in parts)
     return SharedEnergy(_sum(window, parts), charged)

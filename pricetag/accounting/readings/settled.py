@@ -8,7 +8,7 @@ from datetime import datetime
 
 from pricetag.accounting.readings.component import Component
 from pricetag.accounting.readings.hours import energy_by_hour_j, metered_hours
-from pricetag.accounting.readings.ledger import EnergyLedger, WindowEnergy
+from pricetag.accounting.readings.ledger import EnergyLedger, Ledger, WindowEnergy
 from pricetag.accounting.readings.reading import Reading
 from pricetag.accounting.readings.stage_windows import StageEnergy, StagePlan, stage_energies
 
@@ -40,7 +40,18 @@ def settle(
         end_s: End of the attempt on the meter's clock, in s.
         opened_at: Zero of that clock, with a time zone.
     """
-    ledger = EnergyLedger.of(component, readings)
+    return settle_steps(EnergyLedger.of(component, readings), stages, end_s, opened_at)
+
+
+def settle_steps(ledger: Ledger, stages: StagePlan, end_s: float, opened_at: datetime) -> Settled:
+    """The same, from the component's booked steps.
+
+    Args:
+        ledger: The steps.
+        stages: The attempt's stages.
+        end_s: End of the attempt on the meter's clock, in s.
+        opened_at: Zero of that clock, with a time zone.
+    """
     attempt_energy = ledger.window(0.0, end_s)
     by_hour_j = energy_by_hour_j(ledger, opened_at, 0.0, end_s)
     measurements = [

@@ -179,7 +179,7 @@ def share(booking: Booking, *, reserved_ratio: float, baseline_w: float | None) 
     Raises:
         ValueError: If the share is not from 0 to 1, or the power is negative or not finite.
     """
-    _require(reserved_ratio, baseline_w)
+    require_share(reserved_ratio, baseline_w)
     ratios, flags = _activity(booking.readings)
     if reserved_ratio == 1 and not any(ratio is not None for ratio in ratios):
         energy_j = array("d", booking.energy_j)
@@ -231,7 +231,7 @@ def allocate(
     idle = idle_j(gross_j, duration_s, baseline_w)
     claims_j = []
     for tenant in tenants:
-        _require(tenant.reserved_ratio, baseline_w)
+        require_share(tenant.reserved_ratio, baseline_w)
         is_known = tenant.own_busy_s is not None and all_busy_s is not None
         ratio = activity_ratio(tenant.own_busy_s or 0.0, all_busy_s or 0.0)[0] if is_known else None
         claims_j.append(charge_j(gross_j, idle, tenant.reserved_ratio, ratio))
@@ -242,7 +242,16 @@ def allocate(
     return Allocation(tuple(claims_j), max(gross_j - claimed_j, 0.0), claimed_j)
 
 
-def _require(reserved_ratio: float, baseline_w: float | None) -> None:
+def require_share(reserved_ratio: float, baseline_w: float | None) -> None:
+    """Checks what a component's energy is divided by.
+
+    Args:
+        reserved_ratio: Share reserved for the job.
+        baseline_w: Idle power, W; None if unknown.
+
+    Raises:
+        ValueError: If the share is not from 0 to 1, or the power is negative or not finite.
+    """
     if not 0 <= reserved_ratio <= 1:
         raise ValueError(f"reserved_ratio must be from 0 to 1, not {reserved_ratio}")
     if baseline_w is not None and not (math.isfinite(baseline_w) and baseline_w >= 0):

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from pricetag.accounting.readings.hours import energy_by_hour_j, hour_spans
-from pricetag.accounting.readings.ledger import EnergyLedger, WindowEnergy
+from pricetag.accounting.readings.ledger import Ledger, WindowEnergy
 from pricetag.accounting.readings.overlaps import (
     StageSpan,
     Stretch,
@@ -106,9 +106,7 @@ def plan(
     return StagePlan(tuple(spans), flags, tuple(timeline), shared)
 
 
-def stage_energies(
-    ledger: EnergyLedger, stages: StagePlan, opened_at: datetime
-) -> Iterator[StageEnergy]:
+def stage_energies(ledger: Ledger, stages: StagePlan, opened_at: datetime) -> Iterator[StageEnergy]:
     """The energy of every stage in one component.
 
     Args:
@@ -132,7 +130,7 @@ def stage_energies(
         yield StageEnergy(span.key, _flagged(window, stages.flags[span.key]), by_hour_j)
 
 
-def _unshared(ledger: EnergyLedger, span: StageSpan, undivided: str | None) -> WindowEnergy:
+def _unshared(ledger: Ledger, span: StageSpan, undivided: str | None) -> WindowEnergy:
     window = ledger.window(span.start_s, span.end_s)
     if undivided is None or window.energy_j is None:
         return window

@@ -64,6 +64,7 @@ GAP = "gap"
 COUNTER_RESET = "counter_reset"
 COUNTER_FROZEN = "counter_frozen"
 COUNTER_CAUGHT_UP = "counter_caught_up"
+CLOCK_WENT_BACK = "clock_went_back"
 
 Evidence = Literal["counter", "integral", "none"]
 
@@ -81,7 +82,7 @@ class Booking:
         rules: Version of the booking rules.
     """
 
-    readings: list[Reading]
+    readings: Sequence[Reading]
     energy_j: array[float]
     evidence: list[Evidence]
     flags: dict[str, list[int]] = field(default_factory=dict)
@@ -131,7 +132,7 @@ def book(
 
     Returns:
         The booking; a reading that goes back in time is dropped and flagged
-        ``clock_went_back``.
+        :data:`CLOCK_WENT_BACK`.
     """
     informative, went_back = _informative(align(readings) if method == "counter" else readings)
     steps = max(len(informative) - 1, 0)
@@ -143,9 +144,9 @@ def book(
         _book_step(booking, step, method, max_gap_s)
     if method == "counter":
         for first, last in _standstills(informative, has_model):
-            _book_standstill(booking, first, last, max_gap_s)
+            book_standstill(booking, first, last, max_gap_s)
     for index in went_back:
-        booking.flag("clock_went_back", min(index, steps) - 1)
+        booking.flag(CLOCK_WENT_BACK, min(index, steps) - 1)
     booking.flags = {name: sorted(set(marked)) for name, marked in booking.flags.items()}
     return booking
 
@@ -240,7 +241,15 @@ def _is_frozen(first: Reading, last: Reading, has_model: bool) -> bool:
     return delta_j > FROZEN_ABOVE_W * duration_s
 
 
-def _book_standstill(booking: Booking, first: int, last: int, max_gap_s: float) -> None:
+def book_standstill(booking: Booking, first: int, last: int, max_gap_s: float) -> None:
+    """Books the steps of an interval in which the counter did not move, and those beside it.
+
+    Args:
+        booking: All other steps are booked.
+        first: First reading of the interval.
+        last: Its last reading.
+        max_gap_s: Maximum duration of a step for which an integral is trusted, in s.
+    """
     for step in range(first, last):
         booking.flag(COUNTER_FROZEN, step)
     if _caught_up(booking, first, last):
