@@ -75,6 +75,20 @@ async def visit(page: Page, path: str) -> Response:
     return response
 
 
+async def until(page: Page, condition: str) -> None:
+    """Waits for a condition; Playwright's own waiting evaluates text, which the policy forbids."""
+    assert await page.evaluate(
+        f"""(async () => {{
+          const end = performance.now() + {PATIENCE_MS};
+          while (performance.now() < end) {{
+            if ({condition}) return true;
+            await new Promise((done) => setTimeout(done, 30));
+          }}
+          return false;
+        }})()"""
+    ), condition
+
+
 async def has_loaded(page: Page, heading: str) -> None:
     """Waits until the page with this heading is there, and its scripts listen to keys."""
     await expect(page.locator("h1")).to_have_text(heading)

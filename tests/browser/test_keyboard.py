@@ -56,6 +56,7 @@ async def test_the_main_tasks_need_no_mouse(context: NewContext, site: Site) -> 
     await page.keyboard.insert_text("pt_wrong")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("alert")).to_contain_text("revoked or expired")
+    await page.wait_for_load_state("load")
     await tab_to(page, "Correct the token")
     await page.keyboard.press("Enter")
     await page.keyboard.press("Tab")  # from the field that the link leads to
@@ -87,6 +88,7 @@ async def test_the_main_tasks_need_no_mouse(context: NewContext, site: Site) -> 
     await page.keyboard.type("nonsense")
     await page.keyboard.press("Enter")
     await expect(page).to_have_title("Error: New user · Admin · Pricetag")
+    await page.wait_for_load_state("load")
     await tab_to(page, "Email: must be an e-mail address (such as ada@example.org).")
     await page.keyboard.press("Enter")
     await page.keyboard.press("Tab")

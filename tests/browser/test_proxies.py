@@ -145,7 +145,7 @@ async def test_a_browser_signs_in_and_goes_about(
     await page.get_by_role("link", name="a member").click()
     await page.get_by_role("button", name="Sign out").click()
     await expect(page.locator("h1")).to_have_text("Sign in")
-    assert page.url == f"{behind}/login"
+    await expect(page).to_have_url(f"{behind}/login")
     outside = [url for url in requests if not url.startswith((f"{behind}/", "data:"))]
     assert not outside
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.async_api import expect
 
-from tests.browser.conftest import NewContext
+from tests.browser.conftest import NewContext, until
 from tests.support.site import Site
 
 
@@ -22,8 +24,8 @@ async def test_filters_change_the_page_in_place_and_the_address_holds_them(
     await expect(count).not_to_have_text(all_runs)
     count_text = await count.inner_text()
     assert await page.evaluate("window.stays") is True
-    assert "q=bert-base" in page.url
-    assert await page.evaluate("document.activeElement.id") == "filter-q"
+    await expect(page).to_have_url(re.compile("q=bert-base"))
+    await expect(search).to_be_focused()
     await expect(page.locator("#announcements")).to_have_text(count_text)
     named = page.locator("#results").get_by_role("link", name="bert-base, baseline")
     await expect(named.first).to_be_visible()
@@ -49,12 +51,15 @@ async def test_rows_are_selected_by_key_and_stay_selected_when_figures_are_renew
     await expect(box).to_be_checked()
     focus = "document.activeElement.closest('tr').id"
     row = await page.evaluate(focus)
-    async with page.expect_response("**/runs?*since=*"):
-        await page.evaluate(
-            "document.getElementById('refresh').dispatchEvent(new Event('refresh'))"
-        )
+    await page.evaluate(
+        """() => {
+          document.addEventListener("htmx:after:swap", () => (window.isRenewed = true));
+          document.getElementById("refresh").dispatchEvent(new Event("refresh"));
+        }"""
+    )
+    await until(page, "window.isRenewed")
     await expect(box).to_be_checked()
-    assert await page.evaluate(focus) == row
+    await until(page, f"document.activeElement.closest('tr')?.id === '{row}'")
 
 
 async def test_columns_are_chosen_and_runs_exported_without_script(
@@ -67,8 +72,7 @@ async def test_columns_are_chosen_and_runs_exported_without_script(
     await page.get_by_role("button", name="Show these columns").click()
     await expect(page.get_by_role("columnheader", name="Tags")).to_be_visible()
     await page.get_by_role("button", name="Move Tags to the left").click()
-    assert page.url.endswith("#columns")
-    assert "tags%2Chardware" in page.url
+    await expect(page).to_have_url(re.compile("tags%2Chardware.*#columns$"))
     async with page.expect_download() as download:
         await page.get_by_role("link", name="CSV of all").click()
     path = await (await download.value).path()

@@ -90,6 +90,7 @@ async def test_the_menu_of_narrow_screens_opens_by_key(context: NewContext, site
     runs = page.get_by_role("navigation", name="Pages").get_by_role("link", name="Runs")
     await expect(runs).to_be_hidden()
     await page.get_by_role("button", name="Menu").press("Enter")
+    await expect(runs).to_be_visible()
     await runs.press("Enter")
     await has_loaded(page, "Runs")
 

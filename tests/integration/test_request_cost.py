@@ -186,17 +186,20 @@ async def test_a_connection_that_was_just_used_is_not_tested(
         return real(connection)
 
     monkeypatch.setattr(dialect, "do_ping", ping)
+    monkeypatch.setattr("app.db.FRESH_S", 3600.0)
     for _ in range(3):
         async with committed_db.session_scope() as session:
             await session.execute(text("SELECT 2"))
     assert pings == []
-    await asyncio.sleep(1.1)
+    monkeypatch.setattr("app.db.FRESH_S", 0.0)
     async with committed_db.session_scope() as session:
         await session.execute(text("SELECT 2"))
     assert len(pings) == 1
 
 
-async def test_connections_that_died_while_idle_are_replaced(committed_db: Database) -> None:
+async def test_connections_that_died_while_idle_are_replaced(
+    committed_db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As after a restart of the database: no request fails for it."""
     other = Database(committed_db.url, pool_size=3)
     sessions = [other.sessions() for _ in range(3)]
@@ -211,7 +214,7 @@ async def test_connections_that_died_while_idle_are_replaced(committed_db: Datab
                 " current_database() AND application_name = 'pricetag' AND pid <> pg_backend_pid()"
             )
         )
-    await asyncio.sleep(1.1)
+    monkeypatch.setattr("app.db.FRESH_S", 0.0)
     for _ in range(4):
         async with other.session_scope() as session:
             assert (await session.execute(text("SELECT 3"))).scalar_one() == 3
