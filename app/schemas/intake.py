@@ -85,7 +85,7 @@ class JournalRun(BaseModel):
 
     model_config = ConfigDict(extra="ignore")
 
-    origin: Literal["local", "slurm"]
+    origin: Literal["local", "slurm", "import"]
     measured_by: str | None = None
     name: str
     project: str

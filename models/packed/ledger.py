@@ -20,7 +20,13 @@ from models.packed.columns import Columns, Floats, Mask
 from pricetag.accounting.readings.alignment import EDGE_ALIGNED
 from pricetag.accounting.readings.component import Component
 from pricetag.accounting.readings.curves import KINDS, Curves
-from pricetag.accounting.readings.ledger import MAX_GAP_S, BookedSteps, EnergyLedger, Ledger
+from pricetag.accounting.readings.ledger import (
+    MAX_GAP_S,
+    BookedSteps,
+    EnergyLedger,
+    Ledger,
+    longest_step_s,
+)
 from pricetag.accounting.readings.sharing import (
     ACTIVITY_INCONSISTENT,
     ACTIVITY_MISSING,
@@ -49,6 +55,7 @@ def ledger_of(component: Component, columns: Columns, *, max_gap_s: float = MAX_
     trace = Trace.of(columns, BOOKED)
     if trace is None:  # no meter writes such figures
         return EnergyLedger.of(component, columns.readings(), max_gap_s=max_gap_s)
+    max_gap_s = longest_step_s(component.method, max_gap_s)
     with np.errstate(all="ignore"):  # missing figures are NaN
         booked = book(component, columns, trace, max_gap_s)
         steps = _added_up(component, booked, max_gap_s)

@@ -118,6 +118,10 @@ COMMANDS = {
         "Show the audit log: who changed what and when, newest first. Administrators only.",
     ),
     "run": Home("local_runs", "Run a program and meter it on this machine, without a server."),
+    "import": Home(
+        "importing",
+        "Import measurements of other tools as local runs, with price tags.",
+    ),
     "prune": Home(
         "pruning",
         "List the old local runs of this machine, or delete them with their journals.",

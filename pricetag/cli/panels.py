@@ -22,7 +22,10 @@ PANELS = {
     "Energy and budgets": ("energy", "budget"),
     "Sites and factors": ("site", "factor", "price", "carbon"),
     "People": ("whoami", "user", "session", "project", "audit"),
-    "Without a server": ("run", "push", "prune", "recipes", "estimate", "inspect", "doctor"),
+    "Without a server": (
+        *("run", "import", "push", "prune"),
+        *("recipes", "estimate", "inspect", "doctor"),
+    ),
     "Server and workers": (
         *("demo", "serve", "worker", "health", "migrate", "token", "sign-in"),
         *("backup", "restore", "balances", "rollups", "headlines", "readings"),

@@ -7,6 +7,7 @@ from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from pricetag.accounting.document.records import ErrorShare, Opinion
+from pricetag.accounting.readings.reading import MODELS
 from pricetag.tag.view import TagView
 
 
@@ -37,16 +38,16 @@ def error_causes(tag: TagView) -> Iterator[Causes]:
 
 
 def models(tag: TagView, kinds: Container[str] = ("cpu", "ram", "host")) -> list[str]:
-    """How the power of each modelled component was obtained, with the source; each once.
+    """How modelled and estimated figures were obtained, with the source; each once.
 
     Args:
         tag: The price tag.
         kinds: Kinds of components.
     """
     lines = dict.fromkeys(
-        f"{component.name} is modelled: {component.notes}"
+        f"{component.name} is {component.method}: {component.notes}"
         for component in tag.document.energy.components
-        if component.method == "modelled" and component.kind in kinds and component.notes
+        if component.method in MODELS and component.kind in kinds and component.notes
     )
     return list(lines)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from datetime import timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,7 +17,11 @@ from sqlalchemy import func, select, update
 from app.api.body import BodyError, read_bytes
 from app.housekeeping import end_silent
 from models import Reading, ReadingBlock, RejectedRecord, Run, SentJournal, Token, User
+from pricetag.imports.source import Source
 from pricetag.line_chain import NO_LINES, extended
+from pricetag.local.importing import Filing, carry_out, plan
+from pricetag.local.runs import read_run
+from pricetag.local.settings import LocalSettings, LocalSite
 from tests.support.api import Api, make_token, problem
 from tests.support.local_runs import (
     ATTEMPT_ID,
@@ -30,6 +34,7 @@ from tests.support.local_runs import (
 )
 
 PATH = "/v1/intake/journals"
+IMPORTED = Path(__file__).parents[1] / "data/imports/zeus.csv"
 NDJSON = {"Content-Type": "application/x-ndjson"}
 
 
@@ -377,3 +382,26 @@ async def test_a_client_that_dies_within_a_part_is_not_an_error_of_the_server() 
     with pytest.raises(BodyError, match="ended before the body") as ended:
         await read_bytes(request, 100)
     assert ended.value.status == 400
+
+
+async def test_an_imported_run_is_settled_as_on_the_machine_that_imported_it(
+    api: Api, tmp_path: Path
+) -> None:
+    site = LocalSite.from_record(SITE | {"electricity_per_kwh": None})
+    filing = Filing(LocalSettings(tmp_path / "local", site, "local"))
+    (run,) = carry_out(plan(Source(IMPORTED, UTC), filing), filing)
+    local = read_run(filing.folder_of(run))
+    assert local is not None
+    expected = local.price_tag
+    assert expected is not None
+    content = local.journal.read_bytes()
+    state = await accepted(api.member, content, attempt_id=str(run.attempt_id))
+    assert (state["status"], state["rejected"]) == ("succeeded", 0)
+    tag = (await api.member.get(f"/v1/runs/{run.run_id}/price-tag")).json()
+    own = {name: tag[name] for name in expected if name != "content_sha256"}
+    assert own == {name: value for name, value in expected.items() if name != "content_sha256"}
+    assert own["it_energy_kwh"]["source"] == "estimated"
+    shown = (await api.member.get(f"/v1/runs/{run.run_id}")).json()
+    assert (shown["origin"], shown["measured_by"]) == ("import", "zeus")
+    checked = (await api.member.get(f"/v1/runs/{run.run_id}/price-tag/verification")).json()
+    assert checked["outcome"] == "verified", checked

@@ -79,7 +79,9 @@ COMPONENTS = st.builds(
     id=st.just("gpu:1"),
     kind=st.just("gpu"),
     name=st.just("H100"),
-    method=st.sampled_from(["counter", "counter", "counter", "integrated", "modelled"]),
+    method=st.sampled_from(
+        ["counter", "counter", "counter", "integrated", "modelled", "estimated"]
+    ),
     gain_std_ratio=st.just(0.02),
     reserved_ratio=st.sampled_from([1.0, 1.0, 3 / 7, 0.0]),
     baseline_w=st.sampled_from([None, 70.3, 0.0]),

@@ -19,6 +19,7 @@ _METHODS = {
     "counter": "by its hardware energy counter",
     "integrated": "by integrating its sampled power",
     "modelled": "by a model, not a meter",
+    "estimated": "as estimated by another tool",
 }
 WHOLE_RATIO = 0.9995
 """Charged share from which a charge counts as the whole energy of the devices."""

@@ -61,7 +61,7 @@ class Component(BaseModel):
     id: Key
     kind: Literal["gpu", "cpu", "ram", "host"]
     name: str
-    method: Literal["counter", "integrated", "modelled"]
+    method: Literal["counter", "integrated", "modelled", "estimated"]
     gain_std_ratio: Annotated[float, Field(ge=0)]
     power_limit_w: float | None = None
     notes: str | None = None

@@ -21,6 +21,7 @@ from pricetag.accounting.quantity.uncertainty import (
 )
 from pricetag.accounting.readings.alignment import EDGE_ALIGNED
 from pricetag.accounting.readings.component import Component
+from pricetag.accounting.readings.reading import MODELS
 from pricetag.accounting.readings.sharing import division_j
 from pricetag.accounting.readings.window import WindowEnergy
 from pricetag.accounting.units import joules_to_kwh
@@ -142,7 +143,7 @@ class Charge:
     @property
     def is_modelled(self) -> bool:
         """Whether its gain is that of a model, whose error is a factor."""
-        return self.component.method == "modelled" and self.calibration is None
+        return self.component.method in MODELS and self.calibration is None
 
     @property
     def gain_std_ratio(self) -> float:
@@ -150,7 +151,7 @@ class Charge:
         if self.calibration is not None:
             return self.calibration.relative_std_ratio
         gain, energy_j = self.component.gain_std_ratio, self.energy_j
-        if self.component.method == "modelled" or self.window is None or not energy_j:
+        if self.component.method in MODELS or self.window is None or not energy_j:
             return gain
         # If a model replaced a failed counter, that part is only as accurate as the model.
         model_ratio = self.window.energy_by_source_j.get("modelled", 0.0) / energy_j

@@ -74,7 +74,9 @@ class ComponentTag(Record):
     id: Annotated[str, "ID of the component on its node, e.g. the UUID of a GPU, `cpu` or `ram`."]
     kind: Annotated[str, "Kind of component: `gpu`, `cpu` or `ram`."]
     name: Annotated[str, "Product name of the device."]
-    method: Annotated[str, "How the energy was measured: `counter`, `integrated` or `modelled`."]
+    method: Annotated[
+        str, "How the energy was obtained: `counter`, `integrated`, `modelled` or `estimated`."
+    ]
     node: Annotated[str | None, "Name of the node; null if unknown."]
     it_energy_kwh: Annotated[Quantity, "Energy charged by the meters, before the PUE, in kWh."]
     power_w: Annotated[Quantity, "Mean power (W)."]

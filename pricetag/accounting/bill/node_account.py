@@ -23,7 +23,7 @@ from pricetag.accounting.quantity.gain import gain_group
 from pricetag.accounting.quantity.quantity import Quantity, Source, weakest
 from pricetag.accounting.quantity.uncertainty import Error, Interval, Intervals, combine_each
 from pricetag.accounting.readings.component import ComponentKind
-from pricetag.accounting.readings.reading import Method
+from pricetag.accounting.readings.reading import MODELS, Method
 from pricetag.accounting.readings.sharing import OVERALLOCATED
 from pricetag.accounting.units import joules_to_kwh
 
@@ -41,6 +41,7 @@ SOURCES: dict[Method, Source] = {
     "counter": "counter",
     "integrated": "integrated",
     "modelled": "modelled",
+    "estimated": "estimated",
 }
 
 
@@ -294,4 +295,4 @@ def _weakest(methods: tuple[Method, ...]) -> Source:
 @lru_cache(maxsize=1024)
 def error_of(kind: str, name: str, method: Method, gain_std_ratio: float) -> Error:
     """The common error of the components of one product."""
-    return gain_group(kind, name, method), gain_std_ratio, method == "modelled"
+    return gain_group(kind, name, method), gain_std_ratio, method in MODELS

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 _MODEL = "model"
+_ESTIMATE = "estimate"
 _CALIBRATION = "calibration"
 
 
 def gain_group(kind: str, name: str, method: str, *, calibrated: str | None = None) -> str:
     """Name of the group of components that share one gain error.
 
-    Components of one product share it, and so do models of one kind of component; a calibrated
-    meter has its own.
+    Components of one product share it, and so do models and estimates of one kind of component; a
+    calibrated meter has its own.
 
     Args:
         kind: gpu, cpu, ram or host.
@@ -20,6 +21,8 @@ def gain_group(kind: str, name: str, method: str, *, calibrated: str | None = No
     """
     if calibrated is not None:
         return f"{_CALIBRATION}:{calibrated}"
+    if method == "estimated":
+        return f"{kind}:{_ESTIMATE}"
     return f"{kind}:{_MODEL}" if method == "modelled" else f"{kind}:{name}"
 
 
@@ -28,4 +31,6 @@ def gain_name(group: str) -> str:
     kind, _, name = group.partition(":")
     if kind == _CALIBRATION:
         return f"calibration of {name}"
+    if name == _ESTIMATE:
+        return f"another tool's estimate of {kind}"
     return f"power model of {kind}" if name == _MODEL else f"gain of {name} ({kind})"

@@ -58,6 +58,14 @@ MAX_GAP_S = 5.0
 """Maximum duration of a step between two readings over which power is assumed constant."""
 
 
+def longest_step_s(method: Method, max_gap_s: float) -> float:
+    """Maximum duration of a step for which an integral is trusted, in s.
+
+    Estimates are sums over the intervals of another tool, however long.
+    """
+    return math.inf if method == "estimated" else max_gap_s
+
+
 @dataclass(frozen=True, slots=True)
 class BookedSteps:
     """The steps between a component's readings, booked and added up.
@@ -253,6 +261,7 @@ class EnergyLedger(Ledger):
         has_model: bool = False,
         rules: int = BOOKING_RULES,
     ) -> None:
+        max_gap_s = longest_step_s(method, max_gap_s)
         booking = book(
             readings, method=method, max_gap_s=max_gap_s, has_model=has_model, rules=rules
         )

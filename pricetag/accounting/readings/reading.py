@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-Method = Literal["counter", "integrated", "modelled"]
-"""How the energy of a component is measured: a hardware counter, metered power, or a model."""
+Method = Literal["counter", "integrated", "modelled", "estimated"]
+"""How the energy of a component is obtained: a hardware counter, metered power, a model, or the
+estimate of another tool."""
+
+MODELS: frozenset[Method] = frozenset({"modelled", "estimated"})
+"""Methods whose gain error is a factor."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,8 @@ Counters are first aligned with the times of the readings
 * no counter: the integral, if the readings are close enough together. If the meter itself stalled
   and its integral skips the gap (flag ``gap`` on the later reading), the integral is booked, and
   the step does not count as covered;
+* the estimates of another tool are sums over its own intervals: their difference, however long the
+  step, which does not count as covered if it has the flag ``gap`` (the tool reported nothing);
 * otherwise the step is not covered: flag ``lost`` or ``gap``, and nothing is extrapolated.
 
 A step that the meter flagged ``implausible_power`` is booked by the integral, because its counter
@@ -108,6 +110,8 @@ class Booking:
 
 def source_of(evidence: Evidence, method: Method, *, has_model: bool = False) -> Source:
     """The source under which a covered step is booked."""
+    if method == "estimated":
+        return "estimated"
     if evidence == "counter":
         return "counter"
     return "modelled" if has_model or method == "modelled" else "integrated"

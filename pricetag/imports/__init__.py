@@ -1,0 +1,1 @@
+"""Measurements of other tools, read from their files and records, as journals of runs."""

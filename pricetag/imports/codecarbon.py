@@ -1,0 +1,133 @@
+"""CodeCarbon: rows of ``emissions.csv``, and the records that its clients send.
+
+The energies of CodeCarbon include the PUE that its user has set (1 by default). A CSV states it, so
+that it can be divided out; the records of its API do not.
+
+Source: CodeCarbon 3.3.2, ``codecarbon/output_methods/emissions_data.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import tzinfo
+
+from pricetag.accounting.readings.component import ComponentKind
+from pricetag.imports import fields, tables
+from pricetag.imports.imported import KWH_J, Imported, Part, Reported, gpus
+from pricetag.imports.newest import Newest
+from pricetag.imports.source import Skipped, Source
+
+TOOL = "CodeCarbon"
+MARKS = frozenset({"timestamp", "duration", "energy_consumed"})
+"""Columns by which its table is recognized."""
+
+KINDS: tuple[ComponentKind, ...] = ("cpu", "gpu", "ram")
+SAME_RATIO = 0.01
+"""Relative difference of a total and its parts that rounding explains."""
+
+EARLIER = "an earlier state of a run that a later line has"
+
+
+def read(source: Source) -> Iterator[Imported | Skipped]:
+    """The runs of an ``emissions.csv``.
+
+    Raises:
+        ImportFileError: If the file or a line is invalid.
+        OSError: If it cannot be read.
+    """
+    newest = Newest((_key(row), line) for line, row in tables.rows(source.lines()))
+    for line, row in tables.rows(source.lines()):
+        tables.require_columns(row, *sorted(MARKS))
+        if newest.has(_key(row), line):
+            yield _imported(row, line, source.zone)
+        else:
+            yield Skipped(line, EARLIER)
+
+
+def _key(row: Mapping[str, str]) -> str:
+    """The ID of the run; in files of early versions, which have none, the row itself."""
+    run_id = fields.text(row, "run_id")
+    return run_id or "\n".join(f"{name} {value}" for name, value in sorted(row.items()))
+
+
+def _imported(row: Mapping[str, str], line: int, zone: tzinfo | None) -> Imported:
+    try:
+        duration_s = fields.required(row, "duration")
+        ended_at = fields.moment(row["timestamp"].strip(), "timestamp", zone)
+        pue = fields.number(row, "pue") or 1.0
+        parts = _parts(row, pue)
+        version = fields.text(row, "codecarbon_version")
+        run_id = fields.text(row, "run_id")
+        return Imported(
+            tool=TOOL,
+            measured_by=f"codecarbon {version}" if version else "codecarbon",
+            key=_key(row),
+            name=f"{fields.text(row, 'project_name') or 'codecarbon'} {(run_id or '')[:8]}".strip(),
+            started_at=fields.before(ended_at, duration_s, "duration"),
+            duration_s=duration_s,
+            parts=parts,
+            project=fields.text(row, "project_name"),
+            reported=list(_reported(row)),
+            devices=gpus(fields.text(row, "gpu_model"), fields.number(row, "gpu_count")),
+            remarks=[_remark(row, pue)],
+            line=line,
+        )
+    except fields.FieldError as error:
+        raise tables.ImportFileError(str(error), line) from error
+
+
+def _parts(row: Mapping[str, str], pue: float) -> list[Part]:
+    if pue < 1:
+        raise fields.FieldError(f"pue: must be at least 1 (got {pue:g})")
+    total_kwh = fields.required(row, "energy_consumed")
+    by_kind = {kind: fields.number(row, f"{kind}_energy") for kind in KINDS}
+    known_kwh = sum(value or 0.0 for value in by_kind.values())
+    if abs(total_kwh - known_kwh) > SAME_RATIO * abs(total_kwh):
+        if known_kwh > total_kwh:
+            raise fields.FieldError(
+                f"energy_consumed: is {total_kwh:g} kWh, less than its parts ({known_kwh:g} kWh)"
+            )
+        rest_kwh = total_kwh - known_kwh
+    else:
+        rest_kwh = 0.0
+    parts = [
+        Part(kind, name_of(kind, row), value * KWH_J / pue, notes=notes(kind, value, pue))
+        for kind, value in by_kind.items()
+        if value is not None and (value != 0 or kind != "gpu")
+    ]
+    if rest_kwh or not parts:
+        name = "other components" if parts else "whole machine"
+        parts.append(Part("host", name, rest_kwh * KWH_J / pue, notes=notes("", rest_kwh, pue)))
+    return parts
+
+
+def name_of(kind: str, row: Mapping[str, str]) -> str:
+    """The product name of a component."""
+    if kind == "ram":
+        return "RAM"
+    return fields.text(row, f"{kind}_model") or kind.upper()
+
+
+def notes(kind: str, energy_kwh: float, pue: float) -> str:
+    """What CodeCarbon reported of a component."""
+    divided = "" if pue == 1 else f", of which its PUE of {pue:g} was divided out"
+    return f"CodeCarbon reported {energy_kwh:.6g} kWh{f' ({kind}_energy)' if kind else ''}{divided}"
+
+
+def _reported(row: Mapping[str, str]) -> Iterator[Reported]:
+    for column, unit in (("energy_consumed", "kWh"), ("emissions", "kg"), ("pue", "1")):
+        value = fields.number(row, column)
+        if value is not None:
+            yield Reported(f"codecarbon/{column}", value, unit)
+
+
+def _remark(row: Mapping[str, str], pue: float) -> str:
+    emissions_kg = fields.number(row, "emissions")
+    carbon = "" if emissions_kg is None else f" and {emissions_kg:.6g} kg CO2e by its own factor"
+    place = fields.text(row, "country_name")
+    mode = fields.text(row, "tracking_mode")
+    return (
+        f"CodeCarbon reported {fields.required(row, 'energy_consumed'):.6g} kWh with a PUE of "
+        f"{pue:g}{carbon}"
+        f"{f' for {place}' if place else ''}{f', tracking mode {mode}' if mode else ''}"
+    )
