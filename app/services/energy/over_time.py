@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 from app.db import Session
 from app.repositories.energy import account as rows
@@ -18,7 +18,14 @@ from app.services.energy.intervals import intervals
 from app.services.energy.labels import NO_USER, OTHER_PARTS, OTHER_PROJECTS, PRIVATE_PROJECTS
 from app.services.energy.ranges import Hours, InvalidEnergyRangeError, hours_of
 from app.services.principals import Principal
-from pricetag.accounting.bill.node_account import Account, Entry, Product, accounts
+from pricetag.accounting.bill.node_account import (
+    Account,
+    Entry,
+    Metered,
+    Product,
+    accounts,
+    metered,
+)
 from pricetag.accounting.bill.node_account import totals as totals_of
 
 MOST_GROUPS = 6
@@ -41,6 +48,9 @@ NO_SITE = "(no site)"
 
 _Cells = dict[str, dict[datetime, dict[Product, float]]]
 """Energy by group, bucket and product, in J."""
+
+_Parts = list[list[Any]]
+"""The figure of each group, by bucket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +98,9 @@ async def over_time(
             totals[row.start].append(Entry._make(row[5:-1]))
     starts = sorted(totals)
     if by == "use":
-        buckets = accounts([totals[at] for at in starts], intervals=intervals)
-        groups, parts = _by_use(buckets)
+        used = accounts([totals[at] for at in starts], intervals=intervals)
+        groups, parts = _by_use(used)
+        buckets = [Metered(each.total_kwh, each.flags) for each in used]
     else:
         table = await _table(session, principal, by, grain_used, hours, totals)
         buckets, groups, parts = _by_group(table, totals, starts)
@@ -101,8 +112,8 @@ async def over_time(
         node=node,
         groups=groups,
         buckets=[
-            EnergyBucket(
-                start=at, total_kwh=_read(bucket.total_kwh), parts_kwh=of, flags=bucket.flags
+            EnergyBucket.model_validate(
+                {"start": at, "total_kwh": bucket.total_kwh, "parts_kwh": of, "flags": bucket.flags}
             )
             for at, bucket, of in zip(starts, buckets, parts, strict=True)
         ],
@@ -152,7 +163,7 @@ def _require_short(span: Hours, by: TimeBy, grain: Grain) -> None:
         )
 
 
-def _by_use(account_list: Sequence[Account]) -> tuple[list[EnergyGroup], list[list[Quantity]]]:
+def _by_use(account_list: Sequence[Account]) -> tuple[list[EnergyGroup], _Parts]:
     used = [
         name
         for name in USES
@@ -160,7 +171,7 @@ def _by_use(account_list: Sequence[Account]) -> tuple[list[EnergyGroup], list[li
         or name == "charged_kwh"
     ]
     groups = [EnergyGroup(name=USES[name], kind="use") for name in used]
-    return groups, [[_read(getattr(account, name)) for name in used] for account in account_list]
+    return groups, [[getattr(account, name) for name in used] for account in account_list]
 
 
 async def _table(
@@ -177,18 +188,19 @@ async def _table(
         hidden = PRIVATE_PROJECTS if principal.project_id is None else OTHER_PROJECTS
         viewer = principal.viewer
         charges = await rows.charges_over_time(session, by, viewer, grain, hours, MOST_GROUPS)
-        for is_other, visible, owner, start, *product, total_j, _, _ in charges:
-            name = (owner or NO_USER) if visible else hidden
-            name = OTHER_PARTS if is_other else name
-            kinds[name] = by if visible and owner else "others"
-            _add(cells[name][start], product, total_j)
+        for is_other, visible, owner, start, kind, name, method, ratio, total_j, _, _ in charges:
+            group = (owner or NO_USER) if visible else hidden
+            group = OTHER_PARTS if is_other else group
+            kinds[group] = by if visible and owner else "others"
+            _add(cells[group][start], (kind, name, method, ratio), total_j)
         ordered = _largest_first(cells)
         unallocated: dict[datetime, dict[Product, float]] = {}
         for at, entries in totals.items():
             unallocated[at] = {}
             for entry in entries:
                 rest_j = entry.total_j - entry.charged_j - entry.running_j
-                _add(unallocated[at], entry[:4], rest_j)
+                product = (entry.kind, entry.name, entry.method, entry.gain_std_ratio)
+                _add(unallocated[at], product, rest_j)
         ordered[NOT_CHARGED] = unallocated
         return _Table(ordered, {**kinds, NOT_CHARGED: "not-charged"})
     if by == "node" or by == "component" or by == "site":
@@ -203,16 +215,15 @@ async def _table(
         is_whole = has_others or hours.node is not None or not named
         rest = OTHER_PARTS if is_whole else (named.pop(0) or NO_SITE)
         sums = await rows.sums_over_time(session, by, grain, hours, named)
-        for place_of, start, *product, total_j, _ in sums:
-            name = rest if place_of is None else (place_of or NO_SITE)
-            kinds.setdefault(name, "others")
-            _add(cells[name][start], product, total_j)
+        for place_of, start, kind, name, method, ratio, total_j, _ in sums:
+            group = rest if place_of is None else (place_of or NO_SITE)
+            kinds.setdefault(group, "others")
+            _add(cells[group][start], (kind, name, method, ratio), total_j)
     return _Table(cells, kinds)
 
 
-def _add(energies_j: dict[Product, float], product: Sequence[Any], energy_j: float) -> None:
-    key = cast(Product, tuple(product))
-    energies_j[key] = energies_j.get(key, 0.0) + energy_j
+def _add(energies_j: dict[Product, float], product: Product, energy_j: float) -> None:
+    energies_j[product] = energies_j.get(product, 0.0) + energy_j
 
 
 def _largest_first(cells: _Cells) -> _Cells:
@@ -227,21 +238,16 @@ def _largest_first(cells: _Cells) -> _Cells:
 
 def _by_group(
     table: _Table, totals: Mapping[datetime, list[Entry]], starts: Sequence[datetime]
-) -> tuple[list[Account], list[EnergyGroup], list[list[Quantity]]]:
+) -> tuple[list[Metered], list[EnergyGroup], _Parts]:
     names = list(table.cells)
     wanted = [
         energies_j for at in starts for name in names if (energies_j := table.cells[name].get(at))
     ]
-    buckets = accounts([totals[at] for at in starts], intervals=intervals)
+    buckets = metered([totals[at] for at in starts], intervals=intervals)
     figures = iter(totals_of(wanted, intervals=intervals))
     nothing = Quantity(value=0.0, low=0.0, high=0.0, unit="kWh", source=None, reason=None)
-    parts = [
-        [_read(next(figures)) if table.cells[name].get(at) else nothing for name in names]
-        for at in starts
+    parts: _Parts = [
+        [next(figures) if table.cells[name].get(at) else nothing for name in names] for at in starts
     ]
     groups = [EnergyGroup(name=name, kind=table.kinds[name]) for name in names]
     return buckets, groups, parts
-
-
-def _read(figure: Any) -> Quantity:
-    return Quantity.model_validate(figure)

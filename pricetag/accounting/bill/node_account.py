@@ -132,12 +132,38 @@ def accounts(
     """
     columns = [_columns(entries) for entries in groups]
     figures = [figure for of_group in columns for figure in _figures(of_group)]
-    sums = [entry for entry in figures if isinstance(entry, _Sum)]
-    ends = iter(intervals([(entry.errors, entry.sizes) for entry in sums], seed))
-    quantities = iter(
-        [entry.quantity(next(ends)) if isinstance(entry, _Sum) else entry for entry in figures]
-    )
+    quantities = iter(_quantities(figures, seed, intervals))
     return [_account(of_group, [next(quantities) for _ in range(5)]) for of_group in columns]
+
+
+class Metered(NamedTuple):
+    """The energy of several components and hours, without its division.
+
+    Attributes:
+        total_kwh: Energy used by the components, as far as known.
+        flags: Flags of the metering.
+    """
+
+    total_kwh: Quantity
+    flags: tuple[str, ...]
+
+
+def metered(
+    groups: Sequence[Sequence[Entry]], *, seed: int = 0, intervals: Intervals = combine_each
+) -> list[Metered]:
+    """Totals and flags of several groups of entries, as :func:`accounts` finds them.
+
+    Args:
+        groups: Groups of entries.
+        seed: Seed of the Monte Carlo simulation.
+        intervals: As of :func:`accounts`.
+    """
+    columns = [_columns(entries) for entries in groups]
+    quantities = _quantities([_total(of_group) for of_group in columns], seed, intervals)
+    return [
+        Metered(total, _flags(of_group, sum(of_group.overallocated_j)))
+        for of_group, total in zip(columns, quantities, strict=True)
+    ]
 
 
 Product = tuple[ComponentKind, str, Method, float]
@@ -167,9 +193,18 @@ def totals(
         else Quantity.unknown("kWh", NOTHING_METERED)
         for energies_j in groups
     ]
-    known = [(each.errors, each.sizes) for each in sums if isinstance(each, _Sum)]
-    ends = iter(intervals(known, seed))
-    return [each.quantity(next(ends)) if isinstance(each, _Sum) else each for each in sums]
+    return _quantities(sums, seed, intervals)
+
+
+def _quantities(
+    figures: Sequence[_Sum | Quantity], seed: int, intervals: Intervals
+) -> list[Quantity]:
+    """Figures with the intervals of those that are sums."""
+    sums = [(figure.errors, figure.sizes) for figure in figures if isinstance(figure, _Sum)]
+    ends = iter(intervals(sums, seed))
+    return [
+        figure.quantity(next(ends)) if isinstance(figure, _Sum) else figure for figure in figures
+    ]
 
 
 def _columns(entries: Sequence[Entry]) -> Any:
@@ -181,8 +216,7 @@ def _columns(entries: Sequence[Entry]) -> Any:
 def _figures(columns: Any) -> list[_Sum | Quantity]:
     if not columns.hours:
         return [Quantity.unknown("kWh", NOTHING_METERED)] * 5
-    methods = columns.method
-    errors = tuple(map(error_of, columns.kind, columns.name, methods, columns.gain_std_ratio))
+    methods, errors = columns.method, _errors(columns)
     reason, remark = _reason_and_remark(columns)
     return [
         _sum(methods, errors, columns.total_j),
@@ -195,15 +229,28 @@ def _figures(columns: Any) -> list[_Sum | Quantity]:
     ]
 
 
-def _account(columns: Any, figures: Sequence[Quantity]) -> Account:
-    over_j = sum(columns.overallocated_j)
+def _total(columns: Any) -> _Sum | Quantity:
+    if not columns.hours:
+        return Quantity.unknown("kWh", NOTHING_METERED)
+    return _sum(columns.method, _errors(columns), columns.total_j)
+
+
+def _errors(columns: Any) -> tuple[Error, ...]:
+    return tuple(map(error_of, columns.kind, columns.name, columns.method, columns.gain_std_ratio))
+
+
+def _flags(columns: Any, overallocated_j: float) -> tuple[str, ...]:
     remarks = {
-        OVERALLOCATED: over_j > 0,
+        OVERALLOCATED: overallocated_j > 0,
         "node_not_metered": any(columns.unmetered_hours),
         "node_total_awaited": any(columns.awaited_hours),
         "runs_open": any(columns.open_hours),
     }
-    flags = tuple(sorted([name for name, holds in remarks.items() if holds]))
+    return tuple(sorted([name for name, holds in remarks.items() if holds]))
+
+
+def _account(columns: Any, figures: Sequence[Quantity]) -> Account:
+    over_j = sum(columns.overallocated_j)
     total, charged, running, unallocated, undecided = figures
     return Account(
         total_kwh=total,
@@ -212,7 +259,7 @@ def _account(columns: Any, figures: Sequence[Quantity]) -> Account:
         unallocated_kwh=unallocated,
         undecided_kwh=undecided,
         overallocated_kwh=joules_to_kwh(over_j),
-        flags=flags,
+        flags=_flags(columns, over_j),
     )
 
 
