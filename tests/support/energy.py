@@ -15,8 +15,8 @@ from sqlalchemy import select, text, update
 from app.db import Session
 from app.repositories.energy import account as energy_account
 from app.repositories.energy import hours as energy_hours
-from app.repositories.energy.account import Grouping, Owner
-from app.repositories.energy.rollups import By, Grain, Range
+from app.repositories.energy.account import Owner
+from app.repositories.energy.rollups import By, Grain, Grouping, Range
 from app.repositories.people.visibility import Viewer
 from app.services.energy.node_hours import NodeHour, book_node_hours
 from models import Attempt, Experiment, Project, Run, User

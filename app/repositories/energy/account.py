@@ -16,10 +16,14 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories.energy.judging import CHARGED, JUDGED, MEASURES, PRODUCT
+from app.repositories.energy.named import named_sums
 from app.repositories.energy.rollups import (
+    ALL,
+    PENDING,
     SERIES,
     By,
     Grain,
+    Grouping,
     Range,
     bucket,
     negative,
@@ -52,14 +56,7 @@ _ABOUT: dict[By, tuple[str, ...]] = {
     "month": ("start",),
 }
 
-_PENDING = """
-    chosen_hours AS MATERIALIZED (
-      SELECT DISTINCT node_name, hour FROM energy_pending
-      WHERE hour >= :start AND hour < :stop
-        AND (CAST(:node AS text) IS NULL OR node_name = :node)
-    )
-"""
-_EVERY_HOUR = _PENDING.replace("energy_pending", "energy_hours")
+_EVERY_HOUR = PENDING.replace("energy_pending", "energy_hours")
 
 _LIST = ", ".join(MEASURES)
 _PRODUCT = ", ".join(PRODUCT)
@@ -158,15 +155,12 @@ async def sums_by_owner(
     return (await session.execute(text(statement), values)).all()
 
 
-Grouping = Literal["node", "component", "site"]
-
 _PLACES: dict[Grouping, str] = {
     "node": "node_name",
     "component": "node_name || ' ' || component",
     "site": "coalesce(site, '')",
 }
 _USED = "charged_j + running_j"
-_ALL = f"{_USED} + unallocated_j + undecided_j"
 
 
 async def largest(
@@ -179,7 +173,7 @@ async def largest(
     parts, values = _parts(by, hours, every_hour=False)
     statement = f"""
         WITH {parts}
-        SELECT {_PLACES[by]} AS place, CAST(sum({_ALL}) AS float8) AS total_j
+        SELECT {_PLACES[by]} AS place, CAST(sum({ALL}) AS float8) AS total_j
         FROM parts GROUP BY 1 HAVING sum(hours) > 0 ORDER BY total_j DESC, place LIMIT :limit
     """
     rows = (await session.execute(text(statement), {**values, "limit": limit})).all()
@@ -205,22 +199,22 @@ async def sums_over_time(
     Returns:
         Rows of place, start, kind, name, method, gain_std_ratio, total_j and hours, by start.
     """
-    place = _PLACES[by]
-    if named is not None:
-        place = f"CASE WHEN {place} = ANY (CAST(:named AS text[])) THEN {place} END"
-    if named is None or hours.node is not None:
-        parts, values = _parts(by, hours, every_hour=False, over=over)
-        parts += f", placed AS (SELECT {place} AS place, parts.*, {_ALL} AS used_j FROM parts)"
+    if named is not None and hours.node is None:
+        statement, values = named_sums(by, _PLACES[by], over, hours)
     else:
-        parts, values = _named_parts(by, over, hours, place)
+        place = _PLACES[by]
+        if named is not None:
+            place = f"CASE WHEN {place} = ANY (CAST(:named AS text[])) THEN {place} END"
+        parts, values = _parts(by, hours, every_hour=False, over=over)
+        statement = f"""
+            WITH {parts}, placed AS (SELECT {place} AS place, parts.*, {ALL} AS used_j FROM parts)
+            SELECT place, start, {_PRODUCT}, CAST(sum(used_j) AS float8) AS total_j,
+              CAST(sum(hours) AS bigint) AS hours
+            FROM placed
+            GROUP BY 1, 2, {_PRODUCT} HAVING sum(hours) > 0 ORDER BY start, 1, {_PRODUCT}
+        """
     if named is not None:
         values["named"] = list(named)
-    statement = f"""
-        WITH {parts}
-        SELECT place, start, {_PRODUCT}, CAST(sum(used_j) AS float8) AS total_j,
-          CAST(sum(hours) AS bigint) AS hours
-        FROM placed GROUP BY 1, 2, {_PRODUCT} HAVING sum(hours) > 0 ORDER BY start, 1, {_PRODUCT}
-    """
     return (await session.execute(text(statement), values)).all()
 
 
@@ -254,7 +248,7 @@ async def charges_over_time(
     else:
         shown, values = _largest_charges(owner, over, hours, scope, most)
     statement = f"""
-        WITH {_PENDING}, {CHARGED}, {_seen(owner)}, {shown}
+        WITH {PENDING}, {CHARGED}, {_seen(owner)}, {shown}
         SELECT is_other, visible OR is_other AS visible, CASE WHEN NOT is_other THEN owner END
             AS owner, start, {_PRODUCT}, CAST(sum(total_j) AS float8) AS total_j,
           CAST(sum(running_j) AS float8) AS running_j, CAST(sum(hours) AS bigint) AS hours
@@ -419,7 +413,7 @@ def _parts(
     about = f"s.node_name, s.component, s.site, r.start, {of('s', PRODUCT)}"
     again = superseded("component", bucket(bucketed, "r.start"))
     statement = f"""
-        {_PENDING}, {JUDGED}, superseded AS ({again}),
+        {PENDING}, {JUDGED}, superseded AS ({again}),
         parts AS (
           SELECT {about}, {of("r", MEASURES)}, 0 AS awaited_hours
           {sums}
@@ -430,34 +424,6 @@ def _parts(
         )
     """
     return statement, hours.values | values
-
-
-def _named_parts(by: Grouping, over: Grain, hours: Range, place: str) -> tuple[str, dict[str, Any]]:
-    """CTEs up to ``placed``: the parts of the places named, and the lab's without these.
-
-    As all sums are exact, what remains of the lab's is the sum of the other places, to the last
-    digit, and their many rows need not be read.
-    """
-    whose = f"{_PLACES[by]} = ANY (CAST(:named AS text[]))"
-    of_named, values = rolled(hours, by, over, whose=whose)
-    of_lab, lab_values = rolled(hours, over, prefix="lab")
-    about = f"r.start, {of('s', PRODUCT)}"
-    again = superseded("component", bucket(over, "r.start"))
-    statement = f"""
-        {_PENDING}, {JUDGED}, superseded AS ({again}),
-        named AS MATERIALIZED (
-          SELECT {_PLACES[by]} AS place, {about}, sum(r.hours) AS hours, sum({_ALL}) AS used_j
-          {of_named} GROUP BY 1, 2, 3, 4, 5, 6
-        ),
-        placed AS (
-          SELECT * FROM named
-          UNION ALL SELECT NULL, start, {_PRODUCT}, -hours, -used_j FROM named
-          UNION ALL SELECT NULL, {about}, r.hours, {_ALL} {of_lab}
-          UNION ALL SELECT {place}, {about}, -r.hours, -({_ALL}) FROM superseded AS r {SERIES}
-          UNION ALL SELECT {place}, {bucket(over, "hour")}, {_PRODUCT}, hours, {_ALL} FROM judged
-        )
-    """
-    return statement, hours.values | values | lab_values
 
 
 def _charge_parts(

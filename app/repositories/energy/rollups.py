@@ -8,14 +8,27 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from app.repositories.energy.calendar import LEVELS, Level, Segment, cover
+from app.repositories.energy.calendar import LEVELS, Level, Segment, cover, floor
 from app.repositories.energy.judging import MEASURES, VALUES
 from app.repositories.energy.series import BY_DAY, Scope
 
 By = Literal["node", "component", "site", "hour", "day", "month"]
 Grain = Literal["hour", "day", "month"]
+Grouping = Literal["node", "component", "site"]
 
 HOUR = timedelta(hours=1)
+
+PENDING = """
+    chosen_hours AS MATERIALIZED (
+      SELECT DISTINCT node_name, hour FROM energy_pending
+      WHERE hour >= :start AND hour < :stop
+        AND (CAST(:node AS text) IS NULL OR node_name = :node)
+    )
+"""
+"""CTE of the hours that changed since they were rolled up."""
+
+ALL = "charged_j + running_j + unallocated_j + undecided_j"
+"""All energy of a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +73,6 @@ def rolled(
     by: By | None,
     over: Grain | None = None,
     *,
-    whose: str = "true",
     prefix: str = "r",
 ) -> tuple[str, dict[str, Any]]:
     """Sums of component-hours by series and bucket, with the statement's parameters.
@@ -71,17 +83,44 @@ def rolled(
         hours: Which hours.
         by: What the rows are about.
         over: Buckets of rows that are about something else than a time; None for one sum.
-        whose: A condition on few series, if not all are wanted.
         prefix: Of the parameters.
     """
     scope = _scope(by, hours.node)
     bucketed = by if over is None else over
     scopes: dict[Level, Scope] = dict.fromkeys(LEVELS, scope)
     segments = cover(hours.start, hours.stop, _levels(bucketed))
-    sums, values = _sums(hours, bucketed, segments, scopes, prefix, over is None, whose)
-    # Of the hours of some series the planner expects a single row: each row looks its series up.
-    series = _few_series(_whose(scope, hours)) if whose == "true" else SERIES
-    return f"{sums} {series}", values
+    sums, values = _sums(hours, bucketed, segments, scopes, prefix, over is None)
+    return f"{sums} {_few_series(_whose(scope, hours))}", values
+
+
+def rolled_of_few(
+    by: Grouping, over: Grain, hours: Range, whose: str, prefix: str
+) -> tuple[str, str, list[datetime], dict[str, Any]]:
+    """The rows, as ``r``, of a few series of all nodes, and beside them the lab's.
+
+    Args:
+        by: What the few series are about.
+        over: The buckets.
+        hours: Which hours.
+        whose: The condition on the few series.
+        prefix: Of the parameters.
+
+    Returns:
+        The rows; the condition on all these series; the buckets of which a series may have
+        several rows, to be added up; and the statement's parameters.
+    """
+    segments = cover(hours.start, hours.stop, _levels(over))
+    scope = _scope(by, None)
+    both = f"((s.scope = '{scope}' AND {whose}) OR s.scope = 'lab')"
+    scopes: dict[Level, Scope] = dict.fromkeys(LEVELS, scope)
+    sums, values = _sums(hours, over, segments, scopes, prefix, grouped=False, few=both)
+    several = {
+        floor(start, over)
+        for segment in segments
+        if segment.level != over or segment.sign < 0
+        for start in (segment.start, segment.stop - HOUR)
+    }
+    return sums, both, sorted(several), values
 
 
 def _scope(by: By | None, node: str | None) -> Scope:
@@ -193,6 +232,7 @@ def _sums(
     prefix: str,
     grouped: bool,
     more: str = "true",
+    few: str | None = None,
 ) -> tuple[str, dict[str, Any]]:
     """The rows of the segments; added up by series and bucket where there are several, if asked."""
     values: dict[str, Any] = {}
@@ -202,14 +242,15 @@ def _sums(
         count = (segment.stop - segment.start) // HOUR
         values |= zip(names, (segment.start, segment.stop, count - 1), strict=True)
         scope = scopes[segment.level]
-        whose = _whose(scope, hours, more)
+        whose = few or _whose(scope, hours, more)
+        is_few = few is not None or hours.node is not None or more != "true"
         if segment.level != "hour":
             rows = _series(segment.level, names, whose)
-        elif scope not in ("component", "charge") or hours.node is not None or more != "true":
+        elif is_few or scope not in ("component", "charge"):
             rows = _hours_of_few(names, whose)
         else:
-            few = scope == "component"
-            rows = _hours_of_all(names, whose, _few_series(whose) if few else SERIES)
+            has_few = scope == "component"
+            rows = _hours_of_all(names, whose, _few_series(whose) if has_few else SERIES)
         columns = of("r", MEASURES) if segment.sign > 0 else negative("r", MEASURES)
         selects.append(f"SELECT r.series_id, {bucket(by, 'r.start')} AS start, {columns} {rows}")
     total = ", ".join(f"sum({name}) AS {name}" for name in MEASURES)
