@@ -257,6 +257,28 @@ class Settings(BaseSettings):
     electricity_maps_url: Annotated[
         str, Field(pattern=r"^https?://", description="Address of the Electricity Maps API.")
     ] = "https://api.electricitymaps.com/v3"
+    uk_carbon_intensity_url: Annotated[
+        str | None,
+        Field(
+            pattern=r"^https?://",
+            description="Address of Great Britain's Carbon Intensity API for forecasts, e.g. "
+            "`https://api.carbonintensity.org.uk`; it needs no account. Default: the provider is "
+            "off.",
+        ),
+    ] = None
+    watttime_user: Annotated[
+        str | None,
+        Field(
+            description="WattTime account for forecasts of marginal intensities. Default: the "
+            "provider is off."
+        ),
+    ] = None
+    watttime_password: Annotated[
+        SecretStr | None, Field(description="Password of the WattTime account.")
+    ] = None
+    watttime_url: Annotated[
+        str, Field(pattern=r"^https?://", description="Address of the WattTime API.")
+    ] = "https://api.watttime.org"
 
     public_url: Annotated[
         str | None,

@@ -21,6 +21,7 @@ from models.energy_rollup import (
     EnergySeries,
 )
 from models.factor import CarbonHour, CarbonSeries, Factor, Price, Site
+from models.forecast import CarbonForecast, GreenStart
 from models.issued import PriceTag, Report, ReportProject, RunFigure
 from models.journal import JournalChunk, SentJournal
 from models.node import Node, WorkerProcess
@@ -47,6 +48,7 @@ __all__ = [
     "Baseline",
     "Budget",
     "BudgetAlert",
+    "CarbonForecast",
     "CarbonHour",
     "CarbonSeries",
     "Chart",
@@ -58,6 +60,7 @@ __all__ = [
     "EnergySeries",
     "Experiment",
     "Factor",
+    "GreenStart",
     "IdempotencyKey",
     "JournalChunk",
     "LogLine",

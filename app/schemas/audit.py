@@ -10,6 +10,7 @@ from app.schemas.fields import EventTime, Items
 
 AuditKind = Literal[
     "budget",
+    "carbon_forecast",
     "carbon_series",
     "factor",
     "member",

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from app.schemas.carbon_forecasts import GreenStartRead
 from app.schemas.common import AttemptStatus, Quantity, Reason, Request, Whole, Wire
 from app.schemas.fields import (
     AttemptNumber,
@@ -302,6 +303,11 @@ class RunRead(RunSummary):
 
     recipe: dict[str, Any] = Field(description="Task, data, model and stages of the run.")
     max_attempts: int = Field(description="Maximum number of attempts of the run.")
+    green_start: GreenStartRead | None = Field(
+        default=None,
+        description="How the start was chosen by a forecast of carbon intensity, and what that "
+        "saved; null if it was not.",
+    )
     waiting: WaitingRead | None = Field(
         description="Reason why no live worker can take the queued run; null if one can."
     )

@@ -434,6 +434,8 @@ def lab(facts: Facts) -> Iterator[Ask]:
         "listPrices", "prices of an accelerator", "/v1/prices", queries=[{"accelerator": "H100"}]
     )
     yield Ask("listCarbon", "hourly series", "/v1/carbon")
+    hours = [{}, {"site": "tokyo", "within_h": 24, "duration_h": 6}]
+    yield Ask("getCarbonForecasts", "forecasts of a site", "/v1/carbon/forecasts", queries=hours)
     yield Ask("listCarbon", "hourly series of a zone", "/v1/carbon", queries=[{"zone": "NO"}])
     yield Ask("getHealth", "health", "/healthz")
     yield Ask("getReadiness", "readiness", "/readyz")

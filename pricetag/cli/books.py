@@ -271,6 +271,59 @@ def fetch_carbon(
     answer(ctx, json, series, series_lines)
 
 
+@carbon.command(
+    "fetch-forecast",
+    epilog="Example: pricetag carbon fetch-forecast --zone GB --provider uk-carbon-intensity",
+)
+def fetch_forecast(
+    ctx: typer.Context,
+    zone: Annotated[str, typer.Option(help="Grid zone, e.g. DE or US-CA.")],
+    provider: Annotated[
+        str,
+        typer.Option(
+            help="Provider that is configured on the server: electricitymaps, "
+            "uk-carbon-intensity, or watttime (marginal)."
+        ),
+    ] = "electricitymaps",
+    provider_zone: Annotated[
+        str | None,
+        typer.Option(help="The provider's name of the zone. Default: the same as --zone."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Let the server fetch a forecast of a zone's carbon intensity, for runs that wait for it."""
+    from pricetag.cli.views.factors import forecast_line
+
+    body = given(provider=provider, zone=zone, provider_zone=provider_zone)
+    with open_client(ctx) as client:
+        forecast = client.fetch_carbon_forecast(body)
+    answer(ctx, json, forecast, forecast_line)
+
+
+@carbon.command(
+    "forecast", epilog="Example: pricetag carbon forecast --site berlin --within 24 --duration 6"
+)
+def show_forecast(
+    ctx: typer.Context,
+    site: Annotated[
+        str | None, typer.Option(help="Site. Default: that of nodes without a site.")
+    ] = None,
+    within: Annotated[
+        float, typer.Option(min=1, max=168, help="Longest time until the start (hours).")
+    ] = 12,
+    duration: Annotated[
+        float, typer.Option(min=0.01, max=1000, help="Length of the run (hours).")
+    ] = 4,
+    json: Json = False,
+) -> None:
+    """Show the forecast carbon intensity of a site and the greenest start of a run."""
+    from pricetag.cli.views.factors import forecasts_lines
+
+    with open_client(ctx) as client:
+        forecasts = client.carbon_forecasts(site, within_h=within, duration_h=duration)
+    answer(ctx, json, forecasts, forecasts_lines)
+
+
 @carbon.command("list", epilog="Example: pricetag carbon list --zone DE")
 def list_carbon(
     ctx: typer.Context,

@@ -67,6 +67,23 @@ class BookCalls(Connection):
         """Makes the server fetch hourly intensities from a provider and store them."""
         return self._json("POST", "/v1/carbon/fetch", wanted)
 
+    def fetch_carbon_forecast(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        """Makes the server fetch a forecast of carbon intensity from a provider and keep it."""
+        return self._json("POST", "/v1/carbon/forecasts/fetch", wanted)
+
+    def carbon_forecasts(
+        self, site: str | None = None, *, within_h: float = 12, duration_h: float = 4
+    ) -> dict[str, Any]:
+        """The latest forecasts of a site's zone, and the greenest start by them.
+
+        Args:
+            site: Name of the site; by default, the nodes without a site.
+            within_h: Longest time until the start, in hours.
+            duration_h: Length of the run, in hours.
+        """
+        query: dict[str, Any] = {"site": site, "within_h": within_h, "duration_h": duration_h}
+        return self._get("/v1/carbon/forecasts", query)
+
     def carbon_series(self, *, zone: str | None = None) -> Iterator[dict[str, Any]]:
         """Series of hourly intensities, newest first."""
         return self._pages("/v1/carbon", {"zone": zone, "limit": 200})

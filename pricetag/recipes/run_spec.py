@@ -5,12 +5,13 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Self
 
-from pydantic import AwareDatetime, Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from pricetag.recipes.base import VISIBLE_ONLY, Name, Params, StageParams
 from pricetag.recipes.data import Data, FromScratch, ModelSource
 from pricetag.recipes.glue import GLUE, glue_task, task_entry
+from pricetag.recipes.not_before import NotBefore
 from pricetag.recipes.plan import misfit
 from pricetag.recipes.registry import REGISTRY, Stage, traits_of
 from pricetag.recipes.shapes import described_shape
@@ -257,8 +258,11 @@ class RunSpec(Params):
     priority: int = Field(
         0, ge=-1000, le=1000, description="Priority in the queue; higher values start first."
     )
-    not_before: Annotated[AwareDatetime | None, Field(strict=False)] = Field(
-        None, description="Earliest start, ISO 8601 with time zone."
+    not_before: NotBefore | None = Field(
+        None,
+        examples=["2031-01-02T03:00:00+01:00", "greenest within 12 h"],
+        description="Earliest start: a time (ISO 8601 with time zone), or `greenest within N h` "
+        "for the start with the lowest forecast carbon intensity in the next N hours (1 to 168).",
     )
     max_attempts: int = Field(
         3,

@@ -1,4 +1,4 @@
-"""Hourly carbon intensities of zones."""
+"""Hourly carbon intensities of zones, recorded and forecast."""
 
 from __future__ import annotations
 
@@ -20,14 +20,16 @@ from app.api.deps import (
     ToHour,
 )
 from app.api.openapi import request_body
-from app.api.v1.examples import CARBON_FETCH, CARBON_FILE
+from app.api.v1.examples import CARBON_FETCH, CARBON_FILE, FORECAST_FETCH
 from app.api.v1.responses import BODY, problems
 from app.schemas.carbon import CarbonFetch, CarbonImport, CarbonImported, CarbonSeriesPage
+from app.schemas.carbon_forecasts import ForecastFetch, ForecastRead, ForecastsRead
 from app.schemas.carbon_hours import CarbonHoursRead
 from app.schemas.common import StoredName
 from app.schemas.sites import Zone
-from app.services.carbon import carbon_hours
+from app.services.carbon import carbon_hours, forecasts
 from app.services.factors import carbon_series
+from pricetag.recipes.not_before import LONGEST_WAIT_H
 
 KEEPERS = rule("admin", carbon_series.TO)
 
@@ -85,6 +87,56 @@ async def list_carbon(
 ) -> CarbonSeriesPage:
     """Lists series with their first and last hour, newest first."""
     return await carbon_series.list_page(session, zone=zone, cursor=cursor, limit=limit)
+
+
+@router.post(
+    "/forecasts/fetch",
+    status_code=201,
+    dependencies=[KEEPERS],
+    summary="Fetch a forecast of carbon intensity",
+    responses=problems(403, 409, 502, *BODY),
+    openapi_extra=request_body(ForecastFetch, {"a zone": FORECAST_FETCH}, "Provider and zone."),
+)
+async def fetch_carbon_forecast(
+    resources: ServerResources, caller: Caller, body: Body
+) -> ForecastRead:
+    """Fetches the forecast of a zone from a provider that is configured on the server, and keeps
+    it; the same one is kept once. Requires the role admin.
+    """
+    request = validated(ForecastFetch, body)
+    forecast = await forecasts.ask(request, resources.settings, caller)
+    async with resources.database.session_scope() as session:
+        return await forecasts.store(session, request, forecast, caller)
+
+
+@router.get(
+    "/forecasts",
+    dependencies=[READ],
+    summary="Show a site's forecasts of carbon intensity and the greenest start",
+    responses=problems(404),
+)
+async def get_carbon_forecasts(
+    session: CurrentSession,
+    caller: Caller,
+    resources: ServerResources,
+    site: Annotated[
+        StoredName | None, Query(description="Site; by default that of nodes without one.")
+    ] = None,
+    within_h: Annotated[
+        float,
+        Query(ge=1, le=LONGEST_WAIT_H, description="Longest time until the start, in hours."),
+    ] = 12,
+    duration_h: Annotated[
+        float, Query(gt=0, le=1000, description="Length of the run, in hours.")
+    ] = 4,
+) -> ForecastsRead:
+    """The latest location-based forecast of the site's zone, the latest marginal one beside it,
+    and the start from now on with the lowest location-based mean. A run posted with `not_before:
+    greenest within 12 h` starts then.
+    """
+    return await forecasts.read(
+        session, resources.settings, site, within_h=within_h, duration_h=duration_h
+    )
 
 
 @router.get(

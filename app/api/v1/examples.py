@@ -231,6 +231,8 @@ CARBON_FILE: dict[str, Any] = {
     "content": "hour,g_per_kwh\n2026-03-01T12:00Z,231.5\n2026-03-01T13:00Z,240.2\n",
 }
 
+FORECAST_FETCH: dict[str, Any] = {"provider": "uk-carbon-intensity", "zone": "GB"}
+
 CARBON_FETCH: dict[str, Any] = {
     "provider": "electricitymaps",
     "zone": "US-CA",

@@ -96,7 +96,7 @@ async def ask(request: CarbonFetch, settings: Settings, by: Principal) -> Fetche
     start, end = _span(request, datetime.now(UTC))
     async with httpx.AsyncClient(timeout=TIMEOUT_S) as client:
         source = provider(request.provider, settings, client)
-        return await source.fetch(request.provider_zone or _two_letters(zone), start, end)
+        return await source.fetch(request.provider_zone or provider_spelling(zone), start, end)
 
 
 async def store(
@@ -180,8 +180,8 @@ def grid_zone(zone: str) -> str:
     return str(sites.known_zone(zone, "zone"))
 
 
-def _two_letters(zone: str) -> str:
-    """A zone in the providers' spelling: two letters for a country."""
+def provider_spelling(zone: str) -> str:
+    """A zone of the catalog in the providers' spelling: two letters for a country."""
     return grid_factor(zone).alpha2 or zone
 
 

@@ -18,10 +18,12 @@ from app.schemas.runs import (
 from app.services import access, idempotency
 from app.services.attempts import lineage
 from app.services.budgets import admission as budgets
+from app.services.carbon import green_start
 from app.services.errors import InvalidFieldsError
 from app.services.principals import Principal
 from app.services.quoting import estimation as quoting
 from app.services.runs.responses import accepted, row_of
+from app.settings import get_settings
 from models import IdempotencyKey, Run
 from pricetag.recipes import RecipeError, RunSpec, derive_kind, parse_run_spec
 
@@ -49,7 +51,7 @@ def parse(body: object) -> RunSpec:
             for fault in error.errors
         ]
         raise InvalidRunError(faults) from error
-    if spec.not_before is not None and not EARLIEST <= spec.not_before <= LATEST:
+    if isinstance(spec.not_before, datetime) and not EARLIEST <= spec.not_before <= LATEST:
         message = f"must be between the years {EARLIEST.year} and {LATEST.year}"
         raise InvalidRunError([FieldProblem(field="not_before", message=message)])
     return spec
@@ -111,6 +113,9 @@ async def _insert(
     session: Session, principal: Principal, spec: RunSpec, project_id: uuid.UUID | None
 ) -> tuple[Run, list[str]]:
     upstream = await lineage.resolve(session, principal, spec.recipe)
+    draft = await quoting.quote_for(session, spec, spec.project)
+    duration_s = draft.quantities["duration_s"].value
+    green = await green_start.of_spec(session, get_settings(), spec, duration_s)
     if project_id is None:
         project_id = await projects.ensure_project(session, spec.project, principal.user_id)
     run = Run(
@@ -124,7 +129,7 @@ async def _insert(
         gpus=spec.resources.gpus,
         pool=spec.resources.pool,
         priority=spec.priority,
-        not_before=spec.not_before,
+        not_before=green_start.earliest(spec, green),
         max_attempts=spec.max_attempts,
         status="queued",
         created_by=principal.user_id,
@@ -132,7 +137,8 @@ async def _insert(
     )
     await runs.add(session, run)
     await lineage.keep(session, run.id, upstream)
-    draft = await quoting.quote_for(session, spec, spec.project)
+    if green is not None:
+        await green_start.keep(session, run.id, green)
     warnings = await budgets.admit(session, run, draft)
     await quoting.store(session, run, draft)
     await executions.add_events(

@@ -11,6 +11,7 @@ from app.repositories.attempts import attempts as attempt_rows
 from app.repositories.attempts import measured
 from app.schemas.runs import (
     AttemptRead,
+    Headline,
     RejectedReason,
     RunRead,
     StageRead,
@@ -18,6 +19,7 @@ from app.schemas.runs import (
 from app.services import access
 from app.services.attempts import lineage
 from app.services.attempts.intake import dropped, rejected
+from app.services.carbon import green_start
 from app.services.principals import Principal
 from app.services.queueing import waiting
 from app.services.quoting import projection
@@ -40,11 +42,14 @@ async def read(session: Session, principal: Principal, run_id: uuid.UUID) -> Run
         stages[stage.attempt_id].append(stage)
     attempts = await attempt_rows.of_run(session, run_id)
     reasons = await _reasons(session, attempts)
+    headline = summary(row)["price_tag"]
+    energy = headline.figures.facility_energy_kwh if isinstance(headline, Headline) else None
     return RunRead.model_validate(
         {
             **summary(row),
             "recipe": row.run.recipe,
             "max_attempts": row.run.max_attempts,
+            "green_start": await green_start.read(session, run_id, attempts, energy),
             "waiting": await waiting.of_run(session, row.run),
             "created_by": row.run.created_by,
             "projection": await projection.of_run(session, row.run),

@@ -20,6 +20,7 @@ from app.web.views.figures import FigureView, figure, in_column, measured_time, 
 from app.web.views.reasons import Reason, reason_of
 from pricetag.tag.figure import Figure, figure_of
 from pricetag.tag.figures import column_unit, percent, ratio_text, with_unit
+from pricetag.tag.green import green_text
 from pricetag.tag.measured import QUEUE, measured_text
 from pricetag.tag.names import shown_name
 from pricetag.tag.view import TagView
@@ -120,6 +121,7 @@ class RunView:
     actions: Actions
     recipe: str
     measured: str | None
+    green: str | None
 
 
 def run_view(run: RunRead, visitor: Principal, *, has_tag: bool, now: datetime) -> RunView:
@@ -143,6 +145,7 @@ def run_view(run: RunRead, visitor: Principal, *, has_tag: bool, now: datetime) 
         actions=actions(run, visitor, has_tag=has_tag),
         recipe=yaml.safe_dump(run.recipe, sort_keys=False, allow_unicode=True, width=100),
         measured=None if run.origin == QUEUE else measured_text(run.origin, run.measured_by),
+        green=None if run.green_start is None else green_text(run.green_start.model_dump()),
     )
 
 

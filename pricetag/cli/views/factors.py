@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pricetag.cli.views.tables import Figures, FittedTable, new_table
+from pricetag.tag.figures import number
+from pricetag.tag.green import plan_lines
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -101,6 +103,39 @@ def series_lines(series: Mapping[str, Any]) -> Iterator[str]:
     """A series of hourly intensities, and its gaps."""
     yield series_line(series)
     yield from gap_lines(series)
+
+
+def forecast_line(forecast: Mapping[str, Any]) -> str:
+    """A forecast with its extent and its source."""
+    hours = forecast["hours"]
+    return (
+        f"{forecast['zone']}  {forecast['signal']}  {len(hours)} hours, "
+        f"{_minute(hours[0]['hour'])} to {_minute(hours[-1]['hour'])} UTC  {forecast['source']} "
+        f"({forecast['basis']}; {forecast['licence']})"
+    )
+
+
+def forecasts_lines(forecasts: Mapping[str, Any]) -> Iterator[str]:
+    """The latest forecasts of a site, hour by hour, and the greenest start."""
+    known = [each for each in (forecasts["average"], forecasts["marginal"]) if each is not None]
+    for forecast in known:
+        yield forecast_line(forecast)
+    plan = forecasts["greenest"]
+    if plan is None:
+        yield f"No start: {forecasts['reason']}"
+        return
+    average, marginal = (
+        {hour["hour"]: hour["g_per_kwh"] for hour in (forecasts[signal] or {"hours": []})["hours"]}
+        for signal in ("average", "marginal")
+    )
+    begin = str(plan["earliest"])[:13]
+    for hour, value in average.items():
+        if hour[:13] < begin:
+            continue
+        beside = f"  marginal {number(marginal[hour])}" if hour in marginal else ""
+        chosen = "  <- start" if hour[:13] == str(plan["start"])[:13] else ""
+        yield f"  {_minute(hour)}  {number(value)} g/kWh{beside}{chosen}"
+    yield from plan_lines(plan)
 
 
 def gap_lines(series: Mapping[str, Any]) -> Iterator[str]:

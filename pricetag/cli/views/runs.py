@@ -9,6 +9,7 @@ from pricetag.cli.views.progress import STYLES, waiting_text
 from pricetag.cli.views.tables import ListTable
 from pricetag.one_line import one_line
 from pricetag.tag.figures import Unit, column_number, column_unit, counted
+from pricetag.tag.green import green_text
 from pricetag.tag.measured import QUEUE, measured_text
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ def run_view(run: Mapping[str, Any]) -> RenderableType:
     if reason:
         where = f"{reason['field']}: " if reason.get("field") else ""
         lines.append(Text(f"{where}{reason.get('message')}", style="yellow"))
+    if (green := run.get("green_start")) is not None:
+        lines.append(Text(f"Start: {green_text(green)}", style="dim"))
     if (wait := waiting_text(run)) is not None:
         lines.append(Text(wait, style="yellow"))
     lines += [Text(line, style="yellow") for line in _dropped(run.get("attempts") or ())]
