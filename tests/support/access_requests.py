@@ -62,6 +62,7 @@ REQUESTS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "getEmissions": ({}, {}),
     "getProjectAccount": ({"project": "{project}"}, {}),
     "getUserAccount": ({"user": "{member}"}, {}),
+    "getCarbonForecasts": ({}, {}),
     "getCarbonHours": ({}, {}),
     "getQueue": ({}, {}),
     "getOverview": ({}, {}),
@@ -145,6 +146,7 @@ REQUESTS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "listPrices": ({}, {}),
     "importCarbon": ({}, {"json": examples.CARBON_FILE}),
     "fetchCarbon": ({}, {"json": examples.CARBON_FETCH}),
+    "fetchCarbonForecast": ({}, {"json": examples.FORECAST_FETCH}),
     "listCarbon": ({}, {}),
 }
 FORM = {"metric": "facility_energy_kwh", "period": "total", "time_zone": "UTC"}
@@ -274,6 +276,7 @@ PAGES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
 ALLOWED_BUT: dict[str, int] = {
     "downloadPaperArchive": 409,  # not frozen
     "open_shared_archive": 409,
+    "fetchCarbonForecast": 409,
     "fetchCarbon": 409,  # no provider is set up
     "use_token": 401,  # not a token
     "visit_provider": 404,  # no identity provider is set up
