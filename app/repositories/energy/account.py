@@ -26,6 +26,7 @@ from app.repositories.energy.rollups import (
     Grouping,
     Range,
     bucket,
+    mixed,
     negative,
     of,
     rolled,
@@ -245,10 +246,18 @@ async def charges_over_time(
     scope = await _charge_scope(session, owner, viewer, hours)
     if most is None or scope == BY_DAY or hours.node is not None:
         shown, values = _every_charge(owner, over, hours, scope, most)
+        single = ""
     else:
         shown, values = _largest_charges(owner, over, hours, scope, most)
+        single = f"""
+            SELECT false AS is_other, visible, owner, start, {_PRODUCT},
+              CAST(total_j AS float8) AS total_j, CAST(running_j AS float8) AS running_j,
+              CAST(hours AS bigint) AS hours
+            FROM named_rows LEFT JOIN owners USING (owner_id) WHERE NOT is_part AND hours > 0
+            UNION ALL
+        """
     statement = f"""
-        WITH {PENDING}, {CHARGED}, {_seen(owner)}, {shown}
+        WITH {PENDING}, {CHARGED}, {_seen(owner)}, {shown} {single}
         SELECT is_other, visible OR is_other AS visible, CASE WHEN NOT is_other THEN owner END
             AS owner, start, {_PRODUCT}, CAST(sum(total_j) AS float8) AS total_j,
           CAST(sum(running_j) AS float8) AS running_j, CAST(sum(hours) AS bigint) AS hours
@@ -325,7 +334,8 @@ def _largest_charges(
 ) -> tuple[str, dict[str, Any]]:
     """The same, but of the hours only those of the largest owners and of all together are read.
 
-    As all sums are exact, what remains of all charges is the sum of the others'.
+    As all sums are exact, what remains of all charges is the sum of the others'. Rows in
+    ``named_rows`` that are sums by themselves are not in ``shown`` again.
     """
     in_all, values = rolled_charges(hours, scope=scope, prefix="t")
     whose = "s.id IN (SELECT id FROM named)"
@@ -336,7 +346,9 @@ def _largest_charges(
     about = f"r.start, {of('s', PRODUCT)}"
     columns = f"start, {_PRODUCT}, total_j, running_j, hours"
     again = superseded("charge", bucket(over, "r.start"))
+    several, more_values = mixed(over, hours)
     statement = f"""
+        {several},
         changes AS MATERIALIZED (
           SELECT {_owner(owner, "c")}, c.start, {_PRODUCT}, {_CHARGES}
           FROM (
@@ -357,7 +369,8 @@ def _largest_charges(
         ),
         {_ranked(most)},
         named AS MATERIALIZED (
-          SELECT own.*
+          SELECT own.*,
+            count(*) OVER (PARTITION BY own.visible, own.owner_id, {_PRODUCT}) > 1 AS is_part
           FROM (
             SELECT s.id, {_owner(owner, "s")}, {of("s", PRODUCT)}
             FROM energy_series AS s LEFT JOIN seen AS p ON p.id = s.project_id
@@ -365,11 +378,12 @@ def _largest_charges(
           JOIN ranked ON NOT ranked.is_other AND {_SAME_OWNER.format(row="own")}
         ),
         named_rows AS MATERIALIZED (
-          SELECT s.visible, s.owner_id, {about}, {_USED} AS total_j, r.running_j, r.hours
+          SELECT s.is_part OR r.start IN (SELECT start FROM mixed) AS is_part,
+            s.visible, s.owner_id, {about}, {_USED} AS total_j, r.running_j, r.hours
           {of_named} JOIN named AS s ON s.id = r.series_id
         ),
         shown AS (
-          SELECT false AS is_other, visible, owner_id, {columns} FROM named_rows
+          SELECT false AS is_other, visible, owner_id, {columns} FROM named_rows WHERE is_part
           UNION ALL
           SELECT true, true, NULL, start, {_PRODUCT}, -total_j, -running_j, -hours FROM named_rows
           UNION ALL
@@ -379,7 +393,7 @@ def _largest_charges(
           LEFT JOIN ranked ON {_SAME_OWNER.format(row="changes")}
         )
     """
-    return statement, values | named_values | all_values
+    return statement, values | named_values | all_values | more_values
 
 
 def _seen(owner: Owner) -> str:

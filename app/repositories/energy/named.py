@@ -13,6 +13,7 @@ from app.repositories.energy.rollups import (
     Grouping,
     Range,
     bucket,
+    mixed,
     of,
     rolled_of_few,
     superseded,
@@ -26,8 +27,8 @@ def named_sums(by: Grouping, place: str, over: Grain, hours: Range) -> tuple[str
 
     As all sums are exact, what remains of the lab's is the sum of the other places, to the last
     digit, and their many rows need not be read. Nearly every row of a place that is named is a sum
-    by itself: only where an hour is pending, where a range begins or ends within a bucket, or
-    where a place has several series, rows are added up.
+    by itself: only in some buckets (:func:`mixed`), or where a place has several series, rows are
+    added up.
 
     Args:
         by: What the places are.
@@ -36,16 +37,14 @@ def named_sums(by: Grouping, place: str, over: Grain, hours: Range) -> tuple[str
         hours: Which hours, of all nodes.
     """
     is_named = f"{place} = ANY (CAST(:named AS text[]))"
-    rows, whose, several, values = rolled_of_few(by, over, hours, is_named, "few")
+    rows, whose, values = rolled_of_few(by, over, hours, is_named, "few")
+    several, more_values = mixed(over, hours)
     name = f"CASE WHEN {is_named} THEN {place} END"
     again = superseded("component", bucket(over, "r.start"))
     columns = f"place, start, {_PRODUCT}"
     statement = f"""
         WITH {PENDING}, {JUDGED}, superseded AS ({again}),
-        mixed AS MATERIALIZED (
-          SELECT {bucket(over, "hour")} AS start FROM chosen_hours
-          UNION SELECT unnest(CAST(:several AS timestamptz[]))
-        ),
+        {several},
         wanted AS MATERIALIZED (
           SELECT own.*,
             place IS NULL OR count(*) OVER (PARTITION BY place, {_PRODUCT}) > 1 AS is_part
@@ -75,4 +74,4 @@ def named_sums(by: Grouping, place: str, over: Grain, hours: Range) -> tuple[str
         FROM parts GROUP BY {columns} HAVING sum(hours) > 0
         ORDER BY start, place, {_PRODUCT}
     """
-    return statement, hours.values | values | {"several": several}
+    return statement, hours.values | values | more_values

@@ -95,7 +95,7 @@ def rolled(
 
 def rolled_of_few(
     by: Grouping, over: Grain, hours: Range, whose: str, prefix: str
-) -> tuple[str, str, list[datetime], dict[str, Any]]:
+) -> tuple[str, str, dict[str, Any]]:
     """The rows, as ``r``, of a few series of all nodes, and beside them the lab's.
 
     Args:
@@ -106,21 +106,34 @@ def rolled_of_few(
         prefix: Of the parameters.
 
     Returns:
-        The rows; the condition on all these series; the buckets of which a series may have
-        several rows, to be added up; and the statement's parameters.
+        The rows; the condition on all these series; and the statement's parameters.
     """
     segments = cover(hours.start, hours.stop, _levels(over))
     scope = _scope(by, None)
     both = f"((s.scope = '{scope}' AND {whose}) OR s.scope = 'lab')"
     scopes: dict[Level, Scope] = dict.fromkeys(LEVELS, scope)
     sums, values = _sums(hours, over, segments, scopes, prefix, grouped=False, few=both)
-    several = {
+    return sums, both, values
+
+
+def mixed(over: Grain, hours: Range) -> tuple[str, dict[str, Any]]:
+    """CTE of the buckets of which one series may have several rows, to be added up.
+
+    These are where an hour is pending, and where the range begins or ends within a bucket.
+    """
+    cut = {
         floor(start, over)
-        for segment in segments
+        for segment in cover(hours.start, hours.stop, _levels(over))
         if segment.level != over or segment.sign < 0
         for start in (segment.start, segment.stop - HOUR)
     }
-    return sums, both, sorted(several), values
+    statement = f"""
+        mixed AS MATERIALIZED (
+          SELECT {bucket(over, "hour")} AS start FROM chosen_hours
+          UNION SELECT unnest(CAST(:cut AS timestamptz[]))
+        )
+    """
+    return statement, {"cut": sorted(cut)}
 
 
 def _scope(by: By | None, node: str | None) -> Scope:
