@@ -81,6 +81,8 @@ VARIABLES = {
     "running on this machine.",
     "PRICETAG_TOKEN": "Token of the command line, before `token` in `[client]`.",
     "PRICETAG_PROJECT": "Project of local runs that name none. Default: `local`.",
+    "PRICETAG_SLURM_SPOOL": "Folder in which Prolog and Epilog of a Slurm cluster note the jobs of "
+    "a node. Default: `/var/spool/pricetag/slurm`.",
     "PRICETAG_PUSH": "Whether local runs are pushed to the server when they end: `on` or `off`, "
     "before `push` (true or false) in `[client]`. Default: off.",
     "PRICETAG_METER_HOST": "Meter of CPU and memory: `auto` (RAPL, else the model), `rapl`, "

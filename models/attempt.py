@@ -21,12 +21,13 @@ class Attempt(HasId, Base):
         ),
         UniqueConstraint("run_id", "number"),
         Index("ix_attempts_node_name_ended_at", "node_name", "ended_at"),
-        # The database itself prevents two concurrent attempts of a run.
+        # The database itself prevents two concurrent attempts of a run, except for a job of a
+        # cluster, whose nodes are attempts.
         Index(
             "uq_attempts_one_open_per_run",
             "run_id",
             unique=True,
-            postgresql_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL AND worker <> 'slurm'"),
         ),
     )
 

@@ -72,16 +72,21 @@ class JobMeters:
 
     Args:
         devices: Devices of the attempt.
-        mark: ``NAME=value`` in the environment of the job's processes.
+        marks: ``NAME=value`` pairs in the environment of each of the job's processes.
         model: Makes the model of the host where it has no counter.
+        early_s: How much earlier than its first process other processes of the job may begin.
     """
 
     def __init__(
-        self, devices: Devices, mark: bytes | None = None, model: HostModel = host_model
+        self,
+        devices: Devices,
+        marks: Sequence[bytes] = (),
+        model: HostModel = host_model,
+        early_s: float = 0.0,
     ) -> None:
         self.sources = open_sources(devices.metered(), model=model)
         self._devices = devices
-        self._tree = ProcessTree(mark)
+        self._tree = ProcessTree(marks, early_s=early_s)
         self._host = HostActivity(self._tree)
         self._notes = ActivityNotes({})
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pricetag import streams
 from pricetag.cli.console import EXIT_USAGE, CliError, complain
+
+if TYPE_CHECKING:
+    from pricetag.local.request import Request
+    from pricetag.local.slurm import SlurmTask
 
 VALUES = {
     "--name": "name",
@@ -115,6 +119,9 @@ def run_metered(
     if os.environ.get(ENV_VAR):
         complain("this program is part of a run that is metered already; it is not metered twice")
         _replace_by(command)
+    task = _slurm_task()
+    if task is not None and not task.meters:  # the first task of the step on this node does
+        _replace_by(command)
     recorded = tuple(readable(argument) for argument in command)
     request = Request(
         name=name_of([name]) if name else name_of(recorded),
@@ -126,6 +133,8 @@ def run_metered(
         second_opinion=second_opinion,
         gpus=gpus,
     )
+    if task is not None:
+        request = _of_job(request, task)
     try:
         settings = read_settings()
         if push is None and settings.push_problem is not None:
@@ -148,8 +157,35 @@ def run_metered(
     if ended.document is not None and (settings.push if push is None else push):
         from pricetag.cli.push_at_end import push_ended
 
-        push_ended(request.run_id, url=url, token=token)
+        push_ended(request.folder_name, url=url, token=token)
     end_like(ended)
+
+
+def _slurm_task() -> SlurmTask | None:
+    """The task of a Slurm job that this process is; its module is only loaded in a job."""
+    if "SLURM_JOB_ID" not in os.environ:
+        return None
+    from pricetag.local.slurm import read_task
+
+    return read_task()
+
+
+def _of_job(request: Request, task: SlurmTask) -> Request:
+    """The request of a run that is a job: its account is its project, unless one is named."""
+    from dataclasses import replace
+
+    from pricetag.local.slurm import ORIGIN
+
+    is_named = request.project is not None or bool(os.environ.get("PRICETAG_PROJECT"))
+    return replace(
+        request,
+        run_id=task.run_id,
+        origin=ORIGIN,
+        project=request.project if is_named else task.account,
+        tags=tuple(dict.fromkeys([*request.tags, *task.tags])),
+        job=task.as_record(),
+        marks=task.marks,
+    )
 
 
 def _replace_by(command: Sequence[str]) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -29,8 +30,9 @@ def checked(run: LocalRun) -> Checked:
     tag = run.price_tag
     assert tag is not None
     try:
-        with run.journal.open("rb") as lines:
-            content = rebuilt(_records(lines), tag)
+        with contextlib.ExitStack() as files:
+            opened = [files.enter_context(path.open("rb")) for path in run.journals]
+            content = rebuilt(tag, *map(_records, opened))
         own = {name: value for name, value in tag.items() if name != HASH}
         difference = first_difference(own, content)
     except CannotRebuild as error:

@@ -17,19 +17,22 @@ NO_PRICE = "no price of a device-hour is known for this hardware"
 NO_TARIFF = "no electricity tariff is configured"
 
 
-def factors_of(site: LocalSite, attempt: AttemptInput, used_in_year: int) -> Factors:
-    """The factors of one attempt.
+def factors_of(site: LocalSite, attempts: Sequence[AttemptInput], used_in_year: int) -> Factors:
+    """The factors of the attempts of a run.
 
     Args:
         site: The settings.
-        attempt: The attempt, with its devices and components.
+        attempts: The attempts, with their devices and components.
         used_in_year: Year in which the energy was used.
 
     Raises:
         NotInCatalog: If the site's grid zone is unknown.
     """
-    metered = [component.name for component in attempt.components if component.kind == "gpu"]
-    names = list(dict.fromkeys([device.name for device in attempt.devices] or metered))
+    names: list[str] = []
+    for attempt in attempts:
+        metered = [component.name for component in attempt.components if component.kind == "gpu"]
+        names += [device.name for device in attempt.devices] or metered
+    names = list(dict.fromkeys(names))
     subjects = (*names, defaults.SERVER)
     low, high, reason = _cloud_prices(names, site.currency)
     tariff = defaults.tariff(site)

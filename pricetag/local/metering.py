@@ -21,6 +21,8 @@ from pricetag.local.listener import Listener
 from pricetag.local.request import Request
 from pricetag.local.runs import write_result
 from pricetag.local.settings import LocalSettings
+from pricetag.local.slurm import EARLY_S, SlurmTask
+from pricetag.local.slurm_node import NOT_YET, JobOnNode, accelerators_of_job, host_ratio
 from pricetag.metering import Reading
 from pricetag.metering.journal import Journal, JournalError
 from pricetag.metering.machine import node_name
@@ -59,16 +61,21 @@ class LocalMeter:
         listener: Listener,
     ) -> None:
         self.request = request
-        self.folder = settings.folder / request.run_id
+        self.folder = settings.folder / request.folder_name
         self._settings = settings
         self._journal = Journal.create(self.folder, request.attempt_id)
         noted.take_room(self.folder)
         self._listener = listener
         self.socket = self._listener.path
         self._log = AttemptLog(self._journal, self._now_s)
-        self._devices, self._remark = visible_devices(request.gpus)
-        mark = f"{ENV_VAR}={self.socket}".encode()
-        self._meters = JobMeters(self._devices, mark=mark, model=thread_model)
+        self._job = None if request.job is None else JobOnNode.of(request.job)
+        held = visible_devices(request.gpus, None if self._job is None else self._job.task)
+        self._devices, self._remark, unseen = held
+        if self._job is not None:
+            self._job.holds(self._devices.host_ratio, unseen)
+        marks = [mark.encode() for mark in request.marks or [f"{ENV_VAR}={self.socket}"]]
+        early_s = EARLY_S if request.marks else 0.0
+        self._meters = JobMeters(self._devices, marks=marks, model=thread_model, early_s=early_s)
         self._meter = Meter(self._meters.sources, emit=self._on_readings, zero_s=zero_s)
         self._is_open = False
         self._stages = StageBook()
@@ -131,6 +138,8 @@ class LocalMeter:
         Args:
             environment: Software of the program, for the record.
         """
+        if self._job is not None:
+            environment = {**environment, "scheduler": self._job.record(NOT_YET)}
         self._log.append("environment", **environment)
         self._events = Events(self._log, self._stages, self._meter, self._now_s, self._listener)
         await self._events.server.start()
@@ -164,6 +173,9 @@ class LocalMeter:
         self._meters.close()
         if self._opinion is not None:
             self._log.append("second_opinion", t_s=end_s, **self._opinion.stop())
+        if self._job is not None:
+            scheduler = self._job.record(self._job.neighbors())
+            self._log.append("environment", scheduler=scheduler)
         for key in self._stages.open_keys():
             self._log.append("stage_end", t_s=end_s, key=key, status=status)
         self._log.append("end", t_s=end_s, status=status, reason=reason)
@@ -275,30 +287,46 @@ class Events:
         self._desk.finish()
 
 
-def visible_devices(gpus: str) -> tuple[Devices, str | None]:
+def visible_devices(gpus: str, task: SlurmTask | None = None) -> tuple[Devices, str | None, int]:
     """The accelerators that the program may see, and why they cannot be metered, if so.
 
     The host is shared by the cores that the program may use: all of them, unless a scheduler
-    has given it some.
+    has given it some. In a job, both are those of the job on this node.
 
     Args:
         gpus: ``visible`` or ``none``.
+        task: The task of a job that this process is.
+
+    Returns:
+        The devices, the reason, and how many more accelerators the job has.
     """
     cores = os.cpu_count() or 1
     ratio = min(len(os.sched_getaffinity(0)) / cores, 1.0)
+    if task is not None:
+        ratio = host_ratio(task, ratio, cores)
     if gpus == "none":
-        return Devices((), host_ratio=ratio), None
+        return Devices((), host_ratio=ratio), None, 0
     from pricetag.attempt.meters import describe
-    from pricetag.metering.devices import list_accelerators, visible_accelerators
+    from pricetag.metering.devices import VARIABLES, list_accelerators, visible_accelerators
     from pricetag.metering.mig import resolve_usable, usable_devices
     from pricetag.metering.nvml_errors import LibraryUnavailableError
 
     try:
         accelerators = list_accelerators()
     except LibraryUnavailableError as error:
-        return Devices((), host_ratio=ratio), f"accelerators are not metered: {error}"
+        unseen = 0 if task is None else task.gpus or 0
+        return Devices((), host_ratio=ratio), f"accelerators are not metered: {error}", unseen
     visible = visible_accelerators(os.environ, accelerators)
+    unseen = 0
+    if task is not None:
+        visible, unseen = accelerators_of_job(
+            task,
+            [accelerator.uuid for accelerator in accelerators],
+            visible,
+            is_limited=any(name in os.environ for name in VARIABLES),
+            is_whole_node=ratio >= 1.0,
+        )
     devices = resolve_usable(visible, usable_devices(accelerators)) if visible else []
     slices = tuple(device.slice for device in devices if device.slice is not None)
     uuids = tuple(device.uuid for device in devices)
-    return Devices(uuids, describe(devices), slices, host_ratio=ratio), None
+    return Devices(uuids, describe(devices), slices, host_ratio=ratio), None, unseen

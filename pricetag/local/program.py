@@ -61,7 +61,7 @@ def run_program(
     """
     former = signal.pthread_sigmask(signal.SIG_BLOCK, FORWARDED)
     try:
-        folder = settings.folder / request.run_id
+        folder = settings.folder / request.folder_name
         try:
             listener = _prepared(folder)
         except OSError as error:

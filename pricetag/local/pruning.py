@@ -45,21 +45,23 @@ def ended_before(runs: LocalRuns, limit: datetime) -> Iterator[Old]:
             continue
         if datetime.fromisoformat(str(finished_at)) < limit:
             pushed = any(is_pushed(run, url) for url in pushes_of(run.folder))
-            yield Old(run, pushed, _size_bytes(run.folder))
+            size_bytes = sum(_size_bytes(part.folder) for part in run.each)
+            yield Old(run, pushed, size_bytes)
 
 
 def delete(run: LocalRun) -> None:
-    """Deletes a run. Interrupted, it is either whole or gone from the list.
+    """Deletes a run. Interrupted, each of its parts is either whole or gone from the list.
 
     Raises:
         OSError: If it cannot be deleted.
     """
     aside = run.folder.parent.with_name(ASIDE)
     aside.mkdir(exist_ok=True)
-    moved = aside / run.folder.name
-    shutil.rmtree(moved, ignore_errors=True)
-    run.folder.rename(moved)
-    shutil.rmtree(moved)
+    for part in run.each:
+        moved = aside / part.folder.name
+        shutil.rmtree(moved, ignore_errors=True)
+        part.folder.rename(moved)
+        shutil.rmtree(moved)
 
 
 def clear(runs: LocalRuns) -> None:

@@ -76,11 +76,11 @@ def pushes_of(folder: Path) -> dict[str, dict[str, Any]]:
 
 def is_pushed(run: LocalRun, url: str) -> bool:
     """Whether the whole journal of a run is known to be on a server."""
-    push = pushes_of(run.folder).get(url)
-    if push is None:
-        return False
     try:
-        return push.get("size_bytes") == run.journal.stat().st_size
+        return all(
+            pushes_of(part.folder).get(url, {}).get("size_bytes") == part.journal.stat().st_size
+            for part in run.each
+        )
     except OSError:
         return False
 
@@ -93,7 +93,7 @@ def push(
     progress: Progress = lambda sent, total: None,
     is_patient: bool = True,
 ) -> dict[str, Any]:
-    """Sends what the server does not have of the journal of a run that has ended.
+    """Sends what the server does not have of the journals of a run that has ended.
 
     Args:
         run: The run.
@@ -119,6 +119,20 @@ def push(
             "its price tag is not that of its journal, so that one of them was changed: "
             f"{problem} (pricetag verify {short} --local)"
         )
+    warnings: dict[str, None] = {}
+    state = NOTHING
+    for part in run.each:
+        state = _sent(part, server, project, progress, is_patient=is_patient)
+        warnings |= dict.fromkeys(state["warnings"])
+        _note(part.folder, server.url, state)
+    return {**state, "warnings": [*warnings, *_remarks(run, state, project)]}
+
+
+def _sent(
+    run: LocalRun, server: Server, project: str | None, progress: Progress, *, is_patient: bool
+) -> dict[str, Any]:
+    """Sends the journal of one meter; returns its state on the server."""
+    short = str(run.run["id"])[:8]
     try:
         path = run.journal
         total = path.stat().st_size
@@ -133,8 +147,7 @@ def push(
             f"tag there: `pricetag show {short}` has the reasons, and `pricetag cancel "
             f"{short}` ends it with what has arrived"
         )
-    _note(run.folder, server.url, state)
-    return {**state, "warnings": [*state["warnings"], *_remarks(run, state, project)]}
+    return state
 
 
 def _remarks(run: LocalRun, state: Mapping[str, Any], project: str | None) -> Iterator[str]:
@@ -142,6 +155,8 @@ def _remarks(run: LocalRun, state: Mapping[str, Any], project: str | None) -> It
     there = state.get("project")
     if project is not None and there is not None and there != project:
         yield f"the run is in the project {there} on the server already: {project} is not used"
+    if run.run["origin"] != "local":
+        return  # other nodes of the job may have sent theirs from elsewhere
     own = (run.price_tag or {})["it_energy_kwh"]["value"]
     theirs = state.get("it_energy_kwh", own)
     if own != theirs and (own is None or theirs is None or not isclose(own, theirs)):

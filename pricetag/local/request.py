@@ -26,7 +26,12 @@ class Request:
         second_opinion: Whether CodeCarbon runs beside the meter.
         gpus: One of ``GPUS``.
         run_id: ID of the run; the same one after it was pushed to a server.
-        attempt_id: ID of its only attempt.
+        attempt_id: ID of the attempt that this meter measures: the only one, unless the run is a
+            job of a scheduler.
+        origin: Who measures it: ``local``, or ``slurm`` in a job.
+        job: What the scheduler states of the job on this node; None outside one.
+        marks: ``NAME=value`` pairs that the environment of each process of the job on this node
+            has; empty if the program's own variable is enough.
     """
 
     name: str
@@ -39,6 +44,14 @@ class Request:
     gpus: str = "visible"
     run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     attempt_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    origin: str = "local"
+    job: Mapping[str, Any] | None = None
+    marks: tuple[str, ...] = ()
+
+    @property
+    def folder_name(self) -> str:
+        """Name of the folder of its files: meters of one job may share the data folder."""
+        return self.run_id if self.job is None else f"{self.run_id}.{self.attempt_id[:8]}"
 
     def as_dict(self) -> dict[str, Any]:
         """The request as JSON."""
@@ -47,7 +60,7 @@ class Request:
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Request:
         """Reads what :meth:`as_dict` wrote."""
-        lists = {name: tuple(stored[name]) for name in ("command", "tags")}
+        lists = {name: tuple(stored[name]) for name in ("command", "tags", "marks")}
         return cls(**{**stored, **lists})
 
     def as_record(self, project: str) -> dict[str, Any]:
@@ -59,7 +72,7 @@ class Request:
         return {
             "name": self.name,
             "kind": self.kind,
-            "origin": "local",
+            "origin": self.origin,
             "measured_by": f"pricetag {installed_version()}",
             "project": self.project or project,
             "experiment": self.experiment,

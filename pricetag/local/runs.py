@@ -11,7 +11,7 @@ import errno
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,10 +41,27 @@ class LocalRun:
     Attributes:
         folder: Its folder.
         document: ``{schema, run, price_tag}``; the price tag is None while it runs.
+        parts: What each meter has measured, in the order of time, if there were several: those of
+            the nodes and restarts of a job.
     """
 
     folder: Path
     document: dict[str, Any]
+    parts: tuple[LocalRun, ...] = ()
+
+    @property
+    def each(self) -> tuple[LocalRun, ...]:
+        """The run of each meter; the run itself if there was one."""
+        return self.parts or (self,)
+
+    @property
+    def journals(self) -> list[Path]:
+        """The journals of all its meters.
+
+        Raises:
+            FileNotFoundError: If one is missing.
+        """
+        return [part.journal for part in self.each]
 
     @property
     def run(self) -> dict[str, Any]:
@@ -60,7 +77,7 @@ class LocalRun:
 
     @property
     def journal(self) -> Path:
-        """The journal.
+        """The journal of its only meter, or of the first one.
 
         Raises:
             FileNotFoundError: If there is none.
@@ -95,7 +112,7 @@ class LocalRuns:
 
     def all(self) -> list[LocalRun]:
         """All runs, newest first; without those that cannot be read."""
-        runs = [run for folder in self._folders() if (run := read_run(folder)) is not None]
+        runs = self._grouped(self._folders())
         return sorted(runs, key=lambda each: str(each.run["created_at"]), reverse=True)
 
     def unreadable(self, beginning: str = "") -> list[str]:
@@ -108,8 +125,16 @@ class LocalRuns:
         wanted = text.lower()
         if len(wanted) < SHORTEST or "/" in wanted:
             return []
-        folders = [folder for folder in self._folders() if folder.name.startswith(wanted)]
-        return [run for folder in folders if (run := read_run(folder)) is not None]
+        return self._grouped(path for path in self._folders() if path.name.startswith(wanted))
+
+    @staticmethod
+    def _grouped(folders: Iterable[Path]) -> list[LocalRun]:
+        """The runs in some folders; the meters of one job have a folder each."""
+        groups: dict[str, list[LocalRun]] = {}
+        for folder in folders:
+            if (run := read_run(folder)) is not None:
+                groups.setdefault(folder.name.partition(".")[0], []).append(run)
+        return [each for group in groups.values() for each in _together(group)]
 
     def _folders(self) -> Iterator[Path]:
         with contextlib.suppress(FileNotFoundError):
@@ -124,6 +149,33 @@ def read_run(folder: Path) -> LocalRun | None:
         return _unsettled(folder)
     except (OSError, ValueError):
         return None
+
+
+def _together(parts: Sequence[LocalRun]) -> Sequence[LocalRun]:
+    """The parts of a run as one; as they are, if their journals cannot be read together."""
+    if len(parts) == 1:
+        return parts
+    from pricetag.local.settling import Recorded, run_record, settled
+
+    ordered = tuple(sorted(parts, key=lambda each: (str(each.run["created_at"]), each.folder)))
+    try:
+        journals = [list(_lines(part.journal)) for part in ordered]
+        if all(part.price_tag is not None for part in ordered):
+            document = settled(*journals)
+        else:
+            run = run_record(*map(Recorded.of, journals))
+            document = {"schema": ordered[0].document["schema"], "run": run, "price_tag": None}
+    except (OSError, ValueError, KeyError, TypeError, ArithmeticError):
+        return parts
+    return [LocalRun(ordered[0].folder, document, ordered)]
+
+
+def _lines(journal: Path) -> Iterator[dict[str, Any]]:
+    """The records of a journal; of one that is being written, up to the last whole line."""
+    with journal.open("rb") as lines:
+        for line in lines:
+            if line.endswith(b"\n"):
+                yield json.loads(line)
 
 
 def result_problem(folder: Path) -> str | None:

@@ -30,6 +30,7 @@ from pricetag.accounting.readings import stage_windows
 from pricetag.accounting.readings.component import Component
 from pricetag.accounting.readings.reading import Reading
 from pricetag.accounting.readings.settled import WHOLE_ATTEMPT, settle
+from pricetag.attempt.together import together
 from pricetag.local.factors import factors_of
 from pricetag.local.settings import LocalSite
 
@@ -162,15 +163,19 @@ _TAKERS = {
 }
 
 
-def attempt_of(recorded: Recorded) -> AttemptInput:
+def attempt_of(recorded: Recorded, number: int | None = None) -> AttemptInput:
     """The attempt with its energy, computed from its readings.
+
+    Args:
+        recorded: Its journal.
+        number: Its number among those of its run; by default that of the journal.
 
     Raises:
         UnsettledError: If the journal has no start or no end.
     """
+    _require_settled(recorded)
     start, end = recorded.start, recorded.end
-    if not start or end is None:
-        raise UnsettledError(f"the journal has no {'start' if not start else 'end'}")
+    assert end is not None
     end_s = float(end["t_s"])
     plan = stage_windows.plan(
         recorded.stages.values(),
@@ -187,7 +192,7 @@ def attempt_of(recorded: Recorded) -> AttemptInput:
             measurement = Measurement(component.id, energy.window, by_hour_j)
             windows.setdefault(energy.stage_key, []).append(measurement)
     return AttemptInput(
-        number=int(start["attempt_number"]),
+        number=int(start["attempt_number"]) if number is None else number,
         status=end["status"],
         reason=end.get("reason"),
         started_at=recorded.opened_at.isoformat(),
@@ -204,18 +209,19 @@ def attempt_of(recorded: Recorded) -> AttemptInput:
     )
 
 
-def settled(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The run of a journal with its price tag, as a JSON document.
+def settled(*journals: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The run of one or more journals with its price tag, as a JSON document.
 
     Args:
-        records: All records of the journal, in order.
+        *journals: All records of each journal, in order; those of the nodes and restarts of a job
+            are attempts of one run.
 
     Raises:
-        UnsettledError: If the journal has no start or no end.
+        UnsettledError: If a journal has no start or no end.
         NotInCatalog: If the site's grid zone is unknown.
     """
-    recorded = Recorded.of(records)
-    attempt = attempt_of(recorded)
+    listed, attempts = _attempts(journals)
+    recorded = listed[0]
     site = LocalSite.from_record(recorded.start["factors"])
     run = recorded.start["run"]
     content = build_price_tag(
@@ -223,8 +229,8 @@ def settled(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
             run_id=recorded.start["run_id"],
             name=run["name"],
             version=1,
-            attempts=(attempt,),
-            factors=factors_of(site, attempt, recorded.opened_at.year),
+            attempts=attempts,
+            factors=factors_of(site, attempts, listed[-1].opened_at.year),
             accounting_version=ACCOUNTING_VERSION,
             origin=run["origin"],
             measured_by=run.get("measured_by"),
@@ -232,17 +238,17 @@ def settled(records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     ).as_dict()
     return {
         "schema": SCHEMA,
-        "run": run_record(recorded),
+        "run": run_record(*listed),
         "price_tag": {**content, HASH: content_sha256(content)},
     }
 
 
-def rebuilt(records: Iterable[Mapping[str, Any]], tag: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of a price tag, computed again from its journal and its own factors.
+def rebuilt(tag: Mapping[str, Any], *journals: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The content of a price tag, computed again from its journals and its own factors.
 
     Args:
-        records: All records of the journal, in order.
         tag: The price tag.
+        *journals: All records of each journal, in order.
 
     Raises:
         CannotRebuild: If this version of the accounting does not rebuild it.
@@ -254,13 +260,13 @@ def rebuilt(records: Iterable[Mapping[str, Any]], tag: Mapping[str, Any]) -> dic
             f"it was issued by version {provenance['accounting_version']} of the accounting; this "
             f"is version {ACCOUNTING_VERSION}, whose figures may differ"
         )
-    recorded = Recorded.of(records)
-    attempt = attempt_of(recorded)  # first: it states which end is missing
+    listed, attempts = _attempts(journals)
+    recorded = listed[0]
     inputs = PriceTagInputs(
         run_id=recorded.start["run_id"],
         name=recorded.start["run"]["name"],
         version=tag["version"],
-        attempts=(attempt,),
+        attempts=attempts,
         factors=read_factors(provenance),
         accounting_version=provenance["accounting_version"],
         seed=provenance["interval_seed"],
@@ -270,17 +276,50 @@ def rebuilt(records: Iterable[Mapping[str, Any]], tag: Mapping[str, Any]) -> dic
     return build_price_tag(inputs).as_dict()
 
 
-def run_record(recorded: Recorded) -> dict[str, Any]:
-    """The run in the form in which the server returns runs, as far as it has the figures."""
-    start, end = recorded.start, recorded.end
+def _attempts(
+    journals: Iterable[Iterable[Mapping[str, Any]]],
+) -> tuple[list[Recorded], tuple[AttemptInput, ...]]:
+    """The content of journals in the order of time, and their attempts, numbered in this order."""
+    listed = [Recorded.of(records) for records in journals]
+    for recorded in listed:
+        _require_settled(recorded)
+    listed.sort(key=lambda each: (each.opened_at, each.start["attempt_id"]))
+    if len(listed) == 1:
+        return listed, (attempt_of(listed[0]),)
+    return listed, tuple(attempt_of(each, number) for number, each in enumerate(listed, 1))
+
+
+def _require_settled(recorded: Recorded) -> None:
+    if not recorded.start or recorded.end is None:
+        missing = "start" if not recorded.start else "end"
+        raise UnsettledError(f"the journal has no {missing}")
+
+
+def run_record(*journals: Recorded) -> dict[str, Any]:
+    """The run in the form in which the server returns runs, as far as it has the figures.
+
+    Args:
+        *journals: The content of its journals, in the order of time.
+    """
+    start = journals[0].start
     run = start["run"]
-    started_at = recorded.opened_at
-    ended = None if end is None else started_at + timedelta(seconds=end["t_s"])
+    started_at = journals[0].opened_at
+    ends = [(each, each.end) for each in journals if each.end is not None]
+    is_open = len(ends) < len(journals)
+    finished_at = max(
+        (each.opened_at + timedelta(seconds=end["t_s"]) for each, end in ends), default=None
+    )
+    ended = None if is_open else finished_at
+    status, reason = "running", None
+    if not is_open:
+        status, reason = together(
+            (_restart(each), end["status"], end.get("reason")) for each, end in ends
+        )
     return {
         "id": start["run_id"],
         "name": run["name"],
-        "status": "running" if end is None else STATUSES.get(end["status"], "failed"),
-        "status_reason": None if end is None else end.get("reason"),
+        "status": STATUSES.get(status, status if status == "running" else "failed"),
+        "status_reason": reason,
         "origin": run["origin"],
         "measured_by": run.get("measured_by"),
         "project": run["project"],
@@ -292,6 +331,11 @@ def run_record(recorded: Recorded) -> dict[str, Any]:
         "started_at": started_at.isoformat(),
         "finished_at": None if ended is None else ended.isoformat(),
     }
+
+
+def _restart(recorded: Recorded) -> int:
+    scheduler = recorded.environment.get("scheduler") or {}
+    return int(scheduler.get("restart") or 0)
 
 
 def _stage(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -124,27 +124,31 @@ class ProcessTree:
     """CPU time of a process and of all its descendants, running or ended.
 
     A process belongs to the tree if its parent does, if its group or session was started by a
-    member (a daemon keeps both when its parent ends), or if its environment carries the mark.
+    member (a daemon keeps both when its parent ends), or if its environment carries the marks.
+    The process that asks is none of it.
 
     The final CPU time of an ended process is in its parent's total if the parent waited for
     it; where no member of the tree did, its last reported value is kept here.
 
     Args:
-        mark: ``NAME=value`` that only the tree's processes have in their environment.
+        marks: ``NAME=value`` pairs that only the tree's processes all have in their environment.
         proc: The kernel's process file system.
         cpu_s: CPU seconds of a live process; None where only ``/proc`` reports them.
         clock: Monotonic seconds.
+        early_s: How much earlier than the root other processes of the tree may begin, in s.
     """
 
     def __init__(
         self,
-        mark: bytes | None = None,
+        marks: Sequence[bytes] = (),
         *,
         proc: Path = PROC,
         cpu_s: Callable[[int], float | None] = process_cpu_s,
         clock: Callable[[], float] = time.monotonic,
+        early_s: float = 0.0,
     ) -> None:
-        self._mark = mark
+        self._marks = frozenset(marks)
+        self._early_ticks = int(early_s * TICKS_PER_S)
         self._proc = proc
         self._cpu_s = cpu_s
         self._clock = clock
@@ -189,7 +193,7 @@ class ProcessTree:
         self._root_pid = self._root_pid if root is None else root
         if root is not None and (stat := self._read(root)) is not None:
             self._members[root] = stat
-            self._root_start_ticks = stat.start_ticks
+            self._root_start_ticks = stat.start_ticks - self._early_ticks
 
     def _settle_root(self) -> None:
         """Add the root's CPU time since its last reading, or all of it if it was never read."""
@@ -262,7 +266,7 @@ class ProcessTree:
         alive = {int(name) for name in os.listdir(self._proc) if name.isdigit()}
         self._foreign &= alive
         new_processes: dict[int, ProcessStat] = {}
-        for pid in alive - self._foreign - self._members.keys():
+        for pid in alive - self._foreign - self._members.keys() - {os.getpid()}:
             stat = self._read(pid)
             if stat is not None and stat.start_ticks >= self._root_start_ticks:
                 new_processes[pid] = stat
@@ -279,11 +283,11 @@ class ProcessTree:
         return stat.group in started or stat.session in started
 
     def _is_marked(self, pid: int) -> bool:
-        if self._mark is None:
+        if not self._marks:
             return False
         try:
             with open(f"{self._proc}/{pid}/environ", "rb") as file:
-                return self._mark in file.read().split(b"\0")
+                return self._marks <= frozenset(file.read().split(b"\0"))
         except OSError:  # belongs to another user, or ended
             return False
 

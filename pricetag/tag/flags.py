@@ -12,6 +12,7 @@ from pricetag.tag.view import TagView
 
 FLAGS = {
     "above_power_limit": "a device drew more than its power limit",
+    "accelerators_unseen": "a meter could not read all accelerators of the job: a lower bound",
     "activity_inconsistent": "a job's activity on a shared device contradicts itself",
     "activity_missing": "a job's activity on a shared device was not reported at all times",
     "carbon_hours_incomplete": "some hours have no carbon intensity of their own",
@@ -38,6 +39,9 @@ FLAGS = {
     "no_counter": "the device has no energy counter",
     "no_permission": "the worker's user has no permission to read a meter",
     "no_power": "the device reports no power",
+    "node_shared": "other jobs used the node at the same time, or may have: CPU and memory are an "
+    "estimate by CPU time",
+    "nodes_unmetered": "a node of the job had no meter: energy and cost are a lower bound",
     "not_covered": "a component was not metered",
     "nothing_metered": "nothing was metered",
     "nothing_reserved": "another job had reserved the machine and is charged its idle energy",

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pricetag.tag.view import TagView
 
 QUEUE = "queue"
+SLURM = "slurm"
 TRUST: Mapping[str, str] = {
     QUEUE: "measured by a worker of the lab",
     "local": "measured by Pricetag's meter on its user's machine, outside the queue: nobody else "
     "has checked the readings or the names of devices",
-    "slurm": "measured in a Slurm job, outside the queue: nobody else has checked the readings or "
+    SLURM: "measured in a Slurm job, outside the queue: nobody else has checked the readings or "
     "the names of devices",
     "codecarbon": "reported by a CodeCarbon client: that tool's estimates and names of devices, "
     "not measured by Pricetag",

@@ -22,6 +22,7 @@ from pricetag.line_chain import NO_LINES, extended
 from pricetag.local.importing import Filing, carry_out, plan
 from pricetag.local.runs import read_run
 from pricetag.local.settings import LocalSettings, LocalSite
+from pricetag.local.settling import settled
 from tests.support.api import Api, make_token, problem
 from tests.support.local_runs import (
     ATTEMPT_ID,
@@ -32,6 +33,7 @@ from tests.support.local_runs import (
     records,
     start_record,
 )
+from tests.support.slurm import on_node
 
 PATH = "/v1/intake/journals"
 IMPORTED = Path(__file__).parents[1] / "data/imports/zeus.csv"
@@ -48,7 +50,7 @@ def same_factors(monkeypatch: pytest.MonkeyPatch) -> None:
 async def send(
     client: httpx.AsyncClient, content: bytes, begin_byte: int = 0, **more: Any
 ) -> httpx.Response:
-    query = {"attempt_id": ATTEMPT_ID, "begin_byte": begin_byte, **more}
+    query = {"attempt_id": ATTEMPT_ID, "begin_byte": begin_byte} | more
     return await client.post(PATH, params=query, content=content, headers=NDJSON)
 
 
@@ -103,6 +105,47 @@ async def test_the_price_tag_of_a_pushed_run_is_the_local_one(api: Api, tmp_path
         assert str(run[name]).replace("Z", "+00:00") == str(local.run[name])
     checked = (await api.member.get(f"/v1/runs/{RUN_ID}/price-tag/verification")).json()
     assert checked["outcome"] == "verified", checked
+
+
+async def test_the_nodes_and_restarts_of_a_job_are_attempts_of_one_run(api: Api) -> None:
+    """They arrive at the same time, and in any order."""
+    nodes = [
+        on_node("a", restart=1, nodes=2, begin_s=100),
+        on_node("b", restart=1, nodes=2, begin_s=102),
+        on_node("a", restart=0, nodes=2, begin_s=0, status="failed"),
+    ]
+    sent = [journal_bytes(node) for node in nodes]
+    ids = [node[0]["attempt_id"] for node in nodes]
+    ends = [content.rindex(b"\n", 0, -1) + 1 for content in sent]
+
+    for content, attempt_id, end in zip(sent, ids, ends, strict=True):
+        state = await accepted(api.member, content[:end], attempt_id=attempt_id)
+        assert (state["run_id"], state["status"]) == (RUN_ID, "running")
+    again = await accepted(api.member, sent[0][: ends[0]], attempt_id=ids[0])
+    assert again["size_bytes"] == ends[0]
+    results = [
+        await accepted(api.member, content[end:], end, attempt_id=attempt_id)
+        for content, attempt_id, end in zip(sent, ids, ends, strict=True)
+    ]
+    assert [state["price_tag_version"] for state in results] == [1, 2, 3]
+    assert [state["status"] for state in results] == ["succeeded"] * 3  # of the last restart
+    run = (await api.member.get(f"/v1/runs/{RUN_ID}")).json()
+    assert (run["origin"], run["tags"]) == ("slurm", ["slurm-job:9"])
+    assert str(run["created_at"]).startswith("2026-03-04T05:06:07")
+    assert str(run["finished_at"]).startswith("2026-03-04T05:07:59")  # 102 + 10 s later
+    tag = (await api.member.get(f"/v1/runs/{RUN_ID}/price-tag")).json()
+    assert tag["it_energy_kwh"]["value"] == pytest.approx(3 * 400 / 3.6e6)
+    assert tag["duration_s"]["value"] == 22.0
+    assert {"several_attempts", "nodes_unmetered"} <= {*tag["flags"]}
+    assert [each["node"] for each in tag["attempts"]] == ["a", "a", "b"]
+    local = settled(*nodes)["price_tag"]
+    for name in ("it_energy_kwh", "co2e_kg", "duration_s", "power_w", "flags"):
+        assert tag[name] == local[name], name
+    for version in (1, 3):
+        query = {"version": version}
+        path = f"/v1/runs/{RUN_ID}/price-tag/verification"
+        checked = (await api.member.get(path, params=query)).json()
+        assert checked["outcome"] == "verified", checked
 
 
 async def test_a_part_that_comes_twice_is_taken_once_and_another_one_is_named(api: Api) -> None:
@@ -247,6 +290,12 @@ async def test_the_role_ingest_sends_and_does_nothing_else(api: Api) -> None:
         content = written()
         half = content.index(b"\n", len(content) // 2) + 1
         assert (await accepted(robot, content[:half]))["status"] == "running"
+        job_id = str(uuid4())
+        for client, name, status in ((robot, "a", 200), (api.member, "b", 403)):
+            node = on_node(name, restart=0, nodes=2, begin_s=0)
+            sent = journal_bytes(node, run_id=job_id)
+            answer = await send(client, sent, attempt_id=node[0]["attempt_id"])
+            assert answer.status_code == status  # nobody else adds nodes to a job
         problem(await robot.get(f"/v1/runs/{RUN_ID}"), 403, "role-required")
         problem(await send(api.member, content[half:], half), 403, "not-your-run")
         problem(await api.member.get(f"{PATH}/{ATTEMPT_ID}"), 404, "journal-not-found")

@@ -88,7 +88,7 @@ class Supervisor:
         self._note = child_note(config, claim.attempt_id)
         self._folder = own_folder()
         self._socket = socket_path(self._folder)
-        self._meters = JobMeters(devices, mark=leftovers.mark(self._socket))
+        self._meters = JobMeters(devices, marks=[leftovers.mark(self._socket)])
         self._charged = ChargedSoFar()
         self._live = live
         self._meter = Meter(

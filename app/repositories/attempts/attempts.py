@@ -65,11 +65,15 @@ async def lock_with_run(
 
 
 async def lock_elsewhere(session: AsyncSession, run_id: UUID) -> Attempt | None:
-    """The attempt of a run that no queue started, locked; None of a run of the queue."""
+    """The attempt of a run that no queue started, locked; None of a run of the queue.
+
+    Of several, an open one comes first.
+    """
     query = (
         select(Attempt)
         .join(Run, Run.id == Attempt.run_id)
         .where(Attempt.run_id == run_id, Run.origin != QUEUE)
+        .order_by(Attempt.ended_at.is_not(None), Attempt.number)
         .with_for_update(of=Attempt)
         .execution_options(populate_existing=True)
     )

@@ -10,6 +10,7 @@ from sqlalchemy import select, text, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models import Attempt, Experiment, Project, ProjectMember, Run, User
+from pricetag.tag.measured import SLURM
 
 POWER_CHANNEL = "pricetag_power"
 
@@ -52,7 +53,10 @@ async def runs(session: AsyncSession, run_ids: Collection[uuid.UUID] | None) -> 
         .join(Project, Project.id == Run.project_id)
         .join(Experiment, Experiment.id == Run.experiment_id)
         .outerjoin(User, User.id == Run.created_by)
-        .outerjoin(Attempt, (Attempt.run_id == Run.id) & Attempt.ended_at.is_(None))
+        .outerjoin(
+            Attempt,  # at most one: those of the nodes of a job arrive when they have ended
+            (Attempt.run_id == Run.id) & Attempt.ended_at.is_(None) & (Run.origin != SLURM),
+        )
     )
     if run_ids is None:
         # By two indexes: an alternative over both tables would read every run.

@@ -191,6 +191,29 @@ class InputFileRecord(BaseModel):
     reason: Annotated[str, Field(max_length=1000)] | None = None
 
 
+MOST_STATEMENTS = 50
+"""Maximum number of members of what a scheduler states."""
+
+
+class SchedulerRecord(BaseModel):
+    """What a scheduler stated of the job on this node, as far as figures depend on it."""
+
+    restart: Annotated[int, Field(ge=0, le=INT32_MAX)]
+    node: Annotated[str, Field(max_length=200)]
+    nodes: Annotated[int, Field(ge=1, le=INT32_MAX)]
+    is_whole_node: bool | None = None
+    unseen_gpus: Annotated[int, Field(ge=0, le=INT32_MAX)] = 0
+    other_jobs: Annotated[list[str], Field(max_length=1000)] | None = None
+
+
+def _of_scheduler(stated: Json) -> Json:
+    """Checks the statements of a scheduler, all of which are kept."""
+    if len(stated) > MOST_STATEMENTS:
+        raise ValueError(f"has more than {MOST_STATEMENTS} members")
+    SchedulerRecord.model_validate(stated)
+    return stated
+
+
 class EnvironmentRecord(_Record):
     """The attempt's software environment."""
 
@@ -203,6 +226,7 @@ class EnvironmentRecord(_Record):
     variables: dict[str, str] | None = None
     code: Json | None = None
     inputs: Annotated[list[InputFileRecord], Field(max_length=1000)] | None = None
+    scheduler: Annotated[Json, AfterValidator(_of_scheduler)] | None = None
 
 
 class SecondOpinionRecord(_Record):

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from app.db import Session
@@ -17,15 +17,24 @@ from app.repositories.energy import hours as energy_hours
 from app.repositories.readings import readings as reading_rows
 from app.services.attempts import packing
 from app.services.attempts.hours import hour_row
-from app.services.attempts.outcomes import EXHAUSTED, AttemptEnd, outcome, outcome_elsewhere
+from app.services.attempts.outcomes import (
+    EXHAUSTED,
+    AttemptEnd,
+    Outcome,
+    outcome,
+    outcome_elsewhere,
+)
 from app.services.attempts.settling import settle
 from app.services.billing import issuing, spending
+from app.services.billing.inputs import attempts_of
 from app.services.budgets import alerts as budget_alerts
 from models import Attempt, Run
+from pricetag.accounting.bill.scheduled import most_devices, record_of
 from pricetag.accounting.readings import stage_windows
 from pricetag.accounting.readings.settled import Settled
 from pricetag.accounting.readings.stage_windows import StageEnergy, StagePlan
-from pricetag.tag.measured import QUEUE
+from pricetag.attempt.together import together
+from pricetag.tag.measured import QUEUE, SLURM
 
 logger = logging.getLogger(__name__)
 
@@ -194,6 +203,8 @@ async def _move_on(
             max_attempts=run.max_attempts,
             cancel_requested=run.cancel_requested_at is not None,
         )
+    elif run.origin == SLURM:
+        decided = await _of_job(session, run)
     else:
         decided = outcome_elsewhere(status, attempt.reason)
     run.status = decided.status
@@ -204,7 +215,8 @@ async def _move_on(
         await session.flush()
         await entries.enqueue_run(session, run)
     else:
-        run.finished_at = attempt.ended_at
+        ends = [run.finished_at, attempt.ended_at] if run.origin == SLURM else [attempt.ended_at]
+        run.finished_at = max(end for end in ends if end is not None)
     payload = {
         "status": run.status,
         "reason": run.status_reason,
@@ -213,6 +225,16 @@ async def _move_on(
     }
     await session.flush()
     await executions.add_events(session, run.id, [Event("status", at, payload)])
+
+
+async def _of_job(session: Session, run: Run) -> Outcome:
+    """Status of a run that is a job, by all its nodes and restarts; sets its accelerators."""
+    await session.flush()
+    inputs = await attempts_of(session, run.id)
+    run.gpus = most_devices(inputs)
+    ends = ((int((record_of(each) or {}).get("restart") or 0), each) for each in inputs)
+    status, reason = together((restart, each.status, each.reason) for restart, each in ends)
+    return outcome_elsewhere(cast(AttemptEnd, status), reason)
 
 
 async def _issue(

@@ -78,7 +78,8 @@ async def attempts_of(session: Session, run_id: UUID) -> tuple[AttemptInput, ...
             stages[stage.attempt_id].append(_stage(stage, windows[key], quality[key], until_s))
     return tuple(
         attempt_input(attempt, windows[attempt.id, WHOLE_ATTEMPT], stages[attempt.id])
-        for attempt in ended.values()
+        # In the order of time: those of the nodes of a job arrive in any order.
+        for attempt in sorted(ended.values(), key=lambda each: (each.started_at, each.number))
     )
 
 
@@ -192,6 +193,7 @@ def _environment(stored: Mapping[str, Any] | None) -> Environment | None:
         variables=stored.get("variables", {}),
         code=stored.get("code", {}),
         inputs=tuple(_input_file(file) for file in stored.get("inputs", ())),
+        scheduler=stored.get("scheduler"),
     )
 
 

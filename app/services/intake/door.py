@@ -1,6 +1,7 @@
 """Creates the run of work that no queue started, once for each client-made ID.
 
-Its attempt is the only one, has no lease and belongs to no worker: nobody but its sender ends it.
+Its attempts have no lease and belong to no worker: nobody but their sender ends them. There is one,
+unless the run is a job of a Slurm cluster: each node and each restart of it has its own.
 Its records go through ``app.services.attempts.ingestion``, as those of a worker do, and so its
 price tag is made in the same way.
 """
@@ -22,7 +23,7 @@ from app.services import access
 from app.services.errors import ConflictError, InvalidError, NotYourRunError
 from app.services.principals import Principal
 from models import Attempt, Run
-from pricetag.tag.measured import QUEUE
+from pricetag.tag.measured import QUEUE, SLURM
 
 ARRIVING = "records-arriving"
 """Code of the reason while the records of a run have not all arrived."""
@@ -81,7 +82,11 @@ async def open_run(session: Session, principal: Principal, external: ExternalRun
                 f"{existing.run.origin}, not to {external.run_id} of origin {external.origin}."
             )
         return existing
-    if await executions.get_run(session, external.run_id) is not None:
+    run = await executions.lock_run(session, external.run_id)
+    if run is not None and run.origin == external.origin == SLURM:
+        _check_clock(external.started_at)
+        return await _join(session, principal, external, run)
+    if run is not None:
         raise IntakeConflictError(
             f"Run {external.run_id} exists with another attempt than {external.attempt_id}."
         )
@@ -113,6 +118,41 @@ async def find(session: Session, principal: Principal, attempt_id: UUID) -> Open
     return Opened(run, attempt, is_new=False)
 
 
+async def _join(session: Session, principal: Principal, external: ExternalRun, run: Run) -> Opened:
+    """Adds an attempt to a run that is a job: one of another node, step or restart.
+
+    The run keeps its name, project and status until the attempt ends.
+
+    Raises:
+        NotAMemberError: If the project is a private one of others, or not that of the token.
+        NotYourRunError: If somebody else sent the run.
+    """
+    if run.created_by != principal.user_id and not principal.has("admin"):
+        raise NotYourRunError("Only the user who sent this run can add attempts to it.")
+    project, _ = await executions.names_of(session, run)
+    await access.require_project_to_post(session, principal, project)
+    started_at = external.started_at.astimezone(UTC)
+    run.created_at = min(run.created_at, started_at)
+    run.started_at = min(run.started_at or started_at, started_at)
+    number = await executions.last_attempt_number(session, run.id) + 1
+    attempt = _attempt(external, run, number)
+    await attempts.add_started(session, attempt)
+    return Opened(run, attempt, is_new=True)
+
+
+def _attempt(external: ExternalRun, run: Run, number: int) -> Attempt:
+    return Attempt(
+        id=external.attempt_id,
+        run_id=run.id,
+        number=number,
+        worker=external.origin,
+        node_name=external.node_name,
+        site=external.site,
+        devices=external.devices,
+        started_at=external.started_at.astimezone(UTC),
+    )
+
+
 async def _create(session: Session, principal: Principal, external: ExternalRun) -> Opened:
     project_id = await access.require_project_to_post(session, principal, external.project)
     if project_id is None:
@@ -139,16 +179,7 @@ async def _create(session: Session, principal: Principal, external: ExternalRun)
         started_at=started_at,
     )
     await runs.add(session, run)
-    attempt = Attempt(
-        id=external.attempt_id,
-        run_id=run.id,
-        number=1,
-        worker=external.origin,
-        node_name=external.node_name,
-        site=external.site,
-        devices=external.devices,
-        started_at=started_at,
-    )
+    attempt = _attempt(external, run, 1)
     await attempts.add_started(session, attempt)
     payload: dict[str, Any] = {
         "status": "running",

@@ -23,6 +23,7 @@ from pricetag.accounting.document.canonical import first_difference, known_sha25
 from pricetag.accounting.document.factors import read_factors
 from pricetag.accounting.document.versions import ACCOUNTING_VERSION, REBUILT_VERSIONS
 from pricetag.tag.figures import counted
+from pricetag.tag.measured import SLURM
 
 CAME_LATE = "journal-came-late"
 COMPARED = (
@@ -114,8 +115,11 @@ async def _check_measurements(
                 detail=f"attempt {attempt.number}: {difference} (stored and recomputed)",
             )
         checked += len(stored)
-    # Attempts run one after another, so all attempts before the last one are on the bill too.
-    expected = set(range(1, max(numbers, default=0) + 1))
+    # Attempts run one after another, so all attempts before the last one are on the bill too; those
+    # of the nodes of a job end in any order.
+    run = await executions.get_run(session, run_id)
+    is_job = run is not None and run.origin == SLURM
+    expected = numbers if is_job else set(range(1, max(numbers, default=0) + 1))
     if missing := expected - {attempt.number for attempt in attempts}:
         return _missing(missing)
     return VerificationStep(

@@ -21,6 +21,7 @@ from pricetag.accounting.bill.component_errors import component_error
 from pricetag.accounting.bill.figures import ComponentTag, EnergyTag
 from pricetag.accounting.bill.inputs import Factors
 from pricetag.accounting.bill.rates import Rate, RateMissing
+from pricetag.accounting.bill.scheduled import elapsed_s
 from pricetag.accounting.bill.split import split
 from pricetag.accounting.quantity.quantity import Quantity, weakest
 from pricetag.accounting.quantity.uncertainty import Term, combine
@@ -44,11 +45,13 @@ NOTHING_RESERVED = "nothing_reserved"
 class Span:
     """An interval of one attempt, with its charges.
 
-    ``duration_s`` is None if the interval never ended.
+    ``duration_s`` is None if the interval never ended. ``begin_s`` is the time of its begin where
+    attempts run at the same time, on several nodes; None where they follow one another.
     """
 
     duration_s: float | None
     charges: tuple[Charge, ...]
+    begin_s: float | None = None
 
 
 class Biller:
@@ -76,7 +79,7 @@ class Biller:
         self._pue = Rate("pue", factors.pue, least=LEAST_PUE if bounds_pue else None)
 
     def energy(self, spans: Sequence[Span]) -> EnergyTag:
-        """The figures of consecutive spans (one attempt, or all attempts)."""
+        """The figures of some spans (one attempt, or all attempts)."""
         charges = [charge for span in spans for charge in span.charges]
         it_kwh = self.it_kwh(charges)
         coverage = coverage_ratio(spans)
@@ -204,12 +207,12 @@ def _applied_intensity(emissions: Product) -> tuple[Quantity, Quantity]:
 
 
 def duration(spans: Sequence[Span]) -> Quantity:
-    """Wall-clock time of consecutive spans."""
-    durations_s = [span.duration_s for span in spans if span.duration_s is not None]
-    if not durations_s:
+    """Wall-clock time of some spans."""
+    ended = [(span.begin_s, span.duration_s) for span in spans if span.duration_s is not None]
+    if not ended:
         return Quantity.unknown("s", "it never ended" if spans else "there was no attempt")
-    remark = None if len(durations_s) == len(spans) else "without the attempts that never ended"
-    total = sum(durations_s)
+    remark = None if len(ended) == len(spans) else "without the attempts that never ended"
+    total = elapsed_s(ended)
     return Quantity(total, total, total, "s", "counter", remark)
 
 
@@ -240,11 +243,13 @@ def mean_power(spans: Sequence[Span], energy: Quantity) -> Quantity:
     """Mean IT power in W while metered.
 
     Each component's mean covers its own metered time, so that a gap of one component does not
-    lower the sum; spans are weighted by their metered time.
+    lower the sum; spans are weighted by their metered time, and those of several nodes at the same
+    time are added.
     """
     if energy.value is None:
         return Quantity.unknown("W", energy.reason or "the energy is unknown")
-    weighted_j = metered_s = 0.0
+    weighted_j = 0.0
+    metered: list[tuple[float | None, float]] = []
     for span in spans:
         covered_s = max((charge.covered_s for charge in span.charges), default=0.0)
         power_w = sum(
@@ -253,7 +258,8 @@ def mean_power(spans: Sequence[Span], energy: Quantity) -> Quantity:
             if charge.covered_s > 0
         )
         weighted_j += power_w * covered_s
-        metered_s += covered_s
+        metered.append((span.begin_s, covered_s))
+    metered_s = elapsed_s(metered)
     if metered_s <= 0:
         return Quantity.unknown("W", "the metered time is zero")
     if energy.value == 0:

@@ -133,6 +133,8 @@ class Environment:
         code: Code of each command, by stage: path, commit and SHA-256.
         inputs: Data and model files that it read; empty for commands, and where they were not
             recorded.
+        scheduler: What a scheduler states of the job on the attempt's node: see
+            :mod:`pricetag.accounting.bill.scheduled`. None outside a job.
     """
 
     packages: Mapping[str, str] = field(default_factory=dict)
@@ -143,6 +145,7 @@ class Environment:
     variables: Mapping[str, str] = field(default_factory=dict)
     code: Mapping[str, Any] = field(default_factory=dict)
     inputs: tuple[InputFile, ...] = ()
+    scheduler: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

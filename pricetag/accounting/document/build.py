@@ -27,12 +27,13 @@ from pricetag.accounting.bill.once import counted_once
 from pricetag.accounting.bill.outside import outside_stages
 from pricetag.accounting.bill.rates import Rate, RateMissing
 from pricetag.accounting.bill.reserved import device_count
+from pricetag.accounting.bill.scheduled import begin_s, most_devices, record_of, restarts
+from pricetag.accounting.bill.scheduled import flags as flags_of_jobs
 from pricetag.accounting.document.error_budget import uncertainty
 from pricetag.accounting.document.plain_texts import version_5_words
 from pricetag.accounting.document.provenance import (
     environment_changed,
     hardware,
-    most_devices,
     provenance,
 )
 from pricetag.accounting.document.records import (
@@ -91,7 +92,10 @@ def build_price_tag(inputs: PriceTagInputs) -> PriceTag:
         bounds_pue=bounds_pue(issued),
     )
     spans = [
-        _span(attempt, attempt.measurements, attempt.duration_s, inputs.factors.calibrations)
+        replace(
+            _span(attempt, attempt.measurements, attempt.duration_s, inputs.factors.calibrations),
+            begin_s=begin_s(attempt, inputs.attempts),
+        )
         for attempt in inputs.attempts
     ]
     charges = [charge for span in spans for charge in span.charges]
@@ -250,6 +254,7 @@ def _attempt(attempt: AttemptInput, span: Span, biller: Biller, total: Quantity)
         cost=cost_of(biller, [attempt], span.charges),
         outside_stages=OutsideStages(outside_stages(biller, [(attempt, span)])),
         share_ratio=share(energy.it_energy_kwh, total),
+        scheduler=record_of(attempt),
     )
 
 
@@ -265,9 +270,9 @@ def _last_quality(stages: Sequence[StageTag]) -> tuple[QualityTag, ...]:
 def _flags(
     inputs: PriceTagInputs, total: EnergyTag, biller: Biller, charges: Sequence[Charge]
 ) -> tuple[str, ...]:
-    flags = set(total.flags)
+    flags = {*total.flags, *flags_of_jobs(inputs.attempts)}
     factors = inputs.factors
-    if len(inputs.attempts) > 1:
+    if _is_repeated(inputs.attempts):
         flags.add("several_attempts")
     if len({attempt.site for attempt in inputs.attempts}) > 1:
         flags.add("several_sites")
@@ -285,6 +290,12 @@ def _flags(
     if _lacks_hours(tariff, charges):
         flags.add("tariff_hours_incomplete")
     return tuple(sorted(flags))
+
+
+def _is_repeated(attempts: Sequence[AttemptInput]) -> bool:
+    """Whether the run was attempted more than once; the nodes of a job are one attempt of it."""
+    jobs = restarts(attempts)
+    return len(jobs) > 1 if jobs else len(attempts) > 1
 
 
 def _lacks_hours(rate: Rate | None, charges: Sequence[Charge]) -> bool:

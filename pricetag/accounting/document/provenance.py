@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 from pricetag.accounting.bill.inputs import (
     AttemptInput,
@@ -10,7 +11,7 @@ from pricetag.accounting.bill.inputs import (
     InputFile,
     PriceTagInputs,
 )
-from pricetag.accounting.bill.reserved import device_count
+from pricetag.accounting.bill.scheduled import record_of, restarts
 from pricetag.accounting.document.factors import applied_factors
 from pricetag.accounting.document.records import (
     DeviceCount,
@@ -76,21 +77,30 @@ def environment_changed(attempts: Sequence[AttemptInput]) -> bool:
 
 
 def hardware(attempts: Sequence[AttemptInput]) -> Hardware:
-    """Devices by kind and name, with the maximum number in one attempt."""
-    most: dict[tuple[str, str], int] = {}
-    for attempt in attempts:
-        here: dict[tuple[str, str], int] = {}
-        for kind, name in _devices(attempt):
-            here[(kind, name)] = here.get((kind, name), 0) + 1
-        for key, count in here.items():
-            most[key] = max(most.get(key, 0), count)
+    """Devices by kind and name, with the maximum number in one attempt or job."""
+    alone = [_counted(attempt) for attempt in attempts if record_of(attempt) is None]
+    jobs: list[dict[tuple[str, str], int]] = []
+    for restart in restarts(attempts):
+        job: dict[tuple[str, str], int] = {}
+        for on_node in restart.values():
+            for key, count in _most(map(_counted, on_node)).items():
+                job[key] = job.get(key, 0) + count
+        jobs.append(job)
+    most = _most([*alone, *jobs])
     devices = tuple(DeviceCount(kind, name, count) for (kind, name), count in most.items())
     return Hardware(devices, nodes(attempts))
 
 
-def most_devices(attempts: Sequence[AttemptInput]) -> int:
-    """Maximum number of accelerators that one attempt reserved."""
-    return max((device_count(attempt) for attempt in attempts), default=0)
+def _counted(attempt: AttemptInput) -> dict[tuple[str, str], int]:
+    return dict(Counter(_devices(attempt)))
+
+
+def _most(counts: Iterable[Mapping[tuple[str, str], int]]) -> dict[tuple[str, str], int]:
+    most: dict[tuple[str, str], int] = {}
+    for here in counts:
+        for key, count in here.items():
+            most[key] = max(most.get(key, 0), count)
+    return most
 
 
 def _devices(attempt: AttemptInput) -> list[tuple[str, str]]:

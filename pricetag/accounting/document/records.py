@@ -90,6 +90,13 @@ class AttemptTag(Record):
     cost: Annotated[CostTag, "Cost of the attempt.", Since(2)]
     outside_stages: Annotated[OutsideStages, "Energy used outside the stages."]
     share_ratio: Annotated[Quantity, "Share of the run's IT energy."]
+    scheduler: Annotated[
+        Mapping[str, Any] | None,
+        "What the scheduler of a cluster stated of the job on this node, and the other jobs there; "
+        "absent outside a job.",
+        Since(5),
+        OMIT_NONE,
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +105,7 @@ class DeviceCount(Record):
 
     kind: Annotated[str, "Kind of component: `gpu`, `cpu` or `ram`."]
     name: Annotated[str, "Product name of the devices."]
-    count: Annotated[int, "Maximum number of these devices in one attempt."]
+    count: Annotated[int, "Maximum number of these devices at once."]
 
 
 @dataclass(frozen=True, slots=True)

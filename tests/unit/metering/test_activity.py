@@ -61,7 +61,7 @@ class FakeProc:
             shutil.rmtree(self.root / str(pid))
 
     def tree(self, root: int) -> ProcessTree:
-        tree = ProcessTree(b"MARK=1", proc=self.root, cpu_s=no_clock, clock=self.tick)
+        tree = ProcessTree([b"MARK=1"], proc=self.root, cpu_s=no_clock, clock=self.tick)
         tree.adopt(root)
         return tree
 
