@@ -50,7 +50,8 @@ def same_factors(monkeypatch: pytest.MonkeyPatch) -> None:
 async def send(
     client: httpx.AsyncClient, content: bytes, begin_byte: int = 0, **more: Any
 ) -> httpx.Response:
-    query = {"attempt_id": ATTEMPT_ID, "begin_byte": begin_byte} | more
+    query: dict[str, Any] = {"attempt_id": ATTEMPT_ID, "begin_byte": begin_byte}
+    query |= more
     return await client.post(PATH, params=query, content=content, headers=NDJSON)
 
 
