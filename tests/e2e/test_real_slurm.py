@@ -204,7 +204,7 @@ def test_a_requeued_job_is_another_attempt_of_its_run(cluster: Cluster) -> None:
     journals = cluster.folder / "data" / "local"
     wait_for(lambda: any(job in path.read_text() for path in journals.glob("*/*.jsonl")))
     cluster.run("scontrol", "requeue", job)
-    # Slurm waits two minutes before it starts a requeued job again, unless it is told not to.
+    # Slurm waits two minutes before it starts a requeued job again.
     wait_for(lambda: "PENDING" in cluster.run("squeue", "-h", "-o", "%T", "-j", job))
     cluster.run("scontrol", "update", f"JobId={job}", "StartTime=now")
 

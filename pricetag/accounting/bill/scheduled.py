@@ -42,12 +42,12 @@ def begin_s(attempt: AttemptInput, attempts: Sequence[AttemptInput]) -> float | 
 
 def restarts(attempts: Sequence[AttemptInput]) -> list[Restart]:
     """The restarts of jobs among some attempts, in order."""
-    found: dict[int, dict[str, list[AttemptInput]]] = {}
+    by_restart: dict[int, dict[str, list[AttemptInput]]] = {}
     for attempt in attempts:
         if (record := record_of(attempt)) is not None:
-            nodes = found.setdefault(int(record["restart"]), {})
+            nodes = by_restart.setdefault(int(record["restart"]), {})
             nodes.setdefault(str(record["node"]), []).append(attempt)
-    return [found[number] for number in sorted(found)]
+    return [by_restart[number] for number in sorted(by_restart)]
 
 
 def most_devices(attempts: Sequence[AttemptInput]) -> int:

@@ -293,7 +293,7 @@ def _flags(
 
 
 def _is_repeated(attempts: Sequence[AttemptInput]) -> bool:
-    """Whether the run was attempted more than once; the nodes of a job are one attempt of it."""
+    """Whether the run was attempted more than once; a job of several nodes is one attempt."""
     jobs = restarts(attempts)
     return len(jobs) > 1 if jobs else len(attempts) > 1
 

@@ -35,9 +35,9 @@ ENERGY_KWH = joules_to_kwh(10 * POWER_W)
 
 
 def task(name: str) -> SlurmTask:
-    found = read_task(RECORDED[name])
-    assert found is not None
-    return found
+    read = read_task(RECORDED[name])
+    assert read is not None
+    return read
 
 
 def test_one_task_meters_each_node_and_all_of_a_job_are_one_run() -> None:
@@ -163,11 +163,11 @@ def test_prolog_and_epilog_note_who_else_used_the_node(
     (spool / "a.6.0").write_text("start 100\nend 200\n")
     (spool / "a.5.0").write_text("start 100\n")  # its node went down
     end_s = float((spool / "a.8.0").read_text().split()[-1])
-    found = Neighbors(single, end_s + 0.5).record(end_s + 60)
-    assert found["other_jobs"] == []
-    found = Neighbors(single, end_s).record(end_s + 60)
-    assert found["other_jobs"] in (["7", "8"], ["8"])  # in the same second
-    assert (found["other_jobs_source"], found["other_jobs_reason"]) == (
+    neighbors = Neighbors(single, end_s + 0.5).record(end_s + 60)
+    assert neighbors["other_jobs"] == []
+    neighbors = Neighbors(single, end_s).record(end_s + 60)
+    assert neighbors["other_jobs"] in (["7", "8"], ["8"])  # in the same second
+    assert (neighbors["other_jobs_source"], neighbors["other_jobs_reason"]) == (
         "notes of Prolog and Epilog",
         None,
     )
@@ -184,18 +184,18 @@ def test_without_notes_the_controller_is_asked_and_its_silence_is_stated(
     squeue = tmp_path / "squeue"
     squeue.write_text("#!/bin/sh\necho 12\necho 1\n")
     squeue.chmod(0o755)
-    found = Neighbors(task("single"), 0.0).record(1.0)
-    assert (found["other_jobs"], found["other_jobs_source"]) == (
+    neighbors = Neighbors(task("single"), 0.0).record(1.0)
+    assert (neighbors["other_jobs"], neighbors["other_jobs_source"]) == (
         ["12"],
         "squeue at the start and the end",
     )
     squeue.write_text("#!/bin/sh\nexit 1\n")
-    found = Neighbors(task("single"), 0.0).record(1.0)
-    assert found["other_jobs"] is None
-    assert found["other_jobs_reason"] == "squeue failed with exit code 1"
+    neighbors = Neighbors(task("single"), 0.0).record(1.0)
+    assert neighbors["other_jobs"] is None
+    assert neighbors["other_jobs_reason"] == "squeue failed with exit code 1"
     squeue.unlink()
-    found = Neighbors(task("single"), 0.0).record(1.0)
-    assert found["other_jobs_reason"] == "squeue: No such file or directory"
+    neighbors = Neighbors(task("single"), 0.0).record(1.0)
+    assert neighbors["other_jobs_reason"] == "squeue: No such file or directory"
 
 
 def test_time_that_nodes_share_is_counted_once() -> None:
