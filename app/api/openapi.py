@@ -15,6 +15,7 @@ from app.api.body import JSON_TYPES, YAML_TYPES
 from app.schemas.budgets import BudgetChange, BudgetCreate
 from app.schemas.burn_down import WhatIfCreate
 from app.schemas.carbon import CarbonFetch, CarbonImport
+from app.schemas.carbon_forecasts import ForecastFetch
 from app.schemas.common import Problem
 from app.schemas.factors import FactorCreate
 from app.schemas.papers import PaperChange, PaperCreate, PaperReportCreate, PaperRunsAdd
@@ -59,6 +60,7 @@ BODIES: tuple[type[BaseModel], ...] = (
     PriceImport,
     CarbonImport,
     CarbonFetch,
+    ForecastFetch,
     ViewCreate,
     DocumentToVerify,
     WhatIfCreate,

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from app import errors
 from app.api.v1 import examples
 from app.schemas.carbon import CarbonFetch, CarbonImport
+from app.schemas.carbon_forecasts import ForecastFetch
 from app.schemas.common import FieldProblem
 from app.schemas.factors import FactorCreate
 from app.schemas.prices import PriceCreate, PriceImport
@@ -57,6 +58,7 @@ def test_every_example_of_the_document_is_accepted() -> None:
     SiteCreate.model_validate(examples.SITE)
     SiteUpdate.model_validate(examples.SITE_CHANGE)
     CarbonFetch.model_validate(examples.CARBON_FETCH)
+    ForecastFetch.model_validate(examples.FORECAST_FETCH)
     now = datetime(2026, 6, 1, tzinfo=UTC)
     for factor in (examples.FACTOR, examples.TARIFF):
         assert checked(FactorCreate.model_validate(factor), now, currency="EUR", site="berlin")
