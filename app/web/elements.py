@@ -6,6 +6,7 @@ They are functions: macros of a template take five times their CPU time.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -119,3 +120,25 @@ class Elements:
         return Markup(
             f'<time datetime="{moment.isoformat()}">{moment.strftime("%Y-%m-%d %H:%M")} UTC</time>'
         )
+
+    @staticmethod
+    def rows(rows: Sequence[Sequence[Any]]) -> Markup:
+        """The rows of the table beside a chart.
+
+        Args:
+            rows: A `CellView` for each column; the first one of a row is its heading.
+        """
+        return Markup("\n".join(map(_row, rows)))
+
+
+def _row(cells: Sequence[Any]) -> str:
+    parts: list[str] = []
+    for cell in cells:
+        text = _safe(cell.text)
+        if not parts:
+            parts.append(f'<th scope="row"><bdi class="clip">{text}</bdi></th>')
+        elif cell.is_number:
+            parts.append(f'<td class="number" title="{cell.value}"><bdi>{text}</bdi></td>')
+        else:
+            parts.append(f"<td><bdi>{text}</bdi></td>")
+    return f"<tr>{''.join(parts)}</tr>"

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from app.web.elements import Elements
+from app.web.views.charts import CellView
 from app.web.views.figures import FigureView
 
 TAG = "<b title='x\"y'>&"
@@ -39,3 +40,13 @@ def test_a_status_an_icon_and_a_time_write_texts_as_text() -> None:
         '<time datetime="2026-03-01T14:05:06+00:00">2026-03-01 14:05 UTC</time>'
     )
     assert PARTS.source(None) == ""
+
+
+def test_rows_of_a_chart_write_texts_as_text() -> None:
+    written = PARTS.rows([[CellView(TAG, TAG, False), CellView(TAG, TAG, False)]])
+    heading = f'<th scope="row"><bdi class="clip">{WRITTEN}</bdi></th>'
+    assert written == f"<tr>{heading}<td><bdi>{WRITTEN}</bdi></td></tr>"
+    cells = [CellView("noon", "noon", False), CellView("1.5", 1.4999, True)]
+    assert '<td class="number" title="1.4999"><bdi>1.5</bdi></td></tr>' in PARTS.rows(
+        [cells, cells]
+    )
