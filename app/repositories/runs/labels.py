@@ -29,6 +29,10 @@ RUNS_AHEAD = 1_000
 selects one run in twenty. Those of a rarer one are soon sorted."""
 
 
+NAMES_COUNTED = 2_000
+"""Names with all words whose runs are counted: names repeat, so that these have more runs."""
+
+
 async def has_tags(session: AsyncSession, tags: Sequence[str]) -> bool:
     """Whether some run has, or had, each of the tags; no run has one that is not a label."""
     query = select(RunLabel.label).where(RunLabel.kind == "tag", RunLabel.label.in_(tags))
@@ -71,6 +75,15 @@ async def page(
     query: Any = select(Run.id, key).where(Run.id.in_(set(ids)))
     statement: Select[Any] = query.order_by(*order.by(key, Run.id.expression)).limit(limit)
     return statement
+
+
+def of_names(selection: Selection, limit: int) -> Select[Any]:
+    """Runs whose names have all words of a search: nearly always fewer than all selected ones."""
+    having = [_has(RunLabel.label, word) for word in selection.searched]
+    some = select(RunLabel.label).where(RunLabel.kind == "name", *having).limit(NAMES_COUNTED)
+    names = select(some.subquery("some").c.label).distinct().subquery("names")
+    run = select(Run.id).where(Run.name == names.c.label).offset(0).lateral("run")
+    return select(run.c.id).select_from(names.join(run, true())).limit(limit)
 
 
 def _any_new_name(words: Sequence[str]) -> Select[tuple[bool]]:

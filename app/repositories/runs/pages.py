@@ -382,6 +382,11 @@ async def _count(session: AsyncSession, selection: Selection, most: int) -> Coun
             counted = await _counted_ahead(session, selection, span, other, most)
             if counted.at_least:
                 return counted
+    if words.ratio >= FEW_RATIO and not (selection.has_index or selection.hidden):
+        async with usual_scans(session):
+            counted = await _counted(session, labels.of_names(selection, most + 1), most)
+        if counted.at_least:
+            return counted
     conditions = selection.conditions(Run, looked_up=words.rare)
     matching = select(Run.id).where(*conditions).limit(most + 1)
     is_indexed = selection.has_index or words.rare
