@@ -21,6 +21,9 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from app.artifact_store.address import folder_of, open_store
+from app.artifact_store.cache import Cache
+from app.artifact_store.stores import ObjectStore
 from pricetag.catalog import currency_codes, grid_factor
 from pricetag.field_messages import message_of
 
@@ -75,6 +78,25 @@ class Settings(BaseSettings):
             "share. Default: `artifacts` in the data folder."
         ),
     ] = None
+    artifacts_url: Annotated[
+        str | None,
+        Field(
+            description="Artifact store of all servers and workers, which has each content once: a "
+            "folder that exists (`/shared/pricetag`), or `s3://BUCKET/PREFIX` (needs "
+            "`pricetag[s3]`; credentials and endpoint as for other S3 clients: "
+            "`AWS_ACCESS_KEY_ID`, `AWS_ENDPOINT_URL`, ...). Workers move their artifacts there. "
+            "Default: artifacts stay in the artifact folder."
+        ),
+    ] = None
+    artifact_cache_gb: Annotated[
+        float,
+        Field(
+            gt=0,
+            description="Size in GB (10^9 bytes) of the copies of the artifact store's files on a "
+            "machine (`artifact-cache` in the data folder), above which those unused for longest "
+            "are removed.",
+        ),
+    ] = 20.0
     data_roots: Annotated[
         list[Path], NoDecode, Field(description="Folders that jobs may read, separated by `:`.")
     ] = []
@@ -406,6 +428,13 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path | None) -> Path | None:
         return None if value is None else value.expanduser().absolute()
 
+    @field_validator("artifacts_url")
+    @classmethod
+    def _store_address(cls, value: str | None) -> str | None:
+        if value is not None:
+            folder_of(value)
+        return value
+
     @field_validator("data_roots")
     @classmethod
     def _absolute_roots(cls, value: list[Path]) -> list[Path]:
@@ -420,6 +449,13 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _store_outside(self) -> Self:
+        folder = None if self.artifacts_url is None else folder_of(self.artifacts_url)
+        if folder is not None and folder.resolve().is_relative_to(self.artifacts_root.resolve()):
+            raise ValueError("artifacts_url must not be inside the artifact folder (artifacts_dir)")
+        return self
+
+    @model_validator(mode="after")
     def _whole_provider(self) -> Self:
         if self.oidc_issuer is not None and not (self.oidc_client_id and self.public_url):
             raise ValueError("oidc_issuer also needs oidc_client_id and public_url")
@@ -429,6 +465,19 @@ class Settings(BaseSettings):
     def artifacts_root(self) -> Path:
         """Folder of the artifacts, in ``<run_id>/<attempt>/...``."""
         return self.artifacts_dir or self.data_dir / "artifacts"
+
+    @property
+    def artifact_cache(self) -> Cache:
+        """Copies of the artifact store's files on this machine."""
+        return Cache(self.data_dir / "artifact-cache", int(self.artifact_cache_gb * 1e9))
+
+    def artifact_store(self) -> ObjectStore | None:
+        """The artifact store; None if artifacts stay in their folder.
+
+        Raises:
+            StoreError: If a package is missing.
+        """
+        return None if self.artifacts_url is None else open_store(self.artifacts_url)
 
     @classmethod
     def settings_customise_sources(

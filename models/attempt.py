@@ -90,7 +90,17 @@ class RejectedRecord(Base):
 
 class Artifact(HasId, Base):
     __tablename__ = "artifacts"
-    __table_args__ = (UniqueConstraint("attempt_id", "path"),)
+    __table_args__ = (
+        UniqueConstraint("attempt_id", "path"),
+        Index("ix_artifacts_sha256", "sha256"),
+        Index(
+            "ix_artifacts_waiting",
+            "attempt_id",
+            postgresql_where=text(
+                "stored_at IS NULL AND not_stored IS NULL AND removed_at IS NULL"
+            ),
+        ),
+    )
 
     attempt_id: Mapped[uuid.UUID] = mapped_column(
         ForeignKey("attempts.id", ondelete="CASCADE"), index=True
@@ -102,3 +112,7 @@ class Artifact(HasId, Base):
     sha256: Mapped[str]
     card: Mapped[dict[str, Any] | None]
     created_at: Mapped[datetime] = mapped_column(default=now)
+    # Its content is in the artifact store since then; null: in the artifact folder of its node.
+    stored_at: Mapped[datetime | None]
+    not_stored: Mapped[str | None]  # why its content cannot be moved to the artifact store
+    removed_at: Mapped[datetime | None]  # its content was removed to save space

@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from app.artifact_store.stores import StoreError
 from app.db import Database, resolve_database_url
 from app.settings import Settings, SettingsError, get_settings, require_job_user
 from pricetag.cli.single import run_single
@@ -28,7 +29,9 @@ from pricetag.metering.nvml_devices import Device, resolve_visible
 from pricetag.metering.nvml_errors import LibraryUnavailableError
 from pricetag.one_line import hidden_in
 from pricetag.recipes.run_spec import POOL_PATTERN
+from workers.attempt.fetching import Fetcher
 from workers.attempt.job_variables import check_names
+from workers.attempt.uploads import Uploads
 from workers.job import program_user
 from workers.node.device_locks import Held, hold
 from workers.node.identity import NodeConfig, worker_identity
@@ -145,10 +148,12 @@ def _settings() -> Settings:
     """The settings; exits with one line that names the invalid one."""
     try:
         host_choice(os.environ)
-        return get_settings()
-    except (SettingsError, MeterSettingError) as error:
+        settings = get_settings()
+        settings.artifact_store()
+    except (SettingsError, MeterSettingError, StoreError) as error:
         typer.echo(f"pricetag: {error}", err=True)
         raise typer.Exit(1) from error
+    return settings
 
 
 def _check_names(node: str, pool: str) -> None:
@@ -263,14 +268,26 @@ async def _serve(
 ) -> None:
     url = await asyncio.to_thread(resolve_database_url, settings)
     database = Database(url, application_name="pricetag-worker", pool_size=3)
+    store = Store(database, config)
+    uploads: Uploads | None = None
+    fetcher: Fetcher | None = None
+    if (objects := settings.artifact_store()) is not None:
+        lock = config.data_dir / "workers" / "uploads.lock"
+        uploads = Uploads(config.artifacts_dir, lock, objects, store)
+        fetcher = Fetcher(
+            config.artifacts_dir, objects, settings.artifact_cache, store.stored_sizes
+        )
+        logger.info("artifact store: %s", objects.address)
     served = Worker(
         config,
-        Store(database, config),
+        store,
         devices,
         cpu_slots=cpu_slots,
         database_url=lambda: resolve_database_url(settings),
         examine=lambda: doctor.examine().as_dict(),
         node_meter=settings.node_meter == "on",
+        uploads=uploads,
+        fetcher=fetcher,
     )
     loop = asyncio.get_running_loop()
     StopSignals(served.stop, deadline_s(config.stop_grace_s)).install(loop)

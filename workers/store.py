@@ -9,8 +9,9 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+from app.artifact_store.stores import ObjectStore
 from app.db import Database
-from app.services.attempts import execution
+from app.services.attempts import execution, storing
 from app.services.energy import baselines
 from app.services.energy import node_hours as energy
 from app.services.factors import sites
@@ -161,6 +162,26 @@ class Store:
                     for row in rows
                 ],
             )
+
+    async def waiting_artifacts(self, after: UUID | None) -> list[storing.WaitingArtifact]:
+        """Artifacts of this node that are not in the artifact store."""
+        async with self._database.session_scope() as session:
+            return await storing.waiting(session, self._config.name, after)
+
+    async def note_stored(self, artifact: storing.WaitingArtifact, store: ObjectStore) -> bool:
+        """Notes that an artifact is in the store; returns whether it was noted."""
+        async with self._database.session_scope() as session:
+            return await storing.note_stored(session, artifact, store)
+
+    async def note_not_stored(self, artifact: storing.WaitingArtifact, reason: str) -> None:
+        """Notes why an artifact stays in its folder."""
+        async with self._database.session_scope() as session:
+            await storing.note_not_stored(session, artifact, reason)
+
+    async def stored_sizes(self, hashes: Sequence[str]) -> dict[str, int]:
+        """Sizes of those contents that are in the artifact store, by hash."""
+        async with self._database.session_scope() as session:
+            return await storing.stored_sizes(session, hashes)
 
     async def show_power(self, message: str) -> None:
         """Sends live power to every server; nothing is stored."""

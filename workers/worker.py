@@ -19,11 +19,13 @@ from pricetag.attempt.meters import Devices, describe
 from pricetag.log_lines import about
 from pricetag.metering.journal import Journal, JournalError, purge_shipped
 from pricetag.metering.nvml_devices import Device
+from workers.attempt.fetching import Fetcher
 from workers.attempt.launch import ClaimedRun
 from workers.attempt.nursery import Nursery
 from workers.attempt.recovery import end_orphans, let_go, lock_orphans
 from workers.attempt.shipper import Shipper
 from workers.attempt.supervisor import Supervisor
+from workers.attempt.uploads import Uploads
 from workers.job import disk
 from workers.node.devices import DevicePool, DeviceSet
 from workers.node.identity import NodeConfig, worker_is_gone
@@ -54,6 +56,8 @@ class Worker:
         node_meter: Whether this worker may meter the whole machine throughout its life.
         database_url: Finds the database; starts the embedded one if it is down.
         examine: Examines this node's meters; takes seconds, so it runs in the background.
+        uploads: Moves artifacts to the artifact store; None without a store.
+        fetcher: Provides models of earlier runs from the store; None without a store.
     """
 
     def __init__(
@@ -66,6 +70,8 @@ class Worker:
         node_meter: bool = False,
         database_url: Callable[[], str],
         examine: Callable[[], dict[str, Any]],
+        uploads: Uploads | None = None,
+        fetcher: Fetcher | None = None,
     ) -> None:
         self._config = config
         self._store = store
@@ -88,6 +94,8 @@ class Worker:
         self._is_node_metered = node_meter
         self._database_url = database_url
         self._examine = examine
+        self._uploads = uploads
+        self._fetcher = fetcher
         self._nursery = Nursery(
             allow_hub=config.allow_hub, job_env=config.job_env, journal_dir=config.journal_dir
         )
@@ -116,6 +124,9 @@ class Worker:
             task.add_done_callback(self._on_side_task_ended)
         side_tasks.append(asyncio.create_task(self._live.run()))
         side_tasks[-1].add_done_callback(_on_live_power_ended)
+        if self._uploads is not None:
+            side_tasks.append(asyncio.create_task(self._uploads.run()))
+            side_tasks[-1].add_done_callback(_on_uploads_ended)
         if self._is_node_metered:
             side_tasks.append(asyncio.create_task(self._node_meter.run()))
             side_tasks[-1].add_done_callback(_on_node_meter_ended)
@@ -300,7 +311,7 @@ class Worker:
         try:
             devices = await asyncio.to_thread(self._share, claim.attempt_id, device_set, described)
             supervisor = Supervisor(
-                claim, self._config, devices, journal, self._nursery, self._live
+                claim, self._config, devices, journal, self._nursery, self._live, self._fetcher
             )
             self._running[claim.attempt_id] = supervisor
             if self._stopping.is_set():
@@ -346,6 +357,8 @@ class Worker:
                 except (OSError, JournalError) as error:  # it is shipped again, without effect
                     logger.error("%s could not be set aside: %s", journal.path, error)
                     let_go(journal)
+                if self._uploads is not None:
+                    self._uploads.wake()
             finally:
                 self._journals.discard(journal)
 
@@ -366,6 +379,12 @@ def _on_node_meter_ended(task: asyncio.Task[None]) -> None:
     """Logs the failure; jobs continue, since each has its own meter."""
     if not task.cancelled() and (error := task.exception()) is not None:
         logger.error("the node's meter failed: idle energy is unknown from now on", exc_info=error)
+
+
+def _on_uploads_ended(task: asyncio.Task[None]) -> None:
+    """Logs the failure; artifacts stay in the node's folder until the worker starts again."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("artifacts are no longer moved to the store", exc_info=error)
 
 
 def _on_live_power_ended(task: asyncio.Task[None]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Any
 from weakref import WeakKeyDictionary
 
@@ -28,6 +27,7 @@ from app.services.live.hub import LiveHub
 from app.services.overview.board import OverviewBoard
 from app.services.people import tokens, web_sessions
 from app.services.principals import Principal
+from app.services.runs.artifact_files import ArtifactFiles
 from app.settings import Settings
 
 bearer = HTTPBearer(
@@ -44,7 +44,7 @@ class Resources:
     settings: Settings
     database: Database
     hub: EventHub
-    artifact_root: Path = field(init=False)
+    artifacts: ArtifactFiles = field(init=False)
     live: LiveHub = field(init=False)
     charts: Drawing = field(default_factory=Drawing)
     overview: OverviewBoard = field(init=False)
@@ -52,7 +52,7 @@ class Resources:
     notices: Alarms = field(default_factory=Alarms)
 
     def __post_init__(self) -> None:
-        self.artifact_root = self.settings.artifacts_root
+        self.artifacts = ArtifactFiles(self.settings)
         self.live = LiveHub(self.database, self.hub)
         self.overview = OverviewBoard(self.database, self.settings)
 

@@ -6,8 +6,8 @@ In this order, so that the parts belong together although everybody keeps workin
    sends it to the database and removes it.
 2. A snapshot of the database is taken: the dump and the list of artifacts are of this moment.
 3. The journals are read: each has at least the records that the snapshot does not have yet.
-4. Artifacts are copied. They do not change after they are registered; each is compared with its
-   registered hash.
+4. Artifacts are copied, from their folder or the artifact store. They do not change after they
+   are registered; each is compared with its registered hash.
 5. The manifest is written. A backup that is killed before has none; the next call with the same
    folder continues it.
 """
@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pricetag
+from app.artifact_store.stores import Content, FolderStore, ObjectStore
 from app.backup import postgres
 from app.backup.errors import BackupError
 from app.backup.manifest import (
@@ -60,11 +61,13 @@ class Place:
         database_url: Its database.
         artifacts: Folder of the artifacts.
         data_dir: Data folder, with the journals.
+        store: Artifact store; None if it has none.
     """
 
     database_url: str
     artifacts: Path
     data_dir: Path
+    store: ObjectStore | None = None
 
 
 @dataclass(slots=True)
@@ -113,7 +116,7 @@ def make(place: Place, folder: Path, report: Report) -> Made:
                 lines.write(files.counted(entry))
             for entry in _local_runs(folder, place.data_dir / LOCAL, report):
                 lines.write(files.counted(entry))
-            for entry in _artifacts(folder, place.artifacts, artifacts, report):
+            for entry in _artifacts(folder, place, artifacts, report):
                 lines.write(files.counted(entry))
         (folder / ARTIFACTS).unlink()
         manifest = Manifest(
@@ -153,9 +156,13 @@ def _check_outside(folder: Path, place: Place) -> None:
     """Rejects a folder that would be lost together with what it backs up.
 
     Raises:
-        BackupError: If it is the data folder or that of the artifacts, or inside one of them.
+        BackupError: If it is the data folder, that of the artifacts or the artifact store, or
+            inside one of them.
     """
-    for name, root in (("data folder", place.data_dir), ("folder of artifacts", place.artifacts)):
+    roots = [("data folder", place.data_dir), ("folder of artifacts", place.artifacts)]
+    if isinstance(place.store, FolderStore):
+        roots.append(("artifact store", place.store.root))
+    for name, root in roots:
         if folder.resolve().is_relative_to(root.expanduser().resolve()):
             raise BackupError(
                 f"{folder} is in the {name} {root}, and would be lost with it: choose a folder "
@@ -268,25 +275,47 @@ def _stored(folder: Path, kind: Kind, path: str, file: BinaryIO) -> Entry:
     return Entry(kind, path, part.size_bytes, part.sha256, mode, status.st_mtime_ns)
 
 
-def _artifacts(folder: Path, root: Path, number: int, report: Report) -> Iterator[Entry]:
+def _artifacts(folder: Path, place: Place, number: int, report: Report) -> Iterator[Entry]:
     progress = Progress("artifacts", report, number)
+    objects: set[bytes] = set()
     with (folder / ARTIFACTS).open(encoding="utf-8") as lines:
         for line in lines:
-            path, size_bytes, sha256 = json.loads(line)
-            yield _artifact(folder, root / path, Entry("artifact", path, size_bytes, sha256))
+            path, size_bytes, sha256, is_stored = json.loads(line)
             progress.file(size_bytes)
+            if not is_stored:
+                entry = Entry("artifact", path, size_bytes, sha256)
+                yield _artifact(folder, place, entry)
+            elif (key := bytes.fromhex(sha256)) not in objects:
+                objects.add(key)
+                yield _object(folder, place.store, Entry("object", sha256, size_bytes, sha256))
     progress.end()
 
 
-def _artifact(folder: Path, source: Path, registered: Entry) -> Entry:
+def _artifact(folder: Path, place: Place, registered: Entry) -> Entry:
     """Stores the content of an artifact, unless an earlier artifact or call has."""
     try:
-        with source.open("rb") as file:
+        with (place.artifacts / registered.path).open("rb") as file:
             status = os.fstat(file.fileno())
             if not object_path(folder, registered.sha256).exists():
                 part = put(folder, chunks_of(file), registered.sha256)
                 if part.sha256 != registered.sha256:
                     return replace(registered, state="damaged")
     except (FileNotFoundError, NotADirectoryError):
-        return replace(registered, state="missing")
+        # A worker may have moved it to the store since the snapshot; there is its content.
+        return _object(folder, place.store, registered)
     return replace(registered, mode=status.st_mode & 0o777, mtime_ns=status.st_mtime_ns)
+
+
+def _object(folder: Path, store: ObjectStore | None, registered: Entry) -> Entry:
+    """Stores the content of an object of the artifact store, unless an earlier call has.
+
+    Raises:
+        StoreError: If the store cannot be reached.
+    """
+    if store is None or not store.has(Content(registered.sha256, registered.size_bytes)):
+        return replace(registered, state="missing")
+    if not object_path(folder, registered.sha256).exists():
+        part = put(folder, store.chunks(registered.sha256), registered.sha256)
+        if part.sha256 != registered.sha256:
+            return replace(registered, state="damaged")
+    return replace(registered, mode=0o644)

@@ -32,7 +32,7 @@ OBJECTS = "objects"
 OWN_HASH = "sha256"
 HASH = re.compile(r"[0-9a-f]{64}")
 
-Kind = Literal["artifact", "journal", "local"]
+Kind = Literal["artifact", "object", "journal", "local"]
 State = Literal["stored", "missing", "damaged"]
 
 
@@ -51,11 +51,12 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An artifact or a journal.
+    """An artifact, an object or a journal.
 
     Attributes:
-        kind: ``artifact``; ``journal`` of an attempt of a worker; ``local``: of a local run.
-        path: Path below the folder of its kind.
+        kind: ``artifact`` of the artifact folder; ``object`` of the artifact store; ``journal`` of
+            an attempt of a worker; ``local``: of a local run.
+        path: Path below the folder of its kind; of an object, its hash.
         size_bytes: Its size, as registered for an artifact.
         sha256: Its hash, as registered for an artifact.
         mode: Its permission bits; 0 where the backup does not have it.

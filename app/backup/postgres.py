@@ -78,11 +78,24 @@ class Snapshot:
             if table in tables
         }
 
-    def artifacts(self) -> Iterator[tuple[str, int, str]]:
-        """Path, size in bytes and SHA-256 of each registered artifact."""
+    def artifacts(self) -> Iterator[tuple[str, int, str, bool]]:
+        """Path, size in bytes and SHA-256 of each registered artifact, and whether it is stored.
+
+        Stored: in the artifact store, and not in a folder. Removed ones are not listed.
+        """
+        has_store = self.connection.execute(
+            "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass('public.artifacts')"
+            " AND attname = 'stored_at' AND NOT attisdropped"
+        ).fetchone()
+        query = (
+            "SELECT path, size_bytes, sha256, stored_at IS NOT NULL FROM artifacts"
+            " WHERE removed_at IS NULL ORDER BY id"
+            if has_store
+            else "SELECT path, size_bytes, sha256, false FROM artifacts ORDER BY id"
+        )
         with self.connection.cursor(name="artifacts") as cursor:
             cursor.itersize = 10_000
-            yield from cursor.execute("SELECT path, size_bytes, sha256 FROM artifacts ORDER BY id")
+            yield from cursor.execute(query.encode())
 
 
 @contextmanager

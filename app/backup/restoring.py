@@ -21,6 +21,7 @@ from pathlib import Path
 from alembic.script import ScriptDirectory
 
 from app import migrate
+from app.artifact_store.stores import Content
 from app.backup import postgres
 from app.backup.errors import BackupError
 from app.backup.making import JOURNALS, LOCAL, Place
@@ -159,6 +160,7 @@ class _Target:
 
     def __init__(self, folder: Path, place: Place) -> None:
         self._folder = folder
+        self._store = place.store
         self._roots: dict[Kind, Path] = {
             "artifact": place.artifacts,
             "journal": place.data_dir / JOURNALS,
@@ -195,11 +197,20 @@ class _Target:
         """Puts the files of the backup into place; what is there already stays."""
         progress = Progress("files put into place", report, manifest.files.get("stored", 0))
         for entry in _stored(self._folder):
-            path = self._path(entry)
-            if not path.exists():
-                _put(object_path(self._folder, entry.sha256), path, entry)
+            source = object_path(self._folder, entry.sha256)
+            if entry.kind == "object":
+                self._put_object(source, Content(entry.sha256, entry.size_bytes))
+            elif not (path := self._path(entry)).exists():
+                _put(source, path, entry)
             progress.file(entry.size_bytes)
         progress.end()
+
+    def _put_object(self, source: Path, content: Content) -> None:
+        """Puts an object into the artifact store, where others may be: all have their hash."""
+        assert self._store is not None  # see _wanted
+        if not self._store.has(content):
+            with source.open("rb") as file:
+                self._store.put(chunks_of(file), content)
 
     def _path(self, entry: Entry) -> Path:
         return self._roots[entry.kind] / entry.path
@@ -207,7 +218,13 @@ class _Target:
     def _wanted(self) -> dict[Kind, dict[Path, Entry]]:
         wanted: dict[Kind, dict[Path, Entry]] = {kind: {} for kind in self._roots}
         for entry in _stored(self._folder):
-            wanted[entry.kind][self._path(entry)] = entry
+            if entry.kind != "object":
+                wanted[entry.kind][self._path(entry)] = entry
+            elif self._store is None:
+                raise BackupError(
+                    "the backup has objects of an artifact store, and the target has none: set "
+                    "PRICETAG_ARTIFACTS_URL to a folder or bucket"
+                )
         return wanted
 
 

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from app.artifact_store.stores import StoreError
+from app.cli.artifacts import artifacts
 from app.cli.backup import backup, restore_command
 from app.cli.headline_fill import headlines
 from app.cli.sign_in import sign_in
@@ -22,7 +24,7 @@ from pricetag.cli.help_text import FilledGroup
 from pricetag.loading import loading
 from pricetag.log_lines import formatter
 
-START_FAULTS: tuple[type[Exception], ...] = (OSError, *DATABASE_FAULTS)
+START_FAULTS: tuple[type[Exception], ...] = (OSError, StoreError, *DATABASE_FAULTS)
 
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -33,6 +35,7 @@ commands = typer.Typer(
     context_settings={"help_option_names": HELP_OPTIONS},
 )
 commands.add_typer(token, name="token")
+commands.add_typer(artifacts, name="artifacts")
 commands.add_typer(balances, name="balances")
 commands.add_typer(rollups, name="rollups")
 commands.add_typer(readings, name="readings")
@@ -105,6 +108,7 @@ def serve(
         except SettingsError as error:
             raise fail(f"--with-worker: {error}") from error
     try:
+        settings.artifact_store()
         serving.serve(
             settings,
             host=settings.host if host is None else host,

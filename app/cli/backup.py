@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from app.artifact_store.stores import StoreError
 from app.backup.errors import BackupError
 from app.backup.making import Made, Place, make
 from app.backup.manifest import Kind, Manifest, absent
@@ -22,6 +23,7 @@ from pricetag.tag.figures import counted, with_unit
 SHOWN_COUNTS = {"runs": "run", "attempts": "attempt", "price_tags": "price tag"}
 KINDS: dict[Kind, str] = {
     "artifact": "artifacts",
+    "object": "objects of the artifact store",
     "journal": "journals of workers",
     "local": "files of local runs",
 }
@@ -149,7 +151,7 @@ def _place(*, must_exist: bool = False) -> Iterator[Place]:
         )
     try:
         url = resolve_database_url(settings)
-        yield Place(url, settings.artifacts_root, settings.data_dir)
+        yield Place(url, settings.artifacts_root, settings.data_dir, settings.artifact_store())
     finally:
         release(settings.data_dir)
 
@@ -161,6 +163,8 @@ def _plain_errors(remedy: str) -> Iterator[None]:
     except BackupError as error:
         complain(str(error), error.details)
         raise typer.Exit(1) from error
+    except StoreError as error:
+        raise fail(f"{error}. When this is solved, {remedy}") from error
     except KeyboardInterrupt:
         raise fail(f"interrupted: {remedy}") from None
     except DATABASE_FAULTS as error:
@@ -181,7 +185,11 @@ def _sizes(made: Made) -> str:
 
     manifest = made.manifest
     files = counted(manifest.files.get("stored", 0), "file")
-    kinds = ", ".join(f"{noun}: {made.kinds[kind]:,}" for kind, noun in KINDS.items())
+    kinds = ", ".join(
+        f"{noun}: {made.kinds[kind]:,}"
+        for kind, noun in KINDS.items()
+        if kind != "object" or made.kinds[kind]
+    )
     return (
         f"database {size(manifest.database.size_bytes)}, {files} "
         f"{size(manifest.files_bytes)} ({kinds})"

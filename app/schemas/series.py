@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -141,6 +141,14 @@ class ArtifactRead(Wire):
     )
     created_at: CreatedAt
     node: str = Field(description="Node on which the artifact was written.")
+    place: Literal["folder", "store", "removed"] = Field(
+        description="`folder`: its file is in the artifact folder of its node; `store`: in the "
+        "artifact store; `removed`: its content was removed to save space."
+    )
+    place_reason: str | None = Field(
+        description="Why the file cannot be moved to the artifact store, or when it was removed; "
+        "null otherwise."
+    )
     download_url: str = Field(description="Path of the file's content on this server.")
 
 

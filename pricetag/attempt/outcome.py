@@ -30,7 +30,7 @@ class Observed:
     details: dict[str, Any] = field(default_factory=dict)
 
 
-_NOT_THE_JOBS = frozenset({"disk-full", "supervisor-failed"})
+_NOT_THE_JOBS = frozenset({"disk-full", "supervisor-failed", "artifact-store-unreachable"})
 """Errors of the worker, not of the job: on another worker, or later, the run may succeed."""
 
 

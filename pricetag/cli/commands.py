@@ -176,6 +176,10 @@ COMMANDS = {
         "service",
         "Restore a backup into the data folder and database of the settings.",
     ),
+    "artifacts": Home(
+        "service",
+        "Maintenance: check the artifact store, and remove what no paper or price tag refers to.",
+    ),
     "balances": Home(
         "service",
         "Maintenance: check or rebuild the sums that budgets are read from.",

@@ -28,7 +28,7 @@ PANELS = {
     ),
     "Server and workers": (
         *("demo", "serve", "worker", "health", "migrate", "token", "sign-in"),
-        *("backup", "restore", "balances", "rollups", "headlines", "readings"),
+        *("backup", "restore", "artifacts", "balances", "rollups", "headlines", "readings"),
     ),
 }
 """Names of commands by the heading that they are listed under."""

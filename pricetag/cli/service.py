@@ -82,6 +82,14 @@ ENTRIES = (
         True,
     ),
     Entry(
+        "artifacts",
+        "app.cli",
+        "commands",
+        "Maintenance: check the artifact store, and remove what no paper or price tag refers to.",
+        True,
+        True,
+    ),
+    Entry(
         "balances",
         "app.cli",
         "commands",

@@ -18,6 +18,7 @@ import pytest
 from sqlalchemy import select
 from typer.testing import CliRunner
 
+from app.artifact_store.stores import Content, FolderStore, checked
 from app.backup import postgres
 from app.backup.errors import BackupError
 from app.backup.making import SUFFIX, Place, make
@@ -140,6 +141,37 @@ def writing_after_the_snapshot(place: Place) -> Callable[[str], None]:
         journal.rename(journal.with_name(f"{JOURNAL}.shipped")).unlink()
 
     return report
+
+
+async def test_objects_of_the_artifact_store_are_backed_up_once_and_restored(
+    migrated_database_url: str, fresh_database_url: str, tmp_path: Path
+) -> None:
+    source = await filled(migrated_database_url, tmp_path / "source")
+    stores = [FolderStore(tmp_path / name) for name in ("store", "target-store")]
+    for store in stores:
+        store.root.mkdir()
+    content = Content(sha256(CONTENT), len(CONTENT))
+    stores[0].put([CONTENT], content)
+    moved = "UPDATE artifacts SET stored_at = now() WHERE name IN ('a.bin', 'sub/b.bin')"
+    with psycopg.connect(libpq_url(source.database_url)) as connection:
+        connection.execute(moved)
+        # Moved after the snapshot: its row says that it is in the folder.
+        connection.execute("UPDATE artifacts SET path = 'moved' WHERE name = 'gone.bin'")
+        connection.execute("UPDATE artifacts SET removed_at = now() WHERE name = 'changed.bin'")
+    source = replace(source, store=stores[0])
+    folder = tmp_path / "backup"
+    made = await asyncio.to_thread(make, source, folder, quiet)
+    kinds = {"object": 1, "artifact": 1, "journal": 1, "local": 2}
+    assert (made.kinds, made.manifest.files) == (kinds, {"stored": 5, "missing": 2})
+    target = Place(fresh_database_url, tmp_path / "t" / "artifacts", tmp_path / "t" / "data")
+    with pytest.raises(BackupError, match="PRICETAG_ARTIFACTS_URL"):
+        await asyncio.to_thread(restore, folder, target, quiet, is_replacing=False)
+    assert not has_tables(fresh_database_url)
+    target = replace(target, store=stores[1])
+    await asyncio.to_thread(restore, folder, target, quiet, is_replacing=False)
+    assert b"".join(checked(stores[1].chunks(content.sha256), content)) == CONTENT
+    assert (target.artifacts / "moved").read_bytes() == CONTENT
+    assert one_value(fresh_database_url, "SELECT count(stored_at) FROM artifacts") == 2
 
 
 async def test_a_backup_of_a_running_service_is_restored_and_verifies(

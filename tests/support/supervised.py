@@ -36,8 +36,17 @@ async def supervise(
     """Carries out a recipe as a worker does; its records and its work folder."""
     claim = Claimed(described)
     journal = Journal.create(root / "journal", claim.attempt_id)
-    config = NodeConfig(
-        name="node",
+    config = node_config(root, job_env=job_env)
+    supervisor = Supervisor(claim, config, Devices(()), journal, starter)
+    async with asyncio.timeout(120):
+        await supervisor.run()
+    return list(every_record(journal)), config.work_dir / str(claim.run_id)
+
+
+def node_config(root: Path, *, name: str = "node", job_env: tuple[str, ...] = ()) -> NodeConfig:
+    """Settings of a worker whose folders are below one."""
+    return NodeConfig(
+        name=name,
         worker="node:m:b:1:2",
         pool="default",
         data_dir=root,
@@ -51,10 +60,6 @@ async def supervise(
         stop_grace_s=1.0,
         job_env=job_env,
     )
-    supervisor = Supervisor(claim, config, Devices(()), journal, starter)
-    async with asyncio.timeout(120):
-        await supervisor.run()
-    return list(every_record(journal)), config.work_dir / str(claim.run_id)
 
 
 def of(records: Records, type_: str) -> Records:

@@ -58,13 +58,30 @@ class Launch:
     recorded: dict[str, str] = field(default_factory=dict)
 
 
-def prepare(claim: ClaimedRun, config: NodeConfig, uuids: Sequence[str], folder: Path) -> Launch:
-    """Writes the job file into ``folder``; returns how to start the child with it."""
+def prepare(
+    claim: ClaimedRun,
+    config: NodeConfig,
+    uuids: Sequence[str],
+    folder: Path,
+    upstream_folder: Path | None = None,
+) -> Launch:
+    """Writes the job file into ``folder``; returns how to start the child with it.
+
+    Args:
+        claim: The claimed run.
+        config: Settings of this worker.
+        uuids: Devices of the job.
+        folder: Folder of the attempt's socket and job file.
+        upstream_folder: Where the model of an earlier run was put; None if it is in the artifact
+            folder.
+    """
     trains = not is_command(claim)
     environment = child_environment(os.environ, config, uuids, socket_path(folder), trains=trains)
     own_python = {} if trains else programs_python(os.environ, config)
     job_file = folder / "job.json"
     described = describe_job(claim, config) | {"program_variables": own_python}
+    if upstream_folder is not None:
+        described["upstream"] |= {"fetched": str(upstream_folder)}
     job_file.write_text(json.dumps(described))
     internal = {ENV_VAR} | (set() if trains else set(CHILDS_PYTHON))
     visible = {name: value for name, value in environment.items() if name not in internal}

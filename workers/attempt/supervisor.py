@@ -13,6 +13,7 @@ import logging
 import os
 import shutil
 import signal
+from pathlib import Path
 from typing import Any
 
 from pricetag.attempt.charged import ChargedSoFar
@@ -30,6 +31,7 @@ from pricetag.metering.journal import Journal, JournalError
 from pricetag.metering.meter import Meter
 from pricetag.metering.second_opinion import SecondOpinion
 from workers.attempt import leftovers
+from workers.attempt.fetching import Fetcher, FetchError
 from workers.attempt.launch import (
     ClaimedRun,
     child_note,
@@ -62,6 +64,7 @@ class Supervisor:
         journal: The attempt's journal, new and locked.
         starter: Starts the child.
         live: Shows the power samples of the attempt's meter.
+        fetcher: Provides models of earlier runs; None if they are in the artifact folder.
     """
 
     def __init__(
@@ -72,8 +75,10 @@ class Supervisor:
         journal: Journal,
         starter: Starter,
         live: LivePower | None = None,
+        fetcher: Fetcher | None = None,
     ) -> None:
         self.claim = claim
+        self._fetcher = fetcher
         self._config = config
         self._devices = devices
         self._journal = journal
@@ -167,7 +172,12 @@ class Supervisor:
     async def _run_child(self) -> None:
         if self._stop_requested.is_set():
             return  # canceled after the claim
-        launch = prepare(self.claim, self._config, self._devices.uuids, self._folder)
+        upstream_folder = await self._fetch_upstream()
+        if self._observed.error is not None or self._observed.stop_reason is not None:
+            return
+        launch = prepare(
+            self.claim, self._config, self._devices.uuids, self._folder, upstream_folder
+        )
         self._log.append("environment", variables=launch.recorded)
         process = await self._starter.start(launch)
         self._process = process
@@ -190,6 +200,28 @@ class Supervisor:
             for task in side_tasks:
                 task.cancel()
             await asyncio.gather(*side_tasks, return_exceptions=True)
+
+    async def _fetch_upstream(self) -> Path | None:
+        """Puts the model of an earlier run into the work folder; its energy is the run's."""
+        if self._fetcher is None or self.claim.upstream is None:
+            return None
+        try:
+            fetched = await self._fetcher.fetch(
+                self.claim.upstream,
+                self._config.work_dir / str(self.claim.run_id),
+                lambda: self._observed.stop_reason is not None,
+            )
+        except FetchError as error:
+            self._observed.error = error.reason
+            return None
+        if fetched is None:
+            return None
+        self._log.text(
+            f"model of run {self.claim.upstream['run_id']}: {fetched.files} files in "
+            f"{fetched.duration_s:.1f} s, {fetched.fetched_bytes:,} bytes from the artifact store",
+            "pricetag",
+        )
+        return fetched.folder
 
     async def _watch(self) -> None:
         """Every second, records live progress and checks the job's heartbeat."""

@@ -1,4 +1,7 @@
-"""Finds a model that an earlier run published on this machine, and checks its hashes."""
+"""Finds a model that an earlier run published, and checks its hashes.
+
+It is in the artifact folder, or where the worker put it (``fetched``) from the artifact store.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,8 @@ def find(job: Job) -> Path:
         raise JobError("missing-artifact", "the server named no published model", FIELD)
     root = job.artifacts_dir.parent.parent
     folder = (root / str(job.upstream["folder"])).resolve()
+    if (fetched := job.upstream.get("fetched")) is not None:
+        root, folder = job.work_dir, Path(str(fetched)).resolve()
     if not folder.is_relative_to(root.resolve()):
         raise JobError("missing-artifact", "the published model is outside the artifacts", FIELD)
     files: Mapping[str, Any] = job.upstream["files"]
@@ -37,7 +42,8 @@ def _check(file: Path, sha256: str, upstream: Mapping[str, Any]) -> None:
         raise JobError(
             "missing-artifact",
             f"{of_run} is not on this worker's machine: it was removed, or the run took place on "
-            "another machine; share the artifact folder between them, or run the stages again",
+            "another machine; share the artifact folder between them, use an artifact store "
+            "(PRICETAG_ARTIFACTS_URL), or run the stages again",
             FIELD,
         )
     actual_sha256 = sha256_of(file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from pathlib import PurePosixPath
 from typing import Annotated
 
 from fastapi import Path, Query
@@ -189,14 +190,16 @@ async def download_run_artifact(
     run_id: RunId,
     artifact_id: Annotated[uuid.UUID, Path(description="ID of the artifact.")],
 ) -> FileResponse:
-    """Returns the file. It must be in the artifact folder of the server's machine."""
+    """Returns the file. It must be in the artifact store, or in the artifact folder of the
+    server's machine. A file from the store was compared with its SHA-256.
+    """
     async with resources.database.session_scope() as session:
         await access.require_run(session, caller, run_id)
         artifact = await series.artifact(session, run_id, artifact_id)
-    path = await asyncio.to_thread(series.artifact_file, resources.artifact_root, artifact)
+    path = await asyncio.to_thread(resources.artifacts.path, artifact)
     return FileResponse(
         path,
         media_type="application/octet-stream",
-        filename=path.name,
+        filename=PurePosixPath(artifact.path).name,
         headers={"ETag": f'"{artifact.sha256}"'},
     )

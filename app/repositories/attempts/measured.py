@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import case, delete, insert, select
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -28,10 +28,15 @@ async def put_artifacts(session: AsyncSession, rows: list[Row]) -> None:
     newest = {row["path"]: row for row in rows}
     statement = pg_insert(Artifact).values(list(newest.values()))
     replaced = ("stage_key", "name", "size_bytes", "sha256", "card", "created_at")
+    is_same = Artifact.sha256 == statement.excluded.sha256
+    places = (Artifact.stored_at, Artifact.not_stored, Artifact.removed_at)
     await session.execute(
         statement.on_conflict_do_update(
             index_elements=[Artifact.attempt_id, Artifact.path],
-            set_={name: statement.excluded[name] for name in replaced},
+            set_={
+                **{name: statement.excluded[name] for name in replaced},
+                **{place.key: case((is_same, place)) for place in places},
+            },
         )
     )
 

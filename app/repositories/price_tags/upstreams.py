@@ -80,7 +80,7 @@ async def newest_totals(
 
 
 async def published(session: AsyncSession, run_id: uuid.UUID) -> Sequence[Any]:
-    """The files of a run's models, with attempt, stage, path and hash."""
+    """The files of a run's models, with attempt, stage, path, hash and whether it was removed."""
     query = (
         select(
             Attempt.number,
@@ -89,6 +89,7 @@ async def published(session: AsyncSession, run_id: uuid.UUID) -> Sequence[Any]:
             Artifact.path,
             Artifact.sha256,
             Artifact.card.isnot(None).label("is_weights"),
+            Artifact.removed_at.isnot(None).label("is_removed"),
         )
         .join(Artifact, Artifact.attempt_id == Attempt.id)
         .join(Stage, (Stage.attempt_id == Attempt.id) & (Stage.key == Artifact.stage_key))

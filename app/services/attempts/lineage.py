@@ -71,14 +71,17 @@ async def resolve(session: Session, principal: Principal, recipe: Recipe) -> Run
 
 
 def _models(rows: Sequence[Any]) -> dict[str, _Model]:
-    """Models by the name of their stage; those of later attempts replace earlier ones."""
+    """Models by the name of their stage; those of later attempts replace earlier ones.
+
+    A model of which a file was removed is none.
+    """
     folders: dict[tuple[int, str], list[Any]] = defaultdict(list)
     for row in rows:
         folders[row.number, str(PurePosixPath(row.path).parent)].append(row)
     models: dict[str, _Model] = {}
     for (_, folder), files in sorted(folders.items()):
         weights = next((row for row in files if row.is_weights), None)
-        if weights is not None:
+        if weights is not None and not any(row.is_removed for row in files):
             hashes = {PurePosixPath(row.path).name: row.sha256 for row in files}
             models[weights.stage] = _Model(
                 weights.stage, weights.kind, folder, weights.sha256, hashes
@@ -90,7 +93,8 @@ def _select(source: FromRun, status: str, models: Mapping[str, _Model]) -> _Mode
     names = ", ".join(f"'{name}'" for name in list(models)[:LISTED])
     if not models:
         raise InvalidUpstreamError(
-            f"Run {source.run} has published no model (its status is {status}).",
+            f"Run {source.run} has published no model that is still there (its status is "
+            f"{status}).",
             field=RUN_FIELD,
         )
     if source.stage is not None:
@@ -129,10 +133,22 @@ def _check_final(recipe: Recipe, model: _Model) -> None:
 
 
 async def keep(session: Session, run_id: uuid.UUID, upstream: RunUpstream | None) -> None:
-    """Stores the result of ``resolve`` for a run that is already inserted."""
-    if upstream is not None:
-        upstream.run_id = run_id
-        await upstreams.add(session, upstream)
+    """Stores the result of ``resolve`` for a run that is already inserted.
+
+    Raises:
+        InvalidUpstreamError: The model was removed since then.
+    """
+    if upstream is None:
+        return
+    upstream.run_id = run_id
+    await upstreams.add(session, upstream)
+    # From here on its content stays; until here, it may have been removed.
+    models = _models(await upstreams.published(session, upstream.upstream_run_id))
+    if upstream.folder not in {model.folder for model in models.values()}:
+        raise InvalidUpstreamError(
+            f"The model of run {upstream.upstream_run_id} was removed to save space.",
+            field=RUN_FIELD,
+        )
 
 
 async def model_of(session: Session, run_id: uuid.UUID) -> dict[str, Any] | None:

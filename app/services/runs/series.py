@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from pathlib import Path
+from typing import Literal
 
 from app.db import Session
 from app.repositories.attempts import attempts as attempt_rows
@@ -32,12 +32,6 @@ class MetricNotFoundError(NotFoundError):
     """The run has ended without reporting such a metric."""
 
     code = "metric-not-found"
-
-
-class ArtifactNotHereError(NotFoundError):
-    """The artifact is registered, but its file is not on the server's machine."""
-
-    code = "artifact-not-here"
 
 
 class AfterTheNewestError(InvalidError):
@@ -175,8 +169,22 @@ def _artifact(run_id: uuid.UUID, attempt: Attempt, artifact: Artifact) -> Artifa
         card=artifact.card,
         created_at=artifact.created_at,
         node=attempt.node_name,
+        place=_place(artifact),
+        place_reason=_place_reason(artifact),
         download_url=f"/v1/runs/{run_id}/artifacts/{artifact.id}/content",
     )
+
+
+def _place(artifact: Artifact) -> Literal["folder", "store", "removed"]:
+    if artifact.removed_at is not None:
+        return "removed"
+    return "folder" if artifact.stored_at is None else "store"
+
+
+def _place_reason(artifact: Artifact) -> str | None:
+    if artifact.removed_at is not None:
+        return f"removed on {artifact.removed_at:%Y-%m-%d} (UTC)"
+    return artifact.not_stored if artifact.stored_at is None else None
 
 
 async def artifacts(session: Session, run_id: uuid.UUID) -> ArtifactList:
@@ -197,21 +205,3 @@ async def artifact(session: Session, run_id: uuid.UUID, artifact_id: uuid.UUID) 
             f"The run {run_id} has no artifact {artifact_id}.", field="artifact_id"
         )
     return _artifact(run_id, *rows[0])
-
-
-def artifact_file(root: Path, described: ArtifactRead) -> Path:
-    """The artifact's file on this machine; blocks on the file system.
-
-    Raises:
-        ArtifactNotHereError: If it is outside the artifact root or missing, e.g. because the
-            worker's artifact folder is not shared with the server.
-    """
-    base = root.resolve()
-    path = (base / described.path).resolve()
-    if not path.is_relative_to(base) or not path.is_file():
-        raise ArtifactNotHereError(
-            f"'{described.name}' was written on node '{described.node}', and its file is not in "
-            "the server's artifact folder. Share PRICETAG_ARTIFACTS_DIR between the two.",
-            field="artifact_id",
-        )
-    return path

@@ -16,6 +16,7 @@ from app.repositories.studies import studies
 from app.schemas.studies import EnsemblePointRead, EnsembleRead
 from app.services.errors import PricetagError
 from app.services.runs import series
+from app.services.runs.artifact_files import ArtifactFiles
 from app.services.studies import record
 from app.services.studies.record import NOT_ISSUED, StudyRunRow
 from app.settings import get_settings
@@ -106,8 +107,8 @@ async def _kept(session: Session, run_id: uuid.UUID) -> Kept:
     described = [each for each in listed.items if each.name.rpartition("/")[2] == name][-1]
     if described.size_bytes > MOST_BYTES:
         raise LookupError(name)
-    root = get_settings().artifacts_root
-    return await asyncio.to_thread(series.artifact_file, root, described), described.sha256
+    files = ArtifactFiles(get_settings())
+    return await asyncio.to_thread(files.path, described), described.sha256
 
 
 @lru_cache(maxsize=8)

@@ -1,0 +1,1 @@
+"""The artifact store: contents of artifacts, each once, named by its SHA-256."""

@@ -1,0 +1,169 @@
+"""SQL of where the contents of artifacts are: in a node's folder, in the store, or removed."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import func, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from models import Artifact, Attempt, Run
+from pricetag.tag.measured import QUEUE
+
+
+async def waiting(
+    session: AsyncSession, node_name: str, after: uuid.UUID | None, limit: int
+) -> Sequence[Any]:
+    """Artifacts of ended attempts of a node that are not in the store, by their IDs."""
+    query = (
+        select(
+            Artifact.id,
+            Attempt.run_id,
+            Attempt.number,
+            Artifact.path,
+            Artifact.sha256,
+            Artifact.size_bytes,
+        )
+        .join(Attempt, Attempt.id == Artifact.attempt_id)
+        .join(Run, Run.id == Attempt.run_id)
+        .where(
+            Artifact.stored_at.is_(None),
+            Artifact.not_stored.is_(None),
+            Artifact.removed_at.is_(None),
+            Attempt.node_name == node_name,
+            Attempt.ended_at.isnot(None),
+            Run.origin == QUEUE,
+        )
+        .order_by(Artifact.id)
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(Artifact.id > after)
+    return (await session.execute(query)).all()
+
+
+async def note_stored(session: AsyncSession, artifact_id: uuid.UUID, sha256: str) -> bool:
+    """Notes that an artifact is in the store; False if it was registered anew meanwhile."""
+    statement = (
+        update(Artifact)
+        .where(Artifact.id == artifact_id, Artifact.sha256 == sha256)
+        .values(stored_at=datetime.now(UTC))
+        .returning(Artifact.id)
+    )
+    return (await session.execute(statement)).first() is not None
+
+
+async def note_not_stored(session: AsyncSession, artifact_id: uuid.UUID, reason: str) -> None:
+    """Notes why an artifact cannot be moved to the store."""
+    statement = update(Artifact).where(Artifact.id == artifact_id).values(not_stored=reason)
+    await session.execute(statement)
+
+
+async def stored_sizes(session: AsyncSession, hashes: Collection[str]) -> dict[str, int]:
+    """Sizes of those contents that are in the store, by hash."""
+    query = (
+        select(Artifact.sha256, func.max(Artifact.size_bytes))
+        .where(
+            Artifact.sha256.in_(hashes),
+            Artifact.stored_at.isnot(None),
+            Artifact.removed_at.is_(None),
+        )
+        .group_by(Artifact.sha256)
+    )
+    return {sha256: size_bytes for sha256, size_bytes in (await session.execute(query)).all()}
+
+
+async def wait_for_writers(session: AsyncSession, tables: Collection[str], limit_s: float) -> None:
+    """Waits for transactions that write to some tables, and lets no new one begin until the commit.
+
+    What a statement after this reads therefore stays true until the commit.
+    """
+    await session.execute(text(f"SET LOCAL lock_timeout = {int(1000 * limit_s)}"))
+    await session.execute(
+        text(f"LOCK TABLE {', '.join(sorted(tables))} IN SHARE ROW EXCLUSIVE MODE")
+    )
+
+
+async def referred_to(session: AsyncSession, hashes: Collection[str]) -> set[str]:
+    """Those contents that an artifact has, wherever it is, and unless it was removed."""
+    query = select(Artifact.sha256).where(
+        Artifact.sha256.in_(hashes), Artifact.removed_at.is_(None)
+    )
+    return set((await session.execute(query.distinct())).scalars())
+
+
+REFERRING = ("artifacts", "paper_runs", "papers", "run_upstreams", "runs", "shares", "study_runs")
+"""Tables that decide which stored contents are needed."""
+
+_UNNEEDED = text("""
+SELECT a.sha256, max(a.size_bytes) AS size_bytes, count(*) AS artifacts
+FROM artifacts a
+JOIN attempts t ON t.id = a.attempt_id
+JOIN runs r ON r.id = t.run_id
+WHERE a.removed_at IS NULL AND a.sha256 = ANY(:hashes)
+GROUP BY a.sha256
+HAVING bool_and(
+    a.stored_at IS NOT NULL
+    AND r.status IN ('succeeded', 'failed', 'cancelled')
+    AND r.finished_at < :before
+    AND NOT EXISTS (SELECT 1 FROM run_upstreams u WHERE u.upstream_run_id = r.id)
+    AND NOT EXISTS (SELECT 1 FROM paper_runs p WHERE p.run_id = r.id)
+    AND NOT EXISTS (SELECT 1 FROM papers p WHERE p.project_id = r.project_id
+                    AND p.frozen_at IS NULL AND p.rule IS NOT NULL)
+    AND NOT EXISTS (SELECT 1 FROM study_runs s JOIN studies d ON d.id = s.study_id
+                    WHERE s.run_id = r.id AND d.status = 'running')
+    AND NOT EXISTS (SELECT 1 FROM shares s WHERE s.run_id = r.id
+                    AND s.withdrawn_at IS NULL AND s.expires_at > now())
+)
+ORDER BY a.sha256
+""")
+
+
+async def unneeded(
+    session: AsyncSession, hashes: Collection[str], before: datetime
+) -> Sequence[Any]:
+    """Those contents whose artifacts are all of old runs that nothing refers to, with their size.
+
+    A run is referred to by the papers that it is in or may be in (an open paper with a rule may
+    collect any run of its project), by the price tags of runs that start from its models, by
+    running studies, and by share links.
+    """
+    values = {"hashes": list(hashes), "before": before}
+    return (await session.execute(_UNNEEDED, values)).all()
+
+
+async def input_hashes(session: AsyncSession, hashes: Collection[str]) -> set[str]:
+    """Those contents that price tags name among the data and model files that were read."""
+    query = text("""
+        SELECT DISTINCT input->>'sha256'
+        FROM attempts, jsonb_array_elements(environment->'inputs') AS input
+        WHERE jsonb_typeof(environment->'inputs') = 'array' AND input->>'sha256' = ANY(:hashes)
+    """)
+    return set((await session.execute(query, {"hashes": list(hashes)})).scalars())
+
+
+async def stored_hashes(session: AsyncSession, after: str, limit: int) -> list[str]:
+    """Hashes of the contents in the store that follow a hash, in order."""
+    query = (
+        select(Artifact.sha256)
+        .where(
+            Artifact.stored_at.isnot(None), Artifact.removed_at.is_(None), Artifact.sha256 > after
+        )
+        .distinct()
+        .order_by(Artifact.sha256)
+        .limit(limit)
+    )
+    return list((await session.execute(query)).scalars())
+
+
+async def note_removed(session: AsyncSession, hashes: Collection[str]) -> None:
+    """Notes that the artifacts with some contents have none any more."""
+    statement = (
+        update(Artifact)
+        .where(Artifact.sha256.in_(hashes), Artifact.removed_at.is_(None))
+        .values(removed_at=datetime.now(UTC))
+    )
+    await session.execute(statement)
