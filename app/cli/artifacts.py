@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -67,6 +68,8 @@ def clean(
         async for step in strange:
             new = [each for each in step.contents if each.sha256 not in removed]
             _count(sums, "unregistered", Step(tuple(new), registered=False))
+        if delete:
+            await asyncio.to_thread(store.clear_drafts, patience.total_seconds())
         return sums
 
     sums = _on_store(over)

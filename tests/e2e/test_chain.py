@@ -1,13 +1,17 @@
-"""A chain of runs over REST: one trains, the next quantizes what the first has published."""
+"""A chain of runs over REST: one trains, the next quantizes what the first has published.
+
+The model goes from one to the other through the artifact store.
+"""
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from tests.support.service import Service
+from tests.support.service import Service, wait_until
 from tests.support.small_models import CONFIG
 from workers.training.data import synthetic
 
@@ -33,9 +37,13 @@ def ended(lab: Service, run_id: UUID, status: str) -> dict[str, Any]:
 
 def test_a_model_is_trained_in_one_run_and_quantized_in_the_next(lab: Service) -> None:
     synthetic.write(lab.inputs / "reviews", train=200, dev=40, test=20)
-    lab.start_worker("--gpus", "none")
+    store = lab.data_dir / "store"
+    store.mkdir()
+    lab.start_worker("--gpus", "none", environment={"PRICETAG_ARTIFACTS_URL": str(store)})
     first = lab.submit(name="first", recipe=recipe({"config": CONFIG}, TRAIN))
     ended(lab, first, "succeeded")
+    wait_until(lambda: is_stored(lab, first), "that the artifacts are stored")
+    assert not (lab.data_dir / "artifacts" / str(first)).exists()
     source = {"run": str(first), "stage": "teacher"}
     quantize, evaluate = {"kind": "quantize"}, {"kind": "evaluate"}
     second = lab.submit(name="second", recipe=recipe(source, evaluate, quantize, evaluate))
@@ -51,7 +59,16 @@ def test_a_model_is_trained_in_one_run_and_quantized_in_the_next(lab: Service) -
         for metric in lab.items(f"/v1/runs/{one}/metrics", name="accuracy")
     ]
     assert accuracy == same
-    check_removed(lab, first, source)
+    fetched = [line["text"] for line in lab.items(f"/v1/runs/{second}/logs")]
+    assert any("bytes from the artifact store" in line for line in fetched)
+    shutil.rmtree(store / "objects")
+    shutil.rmtree(lab.data_dir / "artifact-cache")
+    check_removed(lab, source)
+
+
+def is_stored(lab: Service, run_id: UUID) -> bool:
+    items = lab.http.get(f"/v1/runs/{run_id}/artifacts").json()["items"]
+    return {item["place"] for item in items} == {"store"}
 
 
 def check_lineage(lab: Service, first: UUID, second: UUID, lineage: dict[str, Any]) -> None:
@@ -76,10 +93,8 @@ def check_lineage(lab: Service, first: UUID, second: UUID, lineage: dict[str, An
     assert str(first)[:8] in shown.stdout
 
 
-def check_removed(lab: Service, first: UUID, source: dict[str, str]) -> None:
-    """A model that was removed from the machine ends the next run with a clear reason."""
-    folder = lab.data_dir / "artifacts" / str(first) / "1" / "stage-00-train"
-    (folder / "model.safetensors").unlink()
+def check_removed(lab: Service, source: dict[str, str]) -> None:
+    """A model that is no longer there ends the next run with a clear reason."""
     third = lab.submit(name="third", recipe=recipe(source, {"kind": "quantize"}))
     reason = ended(lab, third, "failed")["status_reason"]
     assert (reason["code"], reason["field"]) == ("missing-artifact", "recipe.model.run")

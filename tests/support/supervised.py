@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 from pricetag.attempt.ending import every_record
 from pricetag.attempt.meters import Devices
 from pricetag.metering.journal import Journal
+from workers.attempt.fetching import Fetcher
 from workers.attempt.processes import Starter
 from workers.attempt.supervisor import Supervisor
 from workers.node.identity import NodeConfig
@@ -31,13 +32,18 @@ class Claimed:
 
 
 async def supervise(
-    root: Path, described: dict[str, Any], starter: Starter, job_env: tuple[str, ...] = ()
+    root: Path,
+    described: dict[str, Any],
+    starter: Starter,
+    job_env: tuple[str, ...] = (),
+    upstream: dict[str, Any] | None = None,
+    fetcher: Fetcher | None = None,
 ) -> tuple[Records, Path]:
     """Carries out a recipe as a worker does; its records and its work folder."""
-    claim = Claimed(described)
+    claim = Claimed(described, upstream=upstream)
     journal = Journal.create(root / "journal", claim.attempt_id)
     config = node_config(root, job_env=job_env)
-    supervisor = Supervisor(claim, config, Devices(()), journal, starter)
+    supervisor = Supervisor(claim, config, Devices(()), journal, starter, fetcher=fetcher)
     async with asyncio.timeout(120):
         await supervisor.run()
     return list(every_record(journal)), config.work_dir / str(claim.run_id)

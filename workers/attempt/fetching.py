@@ -23,10 +23,14 @@ from app.artifact_store.stores import (
     StoppedError,
     StoreError,
 )
+from workers.job.published import FIELD
 from workers.job.steps import link_or_copy
 
 PAUSES_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Pauses in s before further attempts to reach the store."""
+
+UNREACHABLE = "artifact-store-unreachable"
+"""Code of a reason that is not the job's own: the attempt is tried again."""
 
 POLL_S = 0.2
 FOLDER = "upstream"
@@ -47,6 +51,8 @@ class FetchError(Exception):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.reason = {"code": code, "message": message}
+        if code != UNREACHABLE:
+            self.reason["field"] = FIELD
 
 
 @dataclass(slots=True)
@@ -165,7 +171,7 @@ class Fetcher:
                 raise FetchError("artifact-changed", f"{message} {error}") from error
             except StoreError as error:
                 if pause_s is None:
-                    raise FetchError("artifact-store-unreachable", str(error)) from error
+                    raise FetchError(UNREACHABLE, str(error)) from error
                 await _pause(pause_s, is_stopped)
         raise AssertionError("unreachable")
 
