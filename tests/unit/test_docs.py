@@ -274,7 +274,9 @@ def test_every_code_of_the_worker_is_in_the_api_page() -> None:
     named = set(re.findall(r"`([a-z]+(?:-[a-z]+)+|hung)`", paragraph))
     stops = {"worker-stopping", "lease-lost", "attempts-exhausted"}
     folders = ("workers", "pricetag/attempt")
-    codes = {code for folder in folders for code in spoken_codes(folder, {"JobError"})}
+    codes = {
+        code for folder in folders for code in spoken_codes(folder, {"JobError", "FetchError"})
+    }
     spoken = codes - {"cancelled"}
     assert named == spoken | stops
 

@@ -29,9 +29,6 @@ from workers.job.steps import link_or_copy
 PAUSES_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Pauses in s before further attempts to reach the store."""
 
-UNREACHABLE = "artifact-store-unreachable"
-"""Code of a reason that is not the job's own: the attempt is tried again."""
-
 POLL_S = 0.2
 FOLDER = "upstream"
 """Name in the work folder of the run."""
@@ -46,13 +43,14 @@ class FetchError(Exception):
     Args:
         code: Stable code of the run's reason.
         message: The reason, for people.
+        field: The field to correct; None if the job is not the cause.
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, field: str | None = FIELD) -> None:
         super().__init__(message)
         self.reason = {"code": code, "message": message}
-        if code != UNREACHABLE:
-            self.reason["field"] = FIELD
+        if field is not None:
+            self.reason["field"] = field
 
 
 @dataclass(slots=True)
@@ -171,7 +169,7 @@ class Fetcher:
                 raise FetchError("artifact-changed", f"{message} {error}") from error
             except StoreError as error:
                 if pause_s is None:
-                    raise FetchError(UNREACHABLE, str(error)) from error
+                    raise FetchError("artifact-store-unreachable", str(error), None) from error
                 await _pause(pause_s, is_stopped)
         raise AssertionError("unreachable")
 
