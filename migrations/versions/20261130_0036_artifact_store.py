@@ -9,8 +9,8 @@ from alembic import op
 
 from app.migration_steps import committed_at_once, create_index, drop_index
 
-revision = "0035"
-down_revision = "0034"
+revision = "0036"
+down_revision = "0035"
 branch_labels = None
 depends_on = None
 
