@@ -79,12 +79,12 @@ class BucketStore(ObjectStore):
     def listed(self, prefix: str) -> list[Content]:
         with self._faults():
             try:
-                found = self._fs.find(f"{self._root}/{OBJECTS}/{prefix}", detail=True)
+                infos = self._fs.find(f"{self._root}/{OBJECTS}/{prefix}", detail=True)
             except FileNotFoundError:
                 return []
             return [
                 Content(posixpath.basename(name), int(info["size"]))
-                for name, info in found.items()
+                for name, info in infos.items()
                 if len(posixpath.basename(name)) == 64
             ]
 

@@ -92,16 +92,16 @@ class Lab:
     async def clean(self, *, is_removing: bool, days: int = 30) -> tuple[set[str], set[str]]:
         """Hashes of registered and of unregistered contents that are found or removed."""
         before = datetime.now(UTC) - timedelta(days=days)
-        found: dict[bool, set[str]] = {True: set(), False: set()}
+        hashes: dict[bool, set[str]] = {True: set(), False: set()}
         database = self.api.database
         async for step in collecting.unneeded(database, before, is_removing=is_removing):
-            found[True].update(content.sha256 for content in step.contents)
+            hashes[True].update(content.sha256 for content in step.contents)
         grace = timedelta(hours=24)
         async for step in collecting.unregistered(
             database, self.store, grace, is_removing=is_removing
         ):
-            found[False].update(content.sha256 for content in step.contents)
-        return found[True], found[False]
+            hashes[False].update(content.sha256 for content in step.contents)
+        return hashes[True], hashes[False]
 
     def age(self) -> None:
         """All objects were written long ago."""
@@ -282,7 +282,7 @@ async def test_an_object_without_an_artifact_stays_for_a_day(lab: Lab) -> None:
     assert lab.objects() == set()
 
 
-async def test_cleaning_goes_on_after_it_was_killed(
+async def test_cleaning_continues_after_it_was_killed(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = await lab.publishes(MODEL)

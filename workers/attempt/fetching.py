@@ -91,7 +91,7 @@ class Fetcher:
     async def fetch(
         self, upstream: Mapping[str, Any], work_dir: Path, is_stopped: Stop
     ) -> Fetched | None:
-        """Puts the files of a model into a run's work folder; None if stopped meanwhile.
+        """Puts the files of a model into a run's work folder; None if it was stopped.
 
         Raises:
             FetchError: If a file is missing or damaged, or the store cannot be reached.

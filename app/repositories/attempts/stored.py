@@ -46,7 +46,7 @@ async def waiting(
 
 
 async def note_stored(session: AsyncSession, artifact_id: uuid.UUID, sha256: str) -> bool:
-    """Notes that an artifact is in the store; False if it was registered anew meanwhile."""
+    """Notes that an artifact is in the store; False if it was registered again in the meantime."""
     statement = (
         update(Artifact)
         .where(Artifact.id == artifact_id, Artifact.sha256 == sha256)

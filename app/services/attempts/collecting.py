@@ -65,12 +65,12 @@ async def unneeded(
     while True:
         async with database.session_scope() as session:
             hashes = await stored.stored_hashes(session, after, READ_AT_ONCE)
-            found = await _unneeded(session, hashes, before)
+            candidates = await _unneeded(session, hashes, before)
         if not hashes:
             return
         after = hashes[-1]
-        for start in range(0, len(found), AT_ONCE):
-            part = found[start : start + AT_ONCE]
+        for start in range(0, len(candidates), AT_ONCE):
+            part = candidates[start : start + AT_ONCE]
             if is_removing:
                 async with database.session_scope() as session:
                     await stored.wait_for_writers(session, stored.REFERRING, LOCK_WITHIN_S)

@@ -62,7 +62,7 @@ async def note_stored(session: Session, artifact: WaitingArtifact, store: Object
     The row is written first: from then until the commit, no object is removed (``collecting``).
 
     Returns:
-        Whether it was noted; False if the artifact was registered anew meanwhile.
+        Whether it was noted; False if the artifact was registered again in the meantime.
 
     Raises:
         GoneAgainError: If the store does not have it; the caller must roll back.
