@@ -147,8 +147,8 @@ def _text(sums: dict[str, int], *, is_deleted: bool) -> str:
         return f"{counted(sums[name], 'file')} {what}: {size}"
 
     lines = [
-        line("old", "of old runs that nothing refers to"),
-        line("unregistered", "that are not registered"),
+        line("old", "of old runs, without a reference to them"),
+        line("unregistered", "without an artifact"),
     ]
     total = sums["old"] + sums["unregistered"]
     if is_deleted:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,15 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import select, text, update
+from typer.testing import CliRunner
 
 from app.artifact_store.cache import Cache
 from app.artifact_store.stores import Content, FolderStore, ObjectStore, StoreError
+from app.cli import commands
 from app.repositories.attempts import stored
 from app.services.attempts import collecting, execution
 from app.services.attempts.storing import WaitingArtifact
+from app.settings import get_settings
 from models import Artifact, Paper, PaperRun, Run, User
 from tests.support.api import Api, problem
 from tests.support.executions import JournalMaker, claimed, make_run
@@ -261,6 +265,9 @@ async def test_what_a_paper_or_a_price_tag_refers_to_stays(lab: Lab) -> None:
     assert lab.objects() == everything - removed
     gone = problem(await lab.download(runs["old"], "model.safetensors"), 404, "artifact-removed")
     assert "removed on 20" in gone["detail"]
+    page = await lab.api.viewer.get(f"/runs/{runs['old']}", headers={"Accept": "text/html"})
+    assert "removed on 20" in page.text
+    assert "/content" not in page.text
     assert (await lab.download(runs["twin"], "model.safetensors")).content == b"paper"
     body = {"name": "late", "project": "p", "experiment": "e"}
     late = recipe | {"model": {"run": str(runs["old"])}}
@@ -363,3 +370,47 @@ async def test_a_store_that_is_away_moves_nothing(lab: Lab) -> None:
     assert await lab.places(run_id) == [(name, "folder", None) for name in sorted(MODEL)]
     async with lab.api.database.session_scope() as session:
         assert await stored.stored_sizes(session, [sha256(WEIGHTS)]) == {}
+
+
+@pytest.fixture
+def settings_of_test() -> Iterator[None]:
+    """Settings that are read again afterwards."""
+    yield
+    get_settings.cache_clear()
+
+
+@pytest.mark.usefixtures("settings_of_test")
+def test_the_commands_count_remove_and_check(
+    migrated_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRICETAG_DATABASE_URL", migrated_database_url)
+    monkeypatch.setenv("PRICETAG_DATA_DIR", str(tmp_path / "data"))
+    get_settings.cache_clear()
+    run = CliRunner().invoke
+    missing = run(commands, ["artifacts", "clean"])
+    assert (missing.exit_code, "set PRICETAG_ARTIFACTS_URL" in missing.output) == (1, True)
+    store = FolderStore(tmp_path / "store")
+    monkeypatch.setenv("PRICETAG_ARTIFACTS_URL", str(store.root))
+    get_settings.cache_clear()
+    away = run(commands, ["artifacts", "clean"])
+    assert (away.exit_code, "is not a folder" in away.output) == (1, True)
+    store.root.mkdir()
+    store.put([CARD], Content(sha256(CARD), len(CARD)))
+    assert "\n0 files without an artifact" in run(commands, ["artifacts", "clean"]).output
+    path = store.local_path(sha256(CARD))
+    assert path is not None
+    os.utime(path, (0, 0))
+    listed = run(commands, ["artifacts", "clean", "--older-than", "90d"])
+    assert "1 file without an artifact: 19.0 bytes" in listed.output
+    assert "with --delete" in listed.output
+    assert path.exists()
+    removed = run(commands, ["artifacts", "clean", "--delete", "--json"])
+    assert json.loads(removed.output)["unregistered"] == 1
+    assert not path.exists()
+    checked = run(commands, ["artifacts", "check"])
+    assert (checked.exit_code, checked.output) == (
+        0,
+        "0 files of the artifact store checked, all correct.\n",
+    )
+    wrong = run(commands, ["artifacts", "clean", "--older-than", "soon"])
+    assert (wrong.exit_code, "--older-than" in wrong.output) == (2, True)
