@@ -121,6 +121,7 @@ class Run(HasId, Base):
     kind: Mapped[str]  # 'command' or the stage kinds joined by '+': 'train+quantize+measure'
     recipe: Mapped[dict[str, Any]]
     gpus: Mapped[int] = mapped_column(default=0)
+    power_limit_w: Mapped[float | None]  # of each accelerator while the run is executed
     pool: Mapped[str] = mapped_column(default="default")
     priority: Mapped[int] = mapped_column(default=0)
     not_before: Mapped[datetime | None]

@@ -33,6 +33,7 @@ from workers.node.leases import LeaseKeeper
 from workers.node.live_power import LivePower
 from workers.node.machine import Machine
 from workers.node.meter import NodeMeter
+from workers.node.power_limits import restore_left
 from workers.store import Store
 
 logger = logging.getLogger(__name__)
@@ -203,6 +204,7 @@ class Worker:
 
     async def _begin(self) -> None:
         """Registers this node and finishes the attempts of its dead workers."""
+        await asyncio.to_thread(restore_left, self._config.data_dir)
         await self._register()
         await self._recover()
 
@@ -237,6 +239,7 @@ class Worker:
                     is_examined = True
                 await self._register()
                 await self._recover()
+                await asyncio.to_thread(restore_left, self._config.data_dir)
                 await asyncio.to_thread(
                     purge_shipped, self._config.journal_dir, older_than_s=KEEP_SHIPPED_S
                 )

@@ -98,6 +98,10 @@ class RunResources(Wire):
 
     gpus: int = Field(ge=0, description="Number of accelerators.")
     pool: PoolName
+    power_limit_w: float | None = Field(
+        default=None,
+        description="Power limit of each accelerator while the run is executed (W); null for none.",
+    )
 
 
 class HeadlineFigures(Wire):

@@ -241,6 +241,19 @@ class Resources(Params):
         0, ge=0, le=1024, description="Number of accelerators; 0 for a run on the CPU."
     )
     pool: Pool = Field(default="default", description="Pool of workers.")
+    power_limit_w: float | None = Field(
+        None,
+        ge=1,
+        le=10_000,
+        description="Power limit of each accelerator while the run is executed (W); the worker "
+        "restores the earlier one afterwards. NVIDIA only, and the worker must be root.",
+    )
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> Resources:
+        if self.power_limit_w is not None and self.gpus == 0:
+            raise ValueError("power_limit_w needs at least one accelerator (gpus)")
+        return self
 
 
 class RunSpec(Params):

@@ -60,6 +60,7 @@ class NvmlReplay:
         refuses: Return codes by function name, instead of an answer.
         mig_slices: MIG UUIDs by the UUID of their device.
         fields_asked: Every field that was asked for, with its scope.
+        limits_mw: Power limits that were set, by UUID.
     """
 
     def __init__(self, trace: ReplayedTrace, now_s: Callable[[], float]) -> None:
@@ -70,6 +71,7 @@ class NvmlReplay:
         self.refuses: dict[str, int] = {}
         self.mig_slices: dict[str, tuple[str, ...]] = {}
         self.fields_asked: list[tuple[int, int]] = []
+        self.limits_mw: dict[str, int] = {}
 
     def __getattr__(self, name: str) -> Callable[..., int]:
         if not name.startswith("nvml"):
@@ -144,7 +146,27 @@ class NvmlReplay:
         return self._state(handle)
 
     def _nvmlDeviceGetEnforcedPowerLimit(self, handle: Any, limit: Any) -> int:  # noqa: N802
-        limit._obj.value = int(self._device(handle).limit_w * 1000)
+        limit._obj.value = self._limit_mw(handle)
+        return self._state(handle)
+
+    def _limit_mw(self, handle: Any) -> int:
+        device = self._device(handle)
+        return self.limits_mw.get(device.uuid, int(device.limit_w * 1000))
+
+    def _nvmlDeviceGetPowerManagementLimit(self, handle: Any, limit: Any) -> int:  # noqa: N802
+        limit._obj.value = self._limit_mw(handle)
+        return self._state(handle)
+
+    def _nvmlDeviceGetPowerManagementLimitConstraints(  # noqa: N802
+        self, handle: Any, least: Any, most: Any
+    ) -> int:
+        """From a quarter of the device's limit to all of it."""
+        most._obj.value = int(self._device(handle).limit_w * 1000)
+        least._obj.value = most._obj.value // 4
+        return self._state(handle)
+
+    def _nvmlDeviceSetPowerManagementLimit(self, handle: Any, limit: Any) -> int:  # noqa: N802
+        self.limits_mw[self._device(handle).uuid] = int(limit.value)
         return self._state(handle)
 
     def _nvmlDeviceGetPowerUsage(self, handle: Any, power: Any) -> int:  # noqa: N802

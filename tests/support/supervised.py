@@ -25,6 +25,7 @@ class Claimed:
 
     recipe: dict[str, Any]
     gpus: int = 0
+    power_limit_w: float | None = None
     upstream: dict[str, Any] | None = None
     number: int = 1
     run_id: UUID = field(default_factory=uuid4)

@@ -31,6 +31,7 @@ class Claimed:
 
     script: Path
     gpus: int = 0
+    power_limit_w: float | None = None
     upstream: dict[str, Any] | None = None
     number: int = 1
     run_id: UUID = field(default_factory=uuid4)

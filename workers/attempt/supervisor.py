@@ -13,6 +13,8 @@ import logging
 import os
 import shutil
 import signal
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from pricetag.attempt.stages import StageBook
 from pricetag.metering import Component, Reading
 from pricetag.metering.journal import Journal, JournalError
 from pricetag.metering.meter import Meter
+from pricetag.metering.nvml_limits import PowerLimitError, W
 from pricetag.metering.second_opinion import SecondOpinion
 from workers.attempt import leftovers
 from workers.attempt.fetching import Fetcher, FetchError
@@ -43,6 +46,7 @@ from workers.attempt.processes import ChildProcess, Starter
 from workers.job import disk
 from workers.node.identity import NodeConfig
 from workers.node.live_power import LivePower
+from workers.node.power_limits import LimitNote, PowerLimits
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +100,8 @@ class Supervisor:
         self._meters = JobMeters(devices, marks=[leftovers.mark(self._socket)])
         self._charged = ChargedSoFar()
         self._live = live
+        self._limits = PowerLimits(config.data_dir, config.worker)
+        self._limited: dict[str, LimitNote] = {}
         self._meter = Meter(
             self._meters.sources,
             emit=self._on_readings,
@@ -144,13 +150,34 @@ class Supervisor:
             self._observed.error = _failure(error)
         finally:
             await self._kill_all()
-            await self._close(second_opinion)
+            try:
+                await self._close(second_opinion)
+            finally:
+                await asyncio.to_thread(self._limits.restore, list(self._limited))
+
+    def _limit_power(self) -> None:
+        """Sets the run's power limit, before the meter is opened and the job started.
+
+        Raises:
+            PowerLimitError: If it cannot be set: the job would not be the one that was asked for.
+        """
+        limit_w = self.claim.power_limit_w
+        if limit_w is None:
+            return
+        if self._devices.jobs_per_device > 1:
+            raise PowerLimitError("power_limit_w: the devices of this worker are shared by jobs")
+        notes = self._limits.set(self._devices.uuids, limit_w)
+        self._limited = {note.uuid: note for note in notes}
 
     def _open_meter(self) -> list[Component]:
+        self._limit_power()
         opened = self._meter.open()
         if self._live is not None:
             self._live.meet(opened)
-        components = self._meters.share(opened, self._meter.now_s())
+        components = [
+            _with_limit(component, self._limited)
+            for component in self._meters.share(opened, self._meter.now_s())
+        ]
         self._charged.begin(components)
         return components
 
@@ -329,9 +356,24 @@ class Supervisor:
         return end_s
 
 
+def _with_limit(component: Component, limited: Mapping[str, LimitNote]) -> Component:
+    """A component that states the limit under which the run was metered."""
+    note = limited.get(component.id.removeprefix("gpu:"))
+    if note is None:
+        return component
+    text = (
+        f"power limit {note.limit_mw / W:g} W, set for this run "
+        f"({note.restore_mw / W:g} W before and afterwards)"
+    )
+    notes = "; ".join(part for part in (component.notes, text) if part)
+    return replace(component, power_limit_w=note.limit_mw / W, notes=notes)
+
+
 def _failure(error: Exception) -> Reason:
     """The reason of an attempt whose supervisor failed."""
     message = f"the worker could not run the job: {type(error).__name__}: {error}"
+    if isinstance(error, PowerLimitError):
+        return {"code": "power-limit", "message": str(error)}
     if disk.is_full_error(error):
         return {"code": "disk-full", "message": message}
     return {"code": "supervisor-failed", "message": message}

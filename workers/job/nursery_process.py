@@ -75,6 +75,9 @@ def _end_attempts(journal_dir: Path, root: Path) -> None:
     from workers.attempt.recovery import end_at_once  # meters, which no fork needs
 
     end_at_once(journal_dir, root)
+    from workers.node.power_limits import restore_left
+
+    restore_left(journal_dir.parent)
 
 
 def _serve_one(control: socket.socket, allow_hub: bool, jobs: set[int]) -> bool:

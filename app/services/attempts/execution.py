@@ -66,6 +66,7 @@ class Claim:
     experiment: str
     created_at: datetime
     upstream: dict[str, Any] | None = None  # the published model that the recipe starts from
+    power_limit_w: float | None = None  # of each accelerator
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +176,7 @@ async def claim(
         experiment=experiment,
         created_at=run.created_at,
         upstream=await lineage.model_of(session, run_id),
+        power_limit_w=run.power_limit_w,
     )
 
 

@@ -127,6 +127,7 @@ async def _insert(
         kind=derive_kind(spec.recipe),
         recipe=spec.recipe.model_dump(mode="json"),
         gpus=spec.resources.gpus,
+        power_limit_w=spec.resources.power_limit_w,
         pool=spec.resources.pool,
         priority=spec.priority,
         not_before=green_start.earliest(spec, green),

@@ -46,7 +46,7 @@ def summary(row: RunRow) -> dict[str, object]:
         "kind": run.kind,
         "origin": run.origin,
         "measured_by": run.measured_by,
-        "resources": RunResources(gpus=run.gpus, pool=run.pool),
+        "resources": RunResources(gpus=run.gpus, pool=run.pool, power_limit_w=run.power_limit_w),
         "priority": run.priority,
         "not_before": run.not_before,
         "status": run.status,

@@ -166,7 +166,11 @@ def actions(run: RunRead, visitor: Principal, *, has_tag: bool) -> Actions:
 def _wanted(run: RunRead) -> str:
     gpus = run.resources.gpus
     noun = "accelerator" if gpus == 1 else "accelerators"
-    return f"{gpus} {noun} of pool {run.resources.pool}" if gpus else f"pool {run.resources.pool}"
+    if not gpus:
+        return f"pool {run.resources.pool}"
+    limit_w = run.resources.power_limit_w
+    limit = "" if limit_w is None else f", limited to {limit_w:g} W each"
+    return f"{gpus} {noun} of pool {run.resources.pool}{limit}"
 
 
 def _attempt(attempt: AttemptRead) -> AttemptView:

@@ -21,6 +21,7 @@ from workers.node.identity import NodeConfig
 @dataclass
 class Claimed:
     gpus: int = 0
+    power_limit_w: float | None = None
     kind: str = "train"
     number: int = 2
     run_id: UUID = field(default_factory=uuid4)
