@@ -203,6 +203,41 @@ class EnsembleRead(Wire):
     )
 
 
+class PowerPointRead(Wire):
+    """The training with one power limit."""
+
+    limit_w: float = Field(description="Power limit of each accelerator, in W.")
+    trial: int = Field(description="Number of its trial.")
+    it_energy_kwh: Quantity = Field(description="IT energy of its run, in kWh.")
+    duration_s: Quantity = Field(description="Duration of its run, in seconds.")
+    score: float | None = Field(description="Its score; null without one.")
+    cost_j: float | None = Field(
+        description="Zeus' cost, in J: eta x energy + (1 - eta) x `max_power_w` x time; null with "
+        "a `reason`."
+    )
+    reason: str | None = Field(description="Why it has no cost, and cannot be the best.")
+
+
+class PowerSweepRead(Wire):
+    """Energy, time and cost against the power limit."""
+
+    eta: float = Field(description="Weight of energy in the cost, from 0 to 1.")
+    max_power_w: float = Field(
+        description="Largest limit times the number of accelerators, in W, which turns time into "
+        "energy."
+    )
+    points: list[PowerPointRead] = Field(description="The limits, lowest first.")
+    least_energy_w: float | None = Field(
+        description="Limit with the least energy, in W; null with a `reason`."
+    )
+    least_cost_w: float | None = Field(
+        description="Limit with the least cost, in W; null with a `reason`."
+    )
+    reason: str | None = Field(
+        description="Why there is no best limit, or in what the trials differ; null for nothing."
+    )
+
+
 class StudyLimit(Wire):
     """A limit of the study's budget."""
 
@@ -233,6 +268,9 @@ class StudyRead(StudySummary):
     )
     ensemble: EnsembleRead | None = Field(
         description="Accuracy and cost of ensembles of its trials; null for other strategies."
+    )
+    power_sweep: PowerSweepRead | None = Field(
+        description="Energy, time and cost against the power limit; null for other strategies."
     )
     budget: list[StudyLimit] = Field(description="Limits of its budget; empty without one.")
 

@@ -20,6 +20,7 @@ from pricetag.studies.spec import StudySpec
 from pricetag.studies.strategies import (
     Ensemble,
     Grid,
+    PowerSweep,
     Seeds,
     TrainLargeThenCompress,
     resource_of,
@@ -126,6 +127,7 @@ def _faults(spec: StudySpec) -> Iterator[FieldError]:
         *_of_seeds(spec),
         *_of_compression(spec, base),
         *_of_ensemble(spec, base),
+        *_of_power(spec, base),
     ]
     yield from faults
     if faults:
@@ -255,6 +257,15 @@ def _of_ensemble(spec: StudySpec, base: RunSpec) -> Iterator[FieldError]:
         yield FieldError(
             "strategy.seed_field",
             "must be the seed of a stage, e.g. recipe.stages.0.seed: members differ in it alone",
+        )
+
+
+def _of_power(spec: StudySpec, base: RunSpec) -> Iterator[FieldError]:
+    """Whether there is a power limit to vary."""
+    if isinstance(spec.strategy, PowerSweep) and base.resources.gpus == 0:
+        yield FieldError(
+            "base.resources.gpus",
+            "must be at least 1: power_sweep limits the power of accelerators",
         )
 
 

@@ -10,11 +10,13 @@ from itertools import islice
 from typing import Any
 
 from pricetag.studies.brackets import Bracket
+from pricetag.studies.power_sweep import LIMIT
 from pricetag.studies.space import Dimension, grid, sample
 from pricetag.studies.strategies import (
     MOST_TRIALS,
     Ensemble,
     Grid,
+    PowerSweep,
     Seeds,
     Strategy,
     TrainLargeThenCompress,
@@ -47,6 +49,8 @@ class Plan:
         if isinstance(self.strategy, Ensemble):
             first = self.strategy.first
             return [{self.strategy.seed_field: first + n} for n in range(self.strategy.members)]
+        if isinstance(self.strategy, PowerSweep):
+            return [{LIMIT: limit_w} for limit_w in self.strategy.limits_w]
         if not isinstance(self.strategy, Grid):
             return []
         points = list(islice(grid(self.space, self.strategy.points), MOST_TRIALS + 1))

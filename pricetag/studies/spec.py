@@ -12,6 +12,7 @@ from pricetag.studies.plan import Plan
 from pricetag.studies.space import AnyDimension
 from pricetag.studies.strategies import (
     Ensemble,
+    PowerSweep,
     Seeds,
     Strategy,
     TrainLargeThenCompress,
@@ -96,7 +97,7 @@ class StudySpec(Params):
 
     @model_validator(mode="after")
     def _space_fits(self) -> Self:
-        varies = isinstance(self.strategy, Seeds | TrainLargeThenCompress | Ensemble)
+        varies = isinstance(self.strategy, Seeds | TrainLargeThenCompress | Ensemble | PowerSweep)
         if not self.space and not varies:
             raise PydanticCustomError(
                 "space", "is empty: list at least one field that varies", {"field": "space"}

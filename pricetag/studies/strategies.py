@@ -351,6 +351,39 @@ class Ensemble(Params):
     seed_field: FieldPath = Field(default="recipe.stages.0.seed", description="Path of the seed.")
 
 
+class PowerSweep(Params):
+    """One training with several power limits of its accelerators.
+
+    Source: You, Chung and Chowdhury 2023, Zeus: Understanding and Optimizing GPU Energy
+    Consumption of DNN Training, NSDI 23, section 3.2.
+    """
+
+    kind: Literal["power_sweep"] = Field(
+        description="The same job with several power limits of its accelerators: energy, time and "
+        "Zeus' cost against the limit."
+    )
+    limits_w: Annotated[
+        list[Annotated[float, Field(ge=1, le=10_000)]], Field(min_length=2, max_length=100)
+    ] = Field(description="Power limits of each accelerator, in W; each is one trial.")
+    eta: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Weight of energy in the cost, from 0 (time alone) to 1 (energy alone).",
+    )
+    target: float | None = Field(
+        None,
+        allow_inf_nan=False,
+        description="Score that a trial has to reach to be the best. Default: any that succeeded.",
+    )
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        if len(set(self.limits_w)) < len(self.limits_w):
+            raise _fault("limits_w", "lists a limit twice")
+        return self
+
+
 Strategy = Annotated[
     Grid
     | RandomSearch
@@ -360,7 +393,8 @@ Strategy = Annotated[
     | Hyperband
     | Asha
     | TrainLargeThenCompress
-    | Ensemble,
+    | Ensemble
+    | PowerSweep,
     Field(discriminator="kind"),
 ]
 
@@ -380,7 +414,7 @@ def brackets_of(strategy: Strategy, combinations: int) -> tuple[Bracket, ...]:
         combinations: Number of combinations of a grid, of sizes and compressions, or of members.
     """
     match strategy:
-        case Grid() | TrainLargeThenCompress() | Ensemble():
+        case Grid() | TrainLargeThenCompress() | Ensemble() | PowerSweep():
             rungs: tuple[Rung, ...] = (Rung(combinations),)
         case RandomSearch() | Tpe():
             rungs = (Rung(strategy.trials),)

@@ -494,3 +494,30 @@ async def test_an_ensemble_has_its_accuracy_and_cost_against_the_number_of_membe
     changed = (await shown(api, study_id))["ensemble"]
     assert changed["points"] == []
     assert "was changed after its run" in changed["reason"]
+
+
+async def test_a_power_sweep_states_the_limit_of_least_energy(api: Api) -> None:
+    base = run_body(resources={"gpus": 1, "pool": "default"})
+    strategy = {"kind": "power_sweep", "limits_w": [300, 150], "eta": 0.25}
+    study_id = await posted(api, base=base, space=[], strategy=strategy)
+    begun = (await shown(api, study_id))["power_sweep"]
+    assert [point["limit_w"] for point in begun["points"]] == [150, 300]
+    assert {point["reason"] for point in begun["points"]} == {"its run has not succeeded"}
+    assert begun["least_energy_w"] is None
+    async with api.database.session_scope() as session:
+        waiting = await open_runs(session, study_id)
+    for row, limit_w in zip(waiting, (300, 150), strict=True):
+        run = (await api.viewer.get(f"/v1/runs/{row.run_id}")).json()
+        assert run["resources"] == {"gpus": 1, "pool": "default", "power_limit_w": limit_w}
+    await play(api.database, study_id, lambda trial: 0.5)
+    study = await shown(api, study_id)
+    sweep = study["power_sweep"]
+    assert (study["status"], sweep["max_power_w"], sweep["eta"]) == ("finished", 300, 0.25)
+    for point in sweep["points"]:
+        energy_j = point["it_energy_kwh"]["value"] * 3.6e6
+        cost_j = 0.25 * energy_j + 0.75 * 300 * point["duration_s"]["value"]
+        assert point["cost_j"] == pytest.approx(cost_j)
+        assert energy_j == pytest.approx(WHOLE_KWH * 3.6e6)
+    assert (sweep["least_energy_w"], sweep["reason"]) == (150, None)
+    page = (await api.viewer.get(f"/studies/{study_id}", headers={"Accept": "text/html"})).text
+    assert "Least energy at 150 W: +0.0% energy and +0.0% time against 300 W" in page

@@ -12,6 +12,7 @@ from app.repositories.studies import studies
 from app.schemas.studies import (
     BestTrial,
     BracketRead,
+    PowerSweepRead,
     RungRead,
     SavedRead,
     StudyFigures,
@@ -33,10 +34,11 @@ from pricetag.accounting.quantity.together import sum_together
 from pricetag.studies.decide import best_trial, score_of, states_of
 from pricetag.studies.jobs import trained_before
 from pricetag.studies.parse import parse_study
+from pricetag.studies.power_sweep import LIMIT, LimitedRun, power_curve
 from pricetag.studies.record import TrialRecord
 from pricetag.studies.saved import Part, not_spent, of_longest, saved
 from pricetag.studies.spec import StudySpec
-from pricetag.studies.strategies import resource_of
+from pricetag.studies.strategies import PowerSweep, resource_of
 from pricetag.tag.figures import partly_counted
 
 MOST_LONGEST = 20
@@ -131,6 +133,7 @@ async def read(session: Session, principal: Principal, study_id: uuid.UUID) -> S
             "price_tag": _sums(study_record.runs, figures),
             "saved": await _saved(session, spec, study_record, states),
             "ensemble": await ensembles.of_study(session, spec, study_record.runs),
+            "power_sweep": _power_sweep(spec, study_record, figures),
             "budget": [
                 StudyLimit.model_validate(limit)
                 for limit in await record.limits(session, spec, study_record)
@@ -196,6 +199,51 @@ def _trial(
                 )
                 for rung, run in zip(trial.rungs, runs, strict=True)
             ],
+        }
+    )
+
+
+def _power_sweep(spec: StudySpec, study_record: Record, figures: Figures) -> PowerSweepRead | None:
+    """Energy, time and cost against the power limit; None for other strategies."""
+    strategy = spec.strategy
+    if not isinstance(strategy, PowerSweep):
+        return None
+    trials = {float(trial.values[LIMIT]): trial for trial in study_record.trials}
+    max_power_w = max(strategy.limits_w) * int(spec.base["resources"]["gpus"])
+    runs = []
+    for limit_w, trial in trials.items():
+        run = study_record.run_of(trial.number, 0)
+        own = {} if run.run_id is None else figures[run.run_id]
+        unknown = {name: Quantity.unknown(FIGURES[name], NOT_ISSUED) for name in FIGURES}
+        energy, duration = ({**unknown, **own}[name] for name in ("it_energy_kwh", "duration_s"))
+        rung = trial.rungs[0]
+        runs.append(LimitedRun(limit_w, energy, duration, rung.score, rung.state == "done"))
+    curve = power_curve(
+        runs,
+        eta=strategy.eta,
+        max_power_w=max_power_w,
+        target=strategy.target,
+        is_maximized=spec.metric.goal == "maximize",
+    )
+    return PowerSweepRead.model_validate(
+        {
+            "eta": strategy.eta,
+            "max_power_w": max_power_w,
+            "points": [
+                {
+                    "limit_w": point.run.limit_w,
+                    "trial": trials[point.run.limit_w].number,
+                    "it_energy_kwh": point.run.energy_kwh.as_dict(),
+                    "duration_s": point.run.duration_s.as_dict(),
+                    "score": point.run.score,
+                    "cost_j": point.cost_j,
+                    "reason": point.reason,
+                }
+                for point in curve.points
+            ],
+            "least_energy_w": curve.least_energy_w,
+            "least_cost_w": curve.least_cost_w,
+            "reason": curve.reason,
         }
     )
 

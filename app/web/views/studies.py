@@ -11,6 +11,7 @@ from app.services.principals import Principal
 from app.web.views.figures import FigureView, figure, shared_units
 from pricetag.accounting.quantity.quantity import Source
 from pricetag.studies.ensemble import ensemble_note
+from pricetag.studies.power_sweep import power_note
 from pricetag.tag.figures import counted, number
 
 FIGURES = {
@@ -38,6 +39,7 @@ STRATEGIES = {
     "asha": "asynchronous halving",
     "train_large_then_compress": "train large, then compress",
     "ensemble": "ensemble",
+    "power_sweep": "power limits",
 }
 STATUS = {"cancelled": "canceled"}
 MOST_TRIALS = 200
@@ -96,6 +98,17 @@ class EnsembleRow:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitedRow:
+    """The training with one power limit."""
+
+    limit: str
+    energy: FigureView
+    time: FigureView
+    score: str
+    cost: str
+
+
+@dataclass(frozen=True, slots=True)
 class StudyView:
     """One study."""
 
@@ -112,6 +125,8 @@ class StudyView:
     limits: Sequence[LimitRow]
     ensemble: Sequence[EnsembleRow]
     ensemble_note: str
+    sweep: Sequence[LimitedRow]
+    sweep_note: str
     may_cancel: bool
 
 
@@ -163,6 +178,8 @@ def view(study: StudyRead, visitor: Principal) -> StudyView:
         limits=[_limit(limit) for limit in study.budget],
         ensemble=_ensemble(study),
         ensemble_note="" if study.ensemble is None else ensemble_note(study.ensemble.model_dump()),
+        sweep=_sweep(study),
+        sweep_note="" if study.power_sweep is None else power_note(study.power_sweep.model_dump()),
         may_cancel=study.status == "running"
         and visitor.has("member")
         and (visitor.has("admin") or visitor.name == study.user),
@@ -184,6 +201,21 @@ def _ensemble(study: StudyRead) -> list[EnsembleRow]:
             figure({**point.accuracy.model_dump(), "source": None}),  # scored, by no counter
             figure(point.making_kwh.model_dump(), shown=making),
             figure(point.inference_kwh.model_dump(), shown=inference),
+        )
+        for point in points
+    ]
+
+
+def _sweep(study: StudyRead) -> list[LimitedRow]:
+    points = [] if study.power_sweep is None else study.power_sweep.points
+    unit = shared_units([point.it_energy_kwh.value for point in points], unit="kWh")
+    return [
+        LimitedRow(
+            f"{point.limit_w:g} W",
+            figure(point.it_energy_kwh.model_dump(), shown=unit[0]),
+            figure(point.duration_s.model_dump()),
+            score_text(point.score),
+            (point.reason or "") if point.cost_j is None else f"{number(point.cost_j)} J",
         )
         for point in points
     ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pricetag.cli.views.progress import STYLES
 from pricetag.cli.views.tables import ListTable
-from pricetag.tag.figures import counted, quantity_text
+from pricetag.tag.figures import counted, number, quantity_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -98,7 +98,8 @@ def study_view(study: Mapping[str, Any]) -> RenderableType:
     ]
     if study["status_reason"]:
         parts.append(Text(study["status_reason"]["message"], style="yellow"))
-    for section in (_rungs(study), _trials(study), _price_tag(study), _ensemble(study)):
+    sections = (_rungs, _trials, _price_tag, _ensemble, _power_sweep)
+    for section in (make(study) for make in sections):
         if not section:
             continue
         parts += [Text(""), *section]
@@ -191,6 +192,28 @@ def _ensemble(study: Mapping[str, Any]) -> list[RenderableType]:
         for point in ensemble["points"]
     ]
     return [*([ListTable(heads, rows)] if rows else []), Text(ensemble_note(ensemble))]
+
+
+def _power_sweep(study: Mapping[str, Any]) -> list[RenderableType]:
+    from rich.text import Text
+
+    from pricetag.studies.power_sweep import power_note
+
+    sweep = study.get("power_sweep")
+    if sweep is None:
+        return []
+    heads = (">Limit (W)", ">IT energy", ">Time", f">{study['metric']['name']}", ">Cost (J)")
+    rows = [
+        (
+            f"{point['limit_w']:g}",
+            quantity_text(point["it_energy_kwh"]),
+            quantity_text(point["duration_s"]),
+            score_text(point["score"]),
+            point["reason"] if point["cost_j"] is None else number(point["cost_j"]),
+        )
+        for point in sweep["points"]
+    ]
+    return [*([ListTable(heads, rows)] if rows else []), Text(power_note(sweep))]
 
 
 def _remarks(study: Mapping[str, Any]) -> Iterator[str]:

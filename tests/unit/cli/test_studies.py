@@ -97,6 +97,20 @@ STUDY: dict[str, Any] = {
         ],
         "reason": None,
     },
+    "power_sweep": {
+        **{"eta": 0.5, "max_power_w": 600.0, "least_energy_w": 200.0, "least_cost_w": 300.0},
+        "points": [
+            {
+                **{"limit_w": limit_w, "trial": place, "score": 0.75, "cost_j": cost_j},
+                **{"it_energy_kwh": quantity(energy, "kWh"), "duration_s": quantity(time, "s")},
+                "reason": None,
+            }
+            for place, (limit_w, energy, time, cost_j) in enumerate(
+                ((200.0, 0.02, 400.0, 156e3), (300.0, 0.025, 320.0, 141e3))
+            )
+        ],
+        "reason": None,
+    },
     "budget": [
         {
             **{"name": "kwh", "unit": "kWh", "limit": 2.0, "used": 0.75, "reserved": 0.0},
