@@ -25,6 +25,7 @@ from app.services.billing import headlines
 from app.services.budgets.upkeep import BalanceUpkeep
 from app.services.energy import rollups
 from app.services.energy.backlog import LONG, Backlog, Progress
+from app.services.intake import codecarbon_filing
 from app.services.live import events
 from app.services.live.events import EventHub
 from app.services.people import web_sessions
@@ -44,6 +45,9 @@ CHECK_ROLLUPS_EVERY_S = 3600.0
 
 STUDIES_AGAIN_S = 5.0
 """Pause after studies could not be advanced."""
+
+CODECARBON_EVERY_S = 5.0
+"""Pause after all records of CodeCarbon clients are applied."""
 
 PACK_EVERY_S = 600.0
 """Pause after all readings that no longer change are packed."""
@@ -185,6 +189,16 @@ async def keep_studies(settings: Settings, database: Database, hub: EventHub) ->
             continue
         heed_cancellation()
         await asyncio.sleep(STUDIES_AGAIN_S)
+
+
+async def keep_codecarbon(database: Database) -> None:
+    """Makes runs of what clients of CodeCarbon have sent, and ends silent ones, forever."""
+    while True:
+        with _kept_going("applying records of CodeCarbon clients", CODECARBON_EVERY_S):
+            for problem in await codecarbon_filing.one_round(database):
+                log.warning("%s", problem)
+        heed_cancellation()
+        await asyncio.sleep(CODECARBON_EVERY_S)
 
 
 async def keep_packed(database: Database, alarms: Alarms) -> None:

@@ -12,13 +12,20 @@ from fastapi import Depends, FastAPI
 
 import pricetag
 from app import errors
-from app.api import access, branches, browsers, health, metrics, openapi
+from app.api import access, branches, browsers, codecarbon, health, metrics, openapi
 from app.api.deps import Resources, reject_unknown_query
 from app.api.v1.router import router as v1
 from app.cancellation import end_tasks
 from app.db import Database, keep_database_up, resolve_database_url
 from app.edge import bodies, paths, prefixes, proxies, request_ids, traffic
-from app.housekeeping import keep_headlines, keep_house, keep_packed, keep_rolled_up, keep_studies
+from app.housekeeping import (
+    keep_codecarbon,
+    keep_headlines,
+    keep_house,
+    keep_packed,
+    keep_rolled_up,
+    keep_studies,
+)
 from app.services.live.events import EventHub
 from app.settings import Settings, get_settings
 from app.web import install as web
@@ -84,6 +91,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             ("housekeeping", lambda: keep_house(config, database, resources.alarms)),
             ("roll-ups", lambda: keep_rolled_up(database, resources.alarms, resources.notices)),
             ("studies", lambda: keep_studies(config, database, hub)),
+            ("CodeCarbon", lambda: keep_codecarbon(database)),
             ("packing", lambda: keep_packed(database, resources.alarms)),
             ("headlines", lambda: keep_headlines(database, requests)),
             ("database", lambda: keep_database_up(config)),
@@ -105,7 +113,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,  # a redirect would trust the Host that the client sent
     )
-    for branch in (health.router, metrics.router, v1):
+    for branch in (health.router, metrics.router, codecarbon.router, v1):
         branches.install(app, branch)
     errors.install(app)
     openapi.install(app)

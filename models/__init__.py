@@ -12,6 +12,7 @@ from models.balance import (
 from models.base import Base
 from models.budget import AuditEntry, Budget, BudgetAlert, Quote, Spend
 from models.chart import Chart
+from models.codecarbon import CodecarbonRecord, CodecarbonRun
 from models.energy import Baseline, EnergyHour
 from models.energy_rollup import (
     EnergyPending,
@@ -52,6 +53,8 @@ __all__ = [
     "CarbonHour",
     "CarbonSeries",
     "Chart",
+    "CodecarbonRecord",
+    "CodecarbonRun",
     "EnergyHour",
     "EnergyPending",
     "EnergyRollupDay",

@@ -17,6 +17,9 @@ from app.services.errors import ForbiddenError
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 SECURE_NAME = "__Host-pricetag"
+WITHOUT_COOKIES = {"x-without-cookies": True}
+"""`openapi_extra` of an operation outside our API that is not a page either: it uses no cookie."""
+
 VISIT = "-visit"
 """Suffix of the name of the cookie for a visit to the identity provider."""
 
@@ -30,7 +33,9 @@ class CrossSiteError(ForbiddenError):
 def is_page(request: Request) -> bool:
     """Whether the request is for a page, and not for the API."""
     route = request.scope.get("route")
-    return isinstance(route, APIRoute) and not route.include_in_schema
+    if not isinstance(route, APIRoute) or route.include_in_schema:
+        return False
+    return not WITHOUT_COOKIES.items() <= (route.openapi_extra or {}).items()
 
 
 def transport(request: Request) -> Literal["https", "loopback", "plain"]:

@@ -122,6 +122,10 @@ COMMANDS = {
         "importing",
         "Import measurements of other tools as local runs, with price tags.",
     ),
+    "codecarbon": Home(
+        "codecarbon",
+        "Print the settings with which CodeCarbon sends its measurements to the server.",
+    ),
     "prune": Home(
         "pruning",
         "List the old local runs of this machine, or delete them with their journals.",

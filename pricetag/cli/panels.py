@@ -23,7 +23,7 @@ PANELS = {
     "Sites and factors": ("site", "factor", "price", "carbon"),
     "People": ("whoami", "user", "session", "project", "audit"),
     "Without a server": (
-        *("run", "import", "push", "prune"),
+        *("run", "import", "codecarbon", "push", "prune"),
         *("recipes", "estimate", "inspect", "doctor"),
     ),
     "Server and workers": (

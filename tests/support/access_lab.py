@@ -36,7 +36,7 @@ from app.services import reports
 from app.services.billing.issuing import get_price_tag
 from app.services.budgets import admin as budget_admin
 from app.services.factors import sites
-from app.services.intake import journals
+from app.services.intake import codecarbon, journals
 from app.services.intake.journals import Part
 from app.services.live.events import EventHub
 from app.services.papers import changing, reporting
@@ -202,6 +202,7 @@ async def _things(session: Session, people: Mapping[Caller, Principal], target: 
     content = journal_bytes(run_id=str(run_id), attempt_id=str(attempt_id))
     part = Part(attempt_id, 0, content)
     await journals.take(session, member, part, project=target, max_bytes=len(content))
+    client = await codecarbon.start(session, member, {"experiment_id": target})
     tag = await get_price_tag(session, finished)
     user = await users.get(session, member.user_id)
     begun = await web_sessions.begin(session, user, "link")
@@ -235,6 +236,7 @@ async def _things(session: Session, people: Mapping[Caller, Principal], target: 
         "trial": trial,
         "sent": run_id,
         "journal": attempt_id,
+        "codecarbon": client,
         "hash": tag.content_sha256,
     }
     return Things(target, {name: str(id_) for name, id_ in ids.items()})

@@ -152,6 +152,12 @@ REQUESTS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
 FORM = {"metric": "facility_energy_kwh", "period": "total", "time_zone": "UTC"}
 # The same for the pages, by the name of their function.
 PAGES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
+    "create_codecarbon_run": ({}, {"json": {"experiment_id": "{project}"}}),
+    "add_codecarbon_emission": (
+        {},
+        {"json": {"run_id": "{codecarbon}", "duration": 1, "energy_consumed": 0.001}},
+    ),
+    "put_codecarbon_record": ({"token": "pt_wrong"}, {"json": {}}),
     "show_docs": ({}, {}),
     "show_asset": ({"version": "0", "name": "pricetag.css"}, {}),
     "show_sign_in": ({}, {}),
@@ -279,6 +285,7 @@ ALLOWED_BUT: dict[str, int] = {
     "fetchCarbonForecast": 409,
     "fetchCarbon": 409,  # no provider is set up
     "use_token": 401,  # not a token
+    "put_codecarbon_record": 401,
     "visit_provider": 404,  # no identity provider is set up
     "return_from_provider": 404,
     "add_fetched_series": 409,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from models import Project, Token, User
@@ -48,14 +48,17 @@ def _active() -> Select[*tuple[Any, ...]]:
     )
 
 
+_BY_SECRET = _active().where(Token.secret_sha256 == bindparam("sha256"))
+"""Built once: every request executes it."""
+
+
 async def find_active(session: AsyncSession, secret_sha256: str) -> Any | None:
     """The token with this secret and its user, if both are active.
 
     A row of token_id, token_role, project_id, expires_at, last_used_at, user_id, user_name,
     user_role.
     """
-    query = _active().where(Token.secret_sha256 == secret_sha256)
-    return (await session.execute(query)).one_or_none()
+    return (await session.execute(_BY_SECRET, {"sha256": secret_sha256})).one_or_none()
 
 
 async def active(session: AsyncSession, token_ids: Collection[uuid.UUID]) -> Sequence[Any]:
