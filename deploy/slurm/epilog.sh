@@ -19,6 +19,6 @@ end() {
 if [ "$1" = end ]; then
     end
 else
-    PRICETAG_SLURM_SPOOL=$spool /usr/bin/timeout -k 1 3 /bin/sh "$0" end > /dev/null 2>&1
+    PRICETAG_SLURM_SPOOL=$spool /usr/bin/timeout -k 1 "${PRICETAG_SLURM_LIMIT_S:-3}" /bin/sh "$0" end > /dev/null 2>&1
 fi
 exit 0

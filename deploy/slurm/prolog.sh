@@ -17,6 +17,6 @@ begin() {
 if [ "$1" = begin ]; then
     begin
 else
-    PRICETAG_SLURM_SPOOL=$spool /usr/bin/timeout -k 1 3 /bin/sh "$0" begin > /dev/null 2>&1
+    PRICETAG_SLURM_SPOOL=$spool /usr/bin/timeout -k 1 "${PRICETAG_SLURM_LIMIT_S:-3}" /bin/sh "$0" begin > /dev/null 2>&1
 fi
 exit 0

@@ -25,6 +25,7 @@ from pricetag.local.slurm import SlurmTask, per_node, read_task
 from pricetag.local.slurm_node import Neighbors, accelerators_of_job, host_ratio
 from pricetag.metering.journal import Journal
 from tests.support.local_runs import POWER_W, records
+from tests.support.patience import PATIENCE_S
 from tests.support.slurm import on_node
 
 ROOT = Path(__file__).parents[3]
@@ -133,7 +134,11 @@ def script(name: str, spool: Path, **variables: str) -> None:
     """Runs a script as slurmd does: nearly without environment."""
     done = subprocess.run(
         [ROOT / "deploy/slurm" / name],
-        env={"PRICETAG_SLURM_SPOOL": str(spool), **variables},
+        env={
+            "PRICETAG_SLURM_SPOOL": str(spool),
+            "PRICETAG_SLURM_LIMIT_S": str(PATIENCE_S),
+            **variables,
+        },
         capture_output=True,
         check=False,
     )
@@ -180,6 +185,7 @@ def test_without_notes_the_controller_is_asked_and_its_silence_is_stated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PRICETAG_SLURM_SPOOL", str(tmp_path / "none"))
+    monkeypatch.setattr(slurm_node, "TIMEOUT_S", PATIENCE_S)
     monkeypatch.setenv("PATH", str(tmp_path))
     squeue = tmp_path / "squeue"
     squeue.write_text("#!/bin/sh\necho 12\necho 1\n")
