@@ -360,6 +360,22 @@ async def test_others_cannot_add_to_a_run(api: Api) -> None:
     problem(answer, 404, "codecarbon-run-not-found")
 
 
+async def test_a_client_whose_records_make_no_run_does_not_hold_up_others(api: Api) -> None:
+    bad, good = await begun(api, timestamp="bad"), await begun(api, timestamp="good")
+    for run_id in (bad, good):
+        await accepted(api.member, "/emissions", DELTA | {"run_id": run_id})
+    async with api.database.session_scope() as session:
+        client = await session.get_one(CodecarbonRun, UUID(bad))
+        client.project = ""
+    (text,) = await codecarbon_filing.one_round(api.database)
+    assert bad in text
+    assert "must not be empty" in text
+    assert (await api.member.get(f"/v1/runs/{good}")).json()["status"] == "running"
+    assert await codecarbon_filing.one_round(api.database) == []
+    async with api.database.session_scope() as session:
+        assert await session.scalar(select(func.count(CodecarbonRecord.id))) == 2  # kept
+
+
 PROGRAM = """
 import time
 from codecarbon import OfflineEmissionsTracker

@@ -17,7 +17,7 @@ from app.db import Database, Session
 from app.repositories.attempts import codecarbon as rows
 from app.repositories.people import users
 from app.schemas.intake import ExternalRun
-from app.services.attempts.ingestion import ingest
+from app.services.attempts.ingestion import PoisonedRecordsError, ingest
 from app.services.errors import PricetagError
 from app.services.intake import door
 from app.services.intake.door import Opened
@@ -37,6 +37,9 @@ AT_ONCE = 500
 CLIENTS = 1000
 """Maximum number of clients in one round."""
 
+UNFIT = (PricetagError, PoisonedRecordsError, ValueError, TypeError, ArithmeticError)
+"""Errors of the records of one client, which the next round would meet again."""
+
 LATE_REST = timedelta(minutes=1)
 """Late records of an ended run are added once none has come for this time."""
 
@@ -54,12 +57,12 @@ async def one_round(database: Database) -> list[str]:
             async with database.session_scope() as session:
                 while await work_on(session, run_id, datetime.now(UTC)) == AT_ONCE:
                     await session.commit()
-        except PricetagError as error:  # the project became private, say: kept, not tried again
-            problems.append(f"CodeCarbon client {run_id}: {error.message}")
+        except UNFIT as error:  # the project became private, say: kept, not tried again
+            problems.append(f"CodeCarbon client {run_id}: {error}")
             async with database.session_scope() as session:
                 client = await rows.lock(session, run_id)
                 if client is not None:
-                    client.problem = error.message
+                    client.problem = str(error)
     return problems
 
 
@@ -96,6 +99,8 @@ async def work_on(session: Session, run_id: UUID, now: datetime) -> int:
         and silent_since is not None
         and now - silent_since > timedelta(seconds=tally.silence_s)
     )
+    if client.ended_at is not None:
+        made += tally.close()
     if is_silent:
         made += _end(tally)
         client.ended_at = now
