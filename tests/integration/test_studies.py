@@ -296,9 +296,10 @@ async def test_each_size_is_trained_once_and_then_compressed(api: Api) -> None:
     async with api.database.session_scope() as session:
         better = update(Metric).where(Metric.value == 0.4).values(value=0.7)
         await session.execute(better)
-        # Runs of one moment are listed in any order: this one is the newest.
-        newest = update(Run).where(Run.id == UUID(both["runs"][0]["run_id"]))
-        await session.execute(newest.values(created_at=Run.created_at + timedelta(hours=1)))
+        # Runs that ended at one moment are in any order: this one ended last, its model first.
+        for run_id, hours in ((UUID(both["runs"][0]["run_id"]), 1), (small, -1)):
+            moved = Run.finished_at + timedelta(hours=hours)
+            await session.execute(update(Run).where(Run.id == run_id).values(finished_at=moved))
     best = (await shown(api, study_id))["best"]
     assert (best["trial"], best["price_tag"]["runs"]) == (4, 2)
     assert best["price_tag"]["it_energy_kwh"]["value"] == pytest.approx(2 * WHOLE_KWH)
