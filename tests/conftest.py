@@ -93,6 +93,7 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 50)  # by default, a twentieth of the time goes into looking
     gc.callbacks.append(_note_full_collection)
 
 
