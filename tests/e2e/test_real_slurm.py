@@ -149,6 +149,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
         wait_for(is_up)
         yield made
+        made.run("scancel", "--user=root")
+        wait_for(lambda: made.run("squeue", "-h") == "")  # their steps end before the daemons
     finally:
         for daemon in reversed(started):
             daemon.send_signal(signal.SIGTERM)
