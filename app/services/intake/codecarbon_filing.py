@@ -54,9 +54,10 @@ async def one_round(database: Database) -> list[str]:
     problems = []
     for run_id in due:
         try:
-            async with database.session_scope() as session:
-                while await work_on(session, run_id, datetime.now(UTC)) == AT_ONCE:
-                    await session.commit()
+            applied = AT_ONCE
+            while applied == AT_ONCE:
+                async with database.session_scope() as session:
+                    applied = await work_on(session, run_id, datetime.now(UTC))
         except UNFIT as error:  # the project became private, say: kept, not tried again
             problems.append(f"CodeCarbon client {run_id}: {error}")
             async with database.session_scope() as session:
