@@ -25,7 +25,7 @@ from tests.support.service import Service, wait_until
 
 pytestmark = pytest.mark.slow
 
-FAULT_S = 20.0
+FAULT_S = 40.0
 """After the worker's start; its job is under way long before."""
 
 
