@@ -29,6 +29,7 @@ class Attempt(HasId, Base):
             unique=True,
             postgresql_where=text("ended_at IS NULL AND worker <> 'slurm'"),
         ),
+        Index("ix_attempts_open", "run_id", postgresql_where=text("ended_at IS NULL")),
     )
 
     run_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), index=True)

@@ -14,7 +14,7 @@ FULL_SIZE = 1_000_000
 CONSTANT = frozenset({"carbon_hours", "users", "tokens", "experiments", "project_members"})
 """Tables that are as large in a lab with a hundred runs as in one with a million."""
 
-OF_WHAT_IS_OPEN = frozenset({"uq_attempts_one_open_per_run"})
+OF_WHAT_IS_OPEN = frozenset({"ix_attempts_open"})
 """Indexes with the rows of what is under way alone: all of one may be read.
 
 That of open attempts is partial (``WHERE ended_at IS NULL``): it has an entry for each attempt that

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, true
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from models import Attempt, Run
 from models.run import finished_or_never
@@ -65,15 +66,19 @@ async def waiting(session: AsyncSession, pool: str | None, most: int) -> Sequenc
 
 async def running(session: AsyncSession, pool: str | None) -> Sequence[tuple[Run, Attempt]]:
     """The running runs with their open attempts, oldest first."""
+    # Open attempts are few, which the planner does not know: each looks its run up.
+    of_attempt = select(Run).where(Run.id == Attempt.run_id).offset(0).lateral("run")
+    run = aliased(Run, of_attempt)
     query = (
-        select(Run, Attempt)
-        .join(Attempt, Attempt.run_id == Run.id)
+        select(run, Attempt)
+        .select_from(Attempt)
+        .join(run, true())
         .where(Attempt.ended_at.is_(None))
         .order_by(Attempt.started_at, Attempt.id)
         .execution_options(populate_existing=True)
     )
     if pool is not None:
-        query = query.where(Run.pool == pool)
+        query = query.where(run.pool == pool)
     return [(row[0], row[1]) for row in (await session.execute(query)).all()]
 
 
