@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, RootModel
 
+from app.schemas.carbon_forecasts import GreenPlan
 from app.schemas.common import Currency, Request, Wire
 from app.schemas.fields import CreatedAt, PoolName, RunId, StatusOfRun
 from app.schemas.projections import ProjectionRead, QuoteQuantities
@@ -115,6 +116,11 @@ class RunQuoteRead(Wire):
     )
     factors: list[dict[str, Any]] = Field(description="Applied factors, each with its source.")
     notes: list[str] = Field(description="Human-readable remarks.")
+    green_start: GreenPlan | None = Field(
+        default=None,
+        description="The start that a run with `not_before: greenest within N h` would get now; "
+        "null for other runs, and once the run is posted: the run itself has it then.",
+    )
 
 
 class HitRead(Wire):

@@ -105,6 +105,8 @@ async def test_a_run_starts_in_the_greenest_hours_of_the_forecast(
     shown = (await lab.viewer.get("/v1/carbon/forecasts?within_h=4&duration_h=1")).json()
     assert shown["average"]["id"] == stored["id"]
     assert shown["greenest"]["planned"]["value"] == 100
+    quote = await lab.member.post("/v1/quotes", json={"run": lab_run("greenest within 4 h")})
+    assert quote.json()["green_start"]["planned"]["value"] == 100
 
 
 def lab_run(not_before: str) -> dict[str, Any]:
@@ -200,13 +202,15 @@ async def test_a_run_that_cannot_wait_for_a_forecast_is_rejected_and_leaves_noth
         details = problem(refused, 422, code)
         assert fields(details) == ["not_before"]
         error = details["errors"][0]
+        quote = await lab.member.post("/v1/quotes", json={"run": lab_run(rule)})
+        assert fields(problem(quote, 422, code)) == ["run.not_before"]
         return f"{error['message']}; {error['hint']}"
 
     await at_site(lab, None)
-    assert "without a grid zone" in await refusal("greenest within 4 h", "no-forecast")
+    assert "PRICETAG_SITE=NAME" in await refusal("greenest within 4 h", "no-forecast")
     await changed(lab, "default", grid_zone="FR")
     text = await refusal("greenest within 4 h", "no-forecast")
-    assert text.endswith("pricetag carbon fetch-forecast --zone FRA")
+    assert "pricetag carbon fetch-forecast --zone FRA" in text
     grid.answers[EM] = forecast(200)
     await fetched(lab)
     assert "too early for a run of 1 h" in await refusal("greenest within 4 h", "no-forecast")

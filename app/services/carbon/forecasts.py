@@ -114,7 +114,7 @@ async def read(
     state = await sites.state(session, site or DEFAULT_SITE)
     zone = monthly.zone_of(state, settings)
     average = marginal = plan = None
-    reason: str | None = f"site {site or DEFAULT_SITE} has no grid zone"
+    reason: str | None = f"site {site or DEFAULT_SITE} has no grid zone; {green_start.NO_ZONE}"
     if zone is not None:
         average = await rows.latest(session, zone, "average")
         marginal = await rows.latest(session, zone, "marginal")

@@ -33,7 +33,14 @@ ASSUMED = timedelta(hours=1)
 
 NO_MARGINAL = "no marginal forecast of these hours is stored"
 NOTHING_TO_SAVE = "a start at once would have emitted nothing"
-FETCH = "fetch one: pricetag carbon fetch-forecast --zone {zone}"
+FETCH = (
+    "fetch one: pricetag carbon fetch-forecast --zone {zone} (from a provider that is set up on "
+    "the server)"
+)
+NO_ZONE = (
+    "make a site with 'pricetag site create NAME --zone ZONE' and start its workers with "
+    "PRICETAG_SITE=NAME, or set PRICETAG_GRID_ZONE on the server"
+)
 
 DurationSource = Literal["quote", "request", "assumed"]
 
@@ -166,7 +173,7 @@ async def of_spec(
     return chosen
 
 
-def earliest(spec: RunSpec, chosen: Chosen | None) -> datetime | None:
+def earliest(spec: RunSpec, chosen: Chosen | GreenPlan | None) -> datetime | None:
     """The earliest start of a run: the chosen one, or what its author states."""
     if chosen is not None:
         return chosen.start
@@ -382,10 +389,7 @@ async def _zone_of_pool(session: Session, settings: Settings, pool: str, gpus: i
         zones.add(monthly.zone_of(await sites.state(session, site or DEFAULT_SITE), settings))
     known = sorted(zone for zone in zones if zone is not None)
     if len(known) < len(zones):
-        raise _missing(
-            f"the nodes of pool {pool!r} are at a site without a grid zone; set it with 'pricetag "
-            "site set'"
-        )
+        raise _missing(f"no node of pool {pool!r} is at a site with a grid zone; {NO_ZONE}")
     if len(known) > 1:
         raise _missing(
             f"the nodes of pool {pool!r} are in several grid zones ({', '.join(known)}); state a "

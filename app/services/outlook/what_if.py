@@ -21,7 +21,6 @@ from app.services.outlook.open_runs import expected_amount
 from app.services.principals import Principal
 from app.services.queueing.pool_queue import Unposted
 from app.services.runs import quotes
-from app.settings import get_settings
 from models import Budget
 from pricetag.accounting.budgets.decision import Admission, decide
 from pricetag.recipes import RunSpec, derive_kind
@@ -79,8 +78,6 @@ async def _unposted(
     experiment_id = None
     if project_id is not None:
         experiment_id = await projects.experiment_id(session, project_id, spec.experiment)
-    duration = quoted.quantities.duration_s
-    green = await green_start.of_spec(session, get_settings(), spec, duration.value)
     return Unposted(
         id=uuid.uuid4(),
         name=spec.name,
@@ -96,7 +93,7 @@ async def _unposted(
         user_id=by.user_id,
         quantities=quoted.quantities.model_dump(),
         created_at=datetime.now(UTC),
-        not_before=green_start.earliest(spec, green),
+        not_before=green_start.earliest(spec, quoted.green_start),
     )
 
 

@@ -13,12 +13,14 @@ from app.repositories.quotes import quotes as quote_rows
 from app.schemas.common import FieldProblem
 from app.schemas.quotes import QuoteCreate, QuoteRead, RunQuoteRead, StoredQuoteRead
 from app.services import access
-from app.services.errors import InvalidError, NotFoundError
+from app.services.carbon import green_start
+from app.services.errors import InvalidError, InvalidFieldsError, NotFoundError
 from app.services.principals import Principal
 from app.services.quoting import estimation as quoting
 from app.services.quoting import projection
 from app.services.runs import posting
 from app.services.runs.responses import not_found
+from app.settings import get_settings
 from pricetag.accounting.bill.estimate import InvalidFigures, estimate
 from pricetag.recipes import RunSpec
 
@@ -95,20 +97,29 @@ async def quote_description(
 
     Raises:
         InvalidRunError: If the description is invalid; field paths begin with ``run``.
+        NoForecastError: If the run waits for a forecast, and there is none.
     """
     try:
         spec = posting.parse(run)
     except posting.InvalidRunError as error:
-        raise posting.InvalidRunError(
-            [
-                fault.model_copy(update={"field": f"run.{fault.field}" if fault.field else "run"})
-                for fault in error.errors
-            ]
-        ) from error
+        raise posting.InvalidRunError(_within_run(error)) from error
     is_seen = await access.may_see_project(session, principal, spec.project)
     draft = await quoting.quote_for(session, spec, spec.project if is_seen else None)
+    duration_s = draft.quantities["duration_s"].value
+    try:
+        chosen = await green_start.of_spec(session, get_settings(), spec, duration_s)
+    except green_start.NoForecastError as error:
+        raise green_start.NoForecastError(_within_run(error)) from error
+    start = None if chosen is None else green_start.plan(chosen)
     content = await _naming_visible_runs(session, principal, draft.as_content())
-    return spec, RunQuoteRead.model_validate(content)
+    return spec, RunQuoteRead.model_validate({**content, "green_start": start})
+
+
+def _within_run(error: InvalidFieldsError) -> list[FieldProblem]:
+    return [
+        fault.model_copy(update={"field": f"run.{fault.field}" if fault.field else "run"})
+        for fault in error.errors
+    ]
 
 
 async def _naming_visible_runs(

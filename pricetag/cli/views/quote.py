@@ -17,6 +17,7 @@ from pricetag.tag.figures import (
     with_unit,
 )
 from pricetag.tag.footnotes import footnoted
+from pricetag.tag.green import plan_lines
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -41,6 +42,8 @@ def quote_view(quote: Mapping[str, Any]) -> RenderableType:
     lines = [line for line in dict.fromkeys(_basis(quote)) if not _repeats(line, reasons, quote)]
     parts: list[RenderableType] = [_figures(quote["quantities"])]
     parts += [Text(""), *(Text(line, style="dim") for line in lines)] if lines else []
+    if quote.get("green_start") is not None:
+        parts += [Text(""), *map(Text, plan_lines(quote["green_start"]))]
     projection = quote.get("projection")
     if projection is not None:
         done = projection["progress_ratio"]
