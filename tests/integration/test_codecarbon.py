@@ -376,6 +376,21 @@ async def test_a_client_whose_records_make_no_run_does_not_hold_up_others(api: A
         assert await session.scalar(select(func.count(CodecarbonRecord.id))) == 2  # kept
 
 
+async def test_more_records_than_one_transaction_takes_are_applied_in_one_round(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(codecarbon_filing, "AT_ONCE", 2)
+    run_id = await begun(api)
+    for stamp in range(5):
+        await accepted(api.member, "/emissions", DELTA | {"run_id": run_id, "timestamp": stamp})
+    assert await codecarbon_filing.one_round(api.database) == []
+    async with api.database.session_scope() as session:
+        waiting = select(func.count()).where(CodecarbonRecord.applied_at.is_(None))
+        assert await session.scalar(waiting) == 0
+        client = await session.get_one(CodecarbonRun, UUID(run_id))
+        assert (client.tally or {})["records"] == 5
+
+
 PROGRAM = """
 import time
 from codecarbon import OfflineEmissionsTracker
