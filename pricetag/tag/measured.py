@@ -22,11 +22,18 @@ TRUST: Mapping[str, str] = {
 """What each origin of a run means for its figures."""
 
 ORIGINS = tuple(TRUST)
+OTHER_TOOLS = frozenset({"codecarbon", "import"})
+"""Origins whose figures are those of another tool: no meter of Pricetag was there."""
 
 
 def origin_of(tag: TagView) -> str:
     """The origin of a price tag; those of the queue do not state one."""
     return tag.document.provenance.origin or QUEUE
+
+
+def is_metered(tag: TagView) -> bool:
+    """Whether Pricetag's own meter measured a run, wherever that was."""
+    return origin_of(tag) not in OTHER_TOOLS
 
 
 def sender_text(measured_by: str) -> str:

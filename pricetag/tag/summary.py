@@ -20,7 +20,7 @@ from pricetag.tag.figures import (
 )
 from pricetag.tag.flags import flag_name, flag_text, noteworthy_flags
 from pricetag.tag.footnotes import footnoted
-from pricetag.tag.measured import measured_remark
+from pricetag.tag.measured import is_metered, measured_remark
 from pricetag.tag.trust import compared_attempts, error_causes, models
 from pricetag.tag.view import TagView
 
@@ -168,7 +168,8 @@ def remarks(tag: TagView) -> list[str]:
     """Remarks about the figures, one per line."""
     coverage = tag.document.energy.coverage_ratio.value
     metered = "n/a" if coverage is None else short_percent(coverage)
-    lines = [f"Metered: {metered} of the run time"]
+    label = "Metered" if is_metered(tag) else "Covered by the other tool's figures"
+    lines = [f"{label}: {metered} of the run time"]
     if (elsewhere := measured_remark(tag)) is not None:
         lines.append(elsewhere)
     lines += [*models(tag, ("ram",)), *_second_opinion(tag)]

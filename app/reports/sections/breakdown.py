@@ -9,6 +9,7 @@ from app.reports.shape import Section, Table, column, row, table
 from pricetag.accounting.bill.figures import EnergyTag
 from pricetag.tag.figures import with_unit
 from pricetag.tag.flags import stage_flags
+from pricetag.tag.measured import is_metered
 from pricetag.tag.parts import Part, attempt_part, parts_by_attempt
 from pricetag.tag.strubell import Profile, emissions
 from pricetag.tag.trust import models
@@ -24,12 +25,22 @@ def section(tags: Sequence[TagView], profile: Profile) -> Section:
         "id": "stages",
         "heading": "Where the energy went",
         "paragraphs": [
-            "Every stage of every attempt was metered separately. Share is the share of the run's "
+            f"{_metered(tags)}Share is the share of the run's "
             "IT energy; a nested stage is part of the stage around it. Start-up, saving and "
             "waiting are outside the stages; including them, the shares add up to the run."
         ],
         "tables": [*tables, *_components(tags)],
     }
+
+
+def _metered(tags: Sequence[TagView]) -> str:
+    """What was metered separately; of other tools' runs nothing was metered."""
+    own = sum(map(is_metered, tags))
+    if own == len(tags):
+        return "Every stage of every attempt was metered separately. "
+    theirs = "The figures of runs that Pricetag did not measure are those of other tools. "
+    which = "Every stage of every attempt that Pricetag measured was metered separately. "
+    return which + theirs if own else theirs
 
 
 def _stages(index: int, tag: TagView, profile: Profile) -> Table:

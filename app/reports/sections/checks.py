@@ -9,6 +9,7 @@ from app.reports.shape import Section, Table, column, row, table
 from pricetag.accounting.document.plain_texts import plain
 from pricetag.tag.figures import percent
 from pricetag.tag.flags import flag_text, noteworthy_flags
+from pricetag.tag.measured import is_metered
 from pricetag.tag.strubell import Profile
 from pricetag.tag.trust import (
     Causes,
@@ -41,7 +42,8 @@ def section(tags: Sequence[TagView], profile: Profile) -> Section:
         "id": "checks",
         "heading": "How far to trust the figures",
         "paragraphs": [
-            "Coverage is the part of the components' run time that was metered. Unmetered time is "
+            "Coverage is the part of the components' run time that was metered"
+            f"{'' if all(map(is_metered, tags)) else OF_OTHERS}. Other time is "
             "not extrapolated. The second opinion is the IT energy that another tool "
             "measured for the same attempts. Since it sees whole machines, its difference is "
             "shown relative to the charged energy and to the energy of the whole devices: (other "
@@ -52,6 +54,7 @@ def section(tags: Sequence[TagView], profile: Profile) -> Section:
 
 
 SHOWN_CAUSES = 3
+OF_OTHERS = ", or that the other tool's figures cover where Pricetag did not measure"
 MEASURED = "IT energy"
 
 
@@ -87,7 +90,8 @@ def _causes(causes: Causes) -> str:
 
 def _opinions(tags: Sequence[TagView]) -> list[Table]:
     lines = [(tag, kind, opinion) for tag in tags for kind, opinion in opinions(tag)]
-    alone = [tag.document.name for tag in tags if tag.document.second_opinion is None]
+    own = [tag.document for tag in tags if is_metered(tag)]
+    alone = [document.name for document in own if document.second_opinion is None]
     silent = [f"No other tool ran alongside the meter of {'; '.join(alone)}."] if alone else []
     notes = Notes()
     energies = [

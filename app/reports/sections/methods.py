@@ -9,7 +9,7 @@ from app.reports.sections.bill import least
 from app.reports.shape import Section
 from pricetag.tag.factors import hourly, hourly_mean, is_applied, single
 from pricetag.tag.figures import counted, difference, interval_text, number, percent, with_unit
-from pricetag.tag.measured import QUEUE, TRUST, origin_of
+from pricetag.tag.measured import QUEUE, TRUST, is_metered, origin_of
 from pricetag.tag.strubell import CITATION, Profile, paper_factors
 from pricetag.tag.totals import Totals
 from pricetag.tag.trust import models, second_difference_ratio, second_tool
@@ -46,39 +46,68 @@ def section(tags: Sequence[TagView], sums: Totals, profile: Profile) -> Section:
 
 
 def measured(tags: Sequence[TagView]) -> list[str]:
-    """How the energy was measured, in a sentence."""
-    hardware = dict.fromkeys(name for tag in tags if (name := tag.hardware))
-    on = f"All work ran on {'; '.join(hardware)}. " if hardware else ""
+    """How the energy was measured, and which of it Pricetag did not measure, in sentences."""
+    own = [tag for tag in tags if is_metered(tag)]
+    others = [tag for tag in tags if not is_metered(tag)]
+    how, theirs = _ways(own), _ways(others)
+    which = f"{len(own)} of {counted(len(tags), 'run')}" if others else "every job"
+    first = f"The energy of {which} was accounted for by Pricetag"
+    sentences = [f"{first}: {how}." if how else f"{first}; no component was metered."]
+    if others:
+        rest = f"that of {counted(len(others), 'run')} is" if own else "The energy of every run is"
+        text = f"{rest[0].upper()}{rest[1:]} taken from other tools, not measured by Pricetag"
+        sentences = [*(sentences if own else []), f"{text}: {theirs}." if theirs else f"{text}."]
+    return [*_machines(tags), *sentences]
+
+
+def _machines(tags: Sequence[TagView]) -> list[str]:
+    """The hardware, of other tools' runs as those tools name it; nothing if none is known."""
+    known = [(tag, name) for tag in tags if (name := tag.hardware)]
+    if not known:
+        return []
+    is_all = len(known) == len(tags)
+    work = "All work" if is_all else f"The work of {len(known)} of {counted(len(tags), 'run')}"
+    named = sum(not is_metered(tag) for tag, _ in known)
+    stated = f" (for {counted(named, 'run')}, as the other tools name it)" if named else ""
+    return [f"{work} ran on {'; '.join(dict.fromkeys(name for _, name in known))}{stated}."]
+
+
+def _ways(tags: Sequence[TagView]) -> str:
+    """How the energy of each kind of component is known."""
     ways = dict.fromkeys(
         (component.kind, component.method)
         for tag in tags
         for component in tag.document.energy.components
     )
-    how = [
+    return ", ".join(
         f"{_KINDS.get(kind, kind)} energy {_METHODS.get(method, method)}" for kind, method in ways
-    ]
-    first = f"{on}The energy of every job was accounted for by Pricetag"
-    return [f"{first}: {', '.join(how)}." if how else f"{first}; no component was metered."]
+    )
 
 
 def elsewhere(tags: Sequence[TagView]) -> list[str]:
     """Who measured the runs that no worker measured; nothing if there are none."""
     counts = Counter(origin for tag in tags if (origin := origin_of(tag)) != QUEUE)
-    named = dict.fromkeys(by for tag in tags if (by := tag.document.provenance.measured_by))
-    programs = [f"According to their senders, they were measured by {', '.join(named)}."]
     return [
         *(
             f"{count} of {counted(len(tags), 'run')} {'was' if count == 1 else 'were'} "
             f"{TRUST[origin]}."
             for origin, count in counts.items()
         ),
-        *(programs if named else []),
+        *_senders([tag for tag in tags if is_metered(tag)], "they were measured by"),
+        *_senders(
+            [tag for tag in tags if not is_metered(tag)], "the figures of other tools are of"
+        ),
     ]
+
+
+def _senders(tags: Sequence[TagView], what: str) -> list[str]:
+    named = dict.fromkeys(by for tag in tags if (by := tag.document.provenance.measured_by))
+    return [f"According to their senders, {what} {', '.join(named)}."] if named else []
 
 
 def _shared(tags: Sequence[TagView]) -> list[str]:
     """The charged share of shared machines; nothing if all of their energy is charged."""
-    shares = [tag.document.energy.split.charged_ratio.value for tag in tags]
+    shares = [tag.document.energy.split.charged_ratio.value for tag in tags if is_metered(tag)]
     parts = [share for share in shares if share is not None and share < WHOLE_RATIO]
     if not parts:
         return []
@@ -152,11 +181,13 @@ def _result(sums: Totals) -> list[str]:
 
 
 def _trust(tags: Sequence[TagView]) -> list[str]:
-    coverage = [c for tag in tags if (c := tag.document.energy.coverage_ratio.value) is not None]
+    own = [tag for tag in tags if is_metered(tag)]
+    coverage = [c for tag in own if (c := tag.document.energy.coverage_ratio.value) is not None]
     sentences = []
     if coverage:
         lowest = f"at least {percent(min(coverage))}" if min(coverage) < 1 else "all"
-        sentences.append(f"The meters covered {lowest} of the run time of every run.")
+        which = "every run" if len(own) == len(tags) else "every run that Pricetag measured"
+        sentences.append(f"The meters covered {lowest} of the run time of {which}.")
     tools = dict.fromkeys(tool for tag in tags if (tool := second_tool(tag)))
     differences = [d for tag in tags if (d := second_difference_ratio(tag)) is not None]
     if differences:

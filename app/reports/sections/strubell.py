@@ -57,7 +57,7 @@ def section(rows: Sequence[StrubellRow], sums: Totals, profile: Profile) -> Sect
         "id": "runs",
         "heading": "Every run",
         "paragraphs": [
-            f"The columns of {CITATION}. {_factors(profile)} Power is the mean of all metered "
+            f"The columns of {CITATION}. {_factors(profile)} Power is the mean of all "
             "components together; hours are over all attempts."
         ],
         "tables": [table("strubell", caption, _COLUMNS, lines, notes.lines())],
@@ -80,7 +80,7 @@ def _hours(item: StrubellRow, notes: Notes) -> str:
 def _factors(profile: Profile) -> str:
     if profile == "strubell2019":
         return (
-            f"Its factors ({paper_factors()}) are applied, as exact ones, to the IT energy that "
-            "was measured."
+            f"Its factors ({paper_factors()}) are applied, as exact ones, to the IT energy of "
+            "each price tag."
         )
     return "PUE and carbon intensity are those of each price tag, listed under Factors."

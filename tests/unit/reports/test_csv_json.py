@@ -155,3 +155,24 @@ def test_every_line_says_who_measured_the_run() -> None:
     [method] = sections["methods"]["paragraphs"]
     assert "According to their senders, they were measured by PTB, the national institu" in method
     assert "according to its sender, PTB" in json.dumps(sections["provenance"])
+
+
+def sentences(*shown: dict[str, Any]) -> str:
+    context = build_context("x", "strubell2019", shown, generated_at=datetime.now(UTC))
+    return " ".join(text for part in context["sections"] for text in part["paragraphs"])
+
+
+def test_no_sentence_says_that_pricetag_measured_what_another_tool_did() -> None:
+    own, foreign = tag(compressed_run()), tag(owned_run())
+    foreign["provenance"] |= {"origin": "import", "measured_by": "Tool 3"}
+    alone, mixed = sentences(foreign), sentences(own, foreign)
+    for claim in ("metered separately", "accounted for by Pricetag", "energy that was measured"):
+        assert claim not in alone
+    assert "The meters covered" not in alone
+    assert "The energy of every run is taken from other tools, not measured by Pricetag" in alone
+    assert "The energy of 1 of 2 runs was accounted for by Pricetag" in mixed
+    assert "That of 1 run is taken from other tools, not measured by Pricetag" in mixed
+    assert "the run time of every run that Pricetag measured." in mixed
+    assert "Every stage of every attempt that Pricetag measured was metered separately." in mixed
+    assert "the figures of other tools are of Tool 3." in mixed
+    assert "The energy of every job was accounted for by Pricetag" in sentences(own)
