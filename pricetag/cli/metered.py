@@ -165,9 +165,20 @@ def _slurm_task() -> SlurmTask | None:
     """The task of a Slurm job that this process is; its module is only loaded in a job."""
     if "SLURM_JOB_ID" not in os.environ:
         return None
-    from pricetag.local.slurm import read_task
+    from pricetag.local.slurm import BATCH, read_task
 
-    return read_task()
+    task = read_task()
+    if task is None:  # the shell of salloc, or an environment that was cut
+        complain(
+            "SLURM_JOB_ID is set without SLURMD_NODENAME: this program is metered by itself, not "
+            "as a task of the job"
+        )
+    elif task.meters and task.step == BATCH and task.nodes > 1:
+        complain(
+            f"the batch script runs on one of the job's {task.nodes} nodes, and the energy of the "
+            "others is not metered: start the program with 'srun pricetag run -- ...'"
+        )
+    return task
 
 
 def _of_job(request: Request, task: SlurmTask) -> Request:

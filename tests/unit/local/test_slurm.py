@@ -15,7 +15,7 @@ import pytest
 from pricetag.accounting.bill.scheduled import elapsed_s
 from pricetag.accounting.units import joules_to_kwh
 from pricetag.cli.local_runs import verify_local
-from pricetag.cli.metered import _of_job
+from pricetag.cli.metered import _of_job, _slurm_task
 from pricetag.local import slurm_node
 from pricetag.local.pruning import delete
 from pricetag.local.request import Request
@@ -76,6 +76,30 @@ def test_the_account_is_the_project_unless_one_is_named(monkeypatch: pytest.Monk
     monkeypatch.setenv("PRICETAG_PROJECT", "named")
     assert _of_job(plain, array).project is None  # that of the settings
     assert SlurmTask.from_record(json.loads(json.dumps(request.job))) == array
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"SLURM_JOB_ID": "7"}, "without SLURMD_NODENAME"),
+        ({"SLURM_JOB_ID": "7", "SLURMD_NODENAME": "a", "SLURM_NNODES": "3"}, "job's 3 nodes"),
+        ({"SLURM_JOB_ID": "7", "SLURMD_NODENAME": "a", "SLURM_NNODES": "1"}, ""),
+        ({}, ""),
+    ],
+)
+def test_what_is_not_metered_of_a_job_is_stated_at_once(
+    variables: Mapping[str, str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name in [name for name in os.environ if name.startswith("SLURM")]:
+        monkeypatch.delenv(name)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    _slurm_task()
+    said = capsys.readouterr().err.strip()
+    assert message in said if message else not said
 
 
 def test_outside_the_nodes_of_a_job_there_is_no_task() -> None:
