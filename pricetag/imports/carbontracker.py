@@ -105,7 +105,8 @@ def _take_power(log: _Log, component: str, text: str) -> None:
         log.silent[component] = log.silent.get(component, 0) + 1
         return
     figures = text.strip("[]").replace(",", " ").split()
-    powers_w = [fields.as_number(figure, "Average power usage") for figure in figures]
+    name = f"Average power usage (W) for {component}"
+    powers_w = [fields.not_negative(fields.as_number(figure, name), name) for figure in figures]
     log.energy_j.setdefault(component, []).append(sum(powers_w) * log.durations_s[-1])
 
 

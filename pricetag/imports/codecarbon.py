@@ -1,9 +1,10 @@
-"""CodeCarbon: rows of ``emissions.csv``, and the records that its clients send.
+"""CodeCarbon: rows of ``emissions.csv`` and of its files of tasks.
 
 The energies of CodeCarbon include the PUE that its user has set (1 by default). A CSV states it, so
-that it can be divided out; the records of its API do not.
+that it can be divided out; the records of its API do not. A row of ``emissions.csv`` has the sums
+of a run so far; a row of a file of tasks has those of one task (column ``task_name``).
 
-Source: CodeCarbon 3.3.2, ``codecarbon/output_methods/emissions_data.py``.
+Source: CodeCarbon 3.3.2, ``codecarbon/output_methods/emissions_data.py`` and ``file.py``.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from datetime import tzinfo
 from pricetag.accounting.readings.component import ComponentKind
 from pricetag.imports import fields, tables
 from pricetag.imports.imported import KWH_J, Imported, Part, Reported, gpus
-from pricetag.imports.newest import Newest
+from pricetag.imports.newest import Newest, Sums
 from pricetag.imports.source import Skipped, Source
 
 TOOL = "CodeCarbon"
@@ -29,24 +30,26 @@ EARLIER = "an earlier state of a run that a later line has"
 
 
 def read(source: Source) -> Iterator[Imported | Skipped]:
-    """The runs of an ``emissions.csv``.
+    """The runs of an ``emissions.csv``, or of a file of tasks.
 
     Raises:
         ImportFileError: If the file or a line is invalid.
         OSError: If it cannot be read.
     """
     newest = Newest((_key(row), line) for line, row in tables.rows(source.lines()))
+    sums = Sums(newest)
     for line, row in tables.rows(source.lines()):
         tables.require_columns(row, *sorted(MARKS))
-        if newest.has(_key(row), line):
-            yield _imported(row, line, source.zone)
-        else:
-            yield Skipped(line, EARLIER)
+        run = _imported(row, line, source.zone)
+        sums.take(run)
+        yield run if newest.has(run.key, line) else Skipped(line, EARLIER)
 
 
 def _key(row: Mapping[str, str]) -> str:
-    """The ID of the run; in files of early versions, which have none, the row itself."""
+    """The ID of the run, with that of a task; without one (early versions), the row itself."""
     run_id = fields.text(row, "run_id")
+    if run_id and "task_name" in row:
+        return f"{run_id} {row['task_name'].strip()} {row.get('timestamp', '').strip()}"
     return run_id or "\n".join(f"{name} {value}" for name, value in sorted(row.items()))
 
 
@@ -54,15 +57,21 @@ def _imported(row: Mapping[str, str], line: int, zone: tzinfo | None) -> Importe
     try:
         duration_s = fields.required(row, "duration")
         ended_at = fields.moment(row["timestamp"].strip(), "timestamp", zone)
-        pue = fields.number(row, "pue") or 1.0
+        stated = fields.number(row, "pue")
+        pue = 1.0 if stated is None else stated
         parts = _parts(row, pue)
         version = fields.text(row, "codecarbon_version")
         run_id = fields.text(row, "run_id")
+        named = (
+            fields.text(row, "project_name") or "codecarbon",
+            fields.text(row, "task_name") or "",
+            (run_id or "")[:8],
+        )
         return Imported(
             tool=TOOL,
             measured_by=f"codecarbon {version}" if version else "codecarbon",
             key=_key(row),
-            name=f"{fields.text(row, 'project_name') or 'codecarbon'} {(run_id or '')[:8]}".strip(),
+            name=" ".join(filter(None, named)),
             started_at=fields.before(ended_at, duration_s, "duration"),
             duration_s=duration_s,
             parts=parts,
@@ -79,13 +88,18 @@ def _imported(row: Mapping[str, str], line: int, zone: tzinfo | None) -> Importe
 def _parts(row: Mapping[str, str], pue: float) -> list[Part]:
     if pue < 1:
         raise fields.FieldError(f"pue: must be at least 1 (got {pue:g})")
-    total_kwh = fields.required(row, "energy_consumed")
-    by_kind = {kind: fields.number(row, f"{kind}_energy") for kind in KINDS}
+    total_kwh = fields.required_amount(row, "energy_consumed")
+    by_kind = {kind: fields.amount(row, f"{kind}_energy") for kind in KINDS}
     known_kwh = sum(value or 0.0 for value in by_kind.values())
     if abs(total_kwh - known_kwh) > SAME_RATIO * abs(total_kwh):
         if known_kwh > total_kwh:
             raise fields.FieldError(
                 f"energy_consumed: is {total_kwh:g} kWh, less than its parts ({known_kwh:g} kWh)"
+            )
+        if None not in by_kind.values():
+            raise fields.FieldError(
+                f"energy_consumed: is {total_kwh:g} kWh, but cpu_energy, gpu_energy and ram_energy "
+                f"are {known_kwh:g} kWh together"
             )
         rest_kwh = total_kwh - known_kwh
     else:
@@ -116,7 +130,7 @@ def notes(kind: str, energy_kwh: float, pue: float) -> str:
 
 def _reported(row: Mapping[str, str]) -> Iterator[Reported]:
     for column, unit in (("energy_consumed", "kWh"), ("emissions", "kg"), ("pue", "1")):
-        value = fields.number(row, column)
+        value = fields.amount(row, column)
         if value is not None:
             yield Reported(f"codecarbon/{column}", value, unit)
 

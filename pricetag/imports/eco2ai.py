@@ -11,7 +11,7 @@ from datetime import tzinfo
 from pricetag.accounting.readings.component import ComponentKind
 from pricetag.imports import fields, tables
 from pricetag.imports.imported import KWH_J, Imported, Part, Reported
-from pricetag.imports.newest import Newest
+from pricetag.imports.newest import Newest, Sums
 from pricetag.imports.source import Skipped, Source
 
 TOOL = "Eco2AI"
@@ -24,6 +24,9 @@ PARTS: tuple[tuple[ComponentKind, str, str], ...] = (
     ("gpu", "GPU_consumption(kWh)", "GPU_name"),
     ("ram", "RAM_consumption(kWh)", ""),
 )
+SAME_RATIO = 0.01
+"""Relative difference of a total and its parts that rounding explains."""
+
 EARLIER = "an earlier state of a measurement that a later line has"
 PUE = (
     "Eco2AI multiplies energies by the PUE of its settings (1 by default), which its file does not "
@@ -39,12 +42,12 @@ def read(source: Source) -> Iterator[Imported | Skipped]:
         OSError: If it cannot be read.
     """
     newest = Newest((_key(row), line) for line, row in tables.rows(source.lines()))
+    sums = Sums(newest)
     for line, row in tables.rows(source.lines()):
         tables.require_columns(row, *sorted(MARKS))
-        if newest.has(_key(row), line):
-            yield _imported(row, line, source.zone)
-        else:
-            yield Skipped(line, EARLIER)
+        run = _imported(row, line, source.zone)
+        sums.take(run)
+        yield run if newest.has(run.key, line) else Skipped(line, EARLIER)
 
 
 def _key(row: Mapping[str, str]) -> str:
@@ -58,8 +61,8 @@ def _key(row: Mapping[str, str]) -> str:
 def _imported(row: Mapping[str, str], line: int, zone: tzinfo | None) -> Imported:
     try:
         duration_s = fields.required(row, "duration(s)")
-        total_kwh = fields.required(row, *ENERGY)
-        emissions_kg = fields.number(row, "CO2_emissions(kg)")
+        total_kwh = fields.required_amount(row, *ENERGY)
+        emissions_kg = fields.amount(row, "CO2_emissions(kg)")
         epoch = fields.text(row, "epoch")
         described = fields.text(row, "experiment_description") or "eco2ai"
         return Imported(
@@ -83,11 +86,17 @@ def _imported(row: Mapping[str, str], line: int, zone: tzinfo | None) -> Importe
 
 
 def _parts(row: Mapping[str, str], total_kwh: float) -> list[Part]:
-    known = [(kind, name, fields.number(row, column)) for kind, column, name in PARTS]
+    known = [(kind, name, fields.amount(row, column)) for kind, column, name in PARTS]
     if all(value is None for _, _, value in known):
         devices = [fields.text(row, name) for _, _, name in PARTS if name]
         name = "; ".join(filter(None, devices)) or "whole machine"
         return [Part("host", name, total_kwh * KWH_J, notes=_notes(total_kwh))]
+    known_kwh = sum(value or 0.0 for _, _, value in known)
+    if abs(total_kwh - known_kwh) > SAME_RATIO * total_kwh:
+        raise fields.FieldError(
+            f"{ENERGY[0]}: is {total_kwh:g} kWh, but CPU, GPU and RAM are {known_kwh:g} kWh "
+            "together"
+        )
     return [
         Part(kind, fields.text(row, name) or kind.upper(), value * KWH_J, notes=_notes(value))
         for kind, name, value in known

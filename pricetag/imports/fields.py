@@ -30,13 +30,47 @@ def number(row: Mapping[str, str], *names: str) -> float | None:
     """The first of some fields that has a value, as a number; None if none has.
 
     Raises:
-        FieldError: If it is not a finite number.
+        FieldError: If it is not a finite number: `nan` is a failed computation, not a figure that
+            the tool dropped.
     """
     for name in names:
-        value = text(row, name)
-        if value is not None:
+        value = row.get(name, "").strip()
+        if value.lower() == "nan" or value.lower() not in NOT_THERE:
             return as_number(value, name)
     return None
+
+
+def amount(row: Mapping[str, str], *names: str) -> float | None:
+    """The first of some fields that has a value, as a number that is not negative.
+
+    Raises:
+        FieldError: If it is negative, or not a finite number.
+    """
+    for name in names:
+        value = number(row, name)
+        if value is not None:
+            return not_negative(value, name)
+    return None
+
+
+def required_amount(row: Mapping[str, str], *names: str) -> float:
+    """A number that must be there and is not negative.
+
+    Raises:
+        FieldError: If it is missing, negative, or not a finite number.
+    """
+    return not_negative(required(row, *names), names[0])
+
+
+def not_negative(value: float, name: str) -> float:
+    """The value.
+
+    Raises:
+        FieldError: If it is negative.
+    """
+    if value < 0:
+        raise FieldError(f"{name}: must not be negative (got {value:g})")
+    return value
 
 
 def required(row: Mapping[str, str], *names: str) -> float:
@@ -85,14 +119,21 @@ def moment(value: str, name: str, zone: tzinfo | None) -> datetime:
         try:
             return datetime.fromtimestamp(seconds, UTC)
         except (ValueError, OverflowError, OSError) as error:
-            raise FieldError(f"{name}: is not a time (got {value!r:.60})") from error
+            raise _not_a_time(value, name) from error
     try:
         parsed = datetime.fromisoformat(value.replace(",", "."))
         if parsed.tzinfo is not None:
             return parsed
         return parsed.astimezone() if zone is None else parsed.replace(tzinfo=zone)
     except (ValueError, OverflowError) as error:
-        raise FieldError(f"{name}: is not a time (got {value!r:.60})") from error
+        raise _not_a_time(value, name) from error
+
+
+def _not_a_time(value: str, name: str) -> FieldError:
+    return FieldError(
+        f"{name}: is not a time (got {value!r:.60}): it must be ISO 8601, such as "
+        "2026-11-02T10:00:00, or seconds since 1970"
+    )
 
 
 def before(ended_at: datetime, lasted_s: float, name: str) -> datetime:

@@ -145,8 +145,7 @@ class Imported:
         """
         if not 0 < self.duration_s <= MAX_DURATION_S:
             raise ImpossibleError(
-                f"the duration is {self.duration_s:g} s: it must be above 0, and at most "
-                f"{MAX_DURATION_S:g}"
+                f"the duration is {self.duration_s:.9g} s: it must be above 0, and at most 30 years"
             )
         if not EARLIEST <= self.started_at <= now + MAX_AHEAD:
             raise ImpossibleError(

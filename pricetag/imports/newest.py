@@ -6,6 +6,9 @@ from array import array
 from collections.abc import Iterable
 from itertools import pairwise
 
+from pricetag.imports.imported import KWH_J, Imported
+from pricetag.imports.tables import ImportFileError
+
 
 class Newest:
     """The last line of each key that a file has more than once; 16 bytes a line until then.
@@ -24,6 +27,47 @@ class Newest:
             each: line for each, line in zip(hashes, lines, strict=True) if each in repeated
         }
 
+    def is_repeated(self, key: str) -> bool:
+        """Whether the file has the key more than once."""
+        return hash(key) in self._lines
+
     def has(self, key: str, line: int) -> bool:
         """Whether this is the last line of the key."""
         return self._lines.get(hash(key), line) == line
+
+
+class Sums:
+    """Later states of a measurement have at least the energy and the time of earlier ones.
+
+    Args:
+        newest: The keys that the file has more than once.
+    """
+
+    def __init__(self, newest: Newest) -> None:
+        self._newest = newest
+        self._last: dict[int, tuple[float, float, int]] = {}
+
+    def take(self, run: Imported) -> None:
+        """Takes the next state.
+
+        Raises:
+            ImportFileError: If its energy or its duration is below that of an earlier state.
+        """
+        if not self._newest.is_repeated(run.key):
+            return
+        energy_j, duration_s, line = self._last.get(hash(run.key), (0.0, 0.0, 0))
+        self._last[hash(run.key)] = (run.energy_j, run.duration_s, run.line)
+        for name, now, before, unit in (
+            ("energy", run.energy_j / KWH_J, energy_j / KWH_J, "kWh"),
+            ("duration", run.duration_s, duration_s, "s"),
+        ):
+            if now < before * (1 - ROUNDING):
+                raise ImportFileError(
+                    f"its {name}, {now:.6g} {unit}, is below that of line {line:,}, an earlier "
+                    f"state of the same measurement ({before:.6g} {unit}): one of them is damaged",
+                    run.line,
+                )
+
+
+ROUNDING = 1e-6
+"""Relative difference of two figures that their digits explain."""

@@ -83,11 +83,11 @@ def _job(row: Mapping[str, str], line: int, zone: tzinfo | None) -> Imported | S
         state = row["State"].strip().partition(" ")[0].rstrip("+").upper()
         if state in OPEN:
             return Skipped(line, NOT_ENDED)
-        duration_s = fields.required(row, "ElapsedRaw")
+        duration_s = fields.required_amount(row, "ElapsedRaw")
         start = fields.text(row, "Start")
         if duration_s == 0 or start is None:
             return Skipped(line, NEVER_RAN)
-        energy_j = fields.number(row, "ConsumedEnergyRaw")
+        energy_j = fields.amount(row, "ConsumedEnergyRaw")
         if not energy_j or energy_j >= UNKNOWN_J:
             return Skipped(line, NO_ENERGY)
         started_at = fields.moment(start, "Start", zone)

@@ -87,6 +87,8 @@ class Plan:
     changed: list[Imported] = field(default_factory=list)
 
 
+NO_ENERGY = "a measurement of 0 kWh: its tool had no reading"
+
 SHOWN = 5
 """Number of runs that a plan lists."""
 
@@ -145,7 +147,10 @@ def _runs(planned: Plan) -> Iterator[Imported]:
             item.check(now)
         except ImpossibleError as error:
             raise ImportFileError(str(error), item.line) from error
-        yield item
+        if item.energy_j == 0:
+            planned.skipped[NO_ENERGY] += 1
+        else:
+            yield item
 
 
 def state_of(run: Imported, filing: Filing) -> State:

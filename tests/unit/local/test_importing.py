@@ -16,7 +16,7 @@ from pricetag.imports import sacct
 from pricetag.imports.imported import Imported
 from pricetag.imports.source import Skipped, Source
 from pricetag.local.checking import checked
-from pricetag.local.importing import Filing, plan
+from pricetag.local.importing import NO_ENERGY, Filing, plan
 from pricetag.local.runs import LocalRun, LocalRuns
 from pricetag.local.settings import LocalSettings, LocalSite
 from tests.support.commands import Captured, complaint, said
@@ -138,7 +138,7 @@ def test_the_same_file_adds_nothing_and_a_longer_one_what_is_new(
     path.write_text("".join(whole))
     longer = imported(capsys, path)["files"][0]
     assert (longer["imported"], longer["present"]) == (1, 1)
-    path.write_text("".join(whole).replace("0.0150", "0.0160"))
+    path.write_text("".join(whole).replace("0.0006,0.0150", "0.0016,0.0160"))
     assert pricetag(["import", str(path), *UTC]) == 0
     out, err = capsys.readouterr()
     assert "line 3: the run " in err
@@ -180,11 +180,12 @@ GOOD = "2026-03-04T05:10:00,a,10,0.001,0.001"
         ("1970-01-01T00:01:00,a,10,0.001,0.001", "which is before 2000 or in the future"),
         ("2126-03-04T05:10:00,a,10,0.001,0.001", "which is before 2000 or in the future"),
         ("2026-03-04T05:10:00,a,0,0.001,0.001", "the duration is 0 s: it must be above 0, and"),
-        ("2026-03-04T05:10:00,a,nan,0.001,0.001", "duration: is missing"),
+        ("2026-03-04T05:10:00,a,nan,0.001,0.001", "duration: must be a number (got 'nan')"),
         ("2026-03-04T05:10:00,a,inf,0.001,0.001", "duration: must be a number (got 'inf')"),
         ("2026-03-04T05:10:00,a,1e300,0.001,0.001", "duration: is too long"),
         ("2026-03-04T05:10:00,a,10,0.001,0.002", "less than its parts (0.002 kWh)"),
-        ("2026-03-04T05:10:00,a,10,-0.001,-0.001", "is -3600 J"),
+        ("2026-03-04T05:10:00,a,10,-0.001,", "energy_consumed: must not be negative (got -0.001)"),
+        ("2026-03-04T05:10:00,a,10,0.001,nan", "cpu_energy: must be a number (got 'nan')"),
         ("2026-03-04T05:10:00,a,10,1e9,1e9", "is more than 100 kW"),
         ("2026-03-04T05:10:00,a,10,0.001,\xff", "cpu_energy: must be a number"),
         ('2026-03-04T05:10:00,a,10,0.001,"0.001', "it is not a table"),
@@ -203,6 +204,79 @@ def test_a_damaged_line_is_named_and_nothing_is_imported(
     assert said_.startswith(f"pricetag: {path}, line 3: ")
     assert problem in said_
     assert local.all() == []
+
+
+CARBONTRACKER = "2026-03-04T0510Z_carbontracker.log"
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "problem"),
+    [
+        ("emissions.csv", "N,1.2,0", "N,0,0", "line 2: pue: must be at least 1 (got 0)"),
+        ("emissions.csv", "N,1.2,0", "N,nan,0", "line 2: pue: must be a number (got 'nan')"),
+        ("emissions.csv", ",0.0024,", ",-0.0024,", "line 3: cpu_energy: must not be negative"),
+        ("emissions.csv", ",0.02,", ",-0.02,", "line 3: emissions: must not be negative"),
+        ("emissions.csv", ",0.0005,", ",5,", "is 5 kWh, but cpu_energy, gpu_energy and ram_energy"),
+        ("emissions.csv", ",0.006,0.0003,0.0075", ",0.06,0.0003,0.0615", "below that of line 2"),
+        ("emissions.csv", ",220.0,", ",90,", "its duration, 90 s, is below that of line 2"),
+        ("emission.csv", ",0.002,", ",-0.002,", "line 2: CO2_emissions(kg): must not be negative"),
+        ("zeus.csv", ",1900.0", ",-1900.0", "line 4: gpu1_energy: must not be negative"),
+        (
+            "zeus.csv",
+            ".4,training,21.0",
+            ".4,training,15.0",
+            "line 4: this window and that of line",
+        ),
+        ("sacct.txt", "|90000", "|-90000", "line 6: ConsumedEnergyRaw: must not be negative"),
+        (
+            CARBONTRACKER,
+            ": 130.5",
+            ": -130.5",
+            "line 11: Average power usage (W) for gpu: must not",
+        ),
+    ],
+    ids=lambda text: text[:30],
+)
+def test_figures_that_cannot_be_right_are_errors_in_every_format(
+    name: str,
+    old: str,
+    new: str,
+    problem: str,
+    local: LocalRuns,
+    tmp_path: Path,
+    capsys: Captured,
+) -> None:
+    path = tmp_path / name
+    text = (DATA / name).read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    assert pricetag(["import", str(path), *UTC]) == 1
+    assert problem in complaint(capsys)
+    assert local.all() == []
+
+
+TASKS = """\
+task_name,timestamp,project_name,run_id,duration,cpu_energy,gpu_energy,ram_energy,energy_consumed
+load,2026-03-04T05:10:00,nlp,a,100,0.01,0.03,0.001,0.041
+train,2026-03-04T05:30:00,nlp,a,1000,0.1,0.3,0.01,0.41
+eval,2026-03-04T05:31:00,nlp,a,50,0.001,0.003,0.0001,0.0041
+idle,2026-03-04T05:32:00,nlp,a,1,0,0,0,0
+"""
+
+
+def test_each_task_of_codecarbon_is_a_run_and_one_without_energy_is_skipped(
+    local: LocalRuns, tmp_path: Path, capsys: Captured
+) -> None:
+    path = tmp_path / "emissions_base_a.csv"
+    path.write_text(TASKS)
+    (file,) = imported(capsys, path)["files"]
+    assert (file["imported"], file["it_energy_kwh"]) == (3, pytest.approx(0.4551))
+    assert file["skipped"] == {NO_ENERGY: 1}
+    assert [run.run["name"] for run in by_start(local)] == [
+        "nlp load a",
+        "nlp train a",
+        "nlp eval a",
+    ]
 
 
 def test_columns_of_later_versions_are_ignored_and_early_files_have_no_ids(
