@@ -14,10 +14,11 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+import psycopg
 import pytest
 from sqlalchemy import func, select, update
 
-from app.db import Database
+from app.db import Database, libpq_url
 from app.services.intake import codecarbon_filing
 from app.services.intake.codecarbon import DEFAULT_EXPERIMENT
 from benchmarks.pushes.bench import opened
@@ -392,14 +393,16 @@ async def test_more_records_than_one_transaction_takes_are_applied_in_one_round(
 
 
 PROGRAM = """
-import time
+import os, time
 from codecarbon import OfflineEmissionsTracker
 
 tracker = OfflineEmissionsTracker()
 tracker.start()
-time.sleep(3.2)
+while not os.path.exists("stop"):
+    time.sleep(0.1)
 tracker.stop()
 """
+UNTIL_STOP = "while [ ! -e stop ]; do sleep 0.1; done"
 CONFIG = """[codecarbon]
 output_methods = api
 api_endpoint = {url}/codecarbon/
@@ -412,8 +415,8 @@ country_iso_code = DEU
 """
 
 
-def logs_of(home: Path, *commands: Sequence[str]) -> list[str]:
-    """Runs programs side by side with a home of their own; what they have logged."""
+def logs_of(home: Path, url: str, *commands: Sequence[str]) -> list[str]:
+    """Runs programs side by side until each has sent a record; what they have logged."""
     environment = {**os.environ, "HOME": str(home), "CUDA_VISIBLE_DEVICES": ""}
     programs = [
         subprocess.Popen(
@@ -426,7 +429,18 @@ def logs_of(home: Path, *commands: Sequence[str]) -> list[str]:
         )
         for command in commands
     ]
-    return [program.communicate()[0] for program in programs]
+    query = "SELECT count(DISTINCT run_id) FROM codecarbon_records"
+    try:
+        with psycopg.connect(libpq_url(url), autocommit=True) as connection:
+            wait_until(
+                lambda: connection.execute(query).fetchone() == (len(commands),),
+                "a record of each program",
+                every_s=0.3,
+            )
+    finally:
+        (home / "stop").touch()
+        logs = [program.communicate()[0] for program in programs]
+    return logs
 
 
 async def _token(url: str) -> str:
@@ -466,10 +480,11 @@ def test_the_real_client_and_its_monitor_send_their_runs_to_a_real_server(
         wait_until(lambda: _answers(url), "the server")
         logs = logs_of(
             home,
+            migrated_database_url,
             [sys.executable, "-c", PROGRAM],
             [
                 *(str(Path(sys.executable).with_name("codecarbon")), "monitor", "--offline"),
-                *("--country-iso-code", "DEU", "--", "sleep", "3.2"),
+                *("--country-iso-code", "DEU", "--", "sh", "-c", UNTIL_STOP),
             ],
         )
     runs = asyncio.run(_measured(migrated_database_url))
