@@ -24,6 +24,7 @@ EXAMPLES = (
     "pricetag import logs/*_carbontracker.log --project reviews"
 )
 KWH_J = 3.6e6
+SHORT_ID = 8
 
 
 def register(app: typer.Typer) -> None:
@@ -95,13 +96,32 @@ def import_files(
     for planned in plans:
         for run in planned.changed:
             complain(
-                f"{_place(planned.source.path, run.line)}: the run {str(run.run_id)[:8]} was "
-                "imported before with other figures, which stay"
+                f"{_place(planned.source.path, run.line)}: the run {str(run.run_id)[:SHORT_ID]} "
+                "was imported before with other figures, which stay"
             )
     results = [
         _result(planned, count, filing) for planned, count in zip(plans, counts, strict=True)
     ]
     answer(ctx, json, {"preview": preview, "files": results}, _text)
+
+
+def _warnings(planned: Plan, filing: Filing) -> Iterator[str]:
+    """What the options and the settings leave as it is."""
+    from pricetag.tag.figures import counted
+
+    for option, count in planned.kept.items():
+        yield (
+            f"{counted(count, 'run')} imported before kept what they were filed with: {option} was "
+            "not applied"
+        )
+    if filing.has_zone or not planned.countries:
+        return
+    for country, count in planned.countries.most_common(3):
+        yield (
+            f"{counted(count, 'run')} of the file are of {country}, but no grid zone is set: their "
+            "CO2e has the world's mean carbon intensity. Set PRICETAG_GRID_ZONE before you import: "
+            "imported runs keep their factors"
+        )
 
 
 def _filing(project: str | None, experiment: str | None, tags: Sequence[str]) -> Filing:
@@ -161,6 +181,7 @@ def _result(planned: Plan, imported: int, filing: Filing) -> dict[str, Any]:
         "changed": planned.states["changed"],
         "imported": imported,
         "skipped": dict(planned.skipped),
+        "warnings": list(_warnings(planned, filing)),
         "it_energy_kwh": planned.energy_j / KWH_J,
         "duration_s": planned.duration_s,
         "first_at": _time(planned.first_at),
@@ -190,7 +211,10 @@ def _text(result: Mapping[str, Any]) -> Iterator[str]:
     for each in result["files"]:
         yield from _file_text(each, is_preview=result["preview"])
     if not result["preview"] and any(each["imported"] for each in result["files"]):
-        yield "Show them with `pricetag runs --local`; send them with `pricetag push --all`."
+        yield (
+            "Show one with `pricetag show ID`, all with `pricetag runs --local`; send them with "
+            "`pricetag push --all`."
+        )
 
 
 def _file_text(file: Mapping[str, Any], *, is_preview: bool) -> Iterator[str]:
@@ -209,11 +233,13 @@ def _file_text(file: Mapping[str, Any], *, is_preview: bool) -> Iterator[str]:
         yield f"  {counted(file['present'], 'run')} imported before"
     for why, count in file["skipped"].items():
         yield f"  {counted(count, 'line')} skipped: {why}"
-    for run in file["runs"] if is_preview else ():
+    yield from (f"  {warning}" for warning in file["warnings"])
+    for run in file["runs"]:
         yield (
-            f"  line {run['line']:,}: {run['started_at']}  {duration_text(run['duration_s'])}  "
-            f"{with_unit(run['it_energy_kwh'], 'kWh')}  {run['project']}  {run['name']}"
+            f"  {run['id'][:SHORT_ID]} (line {run['line']:,}): {run['started_at']}  "
+            f"{duration_text(run['duration_s'])}  {with_unit(run['it_energy_kwh'], 'kWh')}  "
+            f"{run['project']}  {run['name']}"
         )
     hidden = file["new"] + file["present"] + file["changed"] - len(file["runs"])
-    if is_preview and hidden > 0:
+    if hidden > 0:
         yield f"  and {counted(hidden, 'more run')}"

@@ -325,10 +325,32 @@ def show_local(local: LocalRun, *, as_json: bool) -> None:
         say("It is running: its price tag is made when it ends.")
         return
     head = price_tag_view(tag, status=local.run["status"])
+    figures = reported_by(local)
+    reported = ", ".join(f"{name} {value:.6g} {unit}".strip() for name, value, unit in figures)
+    if reported:
+        say(
+            f"Its tool's own figures: {reported}. Those below are made from its energies without "
+            "its PUE, and with your factors."
+        )
     for view in (head, variants_view(tag), strubell_table([tag])):
         if view is not None:
             out.print(view)
             out.print()
+
+
+def reported_by(local: LocalRun) -> Iterator[tuple[str, float, str]]:
+    """Name, value and unit of each figure that another tool reported of an imported run."""
+    if local.run["origin"] != "import":
+        return
+    from pricetag.local.runs import journal_lines
+
+    try:
+        for line in journal_lines(local.journal):
+            if line["type"] == "metric":
+                unit = line["unit"]
+                yield line["name"], line["value"], "" if unit in (None, "1") else unit
+    except (OSError, ValueError, KeyError):  # its price tag is shown all the same
+        return
 
 
 def verify_local(local: LocalRun) -> dict[str, Any]:

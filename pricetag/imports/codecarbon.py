@@ -79,10 +79,16 @@ def _imported(row: Mapping[str, str], line: int, zone: tzinfo | None) -> Importe
             reported=list(_reported(row)),
             devices=gpus(fields.text(row, "gpu_model"), fields.number(row, "gpu_count")),
             remarks=[_remark(row, pue)],
+            country=_country(row),
             line=line,
         )
     except fields.FieldError as error:
         raise tables.ImportFileError(str(error), line) from error
+
+
+def _country(row: Mapping[str, str]) -> str | None:
+    name, code = fields.text(row, "country_name"), fields.text(row, "country_iso_code")
+    return f"{name} ({code})" if name and code else name or code
 
 
 def _parts(row: Mapping[str, str], pue: float) -> list[Part]:
@@ -124,7 +130,7 @@ def name_of(kind: str, row: Mapping[str, str]) -> str:
 
 def notes(kind: str, energy_kwh: float, pue: float) -> str:
     """What CodeCarbon reported of a component."""
-    divided = "" if pue == 1 else f", of which its PUE of {pue:g} was divided out"
+    divided = "" if pue == 1 else f", divided here by its PUE of {pue:g}"
     return f"CodeCarbon reported {energy_kwh:.6g} kWh{f' ({kind}_energy)' if kind else ''}{divided}"
 
 

@@ -79,6 +79,7 @@ def _imported(row: Mapping[str, str], line: int, zone: tzinfo | None) -> Importe
                 *([] if emissions_kg is None else [Reported("eco2ai/co2", emissions_kg, "kg")]),
             ],
             remarks=[PUE],
+            country=fields.text(row, "region/country"),
             line=line,
         )
     except fields.FieldError as error:

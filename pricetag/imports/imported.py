@@ -95,6 +95,7 @@ class Imported:
         status: How the program ended; ``succeeded`` where the file does not say.
         reason: ``{code, message}``, or None.
         remarks: What a reader should know, for the log of the run.
+        country: The country that the file states, with its code.
         line: Its line in the file, from 1.
     """
 
@@ -113,6 +114,7 @@ class Imported:
     status: str = "succeeded"
     reason: Mapping[str, Any] | None = None
     remarks: Sequence[str] = ()
+    country: str | None = None
     line: int = field(default=1, compare=False)
 
     @property

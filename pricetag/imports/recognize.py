@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
-from pricetag.imports import carbontracker, codecarbon, eco2ai, sacct, zeus
+from pricetag.imports import carbontracker, codecarbon, eco2ai, sacct, tables, zeus
 from pricetag.imports.imported import Imported
 from pricetag.imports.source import Skipped, Source
 from pricetag.imports.tables import ImportFileError
@@ -48,11 +48,24 @@ def format_of(source: Source) -> str:
             return name
     if any(mark.search(line) for line in lines for mark in carbontracker.MARKS):
         return "carbontracker"
+    for marks, delimiter in TABLES.values():
+        problem = tables.other_delimiter(header, delimiter)
+        if problem and all(mark in header for mark in marks):
+            raise ImportFileError(problem)
+    missing = [column for column in sacct.COLUMNS if column not in header.split("|")]
+    if header.count("|") >= 3 and any(name in header.split("|") for name in sacct.HEADS):
+        raise ImportFileError(
+            f"this looks like the output of sacct without the columns {', '.join(missing)}: add "
+            "them to its --format"
+        )
     if header.count("|") >= 3:
         raise ImportFileError(
             "this looks like the output of sacct without its header: run it without --noheader, "
             f"with at least the columns {', '.join((sacct.IDS[0], *sacct.COLUMNS))}"
         )
+    known = [f"{name} ({', '.join(sorted(marks))})" for name, (marks, _) in TABLES.items()]
     raise ImportFileError(
-        f"its format is not known: choose one with --format ({', '.join(READERS)})"
+        "its format is not known: it has neither the columns of "
+        f"{'; '.join(known)}"
+        "; nor lines of a log of carbontracker"
     )

@@ -21,6 +21,9 @@ from pricetag.imports.source import Skipped, Source
 TOOL = "Slurm"
 MARKS = frozenset({"ConsumedEnergyRaw", "ElapsedRaw"})
 IDS = ("JobIDRaw", "JobID")
+HEADS = (*IDS, "JobName", "State", "Start", "Elapsed")
+"""Columns by which a header of sacct is recognized that has not all that are needed."""
+
 COLUMNS = ("State", "Start", "ElapsedRaw", "ConsumedEnergyRaw")
 UNKNOWN_J = 2.0**63
 """Slurm writes 2^64 - 2 for a figure that it does not have."""
@@ -39,6 +42,7 @@ SHARED = (
     "energy of all nodes of the job as Slurm read it: also that of other jobs on them, unless the "
     "job had them alone"
 )
+_PREFIXED = re.compile(r"[\d.]+[KMGTP]")
 _GPU = re.compile(r"gres/gpu(?::([^=,]+))?=(\d+)")
 
 
@@ -87,6 +91,11 @@ def _job(row: Mapping[str, str], line: int, zone: tzinfo | None) -> Imported | S
         start = fields.text(row, "Start")
         if duration_s == 0 or start is None:
             return Skipped(line, NEVER_RAN)
+        if (energy := fields.text(row, "ConsumedEnergyRaw")) and _PREFIXED.fullmatch(energy):
+            raise fields.FieldError(
+                f"ConsumedEnergyRaw: must be joules, without a prefix (got {energy!r}): sacct "
+                "rounds ConsumedEnergy, and writes the joules as ConsumedEnergyRaw"
+            )
         energy_j = fields.amount(row, "ConsumedEnergyRaw")
         if not energy_j or energy_j >= UNKNOWN_J:
             return Skipped(line, NO_ENERGY)

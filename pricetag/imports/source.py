@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import tzinfo
@@ -11,6 +12,10 @@ from pricetag.imports.tables import ImportFileError
 
 MAX_LINE = 1_000_000
 """Maximum length of a line, in characters."""
+
+
+BEGINNING = 1_000
+"""Number of bytes by which a binary file is recognized."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +34,15 @@ class Source:
         """The lines of the file, with their ends.
 
         Raises:
-            ImportFileError: If a line is too long.
+            ImportFileError: If it is not text in UTF-8, or a line is too long.
             OSError: If it cannot be read.
         """
+        with self.path.open("rb") as binary:
+            beginning = binary.read(BEGINNING)
+        if beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise ImportFileError("its text is UTF-16: save it as UTF-8")
+        if b"\0" in beginning:
+            raise ImportFileError("it is not a text file")
         # Bytes that are not UTF-8 stay visible, and are rejected where a number is expected.
         with self.path.open(encoding="utf-8-sig", errors="backslashreplace", newline="") as file:
             number = 0

@@ -43,17 +43,36 @@ def rows(lines: Iterable[str], delimiter: str = ",") -> Iterator[tuple[int, Mapp
         if not any(field.strip() for field in fields):
             continue
         if header is None:
-            header = _header(fields, first)
+            header = _header(fields, first, delimiter)
             continue
         if len(fields) != len(header):
+            hint = (
+                "; if a name contains '|', drop its column (JobName) from sacct's --format"
+                if delimiter == "|" and len(fields) > len(header)
+                else ""
+            )
             raise ImportFileError(
-                f"it has {len(fields)} fields, but the header has {len(header)}", first
+                f"it has {len(fields)} fields, but the header has {len(header)}{hint}", first
             )
         yield first, dict(zip(header, fields, strict=True))
 
 
-def _header(fields: Sequence[str], line: int) -> list[str]:
+OTHERS = {";": "semicolons", "\t": "tabs", ",": "commas", "|": "vertical bars"}
+"""Delimiters of tables."""
+
+
+def other_delimiter(header: str, delimiter: str) -> str | None:
+    """The error in a header whose columns another delimiter separates; None if none does."""
+    actual = next((each for each in OTHERS if header.count(each) > 1 and each != delimiter), None)
+    if actual is None or delimiter in header:
+        return None
+    return f"its columns are separated by {OTHERS[actual]}: save it with {OTHERS[delimiter]}"
+
+
+def _header(fields: Sequence[str], line: int, delimiter: str) -> list[str]:
     names = [field.strip() for field in fields]
+    if len(names) == 1 and (problem := other_delimiter(names[0], delimiter)):
+        raise ImportFileError(problem, line)
     if len(names) > MAX_FIELDS:
         raise ImportFileError(f"the header has {len(names)} columns", line)
     twice = {name for name in names if names.count(name) > 1}

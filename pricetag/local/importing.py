@@ -48,6 +48,12 @@ class Filing:
     experiment: str | None = None
     tags: Sequence[str] = ()
 
+    @property
+    def has_zone(self) -> bool:
+        """Whether the carbon intensity of the site is set."""
+        site = self.settings.site
+        return site.grid_zone is not None or site.grid_g_per_kwh is not None
+
     def project_of(self, run: Imported) -> str:
         """The project of a run."""
         return self.project or run.project or self.settings.project
@@ -73,6 +79,8 @@ class Plan:
         last_at: Start of the last run.
         examples: The first runs of the file.
         changed: The first runs whose figures differ from those of an earlier import.
+        kept: Number of runs present from an earlier import by option that does not change them.
+        countries: Number of new runs by the country that the file states.
     """
 
     source: Source
@@ -85,6 +93,8 @@ class Plan:
     last_at: datetime | None = None
     examples: list[Imported] = field(default_factory=list)
     changed: list[Imported] = field(default_factory=list)
+    kept: Counter[str] = field(default_factory=Counter)
+    countries: Counter[str] = field(default_factory=Counter)
 
 
 NO_ENERGY = "a measurement of 0 kWh: its tool had no reading"
@@ -111,7 +121,9 @@ def plan(source: Source, filing: Filing, file_format: str | None = None) -> Plan
         planned.states[state] += 1
         planned.first_at = min(filter(None, (planned.first_at, run.started_at)))
         planned.last_at = max(filter(None, (planned.last_at, run.started_at)))
+        planned.kept.update(() if state == "new" else kept_by(run, filing))
         if state == "new":
+            planned.countries.update(filter(None, (run.country,)))
             planned.duration_s += run.duration_s
             planned.energy_j += run.energy_j
         if state == "changed" and len(planned.changed) < SHOWN:
@@ -155,16 +167,38 @@ def _runs(planned: Plan) -> Iterator[Imported]:
 
 def state_of(run: Imported, filing: Filing) -> State:
     """Whether a run was imported before, and with which figures."""
-    folder = filing.folder_of(run)
     try:
-        with (folder / f"{run.attempt_id}.jsonl").open(encoding="utf-8") as lines:
-            start: Mapping[str, Any] = json.loads(next(lines))
-        same = start["imported"]["content_sha256"] == run.content_sha256
+        same = _start(run, filing)["imported"]["content_sha256"] == run.content_sha256
     except FileNotFoundError:
         return "new"
     except (ValueError, KeyError, TypeError, StopIteration):
         return "changed"
     return "present" if same else "changed"
+
+
+def kept_by(run: Imported, filing: Filing) -> list[str]:
+    """The options that a run, which was imported before, does not follow."""
+    try:
+        filed = _start(run, filing)["run"]
+        return [
+            option
+            for option, wanted, has in (
+                ("--project", filing.project, filed["project"]),
+                ("--experiment", filing.experiment, filed["experiment"]),
+                ("--tag", list(filing.tags) or None, filed["tags"]),
+            )
+            if wanted is not None and wanted != has
+        ]
+    except (OSError, ValueError, KeyError, TypeError, StopIteration):
+        return []
+
+
+def _start(run: Imported, filing: Filing) -> Mapping[str, Any]:
+    """The first record of the journal of a run that was imported before."""
+    journal = filing.folder_of(run) / f"{run.attempt_id}.jsonl"
+    with journal.open(encoding="utf-8") as lines:
+        start: Mapping[str, Any] = json.loads(next(lines))
+    return start
 
 
 def _file(run: Imported, filing: Filing) -> bool:

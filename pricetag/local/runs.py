@@ -159,7 +159,7 @@ def _together(parts: Sequence[LocalRun]) -> Sequence[LocalRun]:
 
     ordered = tuple(sorted(parts, key=lambda each: (str(each.run["created_at"]), each.folder)))
     try:
-        journals = [list(_lines(part.journal)) for part in ordered]
+        journals = [list(journal_lines(part.journal)) for part in ordered]
         if all(part.price_tag is not None for part in ordered):
             document = settled(*journals)
         else:
@@ -170,7 +170,7 @@ def _together(parts: Sequence[LocalRun]) -> Sequence[LocalRun]:
     return [LocalRun(ordered[0].folder, document, ordered)]
 
 
-def _lines(journal: Path) -> Iterator[dict[str, Any]]:
+def journal_lines(journal: Path) -> Iterator[dict[str, Any]]:
     """The records of a journal; of one that is being written, up to the last whole line."""
     with journal.open("rb") as lines:
         for line in lines:

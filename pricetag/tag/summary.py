@@ -33,6 +33,8 @@ NAMED = 8
 EXPLAINED = 3
 """Maximum number of listed causes of a difference from the second opinion."""
 
+EVERY_KIND = ("cpu", "gpu", "ram", "host")
+
 IN_SHORT = frozenset({"IT energy", "CO2e", "Cost"})
 """Totals for which the largest error is named."""
 
@@ -172,7 +174,8 @@ def remarks(tag: TagView) -> list[str]:
     lines = [f"{label}: {metered} of the run time"]
     if (elsewhere := measured_remark(tag)) is not None:
         lines.append(elsewhere)
-    lines += [*models(tag, ("ram",)), *_second_opinion(tag)]
+    kinds = ("ram",) if is_metered(tag) else EVERY_KIND
+    lines += [*models(tag, kinds), *_second_opinion(tag)]
     causes = [
         f"{cause.label if cause.label != 'Cost' else 'cost'}: {cause.shares[0].term} "
         f"({percent(cause.shares[0].share_of_variance)})"

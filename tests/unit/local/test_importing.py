@@ -121,8 +121,16 @@ def test_what_codecarbon_reported_is_kept_beside_the_price_tag(
     assert run.price_tag is not None
     notes = {each["id"]: each["notes"] for each in run.price_tag["components"]}
     assert notes["gpu"] == (
-        "CodeCarbon reported 0.012 kWh (gpu_energy), of which its PUE of 1.2 was divided out"
+        "CodeCarbon reported 0.012 kWh (gpu_energy), divided here by its PUE of 1.2"
     )
+    assert pricetag(["show", str(run.run["id"]), "--local"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert (
+        "own figures: codecarbon/energy_consumed 0.015 kWh, codecarbon/emissions 0.02 kg, "
+        "codecarbon/pue 1.2." in shown
+    )
+    for note in notes.values():
+        assert note in shown
 
 
 def test_the_same_file_adds_nothing_and_a_longer_one_what_is_new(
@@ -227,6 +235,9 @@ CARBONTRACKER = "2026-03-04T0510Z_carbontracker.log"
             ".4,training,15.0",
             "line 4: this window and that of line",
         ),
+        ("sacct.txt", "|90000", "|1.80M", "ConsumedEnergyRaw: must be joules, without a prefix"),
+        ("sacct.txt", "104|train", "104|a|b", "drop its column (JobName) from sacct's --format"),
+        ("zeus.csv", "1772600010.5", "02.11.2026 10:00", "seconds since 1970"),
         ("sacct.txt", "|90000", "|-90000", "line 6: ConsumedEnergyRaw: must not be negative"),
         (
             CARBONTRACKER,
@@ -253,6 +264,23 @@ def test_figures_that_cannot_be_right_are_errors_in_every_format(
     assert pricetag(["import", str(path), *UTC]) == 1
     assert problem in complaint(capsys)
     assert local.all() == []
+
+
+def test_an_import_names_its_runs_and_what_it_leaves_as_it_is(
+    local: LocalRuns, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = str(DATA / "emissions.csv")
+    assert pricetag(["import", path, *UTC]) == 0
+    out, _ = capsys.readouterr()
+    assert all(f"  {str(run.run['id'])[:8]} (line " in out for run in local.all())
+    assert "2 runs of the file are of Germany (DEU), but no grid zone is set" in out
+    assert pricetag(["import", path, *UTC, "--project", "other"]) == 0
+    out, _ = capsys.readouterr()
+    assert "2 runs imported before kept what they were filed with: --project was not" in out
+    assert "Germany" not in out
+    monkeypatch.setenv("PRICETAG_GRID_ZONE", "DEU")
+    shutil.rmtree(local.folder)
+    assert imported(capsys, path, "--preview")["files"][0]["warnings"] == []
 
 
 TASKS = """\
@@ -305,7 +333,14 @@ def test_columns_of_later_versions_are_ignored_and_early_files_have_no_ids(
     ("content", "problem"),
     [
         ("", "the file is empty"),
-        ("a,b\n1,2\n", "its format is not known: choose one with --format"),
+        ("a,b\n1,2\n", "its format is not known: it has neither the columns of codecarbon (dur"),
+        (HEADER.replace(",", ";"), "its columns are separated by semicolons: save it with commas"),
+        ("a,b\n".encode("utf-16"), "its text is UTF-16: save it as UTF-8"),
+        (b"\xa5\x8b\x00\xe3", "it is not a text file"),
+        (
+            "JobID|JobName|State|Start|Elapsed|ConsumedEnergy\n",
+            "without the columns ElapsedRaw, ConsumedEnergyRaw: add them",
+        ),
         ("101|train|ann|COMPLETED|2026-03-04T05:10:00|3600|5\n", "without --noheader"),
         (f"{HEADER},cpu_energy\n{GOOD},1\n", "has the column 'cpu_energy' twice"),
         (f"{HEADER}\n", "the file has no measurements"),
@@ -315,13 +350,13 @@ def test_columns_of_later_versions_are_ignored_and_early_files_have_no_ids(
             "import the log of the same name without `_output`",
         ),
     ],
-    ids=lambda text: text[:30],
+    ids=lambda text: str(text)[:30],
 )
 def test_a_file_without_measurements_is_an_error(
-    content: str, problem: str, local: LocalRuns, tmp_path: Path, capsys: Captured
+    content: str | bytes, problem: str, local: LocalRuns, tmp_path: Path, capsys: Captured
 ) -> None:
     path = tmp_path / "file"
-    path.write_text(content)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
     assert pricetag(["import", str(path)]) == 1
     assert problem in complaint(capsys)
     assert local.all() == []
