@@ -22,6 +22,10 @@ CLIENT_KEYS = frozenset({"url", "token", "push"})
 """Keys of the table ``[client]``."""
 
 
+class NoServerError(CliError):
+    """No server is named, and none runs on this machine."""
+
+
 @dataclass(frozen=True, slots=True)
 class Connection:
     """The server to connect to; its printed forms never contain the token."""
@@ -79,7 +83,7 @@ def _local_server(folder: Path) -> str:
     try:
         url = json.loads(path.read_text(encoding="utf-8"))["url"]
     except FileNotFoundError:
-        raise CliError(
+        raise NoServerError(
             "no server to connect to: use --url, set PRICETAG_URL, or start one with "
             f"`pricetag serve` (none is registered in the data folder {folder})",
             EXIT_USAGE,

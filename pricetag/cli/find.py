@@ -31,10 +31,20 @@ def run_version(client: Client, text: str) -> tuple[str, int | None]:
     Raises:
         CliError: If no run, or more than one, matches, or the version is not a number.
     """
+    name, version = name_and_version(text)
+    return run_id(client, name), version
+
+
+def name_and_version(text: str) -> tuple[str, int | None]:
+    """The parts of ``RUN`` or ``RUN@VERSION``.
+
+    Raises:
+        CliError: If the version is not a number.
+    """
     name, at, version = text.rpartition("@") if "@" in text else (text, "", "")
     if at and not (version.isascii() and version.isdigit() and int(version) >= 1):
         raise CliError(f"{text}: a version is a whole number from 1", EXIT_USAGE)
-    return run_id(client, name), int(version) if at else None
+    return name, int(version) if at else None
 
 
 def run_id(client: Client, text: str) -> str:

@@ -158,6 +158,8 @@ def find_local(ctx: typer.Context, text: str, *, is_local: bool) -> LocalRun | N
         newest = next(iter(runs.all()), None)
         if newest is None and is_local:
             raise CliError(NO_LOCAL_RUNS)
+        if newest is None:
+            _require_server(ctx, "there are no local runs yet")
         return newest if is_local or not _has_server(ctx) else None
     matching = runs.find(text)
     if len(matching) == 1:
@@ -166,8 +168,10 @@ def find_local(ctx: typer.Context, text: str, *, is_local: bool) -> LocalRun | N
         raise CliError(f"{text!r} matches {len(matching)} local runs; use a longer prefix")
     if problems := runs.unreadable(text):
         raise CliError(problems[0])
+    unknown = f"no local run has an ID that begins with {text!r}"
     if is_local:
-        raise CliError(f"no local run has an ID that begins with {text!r}")
+        raise CliError(unknown)
+    _require_server(ctx, unknown)
     return None
 
 
@@ -225,6 +229,21 @@ def which_copy(
     return own, run_id
 
 
+def local_of_file(
+    ctx: typer.Context, tag: Mapping[str, Any], *, is_local: bool, is_server: bool
+) -> LocalRun | None:
+    """The local run that the price tag of a file names; None if the server is to be asked.
+
+    Raises:
+        CliError: If no local run has its ID with ``--local``, or where there is no server.
+    """
+    if is_local and is_server:
+        raise CliError("use --local or --server, not both", EXIT_USAGE)
+    if is_server or (not is_local and _has_server(ctx)):
+        return None
+    return find_local(ctx, str(tag["run_id"]), is_local=is_local)
+
+
 def _known_id(text: str) -> str:
     """The whole ID of the local run that a text names; the text itself if it names none."""
     from pricetag.configuration import ConfigurationError
@@ -236,6 +255,17 @@ def _known_id(text: str) -> str:
     except (ConfigurationError, OSError):
         return text
     return str(matching[0].run["id"]) if len(matching) == 1 else text
+
+
+def _require_server(ctx: typer.Context, otherwise: str) -> None:
+    """States also what is missing on this machine, where no server could have the run."""
+    from pricetag.cli.connection import NoServerError, resolve
+
+    options = given(ctx)
+    try:
+        resolve(options.url, options.token)
+    except NoServerError as error:
+        raise CliError(f"{otherwise}, and there is {error}", EXIT_USAGE) from error
 
 
 def _has_server(ctx: typer.Context) -> bool:
@@ -261,20 +291,49 @@ def matching_runs(filters: Mapping[str, Any], limit: int) -> list[dict[str, Any]
     Raises:
         CliError: If a filter needs the server, or there is no such status.
     """
-    unknown = [name for name in ("user", "kind", "origin") if filters[name]]
+    from pricetag.tag.measured import ORIGINS
+
+    unknown = [name for name in ("user", "kind") if filters[name]]
     if unknown or filters["sort"] != "-created_at":
         named = ", ".join(f"--{name}" for name in unknown) or "--sort"
         raise CliError(f"{named} needs the server; omit --local", EXIT_USAGE)
     if invalid := sorted(set(filters["status"] or ()) - set(STATUSES)):
         allowed = f"{', '.join(STATUSES[:-1])} or {STATUSES[-1]}"
         raise CliError(f"--status {invalid[0]}: must be {allowed}", EXIT_USAGE)
-    runs = local_runs()
-    for problem in runs.unreadable():
-        complain(problem)
-    matching = [each for each in runs.all() if _matches(each.run, filters)]
+    if invalid := sorted(set(filters["origin"] or ()) - set(ORIGINS)):
+        allowed = f"{', '.join(ORIGINS[:-1])} or {ORIGINS[-1]}"
+        raise CliError(f"--origin {invalid[0]}: must be {allowed}", EXIT_USAGE)
+    matching = _selected(filters)
     if (more := len(matching) - limit) > 0:
         complain(f"{more:,} more not shown: use --limit {len(matching)} to list all")
     return [listed_run(each) for each in matching[:limit]]
+
+
+def _selected(filters: Mapping[str, Any]) -> list[LocalRun]:
+    """The local runs that match, newest first; those that cannot be read are stated on stderr."""
+    runs = local_runs()
+    for problem in runs.unreadable():
+        complain(problem)
+    return [each for each in runs.all() if _matches(each.run, filters)]
+
+
+def ended_runs(filters: Mapping[str, Any]) -> list[LocalRun]:
+    """The local runs to report on, oldest first; running ones are counted on stderr.
+
+    Args:
+        filters: ``project``, ``experiment`` and ``tag``, where they are set.
+
+    Raises:
+        CliError: If no run that has ended matches.
+    """
+    matching = _selected(filters)
+    ended = [each for each in reversed(matching) if each.price_tag is not None]
+    if running := len(matching) - len(ended):
+        noun = "run is" if running == 1 else "runs are"
+        complain(f"{running:,} {noun} skipped: without a price tag yet")
+    if not ended:
+        raise CliError("no local run that has ended matches", EXIT_USAGE)
+    return ended
 
 
 def listed_run(local: LocalRun) -> dict[str, Any]:
@@ -296,13 +355,14 @@ def pushed_to(local: LocalRun) -> list[dict[str, Any]]:
 
 
 def _matches(run: Mapping[str, Any], filters: Mapping[str, Any]) -> bool:
-    words = str(filters["q"] or "").lower().split()
+    words = str(filters.get("q") or "").lower().split()
     text = " ".join([run["name"], *run["tags"]]).lower()
     return (
-        filters["project"] in (None, run["project"])
-        and filters["experiment"] in (None, run["experiment"])
-        and set(filters["tag"] or ()) <= set(run["tags"])
-        and run["status"] in (filters["status"] or [run["status"]])
+        filters.get("project") in (None, run["project"])
+        and filters.get("experiment") in (None, run["experiment"])
+        and set(filters.get("tag") or ()) <= set(run["tags"])
+        and run["status"] in (filters.get("status") or [run["status"]])
+        and (not filters.get("origin") or run.get("origin") in filters["origin"])
         and all(word in text for word in words)
     )
 
@@ -353,8 +413,12 @@ def reported_by(local: LocalRun) -> Iterator[tuple[str, float, str]]:
         return
 
 
-def verify_local(local: LocalRun) -> dict[str, Any]:
+def verify_local(local: LocalRun, file: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Recomputes a local price tag from its journal.
+
+    Args:
+        local: The run.
+        file: A price tag from a file, to compare with that of the run.
 
     Raises:
         CliError: If the run has no price tag yet, or its journal cannot be read.
@@ -367,7 +431,8 @@ def verify_local(local: LocalRun) -> dict[str, Any]:
         raise CliError("the run has no price tag yet: it is running")
     result = checked(local)
     step = {"step": "arithmetic", "of": verifying.ITSELF}
-    return verifying.of_local(tag, {**step, "status": result.status, "detail": result.detail})
+    step |= {"status": result.status, "detail": result.detail}
+    return verifying.of_local(tag, step, file)
 
 
 def report_local(

@@ -48,13 +48,17 @@ def open_client(ctx: typer.Context) -> Iterator[Client]:
     Raises:
         CliError: For whatever the client raises while it is used.
     """
-    from pricetag.cli.connection import resolve
+    from pricetag.cli.connection import NoServerError, resolve
     from pricetag.cli.named_runs import as_typed, remembering
     from pricetag.cli.naming import refusal
     from pricetag.client import ApiError, Client, ClientError
 
     options = given(ctx)
-    connection = resolve(options.url, options.token)
+    try:
+        connection = resolve(options.url, options.token)
+    except NoServerError as error:
+        message = f"'{ctx.info_name}' needs a server, and there is {error}"
+        raise CliError(message, EXIT_USAGE) from error
     with remembering():
         try:
             with Client(connection.url, connection.token) as client:

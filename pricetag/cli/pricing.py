@@ -11,7 +11,13 @@ import typer
 
 from pricetag.cli.answering import answer
 from pricetag.cli.console import EXIT_FAILURE, EXIT_NOT_CHECKED, EXIT_USAGE, CliError
-from pricetag.cli.local_runs import LocalOption, ServerOption, verify_local, which_copy
+from pricetag.cli.local_runs import (
+    LocalOption,
+    ServerOption,
+    local_of_file,
+    verify_local,
+    which_copy,
+)
 from pricetag.cli.options import RUN_HELP, Json, RunArgument, open_client
 
 if TYPE_CHECKING:
@@ -94,8 +100,8 @@ def verify(
         typer.Argument(
             metavar="PRICE_TAG",
             help="JSON file with a price tag; archive of a paper (ZIP file or folder), which needs "
-            "no server; or RUN or RUN@VERSION for a price tag on the server, where "
-            f"RUN is {RUN_HELP}.",
+            "no server; or RUN or RUN@VERSION for the price tag of a run of this machine or of the "
+            f"server, where RUN is {RUN_HELP}.",
         ),
     ],
     offline: Annotated[
@@ -114,6 +120,7 @@ def verify(
     step could be checked, for example with --offline.
     """
     from pricetag.cli import paper_archives, verifying
+    from pricetag.cli.find import name_and_version
     from pricetag.cli.views.pricing import verification_lines
 
     if paper_archives.is_archive(price_tag):
@@ -121,12 +128,16 @@ def verify(
         return
     from_file = verifying.from_file(price_tag) if verifying.is_file(price_tag) else None
     own = None
-    if from_file is None and not offline:
-        own, price_tag = which_copy(
-            ctx, price_tag, is_local=local, is_server=server, command="verify"
+    if from_file is not None and not offline:
+        own = local_of_file(ctx, from_file, is_local=local, is_server=server)
+    elif not offline:
+        name, version = name_and_version(price_tag)
+        own, run_id = which_copy(
+            ctx, name, is_local=local, is_server=server, version=version, command="verify"
         )
+        price_tag = run_id if version is None else f"{run_id}@{version}"
     if own is not None:
-        report = verify_local(own)
+        report = verify_local(own, from_file)
     elif offline:
         if from_file is None:
             raise CliError(

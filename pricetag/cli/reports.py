@@ -13,6 +13,7 @@ from pricetag.cli.console import EXIT_USAGE, CliError, complain
 from pricetag.cli.local_runs import (
     LocalOption,
     ServerOption,
+    ended_runs,
     find_local,
     pushed_to,
     report_lines,
@@ -24,6 +25,7 @@ from pricetag.wire import ReportFormat, ReportTable
 
 if TYPE_CHECKING:
     from pricetag.client import Client
+    from pricetag.local.runs import LocalRun
 
 Profile = Literal["strubell2019", "site"]
 FORMATS: tuple[ReportFormat, ...] = get_args(ReportFormat)
@@ -105,7 +107,8 @@ def report(
     """Create a report on runs, with tables and a methods statement for a paper.
 
     Name the runs, or select them with --project, --experiment and --tag. The report is stored on
-    the server, and its files are written here: report-ID.pdf and so on.
+    the server, and its files are written here: report-ID.pdf and so on. With --local, both are
+    about the runs of this machine, and nothing is stored elsewhere.
     """
     from pricetag.cli.find import whole_tags
     from pricetag.cli.views.report_table import report_table
@@ -131,8 +134,13 @@ def report(
         runs = [f"{runs[0]}@{version}"]
     if local and server:
         raise CliError("use --local or --server, not both", EXIT_USAGE)
+    if local and report_id is not None:
+        raise CliError("--id names a report on the server; omit --local", EXIT_USAGE)
     named_here = () if server else runs or ()
-    own = [find_local(ctx, text, is_local=local) for text in named_here]
+    own: list[LocalRun | None] = [find_local(ctx, text, is_local=local) for text in named_here]
+    if local and filters:
+        own.extend(ended_runs({"project": project, "experiment": experiment, "tag": tag}))
+        title = title or f"Price of {_filtered(filters)}"
     if named := [each for each in own if each is not None]:
         if len(named) < len(own) or table is not None or version is not None:
             raise CliError(

@@ -113,13 +113,20 @@ def with_server(client: Client, tag: Mapping[str, Any], *, is_file: bool) -> dic
     return _report(tag, steps, is_file=is_file)
 
 
-def of_local(tag: Mapping[str, Any], arithmetic: Mapping[str, Any]) -> dict[str, Any]:
+def of_local(
+    tag: Mapping[str, Any], arithmetic: Mapping[str, Any], file: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """The check of a local price tag: its hash, and its journal.
 
     Args:
         tag: The price tag.
         arithmetic: The step in which it was computed again.
+        file: A price tag from a file, to compare with it.
     """
+    if file is not None:
+        same = _as_issued(file, tag, "on this machine")
+        steps = [_own_hash(file), same, {**arithmetic, "of": STORED}]
+        return {**_report(file, steps, is_file=True), "is_local": True}
     return _report(tag, [_own_hash(tag), dict(arithmetic)], is_file=False)
 
 
@@ -154,12 +161,14 @@ def _own_hash(tag: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def _as_issued(tag: Mapping[str, Any], issued: Mapping[str, Any]) -> dict[str, Any]:
+def _as_issued(
+    tag: Mapping[str, Any], issued: Mapping[str, Any], place: str = "on the server"
+) -> dict[str, Any]:
     from pricetag.accounting.document.canonical import first_difference
 
     mine, theirs = ({k: v for k, v in document.items() if k != HASH} for document in (tag, issued))
     version = f"version {issued.get('version')}"
-    sides = ("the file", f"{version} on the server")
+    sides = ("the file", f"{version} {place}")
     difference = first_difference(mine, theirs, sides=sides)
     if difference is None:
         return _step("as-issued", "ok", f"the same as {sides[1]}")

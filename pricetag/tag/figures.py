@@ -30,7 +30,7 @@ LEAST_SHOWN = 0.0001
 Unit = tuple[str, float]
 """A unit to show, and the number of stored units in one of it."""
 
-_LONG = 1e6  # from here on a figure has too many digits for a column
+_LONG = 1e5  # from here on a figure has too many digits for a column
 
 _FLOP_PREFIXES = (
     ("Z", 1e21),

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pricetag.tag.view import TagView
 
 QUEUE = "queue"
+LOCAL = "local"
 SLURM = "slurm"
 TRUST: Mapping[str, str] = {
     QUEUE: "measured by a worker of the lab",
-    "local": "measured by Pricetag's meter on its user's machine, outside the queue: nobody else "
+    LOCAL: "measured by Pricetag's meter on its user's machine, outside the queue: nobody else "
     "has checked the readings or the names of devices",
     SLURM: "measured in a Slurm job, outside the queue: nobody else has checked the readings or "
     "the names of devices",

@@ -59,7 +59,8 @@ def verification_lines(report: Mapping[str, Any]) -> Iterator[str]:
     if report["is_file"] and stored:
         same = any(step["step"] == "as-issued" and step["status"] == "ok" for step in of_file)
         about = "identical to the file" if same else "different from the file"
-        yield f"Version {report['version']} as the server stores it, {about}:"
+        keeper = "this machine" if report.get("is_local") else "the server"
+        yield f"Version {report['version']} as {keeper} stores it, {about}:"
     yield from map(_step_line, stored)
     subject = f"the file, as {name}" if report["is_file"] else name
     end = f": {report['first_difference']}" if report["first_difference"] else ""

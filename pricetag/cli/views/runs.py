@@ -10,7 +10,7 @@ from pricetag.cli.views.tables import ListTable
 from pricetag.one_line import one_line
 from pricetag.tag.figures import Unit, column_number, column_unit, counted
 from pricetag.tag.green import green_text
-from pricetag.tag.measured import QUEUE, measured_text
+from pricetag.tag.measured import LOCAL, QUEUE, measured_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -28,12 +28,12 @@ def runs_view(runs: Sequence[Mapping[str, Any]]) -> ListTable:
         for name, unit in (("it_energy_kwh", "kWh"), ("co2e_kg", "kg"))
     )
     origins = [run.get("origin", QUEUE) for run in runs]
-    has_origins = any(origin != QUEUE for origin in origins)
-    origin_head = ("Origin",) if has_origins else ()
     is_local = any("pushed" in run for run in runs)
+    has_origins = any(origin != (LOCAL if is_local else QUEUE) for origin in origins)
+    origin_head = ("Origin",) if has_origins else ()
     pushed_head = ("Pushed (UTC)",) if is_local else ()
-    origin_head = () if is_local else origin_head
-    heads = ("Run", "Status", *origin_head, "~Name", "Submitted (UTC)", ">IT energy", ">CO2e")
+    time_head = "Started (UTC)" if is_local else "Submitted (UTC)"
+    heads = ("Run", "Status", *origin_head, "~Name", time_head, ">IT energy", ">CO2e")
     heads += pushed_head
     rows = []
     for run, tag, origin in zip(runs, tags, origins, strict=True):

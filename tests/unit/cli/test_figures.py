@@ -151,7 +151,9 @@ def test_counts_are_abbreviated(count: float, text: str) -> None:
     [
         ([2.956, 0.04, 0.182, 0.000193, None], "Wh"),
         ([2.956e-3, 4e-5, 1.9e-7], "mWh"),
-        ([150.0, 5e-5, 5e-5, 5e-5], "Wh"),  # in mWh the first would have nine digits
+        ([15.0, 5e-5, 5e-5, 5e-5], "Wh"),  # in mWh the first would have eight digits
+        ([0.504, 5e-5, 5e-5], "Wh"),  # in mWh the first would have six digits
+        ([0.0504, 5e-5, 5e-5], "mWh"),
         ([15_000.0, 5e-8, 5e-8, 5e-8], "kWh"),
         ([0.0, None], "kWh"),
         ([], "kWh"),

@@ -10,6 +10,7 @@ from pricetag.accounting.units import joules_to_kwh
 from pricetag.cli.app import run as pricetag
 from pricetag.cli.console import CliError
 from pricetag.cli.local_runs import matching_runs, verify_local
+from pricetag.cli.views.runs import runs_view
 from pricetag.local.accompany import environment
 from pricetag.local.runs import METER_LOST, LocalRuns
 from pricetag.local.settling import UnsettledError, settled
@@ -135,12 +136,47 @@ def test_local_runs_are_listed_by_the_filters_that_need_no_server(
         ("experiment", "first", "else"),
         ("tag", ["night"], ["day"]),
         ("status", ["succeeded"], ["failed"]),
+        ("origin", ["local", "slurm"], ["import"]),
         ("q", "plan night", "plan day"),
     ):
         assert len(matching_runs({**filters, name: matching}, 5)) == 1, name
         assert matching_runs({**filters, name: other}, 5) == [], name
     with pytest.raises(CliError, match="--user needs the server"):
         matching_runs({**filters, "user": "me"}, 5)
+    with pytest.raises(CliError, match="--origin nope: must be queue, local"):
+        matching_runs({**filters, "origin": ["nope"]}, 5)
+    assert "Origin" not in str(runs_view([listed]).heads)
+    mixed = runs_view([listed, {**listed, "origin": "import"}])
+    assert [row[2] for row in mixed.rows] == ["local", "import"]
+
+
+def test_commands_without_a_server_state_what_is_missing_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PRICETAG_URL", raising=False)
+    monkeypatch.setenv("PRICETAG_DATA_DIR", str(tmp_path))
+    for command, words in (
+        (["show", "last"], "there are no local runs yet, and there is no server to connect to"),
+        (["show", "aaaa"], "no local run has an ID that begins with 'aaaa', and there is no serv"),
+        (["compare", "aaaa", "bbbb"], "'compare' needs a server, and there is no server to conn"),
+    ):
+        assert pricetag(command) == 2, command
+        assert words in capsys.readouterr().err, command
+    run = plant(tmp_path / "local")
+    selected = ["report", "--local", "--format", "md", "-o", str(tmp_path)]
+    assert pricetag([*selected, "--project", "reviews", "--tag", "night"]) == 0
+    assert "report: Price of reviews, night" in capsys.readouterr().out
+    assert pricetag([*selected, "--project", "else"]) == 2
+    assert "no local run that has ended matches" in capsys.readouterr().err
+    assert pricetag(["verify", f"{RUN_ID[:8]}@1"]) == 0
+    assert pricetag(["verify", f"{RUN_ID[:8]}@2", "--local"]) == 1
+    assert "has no version 2" in capsys.readouterr().err
+    file = tmp_path / "tag.json"
+    for changed, code in (({}, 0), ({"name": "another"}, 1)):
+        file.write_text(json.dumps({**(run.price_tag or {}), **changed}))
+        assert pricetag(["verify", str(file), "--local"]) == code
+        assert "as this machine stores it" in capsys.readouterr().out
 
 
 def test_the_result_is_json_that_names_its_schema(tmp_path: Path) -> None:
