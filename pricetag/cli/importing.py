@@ -118,7 +118,7 @@ def _warnings(planned: Plan, filing: Filing) -> Iterator[str]:
         return
     for country, count in planned.countries.most_common(3):
         yield (
-            f"{counted(count, 'run')} of the file are of {country}, but no grid zone is set: their "
+            f"the file names {country} for {counted(count, 'run')}, but no grid zone is set: their "
             "CO2e has the world's mean carbon intensity. Set PRICETAG_GRID_ZONE before you import: "
             "imported runs keep their factors"
         )

@@ -273,7 +273,7 @@ def test_an_import_names_its_runs_and_what_it_leaves_as_it_is(
     assert pricetag(["import", path, *UTC]) == 0
     out, _ = capsys.readouterr()
     assert all(f"  {str(run.run['id'])[:8]} (line " in out for run in local.all())
-    assert "2 runs of the file are of Germany (DEU), but no grid zone is set" in out
+    assert "the file names Germany (DEU) for 2 runs, but no grid zone is set" in out
     assert pricetag(["import", path, *UTC, "--project", "other"]) == 0
     out, _ = capsys.readouterr()
     assert "2 runs imported before kept what they were filed with: --project was not" in out
