@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Metric = Literal["facility_energy_kwh", "co2e_kg", "cost"]
 AuditKind = Literal[
     "budget",
+    "carbon_forecast",
     "carbon_series",
     "factor",
     "member",

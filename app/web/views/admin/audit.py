@@ -15,6 +15,7 @@ Shown = str | datetime
 NONE = "none"
 NOUNS = {
     "budget": "the budget",
+    "carbon_forecast": "the carbon forecast of",
     "carbon_series": "the carbon series of",
     "factor": "the factor",
     "member": "the membership of",
@@ -36,6 +37,7 @@ MEANS = {
 }
 NAME_FIELDS = {
     "price": "price_id",
+    "carbon_forecast": "zone",
     "carbon_series": "zone",
     "session": "user",
     "sign_in_link": "user",
