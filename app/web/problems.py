@@ -41,6 +41,7 @@ LISTS = {
     "artifact": ("Runs", "show_runs"),
     "attempt": ("Runs", "show_runs"),
     "budget": ("Budgets", "show_budgets"),
+    "codecarbon-run": ("Runs", "show_runs"),
     "chart": ("Runs", "show_runs"),
     "experiment": ("Runs", "show_runs"),
     "hash": ("Verify", "show_verify"),

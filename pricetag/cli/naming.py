@@ -13,6 +13,7 @@ RENAMED = {
     "b": "RUNS_B",
     "accelerators_per_server": "--per-server",
     "content": "FILE",
+    "duration_h": "--duration",
     "end": "--to",
     "expires_at": "--expires",
     "format": "FILE",
@@ -37,6 +38,7 @@ RENAMED = {
     "utilisation_ratio": "--utilization",
     "valid_from": "--from",
     "valid_to": "--to",
+    "within_h": "--within",
 }
 """Fields whose option or argument has another name; all other names are the same."""
 

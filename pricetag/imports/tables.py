@@ -20,6 +20,12 @@ class ImportFileError(ValueError):
         self.line = line
 
 
+MOST_CHARACTERS = 131_072
+"""Longest field: the limit of the module csv by default."""
+
+TOO_LONG = f"a field has more than {MOST_CHARACTERS:,} characters"
+
+
 def rows(lines: Iterable[str], delimiter: str = ",") -> Iterator[tuple[int, Mapping[str, str]]]:
     """The rows of a table with a header, each with its line; empty lines are skipped.
 
@@ -37,9 +43,14 @@ def rows(lines: Iterable[str], delimiter: str = ",") -> Iterator[tuple[int, Mapp
         try:
             fields = next(reader, None)
         except csv.Error as error:
+            if "field larger" in str(error):
+                raise ImportFileError(TOO_LONG, first) from error
             raise ImportFileError(f"it is not a table: {error}", first) from error
         if fields is None:
             return
+        # The limit of the module csv is one for all of its users in a process.
+        if any(len(field) > MOST_CHARACTERS for field in fields):
+            raise ImportFileError(TOO_LONG, first)
         if not any(field.strip() for field in fields):
             continue
         if header is None:

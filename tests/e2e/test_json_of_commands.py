@@ -61,7 +61,7 @@ CALLS = (
     *("site create berlin --zone DE", "site list", "site show berlin", "site set berlin --zone FR"),
     *(f"factor add {FACTOR}", "factor list", f"price add {PRICE} --from 2026-01-01", "price list"),
     *("price import prices.csv", IMPORTED, FETCHED, "carbon list"),
-    *(FORECAST, "carbon forecast", "codecarbon", "import emissions.csv"),
+    *(FORECAST, "carbon forecast", "codecarbon --project p", "import emissions.csv"),
     *("user create ada", "user list", "user tokens ada", "user add-token ada --expires 90d"),
     *("user sign-in-link ada", NO_SESSION),
     *("user role ada viewer", "user disable ada", "user enable ada"),
@@ -101,13 +101,13 @@ MADE = {
 """Calls that create what later ones name."""
 
 REJECTED = {
-    FETCHED: "provider-off",
-    FORECAST: "provider-off",
-    NO_SESSION: "session-not-found",
+    FETCHED: "is disabled",
+    FORECAST: "is off",
+    NO_SESSION: "not found",
     CHECKED: "PRICETAG_ARTIFACTS_URL",
     CLEANED: "PRICETAG_ARTIFACTS_URL",
 }
-"""Calls that this server cannot answer."""
+"""Calls that this server cannot answer, with its reasons."""
 
 PRICES = (
     "price_id,provider,region,accelerator,amount,currency,kind,source,licence,valid_from\n"
