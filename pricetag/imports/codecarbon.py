@@ -15,7 +15,7 @@ from datetime import tzinfo
 from pricetag.accounting.readings.component import ComponentKind
 from pricetag.imports import fields, tables
 from pricetag.imports.imported import KWH_J, Imported, Part, Reported, gpus
-from pricetag.imports.newest import Newest, Sums
+from pricetag.imports.newest import newest_runs
 from pricetag.imports.source import Skipped, Source
 
 TOOL = "CodeCarbon"
@@ -36,13 +36,7 @@ def read(source: Source) -> Iterator[Imported | Skipped]:
         ImportFileError: If the file or a line is invalid.
         OSError: If it cannot be read.
     """
-    newest = Newest((_key(row), line) for line, row in tables.rows(source.lines()))
-    sums = Sums(newest)
-    for line, row in tables.rows(source.lines()):
-        tables.require_columns(row, *sorted(MARKS))
-        run = _imported(row, line, source.zone)
-        sums.take(run)
-        yield run if newest.has(run.key, line) else Skipped(line, EARLIER)
+    return newest_runs(source, MARKS, _key, _imported, EARLIER)
 
 
 def _key(row: Mapping[str, str]) -> str:

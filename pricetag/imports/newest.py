@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from datetime import tzinfo
 from itertools import pairwise
 
+from pricetag.imports import tables
 from pricetag.imports.imported import KWH_J, Imported
+from pricetag.imports.source import Skipped, Source
 from pricetag.imports.tables import ImportFileError
 
 
@@ -71,3 +74,32 @@ class Sums:
 
 ROUNDING = 1e-6
 """Relative difference of two figures that their digits explain."""
+
+
+def newest_runs(
+    source: Source,
+    columns: Collection[str],
+    key: Callable[[Mapping[str, str]], str],
+    imported: Callable[[Mapping[str, str], int, tzinfo | None], Imported],
+    earlier: str,
+) -> Iterator[Imported | Skipped]:
+    """The runs of a table whose rows are states of runs; earlier states are skipped.
+
+    Args:
+        source: The file, which is read twice.
+        columns: Columns that it must have.
+        key: Names the run of a row.
+        imported: Makes a run of a row, its line and the time zone of times without one.
+        earlier: Why earlier states are skipped.
+
+    Raises:
+        ImportFileError: If the file or a line is invalid.
+        OSError: If it cannot be read.
+    """
+    newest = Newest((key(row), line) for line, row in tables.rows(source.lines()))
+    sums = Sums(newest)
+    for line, row in tables.rows(source.lines()):
+        tables.require_columns(row, *sorted(columns))
+        run = imported(row, line, source.zone)
+        sums.take(run)
+        yield run if newest.has(run.key, line) else Skipped(line, earlier)

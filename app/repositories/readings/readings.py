@@ -52,29 +52,27 @@ _READ = text(
 LOOKED_BACK = 1000
 """Readings of a component among which the last ones with figures are found."""
 
+
+def _moved_last(column: str) -> str:
+    """Since when the last figure of a column has stood, among the last readings of a component."""
+    return f"""(
+        SELECT {column}, min(t_s) AS t_s
+        FROM (
+            SELECT seq, t_s, {column} FROM readings
+            WHERE attempt_id = :attempt_id AND component = named.component
+            ORDER BY seq DESC LIMIT {LOOKED_BACK}
+        ) AS recent
+        WHERE {column} IS NOT NULL GROUP BY {column} ORDER BY max(seq) DESC LIMIT 1
+    )"""
+
+
 _MOVED = text(
     f"""
     SELECT named.component, counted.t_s AS counted_s, counted.counter_j,
         summed.t_s AS summed_s, summed.integrated_j
     FROM unnest(CAST(:components AS text[])) AS named (component)
-    LEFT JOIN LATERAL (
-        SELECT counter_j, min(t_s) AS t_s
-        FROM (
-            SELECT seq, t_s, counter_j FROM readings
-            WHERE attempt_id = :attempt_id AND component = named.component
-            ORDER BY seq DESC LIMIT {LOOKED_BACK}
-        ) AS recent
-        WHERE counter_j IS NOT NULL GROUP BY counter_j ORDER BY max(seq) DESC LIMIT 1
-    ) AS counted ON true
-    LEFT JOIN LATERAL (
-        SELECT integrated_j, min(t_s) AS t_s
-        FROM (
-            SELECT seq, t_s, integrated_j FROM readings
-            WHERE attempt_id = :attempt_id AND component = named.component
-            ORDER BY seq DESC LIMIT {LOOKED_BACK}
-        ) AS recent
-        WHERE integrated_j IS NOT NULL GROUP BY integrated_j ORDER BY max(seq) DESC LIMIT 1
-    ) AS summed ON true
+    LEFT JOIN LATERAL {_moved_last("counter_j")} AS counted ON true
+    LEFT JOIN LATERAL {_moved_last("integrated_j")} AS summed ON true
     """
 )
 

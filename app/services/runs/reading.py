@@ -49,7 +49,9 @@ async def read(session: Session, principal: Principal, run_id: uuid.UUID) -> Run
             **summary(row),
             "recipe": row.run.recipe,
             "max_attempts": row.run.max_attempts,
-            "green_start": await green_start.read(session, run_id, attempts, energy),
+            "green_start": None
+            if row.run.not_before is None
+            else await green_start.read(session, run_id, attempts, energy),
             "waiting": await waiting.of_run(session, row.run),
             "created_by": row.run.created_by,
             "projection": await projection.of_run(session, row.run),
