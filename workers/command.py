@@ -31,6 +31,7 @@ from pricetag.one_line import hidden_in
 from pricetag.recipes.run_spec import POOL_PATTERN
 from workers.attempt.fetching import Fetcher
 from workers.attempt.job_variables import check_names
+from workers.attempt.releases import Releases
 from workers.attempt.uploads import Uploads
 from workers.job import program_user
 from workers.node.device_locks import Held, hold
@@ -271,7 +272,8 @@ async def _serve(
     store = Store(database, config)
     uploads: Uploads | None = None
     fetcher: Fetcher | None = None
-    if (objects := settings.artifact_store()) is not None:
+    objects = settings.artifact_store()
+    if objects is not None:
         lock = config.data_dir / "workers" / "uploads.lock"
         uploads = Uploads(config.artifacts_dir, lock, objects, store)
         fetcher = Fetcher(
@@ -286,6 +288,7 @@ async def _serve(
         database_url=lambda: resolve_database_url(settings),
         examine=lambda: doctor.examine().as_dict(),
         node_meter=settings.node_meter == "on",
+        releases=Releases(config.artifacts_dir, store, objects),
         uploads=uploads,
         fetcher=fetcher,
     )

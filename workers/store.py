@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from app.artifact_store.stores import ObjectStore
+from app.artifact_store.stores import Content, ObjectStore
 from app.db import Database
-from app.services.attempts import execution, storing
+from app.services.attempts import collecting, execution, releasing, storing
 from app.services.energy import baselines
 from app.services.energy import node_hours as energy
 from app.services.factors import sites
@@ -182,6 +182,28 @@ class Store:
         """Sizes of those contents that are in the artifact store, by hash."""
         async with self._database.session_scope() as session:
             return await storing.stored_sizes(session, hashes)
+
+    async def unneeded_states(self, *, with_store: bool) -> list[releasing.StateFile]:
+        """Files of states of trainings that ended studies have left in this node's folder.
+
+        Args:
+            with_store: Whether to include those in the artifact store.
+        """
+        async with self._database.session_scope() as session:
+            return await releasing.unneeded(session, self._config.name, with_store=with_store)
+
+    async def release_states(
+        self,
+        files: Sequence[releasing.StateFile],
+        delete: Callable[[releasing.StateFile], bool],
+    ) -> list[releasing.StateFile]:
+        """Deletes those of some states that are still unneeded, and notes it."""
+        async with self._database.session_scope() as session:
+            return await releasing.release(session, self._config.name, files, delete)
+
+    async def remove_objects(self, store: ObjectStore, contents: Sequence[Content]) -> None:
+        """Removes those of some objects of the artifact store that no artifact has any more."""
+        await collecting.remove_unreferenced(self._database, store, contents)
 
     async def show_power(self, message: str) -> None:
         """Sends live power to every server; nothing is stored."""

@@ -23,6 +23,7 @@ from workers.attempt.fetching import Fetcher
 from workers.attempt.launch import ClaimedRun
 from workers.attempt.nursery import Nursery
 from workers.attempt.recovery import end_orphans, let_go, lock_orphans
+from workers.attempt.releases import Releases
 from workers.attempt.shipper import Shipper
 from workers.attempt.supervisor import Supervisor
 from workers.attempt.uploads import Uploads
@@ -57,6 +58,7 @@ class Worker:
         node_meter: Whether this worker may meter the whole machine throughout its life.
         database_url: Finds the database; starts the embedded one if it is down.
         examine: Examines this node's meters; takes seconds, so it runs in the background.
+        releases: Deletes states of trainings that ended studies have left; None to keep them.
         uploads: Moves artifacts to the artifact store; None without a store.
         fetcher: Provides models of earlier runs from the store; None without a store.
     """
@@ -71,6 +73,7 @@ class Worker:
         node_meter: bool = False,
         database_url: Callable[[], str],
         examine: Callable[[], dict[str, Any]],
+        releases: Releases | None = None,
         uploads: Uploads | None = None,
         fetcher: Fetcher | None = None,
     ) -> None:
@@ -95,6 +98,7 @@ class Worker:
         self._is_node_metered = node_meter
         self._database_url = database_url
         self._examine = examine
+        self._releases = releases
         self._uploads = uploads
         self._fetcher = fetcher
         self._nursery = Nursery(
@@ -125,6 +129,9 @@ class Worker:
             task.add_done_callback(self._on_side_task_ended)
         side_tasks.append(asyncio.create_task(self._live.run()))
         side_tasks[-1].add_done_callback(_on_live_power_ended)
+        if self._releases is not None:
+            side_tasks.append(asyncio.create_task(self._releases.run()))
+            side_tasks[-1].add_done_callback(_on_releases_ended)
         if self._uploads is not None:
             side_tasks.append(asyncio.create_task(self._uploads.run()))
             side_tasks[-1].add_done_callback(_on_uploads_ended)
@@ -388,6 +395,12 @@ def _on_uploads_ended(task: asyncio.Task[None]) -> None:
     """Logs the failure; artifacts stay in the node's folder until the worker starts again."""
     if not task.cancelled() and (error := task.exception()) is not None:
         logger.error("artifacts are no longer moved to the store", exc_info=error)
+
+
+def _on_releases_ended(task: asyncio.Task[None]) -> None:
+    """Logs the failure; states of trainings stay until the worker starts again."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("states of ended studies are no longer deleted", exc_info=error)
 
 
 def _on_live_power_ended(task: asyncio.Task[None]) -> None:

@@ -22,3 +22,12 @@ class FromRun(Params):
         description="Name of the stage that produced the model, as shown by the run. "
         "Default: the only published model of the run.",
     )
+
+
+TRAINING_STATE = "training-"
+"""Beginning of the names of the files with which a run continues the training of another."""
+
+
+def is_training_state(path: str) -> bool:
+    """Whether a published file is part of the state of a training, without which a model loads."""
+    return path.rpartition("/")[2].startswith(TRAINING_STATE)

@@ -20,14 +20,16 @@ from app.artifact_store.cache import Cache
 from app.artifact_store.stores import Content, FolderStore, ObjectStore, StoreError
 from app.cli import commands
 from app.repositories.attempts import stored
+from app.repositories.price_tags import upstreams
 from app.services.attempts import collecting, execution
 from app.services.attempts.storing import WaitingArtifact
 from app.settings import get_settings
-from models import Artifact, Paper, PaperRun, Run, User
+from models import Artifact, Paper, PaperRun, Run, Study, StudyRun, StudyTrial, User
 from tests.support.api import Api, problem
 from tests.support.executions import JournalMaker, claimed, make_run
 from tests.support.supervised import node_config
 from workers.attempt.fetching import Fetcher, FetchError
+from workers.attempt.releases import Releases
 from workers.attempt.uploads import Uploads
 from workers.store import Store
 
@@ -276,6 +278,76 @@ async def test_what_a_paper_or_a_price_tag_refers_to_stays(lab: Lab) -> None:
     again = await lab.publishes({"model.safetensors": b"old"})
     await lab.uploads().one_round()
     assert (await lab.download(again, "model.safetensors")).content == b"old"
+
+
+STATE = {"training-optimizer.pt": b"moments" * 1000, "training-training.json": b'{"step": 4}'}
+
+
+async def of_study(lab: Lab, run_id: UUID, status: str) -> None:
+    """Makes a run the only trial of a study with a status."""
+    async with lab.api.database.session_scope() as session:
+        run = await session.get_one(Run, run_id)
+        user = (await session.execute(select(User.id).limit(1))).scalar_one()
+        study = Study(
+            project_id=run.project_id, experiment="e", name=status, spec={}, status=status,
+            created_by=user, body_sha256="0" * 64,
+        )  # fmt: skip
+        session.add(study)
+        await session.flush()
+        session.add(StudyTrial(study_id=study.id, number=0, bracket=0, trial_values={}))
+        await session.flush()
+        session.add(StudyRun(study_id=study.id, trial=0, rung=0, run_id=run_id))
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+async def test_the_states_of_an_ended_study_go_and_its_models_stay(
+    lab: Lab, is_stored: bool
+) -> None:
+    runs = {
+        name: await lab.publishes(
+            MODEL | {key: name.encode() + data for key, data in STATE.items()}
+        )
+        for name in ("ended", "running", "paper", "continued", "alone")
+    }
+    for name, run_id in runs.items():
+        if name != "alone":
+            await of_study(lab, run_id, "running" if name == "running" else "finished")
+    recipe = {
+        "task": "classification",
+        "data": {"train": "a.tsv", "validation": "b.tsv"},
+        "model": {"run": str(runs["continued"])},
+        "stages": [{"kind": "quantize"}],
+    }
+    await lab.api.post_run(recipe=recipe)
+    async with lab.api.database.session_scope() as session:
+        run = await session.get_one(Run, runs["paper"])
+        user = (await session.execute(select(User.id).limit(1))).scalar_one()
+        paper = Paper(project_id=run.project_id, created_by=user, title="t", rule=None)
+        session.add(paper)
+        await session.flush()
+        session.add(PaperRun(paper_id=paper.id, run_id=run.id))
+    if is_stored:
+        await lab.uploads().one_round()
+    releases = Releases(lab.config.artifacts_dir, lab.records, lab.store if is_stored else None)
+    assert (await releases.one_round(), await releases.one_round()) == (len(STATE), 0)
+    here = "store" if is_stored else "folder"
+    for name, run_id in runs.items():
+        places = {file: place for file, place, _ in await lab.places(run_id)}
+        state_place = "removed" if name == "ended" else here
+        assert places == dict.fromkeys(MODEL, here) | dict.fromkeys(STATE, state_place), name
+        for file, data in STATE.items():
+            is_there = (
+                sha256(name.encode() + data) in lab.objects()
+                if is_stored
+                else lab.file(run_id, file).exists()
+            )
+            assert is_there == (name != "ended"), (name, file)
+    assert (await lab.download(runs["ended"], "model.safetensors")).content == WEIGHTS
+    problem(await lab.download(runs["ended"], "training-optimizer.pt"), 404, "artifact-removed")
+    late = await lab.api.post_run(recipe=recipe | {"model": {"run": str(runs["ended"])}})
+    async with lab.api.database.session_scope() as session:
+        (row,) = await upstreams.of_run(session, UUID(late))
+    assert row.files == {name: sha256(data) for name, data in MODEL.items()}
 
 
 async def test_an_object_without_an_artifact_stays_for_a_day(lab: Lab) -> None:

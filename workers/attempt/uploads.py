@@ -33,6 +33,33 @@ logger = logging.getLogger(__name__)
 INTERVAL_S = 60.0
 
 
+def file_of(root: Path, artifact_path: str, run_id: UUID, attempt: int) -> Path | None:
+    """The file of an artifact in a node's folder; None if it is not in that of its attempt.
+
+    Args:
+        root: The artifact folder.
+        artifact_path: The registered path below it.
+        run_id: The artifact's run.
+        attempt: Number of its attempt.
+    """
+    path, own = PurePosixPath(artifact_path), PurePosixPath(str(run_id), str(attempt))
+    if ".." in path.parts or not path.is_relative_to(own) or path == own:
+        return None
+    file = root / path
+    # A link could lead to any file that the worker may read.
+    return file if file.parent.resolve() == root.resolve() / path.parent else None
+
+
+def clear(root: Path, path: Path) -> None:
+    """Removes a file, and the folders of its run that are empty then."""
+    with suppress(OSError):
+        path.unlink(missing_ok=True)
+        for folder in path.parents:
+            if folder == root:
+                return
+            folder.rmdir()
+
+
 class Records(Protocol):
     """The database operations of uploads."""
 
@@ -106,7 +133,7 @@ class Uploads:
         return number
 
     async def _move(self, artifact: WaitingArtifact) -> bool:
-        path = self._file(artifact)
+        path = file_of(self._root, artifact.path, artifact.run_id, artifact.attempt)
         try:
             reason = await asyncio.to_thread(self._upload, artifact, path)
         except StoppedError:
@@ -122,19 +149,8 @@ class Uploads:
         except GoneAgainError:
             return False  # removed in between: it is stored in the next round
         if is_noted and path is not None:
-            await asyncio.to_thread(self._clear, path)
+            await asyncio.to_thread(clear, self._root, path)
         return is_noted
-
-    def _file(self, artifact: WaitingArtifact) -> Path | None:
-        """The file of an artifact; None if it is not in the folder of its attempt."""
-        path = PurePosixPath(artifact.path)
-        own = PurePosixPath(str(artifact.run_id), str(artifact.attempt))
-        if ".." in path.parts or not path.is_relative_to(own) or path == own:
-            return None
-        file = self._root / path
-        # A link could lead to any file that the worker may read.
-        root = self._root.resolve()
-        return file if file.parent.resolve() == root / path.parent else None
 
     def _upload(self, artifact: WaitingArtifact, path: Path | None) -> str | None:
         """Makes sure that the store has a content; returns the reason if that is impossible."""
@@ -162,15 +178,6 @@ class Uploads:
             if self._is_stopped.is_set():
                 raise StoppedError
             yield chunk
-
-    def _clear(self, path: Path) -> None:
-        """Removes a stored file, and the folders of its run that are empty then."""
-        with suppress(OSError):
-            path.unlink(missing_ok=True)
-            for folder in path.parents:
-                if folder == self._root:
-                    return
-                folder.rmdir()
 
     @contextmanager
     def _turn(self) -> Iterator[bool]:

@@ -18,6 +18,7 @@ from typing import Any
 
 from pricetag.atomic_files import write_whole
 from pricetag.recipes.methods.train import Train
+from pricetag.recipes.upstream import TRAINING_STATE
 from workers.job import ranks
 from workers.job.context import StageContext
 from workers.job.request import JobError
@@ -26,9 +27,13 @@ from workers.training.checkpoints import STATE, newest, save_tensors, step_of, t
 from workers.training.data.tokens import TokenData
 from workers.training.model.loaded import Loaded
 
-PREFIX = "training-"
+PREFIX = TRAINING_STATE
 ABOUT = "training.json"
 WEIGHTS = "model.safetensors"
+NOT_KEPT = (
+    "the run of the model has not kept its training: it had no stop_at, or was a trial of a study, "
+    "whose end deletes it"
+)
 
 FREE = frozenset(
     {
@@ -86,7 +91,7 @@ def begin(context: StageContext, loaded: Loaded, params: Train, data: TokenData)
         return part
     source = None if context.model is None or context.index else context.model.folder
     if source is None or not (source / f"{PREFIX}{ABOUT}").is_file():
-        raise _no(context, "the run of the model has not kept its training: set its stop_at")
+        raise _no(context, NOT_KEPT)
     stored = json.loads((source / f"{PREFIX}{ABOUT}").read_text(encoding="utf-8"))
     _require_same(context, stored, _about(params, data, part.start))
     checkpoint = folder / f"checkpoint-{part.start}"

@@ -46,10 +46,14 @@ async def waiting(
 
 
 async def note_stored(session: AsyncSession, artifact_id: uuid.UUID, sha256: str) -> bool:
-    """Notes that an artifact is in the store; False if it was registered again in the meantime."""
+    """Notes that an artifact is in the store; False if it was registered again, or removed."""
     statement = (
         update(Artifact)
-        .where(Artifact.id == artifact_id, Artifact.sha256 == sha256)
+        .where(
+            Artifact.id == artifact_id,
+            Artifact.sha256 == sha256,
+            Artifact.removed_at.is_(None),
+        )
         .values(stored_at=datetime.now(UTC))
         .returning(Artifact.id)
     )
@@ -98,7 +102,16 @@ async def referred_to(session: AsyncSession, hashes: Collection[str]) -> set[str
 REFERRING = ("artifacts", "paper_runs", "papers", "run_upstreams", "runs", "shares", "study_runs")
 """Tables that decide which stored contents are needed."""
 
-_UNNEEDED = text("""
+_REFERRED_TO = """
+    EXISTS (SELECT 1 FROM paper_runs p WHERE p.run_id = r.id)
+    OR EXISTS (SELECT 1 FROM papers p WHERE p.project_id = r.project_id
+               AND p.frozen_at IS NULL AND p.rule IS NOT NULL)
+    OR EXISTS (SELECT 1 FROM shares s WHERE s.run_id = r.id
+               AND s.withdrawn_at IS NULL AND s.expires_at > now())
+"""
+"""Whether a run is in a paper, may be collected by one, or is shown by a link."""
+
+_UNNEEDED = text(f"""
 SELECT a.sha256, max(a.size_bytes) AS size_bytes, count(*) AS artifacts
 FROM artifacts a
 JOIN attempts t ON t.id = a.attempt_id
@@ -110,13 +123,9 @@ HAVING bool_and(
     AND r.status IN ('succeeded', 'failed', 'cancelled')
     AND r.finished_at < :before
     AND NOT EXISTS (SELECT 1 FROM run_upstreams u WHERE u.upstream_run_id = r.id)
-    AND NOT EXISTS (SELECT 1 FROM paper_runs p WHERE p.run_id = r.id)
-    AND NOT EXISTS (SELECT 1 FROM papers p WHERE p.project_id = r.project_id
-                    AND p.frozen_at IS NULL AND p.rule IS NOT NULL)
     AND NOT EXISTS (SELECT 1 FROM study_runs s JOIN studies d ON d.id = s.study_id
                     WHERE s.run_id = r.id AND d.status = 'running')
-    AND NOT EXISTS (SELECT 1 FROM shares s WHERE s.run_id = r.id
-                    AND s.withdrawn_at IS NULL AND s.expires_at > now())
+    AND NOT ({_REFERRED_TO})
 )
 ORDER BY a.sha256
 """)
@@ -166,4 +175,63 @@ async def note_removed(session: AsyncSession, hashes: Collection[str]) -> None:
         .where(Artifact.sha256.in_(hashes), Artifact.removed_at.is_(None))
         .values(removed_at=datetime.now(UTC))
     )
+    await session.execute(statement)
+
+
+_TRAINING_STATES = text(f"""
+SELECT a.id, r.id AS run_id, t.number, a.path, a.sha256, a.size_bytes,
+       a.stored_at IS NOT NULL AS is_stored
+FROM studies d
+JOIN study_runs s ON s.study_id = d.id
+JOIN runs r ON r.id = s.run_id
+JOIN attempts t ON t.run_id = r.id
+JOIN artifacts a ON a.attempt_id = t.id
+WHERE d.status <> 'running'
+    AND r.status IN ('succeeded', 'failed', 'cancelled')
+    AND t.ended_at IS NOT NULL
+    AND a.removed_at IS NULL
+    AND a.path ~ :pattern
+    AND CASE WHEN a.stored_at IS NULL THEN t.node_name = :node_name ELSE :with_store END
+    AND (CAST(:only AS uuid[]) IS NULL OR a.id = ANY(:only))
+    AND NOT EXISTS (SELECT 1 FROM run_upstreams u JOIN runs n ON n.id = u.run_id
+                    WHERE u.upstream_run_id = r.id
+                    AND n.status NOT IN ('succeeded', 'failed', 'cancelled'))
+    AND NOT ({_REFERRED_TO})
+ORDER BY a.id
+LIMIT :limit
+""")
+
+
+async def training_states(
+    session: AsyncSession,
+    pattern: str,
+    node_name: str,
+    limit: int,
+    *,
+    with_store: bool,
+    only: Collection[uuid.UUID] | None = None,
+) -> Sequence[Any]:
+    """Files of states of trainings that no rung of a study will continue any more.
+
+    Args:
+        session: Database session, only read.
+        pattern: Regular expression of their paths.
+        node_name: The node in whose folder they are.
+        limit: Maximum number.
+        with_store: Whether to include those in the artifact store.
+        only: Artifacts to look at; None for all.
+    """
+    values = {
+        "pattern": pattern,
+        "node_name": node_name,
+        "limit": limit,
+        "with_store": with_store,
+        "only": None if only is None else list(only),
+    }
+    return (await session.execute(_TRAINING_STATES, values)).all()
+
+
+async def note_artifacts_removed(session: AsyncSession, ids: Collection[uuid.UUID]) -> None:
+    """Notes that some artifacts have no content any more."""
+    statement = update(Artifact).where(Artifact.id.in_(ids)).values(removed_at=datetime.now(UTC))
     await session.execute(statement)

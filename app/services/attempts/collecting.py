@@ -8,7 +8,7 @@ registered yet stays for a grace period: its artifact may be on its way.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -178,3 +178,15 @@ def _fault(store: ObjectStore, content: Content) -> str | None:
     except ContentDiffersError as error:
         return f"has {error}"
     return None
+
+
+async def remove_unreferenced(
+    database: Database, store: ObjectStore, contents: Sequence[Content]
+) -> None:
+    """Removes those of some objects that no artifact has any more.
+
+    Raises:
+        StoreError: If the store cannot be reached.
+    """
+    for start in range(0, len(contents), AT_ONCE):
+        await _remove(database, store, list(contents[start : start + AT_ONCE]), timedelta(0))

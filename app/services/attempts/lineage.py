@@ -18,6 +18,7 @@ from models import RunUpstream
 from pricetag.accounting.quantity.quantity import Quantity
 from pricetag.accounting.quantity.together import sum_together
 from pricetag.recipes import REGISTRY, FromRun, Recipe, traits_of
+from pricetag.recipes.upstream import is_training_state
 
 FIGURES = {"it_energy_kwh": "kWh", "facility_energy_kwh": "kWh", "co2e_kg": "kg", "cost": "money"}
 LISTED = 10
@@ -73,7 +74,7 @@ async def resolve(session: Session, principal: Principal, recipe: Recipe) -> Run
 def _models(rows: Sequence[Any]) -> dict[str, _Model]:
     """Models by the name of their stage; those of later attempts replace earlier ones.
 
-    A model of which a file was removed is none.
+    A model of which a file was removed is none; the state of its training may be removed alone.
     """
     folders: dict[tuple[int, str], list[Any]] = defaultdict(list)
     for row in rows:
@@ -81,8 +82,9 @@ def _models(rows: Sequence[Any]) -> dict[str, _Model]:
     models: dict[str, _Model] = {}
     for (_, folder), files in sorted(folders.items()):
         weights = next((row for row in files if row.is_weights), None)
-        if weights is not None and not any(row.is_removed for row in files):
-            hashes = {PurePosixPath(row.path).name: row.sha256 for row in files}
+        there = [row for row in files if not (row.is_removed and is_training_state(row.path))]
+        if weights is not None and not any(row.is_removed for row in there):
+            hashes = {PurePosixPath(row.path).name: row.sha256 for row in there}
             models[weights.stage] = _Model(
                 weights.stage, weights.kind, folder, weights.sha256, hashes
             )
@@ -144,7 +146,7 @@ async def keep(session: Session, run_id: uuid.UUID, upstream: RunUpstream | None
     await upstreams.add(session, upstream)
     # From here on its content stays; until here, it may have been removed.
     models = _models(await upstreams.published(session, upstream.upstream_run_id))
-    if upstream.folder not in {model.folder for model in models.values()}:
+    if upstream.files not in [m.files for m in models.values() if m.folder == upstream.folder]:
         raise InvalidUpstreamError(
             f"The model of run {upstream.upstream_run_id} was removed to save space.",
             field=RUN_FIELD,
