@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import sys
 from typing import Any
@@ -19,10 +18,16 @@ PNG_SCALE = 2.0
 NOWHERE: list[str] = []
 """Addresses that a chart may load data from."""
 
-_RESOURCES = re.compile(
-    rb"(?:^ +/[a-z]{2}\d+ (?:\d+ 0 R|\[/ICCBased \d+ 0 R\])\n){2,}", re.MULTILINE
-)
-"""The named resources of a page or of a group, one per line."""
+CHART_FONTS = "'Liberation Sans', Arial, Helvetica, sans-serif"
+PDF_FONT = "Libertinus Serif"
+"""Part of the typesetter, so that a figure is the same on every machine, and has the font of the
+report that it is in. Texts in it are narrower than those for which the chart was laid out."""
+
+_FIGURE = b"""
+#set page(width: auto, height: auto, margin: 0pt)
+#set document(date: none)
+#image(bytes(sys.inputs.svg), format: "svg")
+"""
 
 
 def drawn(document: dict[str, Any], form: str) -> bytes:
@@ -37,18 +42,22 @@ def drawn(document: dict[str, Any], form: str) -> bytes:
             document, scale=PNG_SCALE, allowed_base_urls=NOWHERE
         )
         return png
-    pdf: bytes = vl_convert.vegalite_to_pdf(document, allowed_base_urls=NOWHERE)
-    return in_order(pdf)
+    return as_pdf(vl_convert.vegalite_to_svg(document, allowed_base_urls=NOWHERE))
 
 
-def in_order(pdf: bytes) -> bytes:
-    """A PDF with its named resources in order, so that equal charts of one font give equal bytes.
+def as_pdf(svg: str) -> bytes:
+    """A drawn chart as PDF: equal charts give equal bytes, in every process."""
+    import typst
 
-    The library lists them in an order that differs by process, as it does the fonts of a chart with
-    several, which stay as they are. The length of a list does not change, so that all offsets in
-    the file stay valid.
-    """
-    return _RESOURCES.sub(lambda listed: b"".join(sorted(listed[0].splitlines(True))), pdf)
+    pdf: bytes = typst.compile(
+        _FIGURE, format="pdf", timestamp=0, sys_inputs={"svg": in_pdf_font(svg)}
+    )
+    return pdf
+
+
+def in_pdf_font(svg: str) -> str:
+    """A drawn chart with the font of PDFs."""
+    return svg.replace(CHART_FONTS, PDF_FONT)
 
 
 def main() -> None:

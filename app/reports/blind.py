@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from app.reports import blind_words
 from app.reports.blind_words import PACKAGES, STAGES, WITHHELD, member_names, stays
 from pricetag.accounting.document.canonical import content_sha256
 from pricetag.tag.evaluated import ScoredRun
+from pricetag.tag.figure import Figure
+from pricetag.tag.glue.rows import GlueRow
+from pricetag.tag.glue.runs import Method
+from pricetag.tag.glue.scores import Mean, TaskScore
 from pricetag.tag.measured import ORIGINS
 from pricetag.tag.paper import PaperRun
 from pricetag.tag.view import TagView
@@ -26,6 +31,8 @@ OMITTED = frozenset({"variables", "code", "inputs", "measured_by"})
 
 EMPTY: Mapping[str, Any] = {"notes": None, "git_commit": None, "platform": None, "seeds": {}}
 """Members of a price tag that state nothing."""
+
+NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?")
 
 Blind = Callable[[str], str]
 
@@ -245,3 +252,50 @@ def blind_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         more = {"model": f"Published model {number}", "hardware": hardware, "source": WITHHELD}
         blind.append(numbers | more)
     return blind
+
+
+def blind_glue_rows(rows: Sequence[GlueRow], names: Pseudonyms) -> list[GlueRow]:
+    """The rows of a table of GLUE: the figures, kinds of methods and their numbers."""
+    seen: dict[str, int] = {}
+    return [_glue_row(row, names, seen) for row in rows]
+
+
+def _glue_row(row: GlueRow, names: Pseudonyms, seen: dict[str, int]) -> GlueRow:
+    methods = ", ".join(map(_method, row.methods)) or "as submitted"
+    label = f"{names.lettered('Model', row.start)}: {methods}"
+    number = seen[label] = seen.get(label, 0) + 1
+    return replace(
+        row,
+        label=label if number == 1 else f"{label} ({number})",
+        run_ids=tuple(map(names.run_id, row.run_ids)),
+        tasks={
+            name: TaskScore(
+                {key: _remarked(part) for key, part in task.parts.items()}, _remarked(task.score)
+            )
+            for name, task in row.tasks.items()
+        },
+        parameters=_remarked(row.parameters),
+        remaining_ratio=_remarked(row.remaining_ratio),
+        it_energy_kwh=_remarked(row.it_energy_kwh),
+        co2e_kg=_remarked(row.co2e_kg),
+        inference_wh=_remarked(row.inference_wh),
+    )
+
+
+def _method(method: Method) -> str:
+    options = ", ".join(
+        f"{name} {value}" for name, value in method.options.items() if _is_number(value)
+    )
+    kind = _kind(method.kind)
+    return f"{kind} ({options})" if options and kind == method.kind else kind
+
+
+def _is_number(text: str) -> bool:
+    return text in ("true", "false") or NUMBER.fullmatch(text) is not None
+
+
+Reasoned = TypeVar("Reasoned", Mean, Figure)
+
+
+def _remarked(figure: Reasoned) -> Reasoned:
+    return replace(figure, reason=figure.reason and blind_words.remark(figure.reason))

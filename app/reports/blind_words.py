@@ -18,6 +18,8 @@ from pricetag.accounting.quantity.quantity import SOURCES, Quantity
 from pricetag.accounting.quantity.record import NOT_RECORDED, members
 from pricetag.recipes.registry import REGISTRY
 from pricetag.tag.flags import FLAGS, QUIET
+from pricetag.tag.glue.rows import NOT_MADE, NOT_MEASURED
+from pricetag.tag.glue.scores import NOT_EVALUATED
 from pricetag.tag.variants import SCORES
 from pricetag.tag.view import LATE, REPRICED
 
@@ -84,6 +86,10 @@ CAUSES = frozenset(
 REASONS = frozenset(
     {
         NOT_RECORDED,
+        NOT_EVALUATED,
+        NOT_MADE,
+        NOT_MEASURED,
+        "not defined",
         "a quote has no such figure",
         "device-hours at the low and at the high price; the value is half-way",
         "it has no price tag: no attempt of it has ended",

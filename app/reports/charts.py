@@ -26,7 +26,7 @@ class Picture:
     Attributes:
         title: Heading.
         summary: What it shows, in a sentence.
-        content: The picture: SVG for HTML, PNG for PDF, which needs no fonts.
+        content: The picture: SVG, or a PDF for LaTeX.
         width: Its width in pixels.
         height: Its height.
     """

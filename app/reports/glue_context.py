@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from app.reports.blind import Pseudonyms, blind_glue_rows, blind_price_tag
 from app.reports.context import build_context
 from app.reports.sections import glue
 from app.reports.shape import Profile
@@ -33,6 +34,7 @@ def glue_context(
     generated_at: datetime,
     earlier: Sequence[Document] = (),
     chains: Sequence[Document] = (),
+    names: Pseudonyms | None = None,
 ) -> dict[str, Any]:
     """The content of all six formats.
 
@@ -44,6 +46,7 @@ def glue_context(
         generated_at: Time of creation, with time zone.
         earlier: Stored price tags of runs whose models the others start from.
         chains: As for ``build_context``.
+        names: Pseudonyms for the variant for blind review; None for the report itself.
 
     Raises:
         NoScoresError: If there is no row.
@@ -56,6 +59,9 @@ def glue_context(
             "no run has a score on a task of GLUE: use runs with `data: {glue: TASK}` that "
             "evaluated their model"
         )
+    if names is not None:
+        rows = blind_glue_rows(rows, names)
+        documents = [blind_price_tag(document, names) for document in documents]
     full_context = build_context(
         title, profile, documents, generated_at=generated_at, chains=chains
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import typst
 
+from app.charts.drawer import in_pdf_font
 from app.reports import glyphs
 from app.reports.charts import Picture
 from app.reports.shape import Context
@@ -30,7 +31,7 @@ def render(context: Context, pictures: Sequence[Picture] | None = ()) -> bytes:
 
     Args:
         context: Content of the report.
-        pictures: Its drawn charts as PNG; None if they could not be drawn.
+        pictures: Its drawn charts as SVG; None if they could not be drawn.
     """
     pages = compile_pages(context, "pdf", pictures=pictures)
     return pages if isinstance(pages, bytes) else b"".join(pages)
@@ -48,7 +49,7 @@ def compile_pages(
         context: Content of the report.
         fmt: ``pdf`` or ``png``.
         ppi: Resolution of the pages, pixels per inch.
-        pictures: Drawn charts as PNG; None if they could not be drawn.
+        pictures: Drawn charts as SVG; None if they could not be drawn.
     """
     cleaned, fonts = clean_all(context), json.dumps(glyphs.FONTS)
     shown = {name: cleaned[name] for name in SHOWN}
@@ -71,4 +72,4 @@ def compile_pages(
 
 def _shown(picture: Picture) -> dict[str, Any]:
     texts = clean_all({"title": picture.title, "summary": picture.summary})
-    return {**texts, "png": list(picture.content)}
+    return {**texts, "svg": in_pdf_font(picture.content.decode())}

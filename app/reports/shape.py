@@ -7,6 +7,7 @@ from it, unchanged, at any time.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, Literal, TypedDict
 
 from pricetag.tag.footnotes import letter, marked, shared_reasons
@@ -94,7 +95,11 @@ def row(*cells: str, total: bool = False) -> Row:
 
 
 def table(
-    id_: str, caption: str, columns: list[Column], rows: list[Row], notes: list[str] | None = None
+    id_: str,
+    caption: str,
+    columns: Sequence[Column],
+    rows: list[Row],
+    notes: list[str] | None = None,
 ) -> Table:
     """A table. A reason that several unknown figures share becomes a note.
 
@@ -107,7 +112,7 @@ def table(
                 f"table {id_}, row {index}: {len(item['cells'])} cells, {len(columns)} columns"
             )
     rows, notes = _with_notes(rows, notes or [])
-    return {"id": id_, "caption": caption, "columns": columns, "rows": rows, "notes": notes}
+    return {"id": id_, "caption": caption, "columns": list(columns), "rows": rows, "notes": notes}
 
 
 def _with_notes(rows: list[Row], notes: list[str]) -> tuple[list[Row], list[str]]:

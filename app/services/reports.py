@@ -138,17 +138,13 @@ async def store(
     return _read(report)
 
 
-async def _glue(
-    session: Session,
-    principal: Principal,
-    request: ReportCreate,
-    selected: list[dict[str, Any]],
-    lineages: list[dict[str, Any]],
-) -> dict[str, Any]:
-    """The content of a report on GLUE, whose models may come from earlier runs.
+async def glue_sources(
+    session: Session, principal: Principal, selected: Sequence[Mapping[str, Any]]
+) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
+    """The recipes of runs and of the earlier runs that their models come from, by run ID.
 
-    Raises:
-        NothingToReportError: If no run has a score on GLUE.
+    Returns:
+        The recipes, and the newest price tags of the earlier runs that the principal may see.
     """
     recipes: dict[uuid.UUID, dict[str, Any]] = {}
     earlier: dict[uuid.UUID, dict[str, Any]] = {}
@@ -161,14 +157,30 @@ async def _glue(
         visible = await reports.newest_price_tags(session, principal.viewer, list(wanted))
         earlier |= visible
         wanted = set(visible)
+    return {str(run_id): recipe for run_id, recipe in recipes.items()}, list(earlier.values())
+
+
+async def _glue(
+    session: Session,
+    principal: Principal,
+    request: ReportCreate,
+    selected: list[dict[str, Any]],
+    lineages: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """The content of a report on GLUE, whose models may come from earlier runs.
+
+    Raises:
+        NothingToReportError: If no run has a score on GLUE.
+    """
+    recipes, earlier = await glue_sources(session, principal, selected)
     try:
         return glue_context(
             request.title,
             request.profile,
             selected,
-            {str(run_id): recipe for run_id, recipe in recipes.items()},
+            recipes,
             generated_at=datetime.now(UTC),
-            earlier=list(earlier.values()),
+            earlier=earlier,
             chains=lineages,
         )
     except NoScoresError as error:
@@ -341,7 +353,7 @@ async def latex_figures(context: Mapping[str, Any], drawing: Drawing) -> dict[st
 
 
 async def _pictures(
-    context: Mapping[str, Any], drawing: Drawing, form: Literal["svg", "png", "pdf"]
+    context: Mapping[str, Any], drawing: Drawing, form: Literal["svg", "pdf"]
 ) -> list[Picture] | None:
     """The charts of a report, drawn; None if that failed, which the report then says."""
     pictures = []
@@ -367,8 +379,7 @@ async def render_report(
     """
     pictures: list[Picture] | None = []
     if drawing is not None and fmt in ("html", "pdf"):
-        form: Literal["svg", "png"] = "svg" if fmt == "html" else "png"
-        pictures = await _pictures(report.context, drawing, form)
+        pictures = await _pictures(report.context, drawing, "svg")
     if fmt != "pdf":
         return await asyncio.to_thread(render, report.context, fmt, pictures)
     loop = asyncio.get_running_loop()

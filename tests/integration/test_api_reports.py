@@ -233,3 +233,11 @@ async def test_a_report_on_glue_follows_models_to_the_runs_that_made_them(api: A
     alone = await make(api, runs=[first], table="glue")
     energy = "it_energy_kwh"
     assert line[energy] == pytest.approx(2 * alone["context"]["lines"][0][energy])
+    link = {"report": report["id"], "anonymous": True}
+    made = await api.member.post("/v1/shares", json=link)
+    assert made.status_code == 201, made.text
+    share = made.json()
+    shown = await api.nobody.get(f"{share['path']}/report.json")
+    (blind,) = shown.json()["lines"]
+    assert (blind["model"], blind[energy]) == ("Model A: train, train", line[energy])
+    assert [name for name in (first, second, "bert-base") if name in shown.text] == []

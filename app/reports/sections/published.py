@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.reports.cells import Notes
+from app.reports.sections import strubell
 from app.reports.shape import Row, Section, Table, column, row, table
 from pricetag.tag.figures import counted, difference, number
 from pricetag.tag.strubell import CITATION
@@ -146,17 +147,7 @@ def _models(lines: Sequence[Line]) -> Table:
                 cells.cost(figures["cost_low"], figures["cost_high"]),
             )
         )
-    columns = [
-        column("Model", weight=2.0),
-        column("Hardware", weight=1.4),
-        column("Power (W)", "right", 1.2),
-        column("Hours", "right", 1.2),
-        column("kWh·PUE", "right", 1.1),
-        column("CO2e (lb)", "right", 1.2),
-        column("CO2e (kg)", "right", 1.3),
-        column("Cloud compute cost", "right", 2.2),
-    ]
-    return table("published", "Published models", columns, rows, cells.notes.lines())
+    return table("published", "Published models", strubell.COLUMNS, rows, cells.notes.lines())
 
 
 def _research(lines: Sequence[Line]) -> Table:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from app.db import Session
-from app.reports import build_context
+from app.reports import build_context, glue_context
 from app.reports.blind import Pseudonyms, blind_price_tag
+from app.reports.shape import Profile
 from app.repositories.attempts import executions
 from app.repositories.papers import papers
 from app.repositories.price_tags import reports as report_rows
@@ -36,7 +37,7 @@ class NotYoursToShareError(ForbiddenError):
 
 
 class NoBlindVariantError(ConflictError):
-    """The report has tables that cannot be made without names."""
+    """The variant of the report would have other figures."""
 
     code = "no-blind-variant"
 
@@ -93,7 +94,7 @@ async def content_of(
         raise _not_yours("report")
     if not anonymous:
         return Content(report.title, report.id, report.context)
-    return await _blind_report(session, report, stored)
+    return await _blind_report(session, principal, report, stored)
 
 
 def _not_yours(kind: str) -> NotYoursToShareError:
@@ -128,21 +129,60 @@ def _context(
     return build_context(title, profile, shown, generated_at=datetime.now(UTC))
 
 
-async def _blind_report(session: Session, report: ReportRead, stored: Any) -> Content:
+async def _blind_report(
+    session: Session, principal: Principal, report: ReportRead, stored: Any
+) -> Content:
     """The variant of a report: of a paper's, the paper's; of any other, without lineage."""
     if stored.paper_id is not None:
         paper = await papers.by_id(session, stored.paper_id)
         context, texts = await blind.content(session, paper.Paper, paper.project, report.context)
         return Content(report.title, None, context, texts)
-    if any(section["id"] == "glue" for section in report.context["sections"]):
-        raise NoBlindVariantError(
-            "A report on GLUE has no variant for blind review. Share a paper with these runs."
-        )
     versions = {uuid.UUID(run["run_id"]): int(run["version"]) for run in report.context["runs"]}
     documents = await report_rows.price_tags_of(session, versions)
     in_order = {run_id: documents[run_id] for run_id in versions}
-    context = await asyncio.to_thread(_context, REPORT_TITLE, report.profile, in_order, True)
+    if report.context.get("table") == "glue":
+        context = await _blind_glue(session, principal, report, list(in_order.values()))
+    else:
+        context = await asyncio.to_thread(_context, REPORT_TITLE, report.profile, in_order, True)
     return Content(report.title, None, context)
+
+
+async def _blind_glue(
+    session: Session,
+    principal: Principal,
+    report: ReportRead,
+    documents: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """The variant of a report on GLUE, with its figures.
+
+    Raises:
+        NoBlindVariantError: If the runs that its models start from have other figures by now.
+    """
+    recipes, earlier = await reports.glue_sources(session, principal, documents)
+    context = await asyncio.to_thread(
+        glue_context,
+        REPORT_TITLE,
+        cast(Profile, report.profile),
+        documents,
+        recipes,
+        generated_at=datetime.now(UTC),
+        earlier=earlier,
+        names=Pseudonyms(),
+    )
+    if _numbers(context) != _numbers(report.context):
+        raise NoBlindVariantError(
+            "The runs that the models of this report start from have other price tags by now, or "
+            "are hidden from you. Create the report again, then share it."
+        )
+    return context
+
+
+def _numbers(context: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The figures of the lines of a report."""
+    return [
+        {name: figure for name, figure in line.items() if not isinstance(figure, str)}
+        for line in context["lines"]
+    ]
 
 
 async def shown_report(session: Session, principal: Principal, share: Share) -> ReportRead:

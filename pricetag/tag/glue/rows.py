@@ -11,7 +11,7 @@ from pricetag.recipes.glue import GLUE
 from pricetag.tag import variants as measured
 from pricetag.tag.figure import Figure, Shown, scaled
 from pricetag.tag.glue.grouping import Entry, distinct, settings
-from pricetag.tag.glue.runs import GlueRun, start_of
+from pricetag.tag.glue.runs import GlueRun, Method, start_of
 from pricetag.tag.glue.scores import Mean, TaskScore, task_score
 from pricetag.tag.strubell import Profile, emissions
 from pricetag.tag.totals import total
@@ -29,6 +29,8 @@ class GlueRow:
     Attributes:
         label: The original model, and the methods applied to it.
         run_ids: The runs.
+        start: Folder, name on the hub, or shape of the original model.
+        methods: The methods applied to it, in order.
         tasks: Scores by task, in GLUE's order.
         parameters: Number of parameters: the mean over the runs, as heads differ by task.
         remaining_ratio: Share of the encoder's weights that are not zero.
@@ -40,6 +42,8 @@ class GlueRow:
 
     label: str
     run_ids: tuple[str, ...]
+    start: str
+    methods: tuple[Method, ...]
     tasks: Mapping[str, TaskScore]
     parameters: Mean
     remaining_ratio: Mean
@@ -86,6 +90,8 @@ def _row(label: str, entries: Sequence[Entry], profile: Profile) -> GlueRow:
     return GlueRow(
         label=label,
         run_ids=tuple(dict.fromkeys(entry.made.run.run_id for entry in entries)),
+        start=entries[0].start.identity,
+        methods=tuple(method for made in entries[0].chain for method in made.methods),
         tasks={name: task_score([entry.made for entry in each]) for name, each in tasks.items()},
         parameters=_measured(entries, measured.PARAMETERS),
         remaining_ratio=sparsity,

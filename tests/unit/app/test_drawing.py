@@ -128,17 +128,14 @@ async def test_a_program_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 
 
 async def test_two_processes_draw_a_figure_with_equal_bytes() -> None:
-    """The PDF of a chart names a resource for each of its half-transparent bars.
-
-    Of charts with two fonts (titles are bold), the library also writes the fonts in any order.
-    """
+    """The chart has many half-transparent bars, and two fonts: titles are bold."""
     document = {
         "$schema": SCHEMA,
         "data": {"values": [{"x": n, "y": n % 5} for n in range(16)]},
         "mark": {"type": "bar", "opacity": 0.5},
         "encoding": {
             "x": {"field": "x", "type": "ordinal", "title": None},
-            "y": {"field": "y", "type": "quantitative", "title": None},
+            "y": {"field": "y", "type": "quantitative", "title": "y"},
         },
     }
     processes = Drawing(limit_s=LONG_S), Drawing(limit_s=LONG_S)
@@ -147,5 +144,5 @@ async def test_two_processes_draw_a_figure_with_equal_bytes() -> None:
     finally:
         for each in processes:
             await each.close()
-    assert b"/gs15 " in pictures[0]
+    assert pictures[0].startswith(b"%PDF-")
     assert pictures[0] == pictures[1]

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.reports import FORMATS, NoScoresError, glue_context, render
+from app.reports.blind import Pseudonyms
 from pricetag.recipes.glue import GLUE
 from pricetag.tag.glue.rows import GlueRow, glue_rows
 from pricetag.tag.glue.scores import ALL_TASKS, WITHOUT_WNLI, Mean, TaskScore, average
@@ -333,3 +334,29 @@ def test_a_run_with_kinds_of_another_version_has_its_row() -> None:
     (row,) = rows([RunOnGlue(one.run_id, one.document, recipe)])
     assert row.label == "bert-base: train"
     assert row.tasks["rte"].score.value == pytest.approx(50)
+
+
+def test_the_variant_for_blind_review_has_the_figures_and_no_name() -> None:
+    pruned = ({"kind": "prune", "sparsity": 0.5}, {"kind": "evaluate"})
+    runs = [
+        *every_task("cola"),
+        *seeds("cola", [0.5, None]),
+        run_on_glue(
+            300, "cola", [{"mcc": 0.4}, {"mcc": 0.3}, {"mcc": 0.3}], {"kind": "train"}, *pruned
+        ),
+    ]
+    shown, blind = report(runs), report(runs, names=Pseudonyms())
+    assert [line["model"].partition(": ")[0] for line in blind["lines"]] == ["Model A"] * len(
+        shown["lines"]
+    )
+    assert blind["lines"][0]["model"] == "Model A: train"
+    assert "sparsity 0.5" in blind["lines"][-1]["model"]
+    for old, new in zip(shown["lines"], blind["lines"], strict=True):
+        texts = {"model", "run_ids", "unknown"}
+        assert {key: old[key] for key in old.keys() - texts} == {
+            key: new[key] for key in new.keys() - texts
+        }
+    written = json.dumps(blind)
+    hidden = {"bert-base", *(one.run_id for one in runs)}
+    assert [name for name in hidden if name not in json.dumps(shown)] == []
+    assert [name for name in hidden if name in written] == []
