@@ -9,7 +9,15 @@ from typing import Any
 
 
 class ConfigurationError(ValueError):
-    """The configuration file cannot be read, or a setting is invalid."""
+    """The configuration file cannot be read, or a setting is invalid.
+
+    Attributes:
+        settings: Names of the invalid settings, as they are in the file.
+    """
+
+    def __init__(self, message: str, *settings: str) -> None:
+        super().__init__(message)
+        self.settings = settings
 
 
 def config_path(environ: Mapping[str, str]) -> Path:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pricetag import streams
-from pricetag.cli.console import EXIT_USAGE, CliError, complain
+from pricetag.cli.console import CliError, complain
 
 if TYPE_CHECKING:
     from pricetag.local.request import Request
@@ -108,13 +108,12 @@ def run_metered(
         token: Token for it; by default that of the settings.
 
     Raises:
-        CliError: If the program cannot be started, or a setting is invalid.
+        CliError: If the program cannot be started.
     """
-    from pricetag.configuration import ConfigurationError
     from pricetag.events import ENV_VAR
     from pricetag.local.program import StartError, end_like, run_program
     from pricetag.local.request import Request, name_of, readable
-    from pricetag.local.settings import read_settings
+    from pricetag.local.settings import settings_of_program
 
     if os.environ.get(ENV_VAR):
         complain("this program is part of a run that is metered already; it is not metered twice")
@@ -136,14 +135,15 @@ def run_metered(
     if task is not None:
         request = _of_job(request, task)
     try:
-        settings = read_settings()
+        environ = dict(os.environ)  # the program's, with all that is in it
+        settings = settings_of_program()
+        for problem in settings.unused:
+            complain(problem)
         if push is None and settings.push_problem is not None:
             complain(f"the run will not be pushed: {settings.push_problem}")
-        ended = run_program(command, request, settings)
+        ended = run_program(command, request, settings, environ)
     except StartError as error:
         raise CliError(str(error), error.exit_code) from error
-    except ConfigurationError as error:
-        raise CliError(str(error), EXIT_USAGE) from error
     except OSError as error:
         raise CliError(f"the data folder cannot be used: {error}") from error
     if ended.document is None:
@@ -154,6 +154,8 @@ def run_metered(
         from pricetag.local.summary import summary_text
 
         streams.write(sys.stderr, summary_text(ended.document))
+        if settings.unused:  # the output of the program is between this line and the first
+            complain("the price tag is without settings that are invalid:", settings.unused)
     if ended.document is not None and (settings.push if push is None else push):
         from pricetag.cli.push_at_end import push_ended
 

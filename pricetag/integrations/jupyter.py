@@ -15,6 +15,7 @@ is a stage of that run.
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -25,7 +26,7 @@ from typing import Any, NoReturn
 
 from pricetag.client.shown import ShownPriceTag
 from pricetag.local.runs import read_run
-from pricetag.local.settings import read_settings
+from pricetag.local.settings import settings_of_program
 from pricetag.local.summary import summary_text, unmetered
 from pricetag.local.tracking import Track, track
 from pricetag.tag.view import TagView
@@ -157,7 +158,7 @@ def _show(run: Track) -> None:
     """Shows the price tag, if the cell is a run of its own."""
     if run.price_tag is None or run.run_id is None:
         return
-    stored = read_run(read_settings().folder / run.run_id)
+    stored = read_run(settings_of_program(dict(os.environ)).folder / run.run_id)
     if stored is not None:
         import_module("IPython.display").display(CellPriceTag(stored.document))
 

@@ -33,7 +33,7 @@ from pricetag.configuration import ConfigurationError
 from pricetag.events import ENV_VAR, RUN_VAR
 from pricetag.integrations.stages import is_number
 from pricetag.local.runs import RESULT
-from pricetag.local.settings import read_settings
+from pricetag.local.settings import local_folder
 from pricetag.local.tracking import Track, track
 from pricetag.tag.model_card import NO_PRICE_TAG
 from pricetag.tag.view import TagView
@@ -73,7 +73,7 @@ def _local_run_id(socket: str) -> str | None:
     """
     deadline_s = time.monotonic() + METER_STARTS_WITHIN_S
     with suppress(OSError, ConfigurationError):
-        local = read_settings().folder
+        local = local_folder()
         while True:
             running = [folder for folder in local.iterdir() if not (folder / RESULT).exists()]
             for folder in running:

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from pricetag.local.begun import Begun
 from pricetag.local.ended import EXIT_OF_SIGNAL, FORWARDED, Ended
 from pricetag.local.listener import Listener
 from pricetag.local.metering import LocalMeter
@@ -20,7 +21,12 @@ ENDING = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT
 
 
 def accompany(
-    pid: int, request: Request, settings: LocalSettings, listener: Listener, zero_s: float
+    pid: int,
+    request: Request,
+    settings: LocalSettings,
+    listener: Listener,
+    zero_s: float,
+    begun: Begun | None,
 ) -> Ended:
     """Meters a program to its end; if it cannot be metered, it runs on, and the result says why.
 
@@ -30,6 +36,7 @@ def accompany(
         settings: The data folder and the site's factors.
         listener: The socket for its events.
         zero_s: When it was started, on the monotonic clock.
+        begun: The note of it, which is removed when the journal has begun.
     """
     forwarder = Forwarder(pid)
     child = Child(pid, forwarder)
@@ -37,12 +44,16 @@ def accompany(
     try:
         meter = LocalMeter(request, settings, zero_s=zero_s, listener=listener)
         meter.open(pid)
+        if begun is not None:
+            begun.drop()
         import asyncio  # takes a while, in which the meters are open already
 
         return asyncio.run(_metered(meter, child))
     except (OSError, ValueError, RuntimeError) as error:
         problem = f"{type(error).__name__}: {error}"
         code, _ = child.reap()
+        if begun is not None:
+            begun.drop()
         if meter is None:
             listener.close()
             return _ended(code, None, problem)

@@ -109,8 +109,8 @@ class LocalMeter:
             socket=str(self.socket),
         )
         self._open_stage_of_run()
-        if self._remark is not None:
-            self._log.text(self._remark, "pricetag")
+        for remark in (*self._settings.unused, *filter(None, (self._remark,))):
+            self._log.text(remark, "pricetag")
         if self.request.second_opinion:
             from pricetag.metering.second_opinion import SecondOpinion
 

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pricetag import streams
 from pricetag.events import ENV_VAR, LOCAL_VAR
@@ -22,6 +22,9 @@ from pricetag.local.ended import EXIT_OF_SIGNAL, FORWARDED, Ended
 from pricetag.local.listener import Listener
 from pricetag.local.request import Request
 from pricetag.local.settings import LocalSettings
+
+if TYPE_CHECKING:
+    from pricetag.local.begun import Begun
 
 RESTORED = (signal.SIGPIPE, signal.SIGXFSZ)
 """Signals that Python ignores and other programs expect with their default action."""
@@ -74,10 +77,11 @@ def run_program(
             listener.close()
             folder.rmdir()
             raise
+        begun = _noted(folder, request, settings)
         # Imported here, so that the program does not wait for it.
         from pricetag.local.accompany import accompany
 
-        return accompany(pid, request, settings, listener, zero_s)
+        return accompany(pid, request, settings, listener, zero_s, begun)
     finally:
         _drop_pending()
         signal.pthread_sigmask(signal.SIG_SETMASK, former)
@@ -95,6 +99,16 @@ def _prepared(folder: Path) -> Listener:
     except OSError:
         folder.rmdir()
         raise
+
+
+def _noted(folder: Path, request: Request, settings: LocalSettings) -> Begun | None:
+    """The note of a program that was just started; None if it cannot be written."""
+    from pricetag.local.begun import Begun
+
+    try:
+        return Begun(folder, request, settings)
+    except OSError:  # the meter will say what is wrong with the folder
+        return None
 
 
 def _unmetered(

@@ -18,7 +18,7 @@ from typing import Any
 
 from pricetag.atomic_files import write_whole
 from pricetag.local.listener import remove_socket
-from pricetag.metering.journal import Journal, JournalError, JournalLockedError
+from pricetag.metering.journal import Journal, JournalError
 
 RESULT = "run.json"
 OWNER_ONLY = 0o600
@@ -217,17 +217,15 @@ def _unsettled(folder: Path) -> LocalRun | None:
 def settle_folder(folder: Path) -> str | None:
     """Settles the run of a folder whose meter died; returns why it cannot be settled, if so."""
     path = next(folder.glob("*.jsonl"), None)
-    if path is None:
+    try:
+        journal = _begun_by_note(folder) if path is None else Journal.open_existing(path)
+    except (JournalError, FileNotFoundError):
+        return None  # it runs, or another command settles it
+    except OSError as error:
+        return f"{path or folder}: {error.strerror}"
+    if journal is None:
         _remove_if_empty(folder)
         return None
-    try:
-        journal = Journal.open_existing(path)
-    except JournalLockedError:
-        return None  # it runs
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        return f"{path}: {error.strerror}"
     try:
         return _settle_orphan(folder, journal)
     finally:
@@ -235,15 +233,28 @@ def settle_folder(folder: Path) -> str | None:
             journal.close()
 
 
+def _begun_by_note(folder: Path) -> Journal | None:
+    """A journal for a program whose meter was killed before it had one; None if there is none."""
+    from pricetag.local.begun import start_of_killed
+
+    start = start_of_killed(folder)
+    return None if start is None else Journal.create(folder, start["attempt_id"])
+
+
 def _settle_orphan(folder: Path, journal: Journal) -> str | None:
     from pricetag.attempt.ending import end_if_open
+    from pricetag.local.begun import LOST, start_of_killed
     from pricetag.local.noted import noted
     from pricetag.metering.rapl_zones import powercap_root
 
-    if journal.count == 0:  # killed before it had measured anything
-        shutil.rmtree(folder, ignore_errors=True)
-        return None
     try:
+        if journal.count == 0:  # killed before it had measured anything
+            start = start_of_killed(folder)
+            if start is None:
+                shutil.rmtree(folder, ignore_errors=True)
+                return None
+            end = {"type": "end", "t_s": 0.0, "at": start["at"], "status": "lost", "reason": LOST}
+            journal.append_all([start, end])
         status, reason = noted(folder) or ("lost", METER_LOST)
         end_if_open(journal, powercap_root(), saw_end=False, status=status, reason=reason)
         write_result(folder, journal)
@@ -260,13 +271,14 @@ def write_result(folder: Path, journal: Journal) -> dict[str, Any]:
         ValueError: If the journal has no end, or a factor is invalid.
     """
     from pricetag.attempt.ending import every_record
-    from pricetag.local.noted import drop
+    from pricetag.local import begun, noted
     from pricetag.local.settling import settled
 
     document = settled(every_record(journal))
     text = json.dumps(document, ensure_ascii=False, allow_nan=False)
     write_whole(folder / RESULT, text, OWNER_ONLY)
-    drop(folder)
+    noted.drop(folder)
+    begun.drop(folder)
     _remove_socket(journal)
     return document
 

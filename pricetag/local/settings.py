@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, MutableMapping
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,7 @@ class LocalSettings:
         project: Project of runs that name none.
         push: Whether runs are pushed to the server when they end.
         push_problem: The error in that setting, if there is one; then nothing is pushed.
+        unused: A line for each setting that is invalid and therefore not used.
     """
 
     folder: Path
@@ -66,6 +67,32 @@ class LocalSettings:
     project: str
     push: bool = False
     push_problem: str | None = None
+    unused: tuple[str, ...] = ()
+
+
+def settings_of_program(environ: MutableMapping[str, str] = os.environ) -> LocalSettings:
+    """The settings for a program that is about to run.
+
+    An invalid setting is not used and is named in ``unused``: it must neither stop the program nor
+    cost the measurement, since another factor can be used later. It is removed from the
+    environment, so that no meter of this process reads it.
+    """
+    problems: list[str] = []
+    try:
+        file = read_config(environ)
+    except ConfigurationError as error:
+        problems.append(f"{error}; none of its settings is used")
+        file = {}
+    while True:
+        try:
+            return replace(_settings(environ, file), unused=tuple(problems))
+        except ConfigurationError as error:
+            if not error.settings:
+                raise
+            problems.append(f"{error}; not used")
+            for name in error.settings:
+                environ.pop(_variable(name), None)
+                file.pop(name, None)
 
 
 def read_settings(environ: Mapping[str, str] = os.environ) -> LocalSettings:
@@ -74,7 +101,10 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> LocalSettings:
     Raises:
         ConfigurationError: If the file cannot be read, or a setting is invalid.
     """
-    file = read_config(environ)
+    return _settings(environ, read_config(environ))
+
+
+def _settings(environ: Mapping[str, str], file: Mapping[str, Any]) -> LocalSettings:
     values = {name: _value(name, environ, file) for name in LocalSite.__slots__}
     site = LocalSite(
         pue=_number(values, "pue", PUE_RANGE),
@@ -87,7 +117,9 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> LocalSettings:
         site=_text(values, "site") or "default",
     )
     if site.grid_zone is not None and site.grid_g_per_kwh is not None:
-        raise ConfigurationError("set grid_zone or grid_g_per_kwh, not both")
+        raise ConfigurationError(
+            "set grid_zone or grid_g_per_kwh, not both", "grid_zone", "grid_g_per_kwh"
+        )
     if site.grid_zone is not None:
         _check_zone(site.grid_zone)
     if values["currency"] is not None:
@@ -95,7 +127,7 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> LocalSettings:
     host = environ.get("PRICETAG_METER_HOST", "").strip().lower()
     if host and host not in HOST_METERS:
         raise ConfigurationError(
-            f"PRICETAG_METER_HOST is {host!r}; use one of {', '.join(HOST_METERS)}"
+            f"PRICETAG_METER_HOST is {host!r}; use one of {', '.join(HOST_METERS)}", "meter_host"
         )
     return LocalSettings(
         local_folder(environ, file),
@@ -138,7 +170,7 @@ def _check_zone(zone: str) -> None:
     try:
         grid_factor(zone)
     except NotInCatalog as error:
-        raise ConfigurationError(f"PRICETAG_GRID_ZONE: {error}") from error
+        raise ConfigurationError(f"PRICETAG_GRID_ZONE: {error}", "grid_zone") from error
 
 
 def _check_currency(code: str) -> None:
@@ -147,12 +179,17 @@ def _check_currency(code: str) -> None:
     if code not in currency_codes():
         raise ConfigurationError(
             "PRICETAG_CURRENCY: must be the ISO 4217 code of a currency in use, such as EUR "
-            f"(is {code!r})"
+            f"(is {code!r})",
+            "currency",
         )
 
 
 def _value(name: str, environ: Mapping[str, str], file: Mapping[str, Any]) -> Any:
-    return environ.get(f"PRICETAG_{name.upper()}") or file.get(name)
+    return environ.get(_variable(name)) or file.get(name)
+
+
+def _variable(name: str) -> str:
+    return f"PRICETAG_{name.upper()}"
 
 
 def _number(values: Mapping[str, Any], name: str, bounds: tuple[float, float]) -> float | None:
@@ -166,7 +203,7 @@ def _number(values: Mapping[str, Any], name: str, bounds: tuple[float, float]) -
         number = math.nan
     if not low <= number <= high:
         raise ConfigurationError(
-            f"PRICETAG_{name.upper()}: must be from {low:g} to {high:g} (is {value!r})"
+            f"{_variable(name)}: must be from {low:g} to {high:g} (is {value!r})", name
         )
     return number
 
@@ -191,6 +228,7 @@ def _price(values: Mapping[str, Any]) -> Decimal | None:
         price = Decimal(-1)
     if not (price.is_finite() and price >= 0):
         raise ConfigurationError(
-            f"PRICETAG_ELECTRICITY_PER_KWH: must be a price of 0 or more (is {value!r})"
+            f"PRICETAG_ELECTRICITY_PER_KWH: must be a price of 0 or more (is {value!r})",
+            "electricity_per_kwh",
         )
     return price

@@ -20,7 +20,7 @@ from typing import Any
 from pricetag.local.listener import Listener
 from pricetag.local.metering import LocalMeter
 from pricetag.local.request import Request
-from pricetag.local.settings import read_settings
+from pricetag.local.settings import settings_of_program
 from pricetag.metering.machine import git_commit
 
 STDIN, STDOUT = 0, 1
@@ -41,7 +41,7 @@ def main() -> None:
     with suppress(OSError):  # nobody reads the answer if the program is gone
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
-    if "problem" not in answer and read_settings().push:
+    if "problem" not in answer and settings_of_program().push:
         _push(answer["run"]["id"])
 
 
@@ -65,7 +65,7 @@ def _meter() -> dict[str, Any]:
     try:
         meter = LocalMeter(
             Request.from_dict(asked["request"]),
-            read_settings(),
+            settings_of_program(),
             zero_s=asked["zero_s"],
             listener=listener,
         )

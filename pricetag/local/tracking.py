@@ -24,7 +24,7 @@ from pricetag.configuration import ConfigurationError
 from pricetag.events import ENV_VAR, LOCAL_VAR
 from pricetag.local.listener import Listener
 from pricetag.local.request import Request
-from pricetag.local.settings import read_settings
+from pricetag.local.settings import settings_of_program
 
 Called = TypeVar("Called", bound=Callable[..., Any])
 
@@ -101,8 +101,10 @@ class Track:
 
     def _start(self) -> None:
         zero_s = time.monotonic()
-        settings = read_settings()
+        settings = settings_of_program(dict(os.environ))
         settings.folder.mkdir(parents=True, exist_ok=True)
+        for problem in settings.unused:
+            _say(problem)
         if settings.push_problem is not None:
             _say(f"{self._request.name!r} will not be pushed: {settings.push_problem}")
         listener = Listener.new()
@@ -169,7 +171,7 @@ class Track:
         """The settled run in the data folder."""
         from pricetag.local.runs import read_run
 
-        run = read_run(read_settings().folder / str(self.run_id))
+        run = read_run(settings_of_program(dict(os.environ)).folder / str(self.run_id))
         return None if run is None or run.price_tag is None else run.document
 
 

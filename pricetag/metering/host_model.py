@@ -1,4 +1,4 @@
-"""CPU and memory without a readable counter: CodeCarbon's model, integrated exactly.
+"""CPU and memory without a readable counter: CodeCarbon's models, integrated exactly.
 
 Power is modelled for each interval between two readings from the CPU's mean load over it, so
 the energy is a sum of such intervals and needs no sampling in between.
@@ -12,18 +12,15 @@ from typing import Protocol
 
 from pricetag.metering import codecarbon_parts
 from pricetag.metering.codecarbon_parts import CpuModel
+from pricetag.metering.memory_model import memory_component, memory_gib
 from pricetag.metering.source import (
     UNAVAILABLE,
     Component,
-    ComponentKind,
     PowerSource,
     Reading,
-    UnavailableSource,
 )
 
 CPU_GAIN_STD_RATIO = 0.45
-RAM_GAIN_STD_RATIO = 1.0
-"""A factor of two either way."""
 
 IDLE_RATIO = 0.1
 """Power of :class:`CpuLoadModel` at no load, as a share of the TDP."""
@@ -194,15 +191,11 @@ def prepare() -> float:
 def host_model(*, cpu: bool, ram: bool) -> PowerSource:
     """A source of the requested modelled components.
 
-    Without CodeCarbon they are null with the reason, never omitted.
+    Without CodeCarbon the CPU is null with the reason, never omitted.
     """
-    if codecarbon_parts.is_installed():
-        return HostModelSource(
-            lambda: [*(_cpu_parts() if cpu else ()), *(_ram_parts() if ram else ())]
-        )
-    why = f"{codecarbon_parts.MISSING}: {codecarbon_parts.INSTALL_COMMAND}"
-    missing = [*([_missing("cpu", why)] if cpu else []), *([_missing("ram", why)] if ram else [])]
-    return UnavailableSource(missing)
+    return HostModelSource(
+        lambda: [*(_cpu_parts() if cpu else ()), *((memory_part(),) if ram else ())]
+    )
 
 
 def cpu_component(cpu: CpuModel) -> Component:
@@ -222,33 +215,20 @@ def cpu_component(cpu: CpuModel) -> Component:
 
 
 def _cpu_parts() -> list[Part]:
+    if not codecarbon_parts.is_installed():
+        return [_missing_cpu(f"{codecarbon_parts.MISSING}: {codecarbon_parts.INSTALL_COMMAND}")]
     cpu = codecarbon_parts.cpu_model()
     if cpu is None:
-        return [(_missing("cpu", "CodeCarbon cannot identify this CPU"), None)]
+        return [_missing_cpu("CodeCarbon cannot identify this CPU")]
     return [(cpu_component(cpu), CpuLoadModel(cpu))]
 
 
-def _ram_parts() -> list[Part]:
-    ram = codecarbon_parts.load("codecarbon.external.ram").RAM(tracking_mode="machine")
-    size_gb = float(ram.machine_memory_GB)
-    # Calls the heuristic: total_power() turns any failure into 0 W.
-    power_w = float(ram._calculate_ram_power(size_gb))
-    component = Component(
-        id="ram",
-        kind="ram",
-        name=f"{size_gb:.0f} GB RAM",
-        method="modelled",
-        gain_std_ratio=RAM_GAIN_STD_RATIO,
-        power_limit_w=None,
-        baseline_w=power_w,
-        baseline_note="the model's power is the same at any load",
-        notes=f"{power_w:g} W at any load, {power_w / size_gb:.2g} W per GB, by CodeCarbon "
-        f"{codecarbon_parts.installed_version()}: 5 W per memory module (1.5 W on ARM; less from "
-        "the fifth on), the number of modules guessed from the size",
-    )
-    return [(component, ConstantModel(power_w))]
+def memory_part() -> Part:
+    """The machine's memory; without a model where the system does not report its size."""
+    component = memory_component(memory_gib())
+    power_w = component.baseline_w
+    return component, None if power_w is None else ConstantModel(power_w)
 
 
-def _missing(kind: ComponentKind, why: str) -> Component:
-    gain_std_ratio = CPU_GAIN_STD_RATIO if kind == "cpu" else RAM_GAIN_STD_RATIO
-    return Component(kind, kind, kind.upper(), "modelled", gain_std_ratio, None, why)
+def _missing_cpu(why: str) -> Part:
+    return Component("cpu", "cpu", "CPU", "modelled", CPU_GAIN_STD_RATIO, None, why), None

@@ -1,4 +1,4 @@
-"""CPU and memory without a counter and without CodeCarbon: a mean server, by hardware threads.
+"""CPU without a counter and without CodeCarbon: a mean server, by hardware threads.
 
 It needs no table of processors and is ready at once, for programs that are metered without a
 worker. A known processor's power differs from the mean: the error is accordingly large.
@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pricetag.metering.activity import PROC, machine_busy_s
-from pricetag.metering.host_model import ConstantModel, HostModelSource, Part
+from pricetag.metering.host_model import HostModelSource, Part, memory_part
 from pricetag.metering.source import Component, PowerSource
 
 IDLE_W = 0.74
@@ -23,17 +23,8 @@ Source: Cloud Carbon Footprint, Methodology, Energy Estimate: mean of the proces
 from SPECpower_ssj2008 results; means of other providers are 0.71 to 0.78 and 3.76 to 4.26.
 """
 
-RAM_W_PER_GB = 0.392
-"""Power of memory, in W per GB.
-
-Source: Cloud Carbon Footprint, Methodology, Memory: mean of figures of Crucial and Micron.
-"""
-
 CPU_STD_RATIO = 0.6
 """Processors of the same number of threads differ by up to three times."""
-
-RAM_STD_RATIO = 1.0
-"""A factor of two either way, as in the worker's model of memory."""
 
 
 class ThreadModel:
@@ -79,11 +70,7 @@ def thread_model(*, cpu: bool, ram: bool) -> PowerSource:
 def _parts(*, cpu: bool, ram: bool) -> Sequence[Part]:
     threads = os.cpu_count() or 1
     parts: list[Part] = [(cpu_component(threads), ThreadModel(threads))] if cpu else []
-    if ram:
-        size_gb = memory_gb()
-        model = None if size_gb is None else ConstantModel(RAM_W_PER_GB * size_gb)
-        parts.append((ram_component(size_gb), model))
-    return parts
+    return [*parts, memory_part()] if ram else parts
 
 
 def cpu_component(threads: int, proc: Path = PROC) -> Component:
@@ -102,24 +89,6 @@ def cpu_component(threads: int, proc: Path = PROC) -> Component:
     )
 
 
-def ram_component(size_gb: float | None) -> Component:
-    """The modelled memory as the price tag lists it."""
-    power_w = None if size_gb is None else RAM_W_PER_GB * size_gb
-    return Component(
-        id="ram",
-        kind="ram",
-        name="RAM" if size_gb is None else f"{size_gb:.0f} GB RAM",
-        method="modelled",
-        gain_std_ratio=RAM_STD_RATIO,
-        power_limit_w=None,
-        baseline_w=power_w,
-        baseline_note="the model's power is the same at any load",
-        notes="the system does not report its memory"
-        if power_w is None
-        else f"{power_w:.3g} W at any load, {RAM_W_PER_GB:g} W per GB (Cloud Carbon Footprint)",
-    )
-
-
 def cpu_name(proc: Path = PROC) -> str | None:
     """Product name of the processor; None where the system does not report it."""
     try:
@@ -127,14 +96,4 @@ def cpu_name(proc: Path = PROC) -> str | None:
             names = (line.partition(":")[2].strip() for line in lines if "model name" in line)
             return next(names, None) or None
     except OSError:
-        return None
-
-
-def memory_gb(proc: Path = PROC) -> float | None:
-    """Memory of the machine, in GB; None where the system does not report it."""
-    try:
-        with open(proc / "meminfo", encoding="ascii", errors="replace") as lines:
-            sizes_kib = (int(line.split()[1]) for line in lines if line.startswith("MemTotal:"))
-            return next(sizes_kib) * 1024 / 1e9
-    except (OSError, ValueError, IndexError, StopIteration):
         return None

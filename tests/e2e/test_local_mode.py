@@ -11,6 +11,7 @@ import pytest
 
 from pricetag.cli.local_runs import verify_local
 from pricetag.cli.metered import FLAGS, VALUES, parse
+from pricetag.local import begun
 from pricetag.local.runs import METER_LOST, LocalRun
 from tests.support.fake_nvml import FakeDevice, FakeTrace, build_fake_nvml, gpu_uuid
 from tests.support.gpu_node import PRODUCT
@@ -257,18 +258,36 @@ def test_a_program_runs_though_its_run_can_be_neither_kept_nor_pushed(
     assert "the run will not be pushed: PRICETAG_PUSH is 'maybe'; use on or off" in err
 
 
-def test_an_invalid_setting_stops_a_command_and_leaves_a_block_unmetered(bench: Bench) -> None:
-    bench.environ["PRICETAG_PUE"] = "0.5"
-    program = bench.command("run", "--", "echo", "started")
+@pytest.mark.parametrize("kind", ["program", "block"])
+def test_an_invalid_setting_costs_no_measurement(bench: Bench, kind: str) -> None:
+    bench.environ |= {"PRICETAG_PUE": "0.5", "PRICETAG_METER_HOST": "magic"}
+    text = "import os; print(os.environ['PRICETAG_METER_HOST'])"
+    if kind == "program":
+        program = bench.command("run", "--", bench_python(), "-c", text)
+    else:
+        program = bench.script(f"import pricetag\nwith pricetag.track('x'):\n    {text}")
     out, err = program.communicate()
-    assert (program.returncode, out) == (2, "")
-    assert "PRICETAG_PUE: must be from 1 to 10" in err
-    text = "import pricetag\nwith pricetag.track('x'): print('ran')"
-    program = bench.script(text)
-    out, err = program.communicate()
-    assert (program.returncode, out) == (0, "ran\n")
-    assert "'x' is not metered: PRICETAG_PUE" in err
-    assert bench.runs.all() == []
+    assert (program.returncode, out) == (0, "magic\n")  # the program's environment is its own
+    assert "PRICETAG_PUE: must be from 1 to 10 (is '0.5'); not used" in err
+    run = only(bench)
+    assert run.price_tag is not None
+    assert run.price_tag["it_energy_kwh"]["value"] > 0
+    assert run.price_tag["provenance"]["factors"]["pue"]["source"] == "assumed"
+    (pue, host) = [log["text"] for log in bench.journaled("log")][:2]
+    assert "PRICETAG_PUE" in pue or "PRICETAG_PUE" in host
+    assert verify_local(run)["outcome"] == "verified"
+
+
+def test_a_meter_that_is_killed_at_once_leaves_a_run(bench: Bench) -> None:
+    program = bench.command("run", "--name", "short", "--", "true")
+    wait_for(lambda: list(bench.runs.folder.glob(f"*/{begun.NAME}")) or program.poll() is not None)
+    program.kill()
+    program.communicate()
+    assert bench.runs.settle() == []
+    run = only(bench)
+    assert run.run["name"] == "short"
+    assert run.run["status"] in ("failed", "succeeded")  # where the kill came too late
+    assert verify_local(run)["outcome"] == "verified"
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,9 @@ from typing import get_args
 import pytest
 
 from pricetag.configuration import ConfigurationError
-from pricetag.local.settings import HOST_METERS, LocalSite, read_settings
+from pricetag.local.settings import HOST_METERS, LocalSite, read_settings, settings_of_program
 from pricetag.metering import HostMeter
-from pricetag.metering.thread_model import (
-    BUSY_W,
-    IDLE_W,
-    RAM_W_PER_GB,
-    ThreadModel,
-    memory_gb,
-    ram_component,
-)
+from pricetag.metering.thread_model import BUSY_W, IDLE_W, ThreadModel
 
 
 def test_settings_come_from_variables_before_the_file(tmp_path: Path) -> None:
@@ -51,6 +44,30 @@ def test_settings_come_from_variables_before_the_file(tmp_path: Path) -> None:
 def test_an_invalid_setting_is_named_before_anything_starts(name: str, value: str) -> None:
     with pytest.raises(ConfigurationError, match=name):
         read_settings({name: value})
+    environ = {name: value, "PRICETAG_PROJECT": "reviews"}
+    settings = settings_of_program(environ)
+    assert settings.site == LocalSite()
+    assert settings.project == "reviews"
+    (problem,) = settings.unused
+    assert name in problem
+    assert environ == {"PRICETAG_PROJECT": "reviews"}
+
+
+def test_a_program_runs_without_invalid_settings_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "own.toml"
+    environ = {"PRICETAG_CONFIG": str(file), "PRICETAG_CURRENCY": "EUR"}
+    file.write_text('pue = "much"\ngrid_zone = "FRA"\ngrid_g_per_kwh = 40\nelectricity_per_kwh = 1')
+    settings = settings_of_program(environ)
+    assert settings.site == LocalSite(electricity_per_kwh=Decimal(1), currency="EUR")
+    assert [problem.partition(":")[0] for problem in settings.unused] == [
+        "PRICETAG_PUE",
+        "set grid_zone or grid_g_per_kwh, not both; not used",
+    ]
+    file.write_text("pue = ")
+    settings = settings_of_program(environ)
+    assert settings.site == LocalSite(currency="EUR")
+    (problem,) = settings.unused
+    assert problem.endswith("none of its settings is used")
 
 
 def test_the_host_meters_are_those_of_the_meter() -> None:
@@ -67,11 +84,3 @@ def test_the_model_scales_between_idle_and_busy_threads() -> None:
 
 def test_the_model_has_no_power_where_the_system_reports_no_load() -> None:
     assert ThreadModel(4, lambda: None).power_w() is None
-
-
-def test_memory_is_modelled_by_its_size(tmp_path: Path) -> None:
-    (tmp_path / "meminfo").write_text("MemTotal:       15625000 kB\nMemFree: 1 kB\n")
-    assert memory_gb(tmp_path) == pytest.approx(16.0)
-    assert ram_component(16.0).baseline_w == pytest.approx(16 * RAM_W_PER_GB)
-    assert memory_gb(tmp_path / "none") is None
-    assert ram_component(None).baseline_w is None

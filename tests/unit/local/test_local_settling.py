@@ -12,7 +12,10 @@ from pricetag.cli.console import CliError
 from pricetag.cli.local_runs import matching_runs, verify_local
 from pricetag.cli.views.runs import runs_view
 from pricetag.local.accompany import environment
+from pricetag.local.begun import LOST, Begun
+from pricetag.local.request import Request
 from pricetag.local.runs import METER_LOST, LocalRuns
+from pricetag.local.settings import LocalSettings, LocalSite
 from pricetag.local.settling import UnsettledError, settled
 from pricetag.local.summary import summary_text
 from pricetag.metering.journal import Journal
@@ -110,6 +113,32 @@ def test_a_meter_that_died_before_its_first_record_leaves_nothing(tmp_path: Path
     runs = LocalRuns(tmp_path)
     assert runs.settle() == []
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("has_journal", [False, True])
+def test_a_program_whose_meter_died_at_once_is_a_run_without_figures(
+    tmp_path: Path, has_journal: bool
+) -> None:
+    request = Request("short", "program", ("true",), project="reviews")
+    folder = tmp_path / request.folder_name
+    folder.mkdir()
+    note = Begun(folder, request, LocalSettings(tmp_path, LocalSite(pue=1.2), "local"))
+    if has_journal:
+        Journal.create(folder, request.attempt_id).close()
+    runs = LocalRuns(tmp_path)
+    if not has_journal:
+        assert runs.settle() == []
+        assert runs.all() == []  # its meter is alive, and opens
+    note._file.close()  # as when the process is killed
+    assert runs.settle() == []
+    (run,) = runs.all()
+    assert (run.run["status"], run.run["project"]) == ("failed", "reviews")
+    assert run.run["status_reason"] == LOST
+    assert run.price_tag is not None
+    assert run.price_tag["it_energy_kwh"]["value"] is None
+    assert run.price_tag["it_energy_kwh"]["reason"]
+    assert verify_local(run)["outcome"] == "verified"
+    assert {path.name for path in folder.iterdir()} == {"run.json", run.journal.name}
 
 
 def test_a_run_that_cannot_be_settled_is_named_and_kept(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import psutil
 import pytest
@@ -16,10 +17,11 @@ from pricetag.metering.host_model import (
     CpuLoadModel,
     HostModelSource,
     PowerModel,
-    _ram_parts,
     cpu_component,
     host_model,
+    memory_part,
 )
+from pricetag.metering.memory_model import memory_component, memory_gib, memory_power_w
 from pricetag.metering.source import Component, Reading
 
 CPU = cpu_component(CpuModel("Test CPU", 100.0, True))
@@ -116,7 +118,7 @@ def test_memory_is_constant() -> None:
 
 
 def test_memory_notes_state_the_power_per_gb_and_the_model() -> None:
-    [(component, model)] = _ram_parts()
+    component, model = memory_part()
     assert model is not None
     model.restart()
     power_w = model.power_w()
@@ -126,7 +128,26 @@ def test_memory_notes_state_the_power_per_gb_and_the_model() -> None:
     said_w, per_gb_w = re.findall(r"([\d.]+) W", component.notes)[:2]
     assert float(said_w) == power_w
     assert float(per_gb_w) == pytest.approx(power_w / size_gb, rel=0.06)
-    assert f"by CodeCarbon {version('codecarbon')}" in component.notes
+    assert f"by the rule of CodeCarbon {version('codecarbon')}" in component.notes
+
+
+@pytest.mark.parametrize("is_arm", [False, True])
+def test_the_power_of_memory_is_that_of_codecarbon(is_arm: bool) -> None:
+    ram = codecarbon_parts.load("codecarbon.external.ram").RAM()
+    ram.is_arm_cpu = is_arm
+    sizes_gib = [0.5, 2, 2.1, 4, 8, 15.6, 16, 17, 32, 33, 64, 65, 128, 129, 1023.9]
+    sizes_gib += [each * 16 - 0.5 for each in range(9, 400)]
+    for size_gib in sizes_gib:
+        theirs_w = ram._calculate_ram_power(size_gib)
+        assert memory_power_w(size_gib, is_arm=is_arm) == pytest.approx(theirs_w), size_gib
+
+
+def test_the_size_of_memory_is_that_of_the_system(tmp_path: Path) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal:       16777216 kB\nMemFree: 1 kB\n")
+    assert memory_gib(tmp_path) == 16.0
+    assert memory_component(16.0, is_arm=False).baseline_w == 10.0
+    assert memory_gib(tmp_path / "none") is None
+    assert memory_component(None).baseline_w is None
 
 
 def test_cpu_notes_state_how_well_the_model_is_known() -> None:
@@ -136,13 +157,14 @@ def test_cpu_notes_state_how_well_the_model_is_known() -> None:
     assert "table" in (CPU.notes or "")
 
 
-def test_without_codecarbon_the_host_is_null_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_codecarbon_the_cpu_is_null_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codecarbon_parts, "is_installed", lambda: False)
-    missing = host_model(cpu=True, ram=True)
-    assert [component.id for component in missing.components()] == ["cpu", "ram"]
-    assert all("not installed" in (component.notes or "") for component in missing.components())
-    assert all(reading.flags == ("unavailable",) for reading in missing.read(1.0))
-    assert missing.sample(1.0) == (None, None)
+    model = host_model(cpu=True, ram=True)
+    cpu, ram = model.components()
+    assert (cpu.id, ram.id) == ("cpu", "ram")
+    assert "not installed" in (cpu.notes or "")
+    assert [reading.flags for reading in model.read(1.0)] == [("unavailable",), ()]
+    assert model.sample(1.0) == (None, None)
 
 
 def test_idle_power_is_the_no_load_power_of_codecarbon_s_model(

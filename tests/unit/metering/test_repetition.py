@@ -10,7 +10,7 @@ import pytest
 
 import pricetag
 from pricetag.events import LOCAL_VAR
-from pricetag.metering.thread_model import RAM_W_PER_GB, memory_gb
+from pricetag.metering.memory_model import machine_is_arm, memory_gib, memory_power_w
 from pricetag.repetition import repeat_for
 from tests.support.nvml_replay import NvmlReplay, replayed
 from tests.support.sensors import H100, PowerTrace, SimulatedDevice
@@ -122,12 +122,15 @@ def test_a_warm_up_is_not_negative() -> None:
         pricetag.repeat(lambda: None, warm_up=-1)
 
 
-def test_inside_a_local_run_the_model_is_that_of_its_price_tag(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("where", ["1", None])
+def test_memory_is_modelled_by_one_rule_inside_and_outside_a_local_run(
+    monkeypatch: pytest.MonkeyPatch, where: str | None
 ) -> None:
-    size_gb = memory_gb()
-    assert size_gb is not None
+    size_gib = memory_gib()
+    assert size_gib is not None
     monkeypatch.setenv("PRICETAG_METER_HOST", "model")
-    monkeypatch.setenv(LOCAL_VAR, "1")
+    if where is not None:
+        monkeypatch.setenv(LOCAL_VAR, where)
     ram = pricetag.repeat(lambda: time.sleep(0.01), min_s=0.2).components["ram"]
-    assert ram.energy_j == pytest.approx(RAM_W_PER_GB * size_gb * ram.duration_s)
+    power_w = memory_power_w(size_gib, is_arm=machine_is_arm())
+    assert ram.energy_j == pytest.approx(power_w * ram.duration_s)
