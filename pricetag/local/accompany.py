@@ -36,7 +36,7 @@ def accompany(
         settings: The data folder and the site's factors.
         listener: The socket for its events.
         zero_s: When it was started, on the monotonic clock.
-        begun: The note of it, which is removed when the journal has begun.
+        begun: The note of the program, which is removed when the journal has begun.
     """
     forwarder = Forwarder(pid)
     child = Child(pid, forwarder)

@@ -107,7 +107,7 @@ def _noted(folder: Path, request: Request, settings: LocalSettings) -> Begun | N
 
     try:
         return Begun(folder, request, settings)
-    except OSError:  # the meter will say what is wrong with the folder
+    except OSError:  # the meter meets the same error, and states it
         return None
 
 
