@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import subprocess
@@ -66,7 +67,8 @@ def follow(
                 break
     while process.poll() is None:  # it closed its output and runs on
         _check(stop_requested, deadline)
-        time.sleep(POLL_S)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(POLL_S)
     return process.returncode
 
 
