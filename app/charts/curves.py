@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import altair as alt
 
@@ -166,8 +166,8 @@ def _form(measure: str, unit: str, score: str, log: bool, names: tuple[str, ...]
     return forms.finished(
         alt.layer(
             band,
-            *upright("crossings", "crossing", at),
-            *upright("budget", "limit", at, line=1),
+            *upright("crossings", "crossing", at, is_below=True),
+            *upright("budget", "limit", at, line=1, is_below=True),
             line,
             dots,
             ends,
@@ -176,12 +176,25 @@ def _form(measure: str, unit: str, score: str, log: bool, names: tuple[str, ...]
     )
 
 
-def upright(data: str, style: str, at: alt.X, *, line: int = 0) -> list[Any]:
-    """Vertical lines of a data set of `{at, text}`, with their texts in a row at the top."""
+def upright(
+    data: str, style: str, at: alt.X, *, line: int = 0, is_below: bool = False
+) -> list[Any]:
+    """Vertical lines of a data set of `{at, text}`, with their texts in a row.
+
+    Args:
+        data: Name of the data set.
+        style: Style of the lines.
+        at: Their place on the axis.
+        line: Number of the row, from the edge of the plot.
+        is_below: Whether the rows are at the bottom of the plot, below rising curves.
+    """
     chart = alt.Chart(forms.named(data))
+    place = 2 + 13 * line
+    y = alt.value(alt.ExprRef(f"height - {place}")) if is_below else alt.value(place)
+    baseline: Literal["bottom", "top"] = "bottom" if is_below else "top"
     return [
         chart.mark_rule(style=style).encode(x=at),
-        chart.mark_text(style="note", align="left", baseline="top", dx=4).encode(
-            x=at, y=alt.value(2 + 13 * line), text="text:N"
+        chart.mark_text(style="note", align="left", baseline=baseline, dx=4).encode(
+            x=at, y=y, text="text:N"
         ),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -11,9 +12,17 @@ import altair as alt
 
 from app.charts import forms
 from app.charts.chart import Chart, Column
+from app.charts.labels import LINE_PX
 from app.charts.theme import MAX_SERIES
 
 OTHER = "other groups"
+
+NAME = 20
+"""Maximum number of characters of a run's name."""
+
+CHARACTER_PX = 6.5
+PLOT_PX = (600.0, 300.0)
+"""Approximate size of a wide chart's plot, and width of a character of its labels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +115,8 @@ def frontier(
     best = sorted((mark for mark in marks if mark.is_best), key=lambda mark: mark.cost)
     line = [{"cost": mark.cost, "quality": mark.quality} for mark in best]
     labels = [
-        {**row, "label": forms.short(mark.name, 20)} for row, mark in zip(line, best, strict=True)
+        {"cost": mark.cost, "quality": mark.quality, "label": forms.short(mark.name, NAME)}
+        for mark in _labeled(best, axes)
     ]
     columns = [
         Column("name", "Run"),
@@ -130,6 +140,35 @@ def frontier(
         extra={"line": line, "labels": labels},
         height=400,
     )
+
+
+def _labeled(best: Sequence[Mark], axes: Axes) -> list[Mark]:
+    """The runs of the frontier whose names do not overlap; the best and the cheapest first.
+
+    Args:
+        best: The runs of the frontier, cheapest first.
+        axes: What the axes show.
+    """
+    xs = _places([mark.cost for mark in best], PLOT_PX[0], log=axes.log_cost)
+    ys = _places([mark.quality or 0.0 for mark in best], PLOT_PX[1], log=axes.log_quality)
+    kept: list[int] = []
+    for place in dict.fromkeys([len(best) - 1, *range(len(best))] if best else []):
+        width = CHARACTER_PX * min(len(best[place].name), NAME)
+        if all(
+            abs(ys[place] - ys[other]) >= LINE_PX
+            or xs[other] - xs[place] >= width
+            or xs[place] - xs[other] >= CHARACTER_PX * min(len(best[other].name), NAME)
+            for other in kept
+        ):
+            kept.append(place)
+    return [best[place] for place in sorted(kept)]
+
+
+def _places(values: Sequence[float], size_px: float, *, log: bool) -> list[float]:
+    """Approximate places on an axis, in pixels."""
+    scaled = [math.log(value) if log and value > 0 else value for value in values]
+    low, high = min(scaled, default=0.0), max(scaled, default=0.0)
+    return [size_px * (value - low) / ((high - low) or 1.0) for value in scaled]
 
 
 def _with_domains(axes: Axes, marks: Sequence[Mark]) -> Axes:

@@ -12,6 +12,9 @@ from app.charts.theme import MAX_SERIES
 from pricetag.tag.figures import column_unit, counted, number
 
 MEASURE = "IT energy"
+MOST_WHISKERS = 60
+"""Number of runs beyond which only those of the frontier have intervals."""
+
 Stored = Mapping[str, Any]
 
 
@@ -78,13 +81,14 @@ def _frontier(paper: Stored) -> Chart | None:
     def scaled(end: float | None) -> float | None:
         return None if end is None else end / size
 
+    is_crowded = len(points) > MOST_WHISKERS
     marks = [
         Mark(
             name=point["name"],
             group=point["method"],
             cost=point["cost"]["value"] / size,
-            low=scaled(point["cost"]["low"]),
-            high=scaled(point["cost"]["high"]),
+            low=None if is_crowded and not point["is_best"] else scaled(point["cost"]["low"]),
+            high=None if is_crowded and not point["is_best"] else scaled(point["cost"]["high"]),
             quality=point["quality"],
             status=point["status"],
             is_best=point["is_best"],
@@ -96,7 +100,8 @@ def _frontier(paper: Stored) -> Chart | None:
         marks,
         Axes(cost=MEASURE, unit=unit, quality=score, grouped_by="Method"),
         title=f"{score[0].upper() + score[1:]} against {MEASURE}",
-        summary=f"{counted(len(steps), 'run')} of {len(marks)} that no other run beats.",
+        summary=f"{counted(len(steps), 'run')} of {len(marks)} that no other run beats"
+        f"{', with their intervals' if is_crowded else ''}.",
         projects=LAB,
     )
 

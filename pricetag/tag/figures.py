@@ -54,7 +54,7 @@ _LADDERS: dict[str, tuple[tuple[str, float], ...]] = {
     "bytes": (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("bytes", 1.0)),
     **{
         unit: tuple((prefix + unit, size) for prefix, size in _FLOP_PREFIXES)
-        for unit in ("FLOP", "FLOP/J")
+        for unit in ("FLOP", "FLOP/J", "FLOP/s")
     },
 }
 # Seconds and minutes stay readable beyond one unit of the next step (90 s, 100 min).

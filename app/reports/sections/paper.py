@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from app.reports.cells import Notes, column_unit
@@ -98,9 +99,13 @@ def _frozen(content: Content) -> str:
     if content["frozen_at"] is None:
         return "The paper is not frozen: runs and price tags may still be added."
     return (
-        f"The paper was frozen at {content['frozen_at']}: its runs and their price tags are "
+        f"The paper was frozen at {_time(content['frozen_at'])}: its runs and their price tags are "
         f"fixed. The SHA-256 of the selection is {content['selection_sha256']}."
     )
+
+
+def _time(at: str) -> str:
+    return datetime.fromisoformat(at).astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _outside() -> str:
@@ -227,8 +232,8 @@ def hashes_section(content: Content) -> Section:
     ]
     columns = [
         column("Run", weight=1.4),
-        column("ID", weight=2.2),
-        column("Purpose", weight=0.9),
+        column("ID", weight=2.1),
+        column("Purpose", weight=1.2),
         *([column("Origin", weight=0.9)] if is_shown else []),
         column("Version", "right", 0.7),
         column("SHA-256 of the price tag", weight=3.4),

@@ -11,7 +11,7 @@ from app.reports.shape import Row, Section, Table, column, row, table
 from pricetag.accounting.bill.inputs import Factor
 from pricetag.accounting.quantity.record import NOT_RECORDED
 from pricetag.tag.factors import AppliedFactor
-from pricetag.tag.figures import not_available, number
+from pricetag.tag.figures import not_available, with_unit
 from pricetag.tag.measured import QUEUE, TRUST, origin_of, sender_text
 from pricetag.tag.strubell import Profile
 from pricetag.tag.view import TagView
@@ -36,7 +36,7 @@ def factors_section(factors: Sequence[AppliedFactor], run_count: int, profile: P
     rows = [
         row(
             item.label,
-            f"{number(float(item.factor.value))} {item.factor.unit}".removesuffix(" 1"),
+            with_unit(float(item.factor.value), item.factor.unit),
             EVIDENCE.get(item.factor.source, item.factor.source),
             _citation(item.factor),
             "all" if item.runs is None or len(item.runs) == run_count else str(len(item.runs)),

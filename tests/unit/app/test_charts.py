@@ -286,3 +286,19 @@ def test_the_view_of_a_chart_has_a_picture_for_each_theme_and_width() -> None:
     assert len(view.rows) == SHOWN_ROWS
     assert view.more.endswith("more rows in the CSV.")
     assert view.headings[1] == "Time [h]"
+
+
+def test_names_on_the_frontier_do_not_overlap() -> None:
+    axes = frontier.Axes(cost="Energy", unit="Wh", quality="accuracy")
+    marks = [
+        frontier.Mark(
+            f"trial {n}", "a", 1.0 + n / 100, None, None, 0.5 + n / 1000, "succeeded", True
+        )
+        for n in range(100)
+    ]
+    chart = frontier.frontier(marks, axes, title="t", summary="s", projects=LAB)
+    labels = [label["label"] for label in chart.extra["labels"]]
+    assert {"trial 0", "trial 99"} <= set(labels)
+    assert 5 < len(labels) < 25
+    few = frontier.frontier(marks[::20], axes, title="t", summary="s", projects=LAB)
+    assert len(few.extra["labels"]) == 5
