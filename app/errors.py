@@ -147,7 +147,7 @@ async def outage(request: Request, error: Exception) -> ProblemResponse:
     return problem(
         503,
         "database-away",
-        "The database cannot be reached; try again shortly. Repeat a post with the same "
+        "The database cannot be reached; try again shortly. Repeat a POST with the same "
         "Idempotency-Key, because it may have been stored.",
         headers={"Retry-After": str(RETRY_AFTER_S)},
     )

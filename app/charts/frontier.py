@@ -14,6 +14,7 @@ from app.charts import forms
 from app.charts.chart import Chart, Column
 from app.charts.labels import LINE_PX
 from app.charts.theme import MAX_SERIES
+from pricetag.tag.status import status_text
 
 OTHER = "other groups"
 
@@ -110,7 +111,12 @@ def frontier(
     groups = groups_of(marks)
     axes = _with_domains(axes, marks)
     rows = [
-        {**asdict(mark), "group": mark.group if mark.group in groups else OTHER} for mark in marks
+        {
+            **asdict(mark),
+            "group": mark.group if mark.group in groups else OTHER,
+            "status": status_text(mark.status),
+        }
+        for mark in marks
     ]
     best = sorted((mark for mark in marks if mark.is_best), key=lambda mark: mark.cost)
     line = [{"cost": mark.cost, "quality": mark.quality} for mark in best]

@@ -18,7 +18,10 @@ from app.services.billing import headlines as filling
 
 headlines = typer.Typer(
     no_args_is_help=True,
-    help=("Store the figures that lists show for price tags of earlier versions."),
+    help="Store the figures that lists show for price tags of earlier versions.\n\n"
+    "Headlines are the figures of a price tag that lists show and sort by: energy, emissions, "
+    "cost, time. They are missing only after an upgrade from a version without them, until the "
+    "server has stored them in the background.",
 )
 
 PORTION = 100

@@ -17,13 +17,23 @@ from app.services.energy import rollups as energy_rollups
 from app.services.energy.backlog import Backlog, Progress
 
 balances = typer.Typer(
-    no_args_is_help=True, help="Check or rebuild the running balances that budgets are read from."
+    no_args_is_help=True,
+    help="Check or rebuild the running balances that budgets are read from.\n\n"
+    "A balance is the sum that a budget's runs have spent, use and have reserved. The server keeps "
+    "it up to date; `check` after a crash or a restore shows that it is, and `rebuild` repairs it.",
 )
 rollups = typer.Typer(
-    no_args_is_help=True, help="Check or rebuild the roll-ups that the energy account is read from."
+    no_args_is_help=True,
+    help="Check or rebuild the roll-ups that the energy account is read from.\n\n"
+    "A roll-up is a sum of the metered and charged energy of an hour, day or month. The server "
+    "keeps it up to date; `check` after a crash or a restore shows that it is, and `rebuild` "
+    "repairs it.",
 )
 readings = typer.Typer(
-    no_args_is_help=True, help="Pack readings that no longer change, and check packed readings."
+    no_args_is_help=True,
+    help="Pack readings that no longer change, and check packed readings.\n\n"
+    "Readings are the values of the meters, from which price tags are verified. Packed ones are "
+    "the same in a small part of the space. The server packs them in the background.",
 )
 
 SHOWN_DIFFERENCES = 5

@@ -20,7 +20,7 @@ from pricetag.recipes.registry import REGISTRY
 from pricetag.tag.flags import FLAGS, QUIET
 from pricetag.tag.glue.rows import NOT_MADE, NOT_MEASURED
 from pricetag.tag.glue.scores import NOT_EVALUATED
-from pricetag.tag.variants import SCORES
+from pricetag.tag.scores import SCORES
 from pricetag.tag.view import LATE, REPRICED
 
 WITHHELD = "withheld"

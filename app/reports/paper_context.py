@@ -28,7 +28,6 @@ from pricetag.tag.evaluated import Evaluated, ScoredRun, kinds
 from pricetag.tag.factors import AppliedFactor, applied
 from pricetag.tag.figure import Figure
 from pricetag.tag.frontier import frontier_of, marginal_prices, wasted_cost
-from pricetag.tag.matches import LOWER_IS_BETTER
 from pricetag.tag.paper import (
     PaperRun,
     PaperTrial,
@@ -39,6 +38,7 @@ from pricetag.tag.paper import (
 )
 from pricetag.tag.published import published_row
 from pricetag.tag.research import Ended, best_run, equivalents, green_ai, research_parts
+from pricetag.tag.scores import LOWER_IS_BETTER
 from pricetag.tag.strubell import Profile, StrubellRow, strubell_row
 from pricetag.tag.totals import Totals, totals
 from pricetag.tag.view import TagView

@@ -14,6 +14,7 @@ from app.reports.csv_ import cell
 from app.reports.shape import Row, Table, column, row, table
 from pricetag.tag.figure import Figure, figure_of
 from pricetag.tag.figures import Unit, number
+from pricetag.tag.status import status_text
 
 Run = Mapping[str, Any]
 """A run of the API's list, as plain data."""
@@ -123,7 +124,7 @@ def _row(run: Run, notes: Notes, time: Unit, energy: Unit, mass: Unit) -> Row:
     score = (run["price_tag"] or {}).get("score")
     return row(
         run["name"],
-        run["status"],
+        status_text(run["status"]),
         "none" if score is None else _score(score),
         notes.figure(_figure(run, "duration_s"), time[1]),
         _with_interval(_figure(run, "it_energy_kwh"), notes, energy[1]),

@@ -13,6 +13,8 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from pricetag.tag.status import status_text
+
 _SPECIAL = re.compile("[&<>'\"]")
 
 
@@ -104,7 +106,7 @@ class Elements:
         """A status: shape, color and word."""
         return Markup(
             f'<span class="status status-{_safe(name)}">{self._icon(f"status-{name}")}'
-            f"{_safe(name)}</span>"
+            f"{_safe(status_text(name))}</span>"
         )
 
     @staticmethod

@@ -20,6 +20,7 @@ from app.web.forms import Filled
 from app.web.views.run_columns import COLUMNS, DEFAULT_COLUMNS
 from app.web.views.run_filters import ORDERS
 from app.web.views.run_groups import TITLES
+from pricetag.tag.status import status_text
 
 LISTS = ("tag", "status", "origin", "column")
 LIMITS = (50, 100, 200)
@@ -47,7 +48,7 @@ class RunQuery(BaseModel):
     choices: ClassVar[Choices] = {
         "sort": ORDERS,
         "by": TITLES,
-        "status": {status: status for status in get_args(RunStatus)},
+        "status": {status: status_text(status) for status in get_args(RunStatus)},
         "origin": {origin: origin for origin in get_args(RunOrigin)},
         "differ": {"1": "Only columns in which rows differ"},
     }

@@ -12,6 +12,7 @@ from pricetag.accounting.document.records import PriceTag, QualityTag, StageTag
 from pricetag.recipes import REGISTRY
 from pricetag.tag.figure import Figure, scaled
 from pricetag.tag.payback import Window, break_even, total_kwh
+from pricetag.tag.scores import SCORES as SCORE_NAMES
 from pricetag.tag.variants import (
     EFFECTIVE_FLOPS,
     FLOPS,
@@ -24,7 +25,6 @@ from pricetag.tag.variants import (
     inference_kwh,
     variants,
 )
-from pricetag.tag.variants import SCORES as SCORE_NAMES
 
 SCORES = {"sst2": "accuracy", "cola": "mcc"}
 """The score of each data set."""

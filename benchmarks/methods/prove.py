@@ -18,7 +18,7 @@ from pricetag.client import Client
 from pricetag.client.runs import FINAL
 from pricetag.recipes import REGISTRY
 from pricetag.recipes.registry import kind_of
-from pricetag.tag.variants import SCORES
+from pricetag.tag.scores import SCORES
 from pricetag.wire import Run
 
 LOOK_S = 0.15

@@ -16,7 +16,7 @@ COMMANDS = {
     "submit": Home("running", "Submit a job file as a run, which a worker executes and meters."),
     "quote": Home(
         "quotes",
-        "Estimate the energy, emissions and cost of a job before it runs, from similar runs.",
+        "Estimate the energy, emissions and cost of a job file before it runs, from similar runs.",
     ),
     "runs": Home("running", "List runs, newest first."),
     "view": Home(
@@ -46,7 +46,7 @@ COMMANDS = {
     ),
     "study": Home(
         "studies",
-        "Post a study, a search over runs of one job: `pricetag study FILE`. Show and cancel "
+        "Submit a study, a search over runs of one job: `pricetag study FILE`. Show and cancel "
         "studies.",
     ),
     "studies": Home("studies", "List studies, newest first."),
@@ -126,8 +126,8 @@ COMMANDS = {
         "codecarbon",
         "Print the settings with which CodeCarbon sends its measurements to the server.",
     ),
-    "prune": Home(
-        "pruning",
+    "clean": Home(
+        "cleaning",
         "List the old local runs of this machine, or delete them with their journals.",
     ),
     "push": Home(
@@ -136,15 +136,15 @@ COMMANDS = {
     ),
     "recipes": Home(
         "local",
-        "List the stage kinds that job files may use, or show the parameters of one.",
+        "List what jobs can do: the stage kinds of recipes, such as train, or the options of one.",
     ),
     "estimate": Home(
         "local",
-        "Estimate the energy, emissions and cost of a job from its devices' power and its hours.",
+        "Compute energy, emissions and cost from figures of your own: devices, W, hours, PUE.",
     ),
     "inspect": Home(
         "inspecting",
-        "Show a model's parameters, memory and FLOPs by part, and what each method could save.",
+        "Show a model's parameters, memory and FLOPs by part, and what compression could save.",
     ),
     "doctor": Home(
         "local",
@@ -190,11 +190,11 @@ COMMANDS = {
     ),
     "rollups": Home(
         "service",
-        "Maintenance: check or rebuild the sums that `energy` is read from.",
+        "Maintenance: check or rebuild the sums that the energy account is read from.",
     ),
     "headlines": Home(
         "service",
-        "Maintenance: store the figures that lists show for older price tags.",
+        "Maintenance: after an upgrade, complete the figures that lists show of older price tags.",
     ),
     "readings": Home(
         "service",

@@ -1,4 +1,4 @@
-"""Former names of options: accepted, with a warning that states the new name."""
+"""Former names of options and commands: accepted, with a warning that states the new name."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from pricetag.cli.console import complain
 
 NEW_NAMES = {"--licence": "--license", "--utilisation": "--utilization"}
 """New name of each deprecated option."""
+
+FORMER_NAMES = {"prune": "clean"}
+"""New name of each command by its deprecated one."""
 
 
 class Command(TyperCommand):

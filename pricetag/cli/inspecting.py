@@ -37,9 +37,10 @@ def inspect(
     ] = 128,
     json: Json = False,
 ) -> None:
-    """Show a model's parameters, memory and FLOPs by part, and what each method could save.
+    """Show a model's parameters, memory and FLOPs by part, and what compression could save.
 
-    The figures follow from the shapes in its files; no weights are loaded.
+    It is for a model, not for a run: `pricetag show` shows runs. The figures follow from the
+    shapes in the model's files; no weights are loaded, and nothing runs.
     """
     from pricetag.cli.views.inspect import inspect_view
     from pricetag.inspection import UnreadableModelError, exits_of, parts_of, read_model, savings_of

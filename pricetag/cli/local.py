@@ -57,7 +57,10 @@ def estimate(
     currency: Annotated[str, typer.Option(help="Currency of the prices (ISO 4217).")] = "USD",
     json: Json = False,
 ) -> None:
-    """Estimate the energy, emissions and cost of a job from its devices' power and its hours."""
+    """Compute energy, emissions and cost from figures of your own: devices, W, hours, PUE.
+
+    Nothing is measured. `pricetag quote` estimates a job file from similar runs instead.
+    """
     from pricetag.accounting.bill.estimate import estimate as calculate
     from pricetag.accounting.quantity.checks import InvalidFigures
     from pricetag.catalog import currency_codes
@@ -135,12 +138,16 @@ def recipes(
         str | None,
         typer.Argument(
             metavar="KIND",
-            help="Stage kind whose parameters to show, e.g. distill. Default: list all kinds.",
+            help="Stage kind whose options to show, e.g. distill. Default: list all kinds.",
         ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """List the stage kinds that job files may use, or show the parameters of one."""
+    """List what jobs can do: the stage kinds of recipes, such as train, or the options of one.
+
+    The `recipe` of a job file has `stages`, each with a `kind` and its options. A local run needs
+    no recipe: `pricetag run`.
+    """
     from pricetag.cli.views.recipes import recipe_view
     from pricetag.recipes import describe
 
@@ -164,4 +171,4 @@ def _recipes_parts(entries: Sequence[dict[str, Any]]) -> Iterator[str | Renderab
     from pricetag.cli.views.recipes import recipes_view
 
     yield recipes_view(entries)
-    yield "`pricetag recipes KIND` shows the parameters of a kind."
+    yield "`pricetag recipes KIND` shows the options of a kind."

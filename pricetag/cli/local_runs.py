@@ -15,6 +15,7 @@ from pricetag.cli.find import SHORTEST
 from pricetag.cli.named_runs import SHOWN_CHARACTERS
 from pricetag.cli.options import given
 from pricetag.cli.report_files import write_formats
+from pricetag.tag.status import status_text
 
 if TYPE_CHECKING:
     from pricetag.local.runs import LocalRun, LocalRuns
@@ -298,7 +299,7 @@ def matching_runs(filters: Mapping[str, Any], limit: int) -> list[dict[str, Any]
         named = ", ".join(f"--{name}" for name in unknown) or "--sort"
         raise CliError(f"{named} needs the server; omit --local", EXIT_USAGE)
     if invalid := sorted(set(filters["status"] or ()) - set(STATUSES)):
-        allowed = f"{', '.join(STATUSES[:-1])} or {STATUSES[-1]}"
+        allowed = f"{', '.join(STATUSES[:-1])} or {status_text(STATUSES[-1])}"
         raise CliError(f"--status {invalid[0]}: must be {allowed}", EXIT_USAGE)
     if invalid := sorted(set(filters["origin"] or ()) - set(ORIGINS)):
         allowed = f"{', '.join(ORIGINS[:-1])} or {ORIGINS[-1]}"

@@ -11,6 +11,8 @@ import typer
 from typer.core import TyperCommand
 
 from pricetag.cli.commands import ADDED, COMMANDS
+from pricetag.cli.console import complain
+from pricetag.cli.deprecated import FORMER_NAMES
 from pricetag.cli.help_text import FilledGroup, fill
 
 PANELS = {
@@ -23,7 +25,7 @@ PANELS = {
     "Sites and factors": ("site", "factor", "price", "carbon"),
     "People": ("whoami", "user", "session", "project", "audit"),
     "Without a server": (
-        *("run", "import", "codecarbon", "push", "prune"),
+        *("run", "import", "codecarbon", "push", "clean"),
         *("recipes", "estimate", "inspect", "doctor"),
     ),
     "Server and workers": (
@@ -65,6 +67,14 @@ class CommandsByPanel(FilledGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         """Names of the commands in the order of the help."""
         return list(_HEADINGS)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the arguments name; a former name is announced as deprecated."""
+        if args and args[0] in FORMER_NAMES:
+            new = FORMER_NAMES[args[0]]
+            complain(f"warning: pricetag {args[0]} is deprecated; use pricetag {new}")
+            args = [new, *args[1:]]
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """A command under its heading; None if there is none of this name."""

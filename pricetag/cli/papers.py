@@ -19,6 +19,7 @@ from pricetag.cli.paper_archives import verify_archive
 from pricetag.cli.published_rows import PublishedOption, RowsOption, published_fields
 from pricetag.cli.reports import Profile, download, formats_of
 from pricetag.cli.running import valid_key
+from pricetag.tag.status import status_value
 
 if TYPE_CHECKING:
     from pricetag.client import Client
@@ -32,7 +33,7 @@ StatusOption = Annotated[
     list[str] | None,
     typer.Option(
         help="Collect only runs with this status (repeatable: with any of the statuses): "
-        "`succeeded`, `failed`, `cancelled`, ..."
+        "`succeeded`, `failed`, `canceled`, ..."
     ),
 ]
 AfterOption = Annotated[
@@ -40,7 +41,7 @@ AfterOption = Annotated[
     typer.Option(
         "--created-after",
         metavar="TIME",
-        help="Collect only runs posted after this time, e.g. 2026-03-01T12:00:00Z.",
+        help="Collect only runs submitted after this time, e.g. 2026-03-01T12:00:00Z.",
     ),
 ]
 BeforeOption = Annotated[
@@ -48,7 +49,7 @@ BeforeOption = Annotated[
     typer.Option(
         "--created-before",
         metavar="TIME",
-        help="Collect only runs posted before this time, e.g. 2026-04-01T00:00:00Z.",
+        help="Collect only runs submitted before this time, e.g. 2026-04-01T00:00:00Z.",
     ),
 ]
 
@@ -95,7 +96,7 @@ def create(
     key: Annotated[
         str | None,
         typer.Option(
-            help="Idempotency key: posts with the same key create one paper.", callback=valid_key
+            help="Idempotency key: requests with the same key create one paper.", callback=valid_key
         ),
     ] = None,
     json: Json = False,
@@ -109,7 +110,7 @@ def create(
     from pricetag.cli.views.papers import paper_lines
 
     rule = _given(experiment=experiment, tags=tag)
-    rule |= _given(status=status, created_after=created_after, created_before=created_before)
+    rule |= _narrowing(status, created_after, created_before)
     _require_one(rule, no_rule)
     body: dict[str, Any] = {"project": project, "title": title, "authors": authors}
     body |= published_fields(published, rows)
@@ -228,7 +229,7 @@ def edit(
     from pricetag.cli.views.papers import edited_lines
 
     rule = _given(experiment=experiment, tags=tag)
-    narrowed = _given(status=status, created_after=created_after, created_before=created_before)
+    narrowed = _narrowing(status, created_after, created_before)
     changes: dict[str, Any] = {
         name: value for name, value in (("title", title), ("authors", authors)) if value is not None
     }
@@ -253,6 +254,14 @@ def edit(
 def _given(**conditions: Any) -> dict[str, Any]:
     """The conditions that were stated."""
     return {name: value for name, value in conditions.items() if value}
+
+
+def _narrowing(
+    status: list[str] | None, created_after: str | None, created_before: str | None
+) -> dict[str, Any]:
+    """The conditions beside experiment and tags that were stated."""
+    statuses = [status_value(word) for word in status or ()]
+    return _given(status=statuses, created_after=created_after, created_before=created_before)
 
 
 def _require_one(rule: Mapping[str, Any], no_rule: bool) -> None:

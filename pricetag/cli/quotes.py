@@ -34,9 +34,10 @@ def quote(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Estimate the energy, emissions and cost of a job before it runs, from similar runs.
+    """Estimate the energy, emissions and cost of a job file before it runs, from similar runs.
 
-    Use one of FILE, --run and --score.
+    The server knows the similar runs. Use one of FILE, --run and --score. `pricetag estimate`
+    needs neither a job file nor a server, but figures of your own.
     """
     from pricetag.cli.views.quote import quote_view, score_view
 

@@ -21,6 +21,7 @@ from pricetag.cli.local_runs import (
 )
 from pricetag.cli.options import RUN_HELP, Json, open_client
 from pricetag.cli.report_files import write_formats
+from pricetag.tag.status import status_text
 from pricetag.wire import ReportFormat, ReportTable
 
 if TYPE_CHECKING:
@@ -272,7 +273,7 @@ def _unpriced(
     index = int(place) if place.isdecimal() else len(ids)
     if index >= len(ids) or "price tag" not in str(fault["message"]):
         return str(fault["message"])
-    status = client.get_run(ids[index])["status"]
+    status = status_text(client.get_run(ids[index])["status"])
     return f"'{runs[index]}' ({ids[index][:8]}, {status}) has no price tag yet"
 
 

@@ -29,6 +29,7 @@ from pricetag.cli.local_runs import (
 )
 from pricetag.cli.options import Json, RunArgument, open_client, wants_json, warn
 from pricetag.one_line import not_utf8
+from pricetag.tag.status import status_text, status_value
 from pricetag.wire import RunAccepted
 
 if TYPE_CHECKING:
@@ -135,12 +136,12 @@ def _wait(
 
     as_json = wants_json(ctx, json)
     if not as_json:
-        say(f"{accepted['id']} {accepted['status']}")
+        say(f"{accepted['id']} {status_text(accepted['status'])}")
     raise typer.Exit(follow(client, accepted["id"], logs=logs, as_json=as_json, after=after))
 
 
 def _accepted_lines(run: RunAccepted) -> Iterator[str]:
-    yield f"{run['id']} {run['status']}"
+    yield f"{run['id']} {status_text(run['status'])}"
     yield f"follow it with: pricetag show {run['id']} --wait"
 
 
@@ -200,7 +201,7 @@ def runs(
         list[str] | None,
         typer.Option(
             help="Show only runs with this status: `queued`, `running`, `succeeded`, `failed` or "
-            "`cancelled` (repeatable: with any of the statuses)."
+            "`canceled` (repeatable: with any of the statuses)."
         ),
     ] = None,
     kind: Annotated[
@@ -242,7 +243,7 @@ def runs(
         "experiment": experiment,
         "user": user,
         "tag": tag or None,
-        "status": status or None,
+        "status": [status_value(word) for word in status or ()] or None,
         "kind": kind,
         "origin": origin or None,
         "q": search,
@@ -314,7 +315,7 @@ def _cancelled_line(run: RunAccepted) -> str:
         return f"{run['id']} cancellation requested"
     if run["status"] == "failed":  # measured elsewhere
         return f"{run['id']} failed: ended with what had arrived of its journal"
-    return f"{run['id']} {run['status']}"
+    return f"{run['id']} {status_text(run['status'])}"
 
 
 def resume(

@@ -25,6 +25,7 @@ from pricetag.cli.find import SHORTEST
 from pricetag.cli.help_text import FilledGroup
 from pricetag.cli.options import Json, open_client, wants_json
 from pricetag.cli.running import read_job_file, valid_key
+from pricetag.tag.status import status_text, status_value
 
 if TYPE_CHECKING:
     from pricetag.client import Client
@@ -38,7 +39,7 @@ StudyArgument = Annotated[
 
 
 class StudyGroup(FilledGroup):
-    """Commands about studies; a file in place of a command is posted."""
+    """Commands about studies; a file in place of a command is submitted."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command; ``post`` before anything that is not one."""
@@ -51,7 +52,7 @@ study = typer.Typer(
     name="study",
     cls=StudyGroup,
     no_args_is_help=True,
-    help="Post a study, a search over runs of one job: `pricetag study FILE`. Show and cancel "
+    help="Submit a study, a search over runs of one job: `pricetag study FILE`. Show and cancel "
     "studies.",
 )
 
@@ -70,17 +71,18 @@ def post_study(
         bool, typer.Option("--follow", help="Show progress until the study ends.")
     ] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Check the study file; post nothing. Needs no server.")
+        bool, typer.Option("--check", help="Check the study file; submit nothing. Needs no server.")
     ] = False,
     key: Annotated[
         str | None,
         typer.Option(
-            help="Idempotency key: posts with the same key create one study.", callback=valid_key
+            help="Idempotency key: submissions with the same key create one study.",
+            callback=valid_key,
         ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Post a study; `pricetag study FILE` is short for it.
+    """Submit a study; `pricetag study FILE` is short for it.
 
     With --follow, the command ends when the study ends. Exit code 3 means that it failed, 4 that
     it was canceled. Ctrl-C detaches; the study continues.
@@ -97,9 +99,9 @@ def post_study(
         ctx,
         json,
         accepted,
-        lambda posted: [
-            f"{posted['id']} {posted['status']}",
-            f"follow it with: pricetag study show {posted['id']} --follow",
+        lambda study: [
+            f"{study['id']} {status_text(study['status'])}",
+            f"follow it with: pricetag study show {study['id']} --follow",
         ],
     )
 
@@ -127,11 +129,9 @@ def show_study(
 @study.command("cancel")
 def cancel_study(ctx: typer.Context, named: StudyArgument, json: Json = False) -> None:
     """Cancel a study: queued runs are canceled, running ones stop, and their use stays billed."""
-    from pricetag.cli.views.studies import shown_status
-
     with open_client(ctx) as client:
         accepted = client.cancel_study(_study_id(client, named))
-    answer(ctx, json, accepted, lambda study: f"{study['id']} {shown_status(study['status'])}")
+    answer(ctx, json, accepted, lambda study: f"{study['id']} {status_text(study['status'])}")
 
 
 def studies(
@@ -139,7 +139,10 @@ def studies(
     project: Annotated[str | None, typer.Option(help="Show only studies of this project.")] = None,
     status: Annotated[
         str | None,
-        typer.Option(help="Show only studies with this status, e.g. running, finished or failed."),
+        typer.Option(
+            help="Show only studies with this status: `running`, `finished`, `failed` or "
+            "`canceled`."
+        ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="Maximum number of rows.")] = 20,
     json: Json = False,
@@ -148,7 +151,8 @@ def studies(
     from pricetag.cli.views.studies import studies_view
 
     with open_client(ctx) as client:
-        items = list(islice(client.iter_studies(project=project, status=status), limit))
+        chosen = None if status is None else status_value(status)
+        items = list(islice(client.iter_studies(project=project, status=chosen), limit))
     answer(ctx, json, items, studies_view, nothing="No matching studies.")
 
 

@@ -29,6 +29,7 @@ from pricetag.local.runs import read_run
 from pricetag.local.settings import settings_of_program
 from pricetag.local.summary import summary_text, unmetered
 from pricetag.local.tracking import Track, track
+from pricetag.tag.status import status_text
 from pricetag.tag.view import TagView
 
 MAGIC = "pricetag"
@@ -61,7 +62,7 @@ class CellPriceTag:
     def _repr_html_(self) -> str:
         run = self.document["run"]
         short_id = str(run["id"])[:8]
-        note = f"{run['status']}; sources and components: pricetag show {short_id}"
+        note = f"{status_text(run['status'])}; sources and components: pricetag show {short_id}"
         if (share := unmetered(TagView.read(self.price_tag))) is not None:
             note = f"metered: {share[0]} ({share[1]}); {note}"
         table: str = ShownPriceTag(self.price_tag)._repr_html_()

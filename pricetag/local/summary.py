@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pricetag.tag.status import status_text
 from pricetag.tag.summary import short_percent, summary
 from pricetag.tag.view import TagView
 
@@ -31,7 +32,7 @@ def summary_text(document: Mapping[str, Any]) -> str:
     short_id = str(document["run"]["id"])[:SHORT]
     return "\n".join(
         [
-            f"pricetag: {tag.name} ({document['run']['status']})",
+            f"pricetag: {tag.name} ({status_text(document['run']['status'])})",
             *(f"  {line.label:<{width}}  {line.text}" for line in lines),
             *(f"  {line}" for line in _unmetered_lines(tag, width)),
             f"  stages, components and sources: pricetag show {short_id}",

@@ -30,7 +30,7 @@ MAX_FILE_BYTES = 1_000_000
 
 OF_A_STUDY = (
     "belongs to a study: it is not a job",
-    "post a study with 'pricetag study'; the job is the value of its base",
+    "submit a study with 'pricetag study'; the job is the value of its base",
 )
 """The problem of a study instead of a job, and the hint."""
 

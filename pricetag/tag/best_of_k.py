@@ -14,7 +14,7 @@ from pricetag.tag.evaluated import Evaluated, ScoredRun
 from pricetag.tag.figure import Figure
 from pricetag.tag.figures import partly_counted, with_unit
 from pricetag.tag.frontier import Point, points_of
-from pricetag.tag.matches import LOWER_IS_BETTER
+from pricetag.tag.scores import LOWER_IS_BETTER
 
 
 @dataclass(frozen=True, slots=True)

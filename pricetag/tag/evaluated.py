@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from pricetag.tag.variants import SCORES
+from pricetag.tag.scores import SCORES
 from pricetag.tag.view import TagView
 
 Recipe = Mapping[str, Any]

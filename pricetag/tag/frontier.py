@@ -12,7 +12,7 @@ from pricetag.accounting.work.frontier import Outcome, frontier, spent_in_vain
 from pricetag.tag.axes import MODEL_AXES, Axis
 from pricetag.tag.evaluated import NO_SCORE, Evaluated, ScoredRun, why_not
 from pricetag.tag.figure import Figure, scaled
-from pricetag.tag.matches import LOWER_IS_BETTER
+from pricetag.tag.scores import LOWER_IS_BETTER
 from pricetag.tag.trials import cost_of, spent_on
 from pricetag.tag.view import TagView
 

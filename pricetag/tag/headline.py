@@ -12,8 +12,7 @@ from pricetag.accounting.quantity.record import INLINE, InvalidDocument, Record
 from pricetag.accounting.work.figures import FlopsTag
 from pricetag.tag.figure import Figure, Shown, scaled
 from pricetag.tag.flags import noteworthy
-from pricetag.tag.matches import LOWER_IS_BETTER
-from pricetag.tag.variants import SCORES
+from pricetag.tag.scores import LOWER_IS_BETTER, SCORES
 from pricetag.tag.view import hardware_text
 
 UNITS = {

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from pricetag.accounting.document.records import QualityTag
 from pricetag.accounting.work.matching import USUAL_SEEDS, match
-from pricetag.tag.variants import SCORES
+from pricetag.tag.scores import LOWER_IS_BETTER, SCORES
 from pricetag.tag.view import TagView
 
 if TYPE_CHECKING:
     from pricetag.recipes.kinds import RecipeEntry
 
 SPLIT = "validation"
-LOWER_IS_BETTER = frozenset({"perplexity"})
-
 Recipe = Mapping[str, Any]
 Score = tuple[str, str | None]  # metric, split
 

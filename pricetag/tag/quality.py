@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from pricetag.accounting.document.records import QualityTag
 from pricetag.tag.figures import number, with_unit
-from pricetag.tag.variants import SCORES, metric_unit, variants
+from pricetag.tag.scores import SCORES
+from pricetag.tag.variants import metric_unit, variants
 from pricetag.tag.view import TagView
 
 

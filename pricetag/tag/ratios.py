@@ -19,6 +19,7 @@ from pricetag.accounting.readings.window import FULL_COVERAGE_RATIO
 from pricetag.tag.figure import Figure
 from pricetag.tag.figures import percent
 from pricetag.tag.groups import pooled
+from pricetag.tag.status import status_text
 from pricetag.tag.view import TagView
 
 Metric = Literal["it_energy_kwh", "facility_energy_kwh", "co2e_kg", "cost", "duration_s"]
@@ -223,7 +224,7 @@ def _notes(tags: Sequence[TagView], metric: Metric) -> list[str]:
     notes = []
     for tag in tags:
         if tag.status != "succeeded":
-            notes.append(f"{tag.name}: {tag.status}; its work may not be complete")
+            notes.append(f"{tag.name}: {status_text(tag.status)}; its work may not be complete")
         coverage = tag.document.energy.coverage_ratio.value
         if metric != "duration_s" and coverage is not None and coverage < FULL_COVERAGE_RATIO:
             notes.append(f"{tag.name}: metered for {percent(coverage)} of its run time")

@@ -12,7 +12,7 @@ from pricetag.tag.axes import SPENDING, UNITS, Spending
 from pricetag.tag.axis_figures import figure_on
 from pricetag.tag.evaluated import Evaluated, ScoredRun
 from pricetag.tag.figure import Figure, Shown
-from pricetag.tag.matches import LOWER_IS_BETTER
+from pricetag.tag.scores import LOWER_IS_BETTER
 from pricetag.tag.totals import total
 from pricetag.tag.variants import FLOPS, variants
 from pricetag.tag.view import TagView

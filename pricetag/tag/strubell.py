@@ -11,6 +11,7 @@ from pricetag.accounting.units import grams_to_kg, kg_to_lb, seconds_to_hours
 from pricetag.catalog import profile as catalog_profile
 from pricetag.tag.figure import Figure, Shown, scaled
 from pricetag.tag.figures import number
+from pricetag.tag.status import status_text
 from pricetag.tag.view import TagView
 
 Profile = Literal["strubell2019", "site"]
@@ -73,7 +74,9 @@ class StrubellRow:
     @property
     def label(self) -> str:
         """The model, with the status of its run if it did not succeed."""
-        return self.model if self.status == "succeeded" else f"{self.model} ({self.status})"
+        if self.status == "succeeded":
+            return self.model
+        return f"{self.model} ({status_text(self.status)})"
 
 
 def emissions(energy: EnergyTag, profile: Profile) -> Emissions:

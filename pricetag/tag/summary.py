@@ -21,6 +21,7 @@ from pricetag.tag.figures import (
 from pricetag.tag.flags import flag_name, flag_text, noteworthy_flags
 from pricetag.tag.footnotes import footnoted
 from pricetag.tag.measured import is_metered, measured_remark
+from pricetag.tag.status import status_text
 from pricetag.tag.trust import compared_attempts, error_causes, models
 from pricetag.tag.view import TagView
 
@@ -189,7 +190,7 @@ def remarks(tag: TagView) -> list[str]:
     for attempt in tag.document.attempts:
         if attempt.reason is not None:
             message = attempt.reason.get("message") or attempt.reason.get("code")
-            lines.append(f"Attempt {attempt.number} {attempt.status}: {message}")
+            lines.append(f"Attempt {attempt.number} {status_text(attempt.status)}: {message}")
     return lines
 
 

@@ -12,6 +12,7 @@ from pricetag.accounting.quantity.quantity import SOURCES
 from pricetag.accounting.units import seconds_to_hours
 from pricetag.tag.figure import Figure, Shown, scaled
 from pricetag.tag.figures import partly_counted
+from pricetag.tag.status import status_text
 from pricetag.tag.strubell import Profile, emissions
 from pricetag.tag.view import TagView
 
@@ -40,7 +41,8 @@ class Totals:
     @property
     def statuses(self) -> str:
         """How the runs ended, in words."""
-        return ", ".join(f"{count} {status}" for status, count in self.runs_by_status.items())
+        counts = self.runs_by_status.items()
+        return ", ".join(f"{count} {status_text(status)}" for status, count in counts)
 
     def as_dict(self) -> dict[str, Any]:
         """All sums as JSON data."""

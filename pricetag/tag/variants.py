@@ -16,6 +16,7 @@ from pricetag.accounting.work.break_even import NEVER, UNIT
 from pricetag.tag.figure import Figure, Shown, scaled
 from pricetag.tag.names import shown_name
 from pricetag.tag.payback import Window, break_even, total_kwh
+from pricetag.tag.scores import SCORES
 
 # Metrics that may fill a figure, best first; a star matches any ending.
 Names = tuple[str, ...]
@@ -44,10 +45,6 @@ FIGURES = (
     LATENCY_P95,
     THROUGHPUT,
     PEAK_MEMORY,
-)
-SCORES = (
-    *("accuracy", "f1", "mcc", "spearman", "pearson"),
-    *("exact_match", "perplexity", "masked_accuracy"),
 )
 
 AT = ("threshold", "batch_size")

@@ -51,7 +51,7 @@ NO_SESSION = "session end 00000000-0000-4000-8000-000000000000"
 CALLS = (
     *("whoami", "recipes", "recipes train", f"estimate {ESTIMATE}", "doctor"),
     *("quote job.json", "submit job.json --check", "submit job.json", "cancel last", "resume last"),
-    *("inspect model", "push --all", "prune --older-than 90d"),
+    *("inspect model", "push --all", "clean --older-than 90d"),
     *("runs", f"show {'{run}'}", f"logs {'{run}'}", f"reprice {'{run}'}", f"verify {'{run}'}"),
     *(f"report {'{run}'} --format json", f"compare {'{run}'} {'{other}'}", "energy", "audit"),
     *("budget create b --amount 10", "budget list", "budget show b", "budget set b --amount 20"),

@@ -32,6 +32,9 @@ from app.services.factors import carbon_series
 from pricetag.recipes.not_before import LONGEST_WAIT_H
 
 KEEPERS = rule("admin", carbon_series.TO)
+OfSite = Annotated[
+    StoredName | None, Query(description="Site; by default that of nodes without one.")
+]
 
 router = Branch(prefix="/carbon", tags=["factors"])
 
@@ -119,9 +122,7 @@ async def get_carbon_forecasts(
     session: CurrentSession,
     caller: Caller,
     resources: ServerResources,
-    site: Annotated[
-        StoredName | None, Query(description="Site; by default that of nodes without one.")
-    ] = None,
+    site: OfSite = None,
     within_h: Annotated[
         float,
         Query(ge=1, le=LONGEST_WAIT_H, description="Longest time until the start, in hours."),
@@ -149,9 +150,7 @@ async def get_carbon_hours(
     session: CurrentSession,
     caller: Caller,
     resources: ServerResources,
-    site: Annotated[
-        StoredName | None, Query(description="Site; by default that of nodes without one.")
-    ] = None,
+    site: OfSite = None,
     start: FromHour = None,
     stop: ToHour = None,
     duration_h: Annotated[

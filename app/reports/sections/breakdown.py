@@ -11,6 +11,7 @@ from pricetag.tag.figures import with_unit
 from pricetag.tag.flags import stage_flags
 from pricetag.tag.measured import is_metered
 from pricetag.tag.parts import Part, attempt_part, parts_by_attempt
+from pricetag.tag.status import status_text
 from pricetag.tag.strubell import Profile, emissions
 from pricetag.tag.trust import models
 from pricetag.tag.view import TagView
@@ -101,7 +102,16 @@ def _cells(
     if part.energy is not None:
         co2e = notes.figure(emissions(part.energy, profile).co2e_kg, co2e_size)
     share = "" if part.share_ratio is None else notes.percent(part.share_ratio)
-    return [label, part.status, time, power, *energy, co2e, share, evidence(part.it_energy_kwh)]
+    return [
+        label,
+        status_text(part.status),
+        time,
+        power,
+        *energy,
+        co2e,
+        share,
+        evidence(part.it_energy_kwh),
+    ]
 
 
 def _time(energy: EnergyTag, notes: Notes) -> str:

@@ -9,7 +9,7 @@ from app.reports.cells import Notes, column_unit
 from app.reports.shape import Section, Table, column, row, table
 from pricetag.tag.figure import figure_of
 from pricetag.tag.figures import counted, not_available, number, with_unit
-from pricetag.tag.variants import SCORES
+from pricetag.tag.scores import SCORES
 
 Content = Mapping[str, Any]
 SOME = 5

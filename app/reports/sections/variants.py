@@ -13,6 +13,7 @@ from pricetag.tag import variants as measured
 from pricetag.tag.figures import column_unit, not_available, number, ratio_text, with_unit
 from pricetag.tag.latency import conditions
 from pricetag.tag.quality import score_text
+from pricetag.tag.scores import SCORES
 from pricetag.tag.variants import Names, Variant, metric_unit
 from pricetag.tag.view import TagView
 
@@ -115,7 +116,7 @@ def _on(split: str) -> str:
 
 
 def _scores(lines: Sequence[Line], split: str) -> tuple[list[Column], list[list[str]]]:
-    names = [n for n in measured.SCORES if any((split, n) in line.variant.scores for line in lines)]
+    names = [n for n in SCORES if any((split, n) in line.variant.scores for line in lines)]
     cells = [[_score(line.variant.scores.get((split, name))) for name in names] for line in lines]
     return [column(name, "right") for name in names], cells
 

@@ -29,7 +29,7 @@ from pricetag.tag.axes import UNITS, Axis, Spending
 from pricetag.tag.best_of_k import Method
 from pricetag.tag.evaluated import NOT_RECORDED, Evaluated, ScoredRun, kinds
 from pricetag.tag.frontier import frontier_of, marginal_prices, variant_rows, wasted_cost
-from pricetag.tag.matches import LOWER_IS_BETTER
+from pricetag.tag.scores import LOWER_IS_BETTER
 
 FINAL = ("succeeded", "failed", "cancelled")
 

@@ -229,7 +229,7 @@ async def fix(session: Session, principal: Principal, paper_id: uuid.UUID) -> No
             f"{names}{', ...' if len(still_open) > MOST_NAMED else ''}. Wait for them, cancel "
             "them, or take them out of the paper: with `pricetag paper remove` if they were added; "
             "if its rule collects them, with `pricetag paper edit PAPER --status succeeded "
-            "--status failed --status cancelled`, or --created-before TIME."
+            "--status failed --status canceled`, or --created-before TIME."
         )
     priced = [each for each in paper_runs if each.version is not None and each.sha256 is not None]
     if not priced and not paper.published:

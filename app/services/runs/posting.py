@@ -76,7 +76,7 @@ async def create(
         InvalidUpstreamError: If the model of an earlier run cannot be used.
         BudgetExceededError: If the run would exceed a budget.
     """
-    principal.require("member", "post runs")
+    principal.require("member", "submit runs")
     spec = parse(body)
     project_id = await access.require_project_to_post(session, principal, spec.project)
     if key is None:

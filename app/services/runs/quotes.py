@@ -143,7 +143,7 @@ async def stored(session: Session, principal: Principal, run_id: uuid.UUID) -> S
         raise not_found(run_id)
     quote = await quote_rows.get(session, run_id)
     if quote is None:
-        raise QuoteNotFoundError("The run was posted before quotes were made.", field="run_id")
+        raise QuoteNotFoundError("The run was submitted before quotes were made.", field="run_id")
     content = await _naming_visible_runs(session, principal, quote.content)
     return StoredQuoteRead.model_validate(
         {

@@ -45,7 +45,7 @@ ENDS = {
     "budget-exceeded": ("finished", "a budget of the lab admits no {further}trial"),
     "metric-not-reported": ("failed", "no trial has reported the metric '{metric}'{split}"),
     "all-trials-failed": ("failed", "every trial has failed"),
-    "author-may-not-post": ("failed", "the author of the study may no longer post runs"),
+    "author-may-not-post": ("failed", "the author of the study may no longer submit runs"),
 }
 """By the code of the reason: the status of the study, and the reason in words."""
 

@@ -90,7 +90,7 @@ async def create(
         KeyReusedError: If the key was used for another body.
         NotAMemberError: If its project is a private one of others.
     """
-    principal.require("member", "post studies")
+    principal.require("member", "submit studies")
     spec = parse(body)
     base = parse_run_spec(spec.base)
     project_id = await access.require_project_to_post(session, principal, base.project)

@@ -44,7 +44,7 @@ class ChangeQuery(PageQuery):
     """A change of the open runs whose effect a budget's page shows."""
 
     without: list[str] = Field([], max_length=200, title="Without these runs")
-    run: str = Field("", max_length=LONGEST_RECIPE, title="If this run was posted")
+    run: str = Field("", max_length=LONGEST_RECIPE, title="If this run was submitted")
 
 
 AskedChange = Annotated[Asked[ChangeQuery], Depends(asking(ChangeQuery))]

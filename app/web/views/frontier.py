@@ -21,7 +21,7 @@ from pricetag.tag.axes import Axis
 from pricetag.tag.figure import Figure, scaled
 from pricetag.tag.figure import figure_of as read_figure
 from pricetag.tag.figures import Unit, counted, number, with_unit
-from pricetag.tag.matches import LOWER_IS_BETTER
+from pricetag.tag.scores import LOWER_IS_BETTER
 from pricetag.tag.trials import summed_text
 
 POINT = 0.01

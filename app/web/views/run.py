@@ -23,6 +23,7 @@ from pricetag.tag.figures import column_unit, percent, ratio_text, with_unit
 from pricetag.tag.green import green_text
 from pricetag.tag.measured import QUEUE, measured_text
 from pricetag.tag.names import shown_name
+from pricetag.tag.status import status_text
 from pricetag.tag.view import TagView
 
 OPEN = ("queued", "running")
@@ -105,6 +106,11 @@ class AttemptView:
     devices: str
     reason: Reason | None
     stages: str
+
+    @property
+    def status(self) -> str:
+        """The status of the attempt in words."""
+        return status_text(self.attempt.status)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from pricetag.tag.figure import Shown, share_of
 from pricetag.tag.figures import Unit, column_unit, difference, money_range, number, percent
 from pricetag.tag.flags import flag_name, flag_text, noteworthy_flags, stage_flags
 from pricetag.tag.parts import Part, attempt_part, parts_by_attempt
+from pricetag.tag.status import status_text
 from pricetag.tag.trust import compared_attempts, error_causes, models, opinions, second_tool
 from pricetag.tag.view import TagView
 
@@ -314,7 +315,7 @@ def _part(
         name=part.name or OUTSIDE,
         depth=part.depth,
         attempt=part.attempt,
-        status=part.status,
+        status=status_text(part.status),
         duration=None
         if energy is None
         else measured_time(energy.duration_s.value, energy.duration_s.reason),

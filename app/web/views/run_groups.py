@@ -12,6 +12,7 @@ from app.web.views.figures import FigureView, figure, money, unknown
 from pricetag.tag.figure import Figure, figure_of
 from pricetag.tag.figures import Unit, column_number, column_unit, counted, number
 from pricetag.tag.figures import money as money_text
+from pricetag.tag.status import status_text
 
 TITLES: dict[GroupBy, str] = {
     "tag": "Tag",
@@ -114,7 +115,7 @@ def _row(group: RunGroup, by: GroupBy, units: dict[str, Unit | None]) -> GroupRo
     selects: dict[str, str] | None = None
     if by == "tag" and group.key is not None:
         selects = {"tag": group.key}
-    statuses = ", ".join(f"{n} {status}" for status, n in group.runs_by_status.items())
+    statuses = ", ".join(f"{n} {status_text(status)}" for status, n in group.runs_by_status.items())
     is_small = group.runs <= MOST_COMPARED
     return GroupRow(
         group=group,

@@ -13,6 +13,7 @@ from pricetag.accounting.quantity.quantity import Source
 from pricetag.studies.ensemble import ensemble_note
 from pricetag.studies.power_sweep import power_note
 from pricetag.tag.figures import counted, number
+from pricetag.tag.status import status_text
 
 FIGURES = {
     "it_energy_kwh": "IT energy",
@@ -41,7 +42,6 @@ STRATEGIES = {
     "ensemble": "ensemble",
     "power_sweep": "power limits",
 }
-STATUS = {"cancelled": "canceled"}
 MOST_TRIALS = 200
 
 
@@ -136,7 +136,7 @@ def rows(studies: Sequence[StudySummary]) -> list[StudyRow]:
         StudyRow(
             study,
             STRATEGIES[study.strategy],
-            STATUS.get(study.status, study.status),
+            status_text(study.status),
             f"{study.started_trials} of {study.planned_trials}",
         )
         for study in studies
@@ -166,7 +166,7 @@ def view(study: StudyRead, visitor: Principal) -> StudyView:
     return StudyView(
         study=study,
         strategy=STRATEGIES[study.strategy],
-        status=STATUS.get(study.status, study.status),
+        status=status_text(study.status),
         trials=_trials(order[:MOST_TRIALS]),
         further=counted(further, "trial") if further > 0 else "",
         prices=[_price(study, name, title) for name, title in FIGURES.items()],
@@ -234,7 +234,7 @@ def _trials(trials: Sequence[TrialRead]) -> list[TrialRow]:
     return [
         TrialRow(
             trial,
-            STATUS.get(trial.state, trial.state),
+            status_text(trial.state),
             score_text(trial.score),
             values_text(trial.values),
             [figure(run.it_energy_kwh.model_dump(), shown=units[0]) for run in trial.runs],

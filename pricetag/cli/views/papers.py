@@ -8,6 +8,7 @@ from typing import Any
 from pricetag.cli.views.tables import ListTable
 from pricetag.tag.figures import counted
 from pricetag.tag.measured import QUEUE
+from pricetag.tag.status import status_text
 
 
 def paper_lines(read: Mapping[str, Any]) -> Iterator[str]:
@@ -29,6 +30,10 @@ def paper_lines(read: Mapping[str, Any]) -> Iterator[str]:
         yield f"collecting; freeze it with: pricetag paper freeze {short}"
 
 
+def _words(value: str | list[str]) -> str:
+    return ", ".join(map(status_text, value)) if isinstance(value, list) else value
+
+
 def _conditions(read: Mapping[str, Any]) -> str:
     """The conditions of a paper's rule, in words."""
     rule = read["rule"]
@@ -37,7 +42,7 @@ def _conditions(read: Mapping[str, Any]) -> str:
     tags = [f"tag {tag}" for tag in rule["tags"]]
     experiment = [f"experiment {rule['experiment']}"] if rule["experiment"] else []
     more = [
-        f"{name.replace('_', ' ')} {', '.join(value) if isinstance(value, list) else value}"
+        f"{name.replace('_', ' ')} {_words(value)}"
         for name in ("status", "kind", "created_after", "created_before")
         if (value := rule[name])
     ]
@@ -54,7 +59,7 @@ def paper_with_runs(read: Mapping[str, Any]) -> Iterator[Any]:
         (
             run["name"],
             run["experiment"],
-            run["status"],
+            status_text(run["status"]),
             run["purpose"] or "",
             *([run["run_origin"]] if is_shown else []),
             "none" if run["version"] is None else f"version {run['version']}",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pricetag.one_line import one_line
 from pricetag.tag.figure import figure_of
 from pricetag.tag.figures import duration_text, interval_text, with_unit
+from pricetag.tag.status import status_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -34,6 +35,7 @@ STYLES = {
     "reused": "green",
     "failed": "red",
     "cancelled": "yellow",
+    "canceled": "yellow",
     "interrupted": "yellow",
     "lost": "yellow",
     "running": "cyan",
@@ -192,7 +194,7 @@ class RunProgress:
 
     def line(self) -> str:
         """The state in one plain line, for pipes and log files."""
-        parts = [self.name, self.status]
+        parts = [self.name, status_text(self.status)]
         current = next((s for s in reversed(self.stages) if s.status == "running"), None)
         if current and not self.finished:
             parts.append(" ".join(filter(None, [current.name, _share(current), _eta(current)])))
@@ -239,7 +241,7 @@ class RunProgress:
         head = Text.assemble(
             (self.name, "bold"),
             "  ",
-            (self.status, STYLES.get(self.status, "")),
+            (status_text(self.status), STYLES.get(self.status, "")),
             f"  {duration_text(elapsed_s)}" if elapsed_s is not None else "",
             overflow="ellipsis",
             no_wrap=True,

@@ -18,6 +18,7 @@ from pricetag.tag.figures import (
 )
 from pricetag.tag.footnotes import footnoted
 from pricetag.tag.green import plan_lines
+from pricetag.tag.status import status_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -111,7 +112,8 @@ def _score_lines(score: Mapping[str, Any]) -> Iterator[RenderableType]:
     from rich.text import Text
 
     if score["status"] != "succeeded":
-        ended = "was canceled" if score["status"] == "cancelled" else score["status"]
+        status = status_text(score["status"])
+        ended = f"was {status}" if status == "canceled" else status
         yield Text(f"The run {ended} before it completed all of the quoted work.")
     table = new_table("Quantity", ">Quoted", ">Actual", ">Actual/quoted", ">In the interval")
     for name, label in LABELS.items():

@@ -11,6 +11,7 @@ from pricetag.one_line import one_line
 from pricetag.tag.figures import Unit, column_number, column_unit, counted
 from pricetag.tag.green import green_text
 from pricetag.tag.measured import LOCAL, QUEUE, measured_text
+from pricetag.tag.status import status_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -40,7 +41,7 @@ def runs_view(runs: Sequence[Mapping[str, Any]]) -> ListTable:
         rows.append(
             (
                 run["id"][:8],
-                run["status"],
+                status_text(run["status"]),
                 *((origin,) if origin_head else ()),
                 run["name"],
                 str(run["created_at"])[:16].replace("T", " "),
@@ -68,7 +69,7 @@ def run_view(run: Mapping[str, Any]) -> RenderableType:
 
     style = STYLES.get(run["status"], "")
     lines = [
-        Text.assemble((run["name"], "bold"), "  ", (run["status"], style)),
+        Text.assemble((run["name"], "bold"), "  ", (status_text(run["status"]), style)),
         Text(f"{run['id']}  {run['project']} / {run['experiment']}  {run['kind']}", style="dim"),
     ]
     if (origin := run.get("origin", QUEUE)) != QUEUE:

@@ -12,6 +12,7 @@ from pricetag.tag.flags import stage_flags
 from pricetag.tag.footnotes import footnoted
 from pricetag.tag.parts import Part, stages_with_outside
 from pricetag.tag.quality import other_rows, score_heads, score_rows, score_text
+from pricetag.tag.status import status_text
 from pricetag.tag.summary import remarks, short_percent, summary
 from pricetag.tag.view import TagView
 
@@ -41,7 +42,7 @@ def price_tag_view(
     from rich.text import Text
 
     tag = TagView.read(document, (issued or {}).get("cause"))
-    title = Text.assemble((tag.name, "bold"), f"  ({status or tag.status})")
+    title = Text.assemble((tag.name, "bold"), f"  ({status_text(status or tag.status)})")
     parts: list[RenderableType] = [title, Text(tag.version_text(newest)), _totals(tag), Text("")]
     if tag.document.stages:
         flags = [Text(f"Flag: {flag.text}") for flag in stage_flags(tag)]
@@ -90,7 +91,7 @@ def _label(part: Part, several: bool) -> str:
         return OUTSIDE
     label = INDENT * part.depth + part.name
     if part.status != "succeeded":
-        label += f" ({part.status})"
+        label += f" ({status_text(part.status)})"
     return f"{part.attempt}: {label}" if several else label
 
 

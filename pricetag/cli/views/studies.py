@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from pricetag.cli.views.progress import STYLES
 from pricetag.cli.views.tables import ListTable
 from pricetag.tag.figures import counted, number, quantity_text
+from pricetag.tag.status import status_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 STATES = {
     **STYLES,
-    "canceled": STYLES["cancelled"],
     "finished": "green",
     "stopped": "dim",
     "waiting": "dim",
@@ -32,11 +32,11 @@ FIGURES = {
 
 def studies_view(studies: Sequence[Mapping[str, Any]]) -> ListTable:
     """Studies, one per row."""
-    heads = ("Study", "Status", "~Name", "Strategy", ">Trials", ">Runs", "Posted (UTC)")
+    heads = ("Study", "Status", "~Name", "Strategy", ">Trials", ">Runs", "Submitted (UTC)")
     rows = [
         (
             study["id"][:8],
-            shown_status(study["status"]),
+            status_text(study["status"]),
             study["name"],
             study["strategy"],
             f"{study['started_trials']} of {study['planned_trials']}",
@@ -46,11 +46,6 @@ def studies_view(studies: Sequence[Mapping[str, Any]]) -> ListTable:
         for study in studies
     ]
     return ListTable(heads, rows, STATES)
-
-
-def shown_status(status: str) -> str:
-    """A status or the state of a trial in words: the API has ``cancelled``."""
-    return "canceled" if status == "cancelled" else status
 
 
 def score_text(score: float | None) -> str:
@@ -73,7 +68,7 @@ def progress_line(study: Mapping[str, Any]) -> str:
     """The state of a study in one line."""
     best = study["best"]
     parts = [
-        f"{study['name']}: {shown_status(study['status'])}",
+        f"{study['name']}: {status_text(study['status'])}",
         f"{study['started_trials']} of {counted(study['planned_trials'], 'trial')}",
         f"{counted(study['runs'], 'run')}, {study['open_runs']} open",
     ]
@@ -88,7 +83,7 @@ def study_view(study: Mapping[str, Any]) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    status = shown_status(study["status"])
+    status = status_text(study["status"])
     parts: list[RenderableType] = [
         Text.assemble((study["name"], "bold"), "  ", (status, STATES.get(status, ""))),
         Text(
@@ -141,11 +136,12 @@ def _trials(study: Mapping[str, Any]) -> list[RenderableType]:
     rows = [
         (
             str(trial["number"]),
-            shown_status(trial["state"]),
+            status_text(trial["state"]),
             score_text(trial["score"]),
             values_text(trial["values"]),
             ", ".join(
-                str(run["run_id"])[:8] if run["run_id"] else "not posted" for run in trial["runs"]
+                str(run["run_id"])[:8] if run["run_id"] else "not submitted"
+                for run in trial["runs"]
             ),
         )
         for trial in order[:MOST_TRIALS]

@@ -57,7 +57,7 @@ def test_a_wrong_choice_is_answered_in_the_words_of_the_form() -> None:
     wrong = run_query.read([("sort", "dearest"), ("status", "done"), ("by", "moon")]).problems
     assert wrong["sort"].startswith("must be one of Newest first, Oldest first, ")
     assert wrong["sort"].endswith(" or Least energy first")
-    assert wrong["status"] == "must be one of queued, running, succeeded, failed or cancelled"
+    assert wrong["status"] == "must be one of queued, running, succeeded, failed or canceled"
     assert "Recipe, with its seeds" in wrong["by"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -57,3 +58,18 @@ def test_every_command_with_a_renamed_option_accepts_its_former_name(
                 assert pricetag([*path, former]) == 2
                 assert f"{former} is deprecated; use {new}" in capsys.readouterr().err
     assert used == set(NEW_NAMES.values())
+
+
+def test_the_former_name_of_a_command_means_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setenv("PRICETAG_DATA_DIR", str(tmp_path))
+    shown = {}
+    for name in ("prune", "clean"):
+        assert pricetag([name, "--older-than", "90d", "--json"]) == 0
+        shown[name] = capsys.readouterr()
+    assert shown["prune"].out == shown["clean"].out
+    assert shown["clean"].err == ""
+    assert shown["prune"].err == (
+        "pricetag: warning: pricetag prune is deprecated; use pricetag clean\n"
+    )

@@ -162,7 +162,7 @@ def test_every_command_that_sends_fields_is_tried() -> None:
             "recipes",
             "run",
             "push",
-            "prune",
+            "clean",
             "import",
             "codecarbon",
             "whoami",

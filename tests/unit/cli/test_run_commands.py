@@ -49,13 +49,23 @@ def test_filters_are_sent_to_the_server(api: FakeApi, capsys: Captured) -> None:
     assert said(capsys)[0]["id"] == RUN_ID
 
 
+def test_canceled_runs_are_listed_by_either_spelling(api: FakeApi, capsys: Captured) -> None:
+    api.answers["GET /v1/runs"] = Answer({"items": [run("cancelled")], "next_cursor": None})
+    for word in ("canceled", "cancelled"):
+        assert pricetag(["runs", "--status", word]) == 0
+        assert parse_qs(api.asked[-1].query)["status"] == ["cancelled"]
+        text = capsys.readouterr().out
+        assert "canceled" in text
+        assert "cancelled" not in text
+
+
 def test_run_is_selected_by_the_beginning_of_its_id(api: FakeApi, capsys: Captured) -> None:
     other = run(id="6f0c0000-0000-4000-8000-000000000002")
     api.answers["GET /v1/runs"] = Answer({"items": [run(), other], "next_cursor": None})
     api.answers[f"POST /v1/runs/{RUN_ID}/cancel"] = Answer(run("cancelled"), 202)
     assert pricetag(["cancel", "6f0c0d0e"]) == 0
     assert pricetag(["cancel", "last"]) == 0
-    assert capsys.readouterr().out == f"{RUN_ID} cancelled\n" * 2
+    assert capsys.readouterr().out == f"{RUN_ID} canceled\n" * 2
     assert pricetag(["cancel", "6f0c"]) == 1
     assert "matches 2 run IDs" in complaint(capsys)
     assert pricetag(["cancel", "abcd"]) == 1
@@ -134,7 +144,7 @@ def test_a_resumed_run_does_not_show_its_old_attempt(api: FakeApi, capsys: Captu
     out = capsys.readouterr().out
     assert "| running" not in out
     assert "| failed" not in out
-    assert "| cancelled" in out
+    assert "| canceled" in out
 
 
 def test_rejection_lists_every_invalid_field(
@@ -207,7 +217,7 @@ def test_exit_code_of_waiting_depends_on_the_run_status(
     out, err = capsys.readouterr()
     assert err.startswith("pricetag: the run failed: ") == (status == "failed")
     assert len(err.splitlines()) == (status == "failed")
-    assert f"MiniLM [int8] | {status}" in out
+    assert f"MiniLM [int8] | {status.replace('cancelled', 'canceled')}" in out
     assert "14.4 Wh (12.8 to 17.4 Wh; modelled)" in out
     assert "0.954 lb CO2e/kWh" in out
     assert pricetag(["show", RUN_ID, "--wait", "--json"]) == code

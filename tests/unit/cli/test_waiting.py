@@ -67,7 +67,7 @@ def test_waiting_shows_the_reason_until_it_is_gone(
     assert lines == [
         f"MiniLM [int8] | queued | {SENTENCE}",
         "MiniLM [int8] | queued",
-        "MiniLM [int8] | cancelled",
+        "MiniLM [int8] | canceled",
     ]
 
 

@@ -17,7 +17,7 @@ from pricetag.accounting.units import joules_to_kwh
 from pricetag.cli.local_runs import verify_local
 from pricetag.cli.metered import _of_job, _slurm_task
 from pricetag.local import slurm_node
-from pricetag.local.pruning import delete
+from pricetag.local.cleaning import delete
 from pricetag.local.request import Request
 from pricetag.local.runs import LocalRun, LocalRuns, write_result
 from pricetag.local.settling import settled

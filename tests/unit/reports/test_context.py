@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 from app.reports import FORMATS, build_context, render
-from pricetag.tag.variants import SCORES
+from pricetag.tag.scores import SCORES
 from tests.support.price_tags import compressed_run, failed_run, nested_run, owned_run, tag
 from tests.unit.reports.strategies import names
 
@@ -148,14 +148,14 @@ def test_unknown_is_never_zero(site: dict[str, Any]) -> None:
     assert failed[5].startswith("n/a (")
     assert f"{failed[5][4:]} no grid zone is configured" in notes
     assert f"{unmetered[4][4:]} no component was metered" in notes
-    assert unmetered[0] == "nothing metered (cancelled)"
+    assert unmetered[0] == "nothing metered (canceled)"
 
 
 def test_a_run_that_failed_is_named_as_such(site: dict[str, Any]) -> None:
     assert [row[0] for row in rows(site, "runs")] == [
         "MiniLM fine-tuned, then int8",
         "failed early (failed)",
-        "nothing metered (cancelled)",
+        "nothing metered (canceled)",
         "All runs",
     ]
 
@@ -338,7 +338,7 @@ def test_the_methods_statement_describes_methods_and_amounts(
     assert "accelerator energy by its hardware energy counter" in text
     assert "PUE is 1.20 (estimated; Site meter, annual mean, 2025)" in text
     assert "381 g/kWh (estimated; Ember, Yearly electricity data, DE, 2024" in text
-    assert "3 runs (1 succeeded, 1 failed, 1 cancelled; 4 attempts) used at least 14.6 Wh" in text
+    assert "3 runs (1 succeeded, 1 failed, 1 canceled; 4 attempts) used at least 14.6 Wh" in text
     assert "codecarbon 3.3.2" in text
     assert "PUE 1.58, 0.954 lb CO2e/kWh" in section(paper, "methods")["paragraphs"][0]
 

@@ -1,4 +1,4 @@
-"""``pricetag prune``: deletes old local runs."""
+"""``pricetag clean``: deletes old local runs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from pricetag.cli.options import Json
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
-    app.command("prune", epilog="Example: pricetag prune --older-than 90d --delete")(prune)
+    app.command("clean", epilog="Example: pricetag clean --older-than 90d --delete")(clean)
 
 
-def prune(
+def clean(
     ctx: typer.Context,
     older_than: Annotated[
         str,
@@ -40,13 +40,13 @@ def prune(
     Without --delete nothing changes. Runs that are not wholly on a server stay, unless
     --not-pushed is given; so do runs that have not ended. Price tags on the server stay.
     """
-    from pricetag.local import pruning
+    from pricetag.local import cleaning
 
     runs = local_runs()
-    old = list(pruning.ended_before(runs, _limit(older_than)))
+    old = list(cleaning.ended_before(runs, _limit(older_than)))
     chosen = [each for each in old if each.is_pushed or not_pushed]
     if delete:
-        pruning.clear(runs)
+        cleaning.clear(runs)
         for each in chosen:
             _delete(each)
     result = {
@@ -66,10 +66,10 @@ def prune(
 
 
 def _delete(old: Any) -> None:
-    from pricetag.local import pruning
+    from pricetag.local import cleaning
 
     try:
-        pruning.delete(old.run)
+        cleaning.delete(old.run)
     except OSError as error:
         raise CliError(f"{old.run.folder} cannot be deleted: {error.strerror}") from error
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pricetag.cli.app import run as pricetag
-from pricetag.local.pruning import ASIDE, delete
+from pricetag.local.cleaning import ASIDE, delete
 from pricetag.local.pushing import PUSHED
 from pricetag.local.runs import LocalRuns, write_result
 from pricetag.metering.journal import Journal
@@ -59,22 +59,22 @@ def left(local: Path) -> set[str]:
 
 def test_old_runs_are_listed_and_deleted_only_on_request(local: Path, capsys: Captured) -> None:
     everything = left(local)
-    assert pricetag(["prune", "--older-than", "90d", "--json"]) == 0
+    assert pricetag(["clean", "--older-than", "90d", "--json"]) == 0
     listed = said(capsys)
     assert [run["id"] for run in listed["runs"]] == [PUSHED_ID]
     assert (listed["deleted"], listed["not_pushed"], listed["size_bytes"] > 0) == (False, 2, True)
-    assert pricetag(["prune", "--older-than", "2026-03-04"]) == 0
+    assert pricetag(["clean", "--older-than", "2026-03-04"]) == 0
     assert capsys.readouterr().out == "No local run is that old.\n"
     assert left(local) == everything
-    assert pricetag(["prune", "--older-than", "90d", "--delete"]) == 0
+    assert pricetag(["clean", "--older-than", "90d", "--delete"]) == 0
     out = capsys.readouterr().out
     assert f"{PUSHED_ID[:8]}  2026-03-04  planted\n1 local run deleted, " in out
     assert "2 old runs not on a server: push them (`pricetag push --all`)" in out
     assert left(local) == everything - {PUSHED_ID}
-    assert pricetag(["prune", "--older-than", "8w", "--delete", "--not-pushed"]) == 0
+    assert pricetag(["clean", "--older-than", "8w", "--delete", "--not-pushed"]) == 0
     assert left(local) == {NEW_ID}
     capsys.readouterr()
-    assert pricetag(["prune", "--older-than", "soon"]) == 2
+    assert pricetag(["clean", "--older-than", "soon"]) == 2
     message = complaint(capsys)
     assert "--older-than: 'soon' is neither an age such as 12h, 90d or 8w" in message
 
@@ -90,12 +90,12 @@ def test_a_run_whose_deletion_was_interrupted_is_whole_or_gone(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("pricetag.local.pruning.shutil.rmtree", killed)
+        patched.setattr("pricetag.local.cleaning.shutil.rmtree", killed)
         with pytest.raises(KeyboardInterrupt):
             delete(run)
     assert runs.find(PUSHED_ID) == []
     assert (local.parent / ASIDE / PUSHED_ID).exists()
-    assert pricetag(["prune", "--older-than", "90d", "--delete"]) == 0
+    assert pricetag(["clean", "--older-than", "90d", "--delete"]) == 0
     assert not (local.parent / ASIDE).exists()
 
 
@@ -103,7 +103,7 @@ def test_a_run_that_has_not_ended_stays(local: Path, capsys: Captured) -> None:
     content = [start_record(RUNNING_ID), *records(ends=False)[1:]]
     journal = Journal.create(local / RUNNING_ID, ATTEMPT_ID)
     journal.append_all(content)  # its meter is alive: the journal is locked
-    assert pricetag(["prune", "--older-than", "0001-01-02", "--delete", "--not-pushed"]) == 0
-    assert pricetag(["prune", "--older-than", "1h", "--delete", "--not-pushed"]) == 0
+    assert pricetag(["clean", "--older-than", "0001-01-02", "--delete", "--not-pushed"]) == 0
+    assert pricetag(["clean", "--older-than", "1h", "--delete", "--not-pushed"]) == 0
     assert left(local) == {RUNNING_ID, NEW_ID}
     journal.close()
