@@ -31,7 +31,7 @@ VIOLATIONS = {
         "import pricetag.tag.view",
     ),
     "a node reaches its worker": ("workers/node/identity.py", "import workers.worker"),
-    "the settings reach the database": ("app/settings.py", "import app.db"),
+    "the settings reach the database": ("app/settings/storage.py", "import app.db"),
     "quantities reach the bill": (
         "pricetag/accounting/quantity/checks.py",
         "import pricetag.accounting.bill.inputs",
