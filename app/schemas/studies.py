@@ -247,7 +247,9 @@ class StudyLimit(Wire):
     unit: str = Field(description="Unit of the amounts.")
     limit: float = Field(description="Maximum amount that the study may use.")
     used: float = Field(description="Use of ended runs, and of running ones so far.")
-    reserved: float = Field(description="Further use of open runs, by their quotes.")
+    reserved: float = Field(
+        description="Further use of open runs by their quotes, or up to that of the largest ended run."
+    )
     unknown_runs: int = Field(
         description="Number of runs whose use or quote is unknown; they are not counted."
     )

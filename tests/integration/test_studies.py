@@ -170,13 +170,30 @@ async def test_a_decision_that_was_not_stored_is_made_again(api: Api) -> None:
 
 async def test_a_study_ends_when_its_budget_is_used_up(api: Api, budget_factors: None) -> None:
     study_id = await posted(api, budget={"hours": 2.5 * 16 / 3600}, parallel=1)
-    assert await play(api.database, study_id, lambda trial: trial / 10) == 3
+    assert await play(api.database, study_id, lambda trial: trial / 10) == 2
     study = await shown(api, study_id)
     assert study["status"] == "finished"
     assert study["status_reason"]["code"] == "budget-reached"
-    assert study["best"]["trial"] == 2
+    assert study["best"]["trial"] == 1
     (limit,) = study["budget"]
-    assert limit["used"] == pytest.approx(3 * 16 / 3600)
+    assert limit["used"] == pytest.approx(2 * 16 / 3600)
+
+
+async def test_a_budget_is_kept_although_trials_have_no_quote(
+    api: Api, budget_factors: None
+) -> None:
+    """The first one runs alone; the others count as much as it has used."""
+    study_id = await posted(api, budget={"hours": 3.5 * 16 / 3600}, parallel=4)
+    begun = await shown(api, study_id)
+    assert (begun["open_runs"], begun["budget"][0]["unknown_runs"]) == (1, 1)
+    await play(api.database, study_id, lambda trial: trial / 10, most=1)
+    going_on = await shown(api, study_id)
+    assert (going_on["open_runs"], going_on["budget"][0]["unknown_runs"]) == (2, 0)
+    assert going_on["budget"][0]["reserved"] == pytest.approx(2 * 16 / 3600)
+    assert await play(api.database, study_id, lambda trial: trial / 10) == 2
+    study = await shown(api, study_id)
+    assert study["status_reason"]["code"] == "budget-reached"
+    assert study["budget"][0]["used"] == pytest.approx(3 * 16 / 3600)
 
 
 async def test_a_study_ends_when_a_budget_of_the_lab_admits_no_trial(api: Api) -> None:

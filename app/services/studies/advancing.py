@@ -96,6 +96,8 @@ async def _carry_out(
             limits = await record.limits(session, spec, study_record)
             await _end(session, study, spec, action.reason, limits)
             return False
+        if await _waits(session, study, spec):
+            return False
         refusal = await _post(session, study, spec, principal, study_record, action)
         if refusal is not None:
             # What is open may use less than it was quoted, so that there is room later.
@@ -175,6 +177,14 @@ async def _store(
     await studies.add_run(session, run)
 
 
+async def _waits(session: Session, study: Study, spec: StudySpec) -> bool:
+    """Whether the use of a first trial must be known before others start within the budget."""
+    if spec.budget is None:
+        return False
+    so_far = await record.read(session, study.id, spec)
+    return any(limit.waits for limit in await record.limits(session, spec, so_far))
+
+
 async def _beyond(session: Session, study: Study, spec: StudySpec) -> str | None:
     """Why the quote of the run just posted does not fit into the study's budget."""
     if spec.budget is None:
@@ -182,8 +192,8 @@ async def _beyond(session: Session, study: Study, spec: StudySpec) -> str | None
     for limit in await record.limits(session, spec, await record.read(session, study.id, spec)):
         if limit.used + limit.reserved > limit.limit:
             return (
-                f"{limit.limit:g} {limit.unit}, of which {limit.used:.4g} are used; by quotes, the "
-                f"next trial needs {limit.reserved:.4g}"
+                f"{limit.limit:g} {limit.unit}, of which {limit.used:.4g} are used; the next trial "
+                f"needs {limit.reserved:.4g}"
             )
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -156,6 +157,7 @@ class Limit:
         used: Use of ended runs, and of running ones so far.
         reserved: What open runs may still use, by their quotes.
         unknown_runs: Number of runs whose use or quote is unknown.
+        waits: Whether no further trial may start before the use of a first one is known.
     """
 
     name: str
@@ -164,6 +166,7 @@ class Limit:
     used: float
     reserved: float
     unknown_runs: int
+    waits: bool = False
 
     @property
     def is_reached(self) -> bool:
@@ -196,21 +199,24 @@ async def limits(session: Session, spec: StudySpec, record: Record) -> list[Limi
         if limit is None:
             continue
         unit = budget.currency or "" if name == "cost" else unit
-        used, reserved, unknown = 0.0, 0.0, 0
-        for run in record.runs:
-            if run.run_id is None:
-                continue
-            settled = _amount(run_figures[run.run_id][figure], unit, name)
-            if run.state != "open":
-                used += settled or 0.0
-                unknown += settled is None
-                continue
-            so_far = (settled or 0.0) + (live.get(run.run_id, {}).get(figure) or 0.0)
-            promised = _promised(quoted.get(run.run_id), figure, budget.currency)
+        amounts = {
+            run_id: _amount(run_figures[run_id][figure], unit, name) for run_id in record.run_ids
+        }
+        ended = [amounts[run.run_id] for run in record.runs if run.run_id and run.state != "open"]
+        known = [amount for amount in ended if amount is not None]
+        used, reserved, unknown = math.fsum(known), 0.0, len(ended) - len(known)
+        for run_id in open_ids:
+            so_far = (amounts[run_id] or 0.0) + (live.get(run_id, {}).get(figure) or 0.0)
+            promised = _promised(quoted.get(run_id), figure, budget.currency)
+            if promised is None and known:
+                promised = max(known)  # without a quote, as much as the largest one before it
             used += so_far
             reserved += max((promised or 0.0) - so_far, 0.0)
             unknown += promised is None
-        result.append(Limit(name, unit, float(limit), used / scale, reserved / scale, unknown))
+        waits = not ended and unknown > 0
+        result.append(
+            Limit(name, unit, float(limit), used / scale, reserved / scale, unknown, waits)
+        )
     return result
 
 
