@@ -248,7 +248,8 @@ class StudyLimit(Wire):
     limit: float = Field(description="Maximum amount that the study may use.")
     used: float = Field(description="Use of ended runs, and of running ones so far.")
     reserved: float = Field(
-        description="Further use of open runs by their quotes, or up to that of the largest ended run."
+        description="Further use of open runs by their quotes, or up to that of the largest "
+        "ended run."
     )
     unknown_runs: int = Field(
         description="Number of runs whose use or quote is unknown; they are not counted."
