@@ -38,6 +38,8 @@ COMPARED = (
     "baseline_j",
     "energy_by_hour_j",
 )
+SINCE_MIGRATION_2 = ("device_energy_j", "baseline_j", "energy_by_hour_j")
+"""Columns that measurements stored before do not have; the rows are as they were."""
 
 
 async def verify(session: Session, run_id: UUID, version: int | None = None) -> VerificationRead:
@@ -154,10 +156,19 @@ def _first_row_difference(
         name = f"{component} over {f'stage {stage}' if stage else 'the whole attempt'}"
         if key not in stored or key not in computed:
             return f"{name}: only {'recomputed' if key not in stored else 'stored'}"
-        difference = first_difference(stored[key], computed[key])
+        difference = first_difference(stored[key], _as_stored_then(stored[key], computed[key]))
         if difference is not None:
             return f"{name}, {difference}"
     return None
+
+
+def _as_stored_then(stored: Mapping[str, Any], computed: Mapping[str, Any]) -> dict[str, Any]:
+    """A computed measurement with the columns that there were when it was stored."""
+    is_earlier = all(stored[column] is None for column in SINCE_MIGRATION_2)
+    return {
+        column: None if is_earlier and column in SINCE_MIGRATION_2 else value
+        for column, value in computed.items()
+    }
 
 
 async def _check_arithmetic(session: Session, tag: PriceTag, numbers: set[int]) -> VerificationStep:
