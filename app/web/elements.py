@@ -52,23 +52,24 @@ class Elements:
             f'<use href="{self.icons}#{_safe(name)}"></use></svg>'
         )
 
-    def source(self, kind: str | None, words: bool = True) -> Markup:
+    def source(self, kind: str | None, words: bool = True, word: str | None = None) -> Markup:
         """A shape and a word: the evidence behind a figure.
 
         Args:
             kind: Kind of the evidence; None for none.
             words: Whether the word is shown; otherwise it is read aloud, and is the title.
+            word: Word to use; the kind itself if None.
         """
-        return Markup(self._source(kind, words) if kind else "")
+        return Markup(self._source(kind, words, word) if kind else "")
 
-    def _source(self, kind: str, words: bool) -> str:
-        name = _safe(kind)
-        title, hidden = ("", "") if words else (f' title="{name}"', ' class="hidden"')
+    def _source(self, kind: str, words: bool, word: str | None = None) -> str:
+        name, word = _safe(kind), _safe(word or kind)
+        title, hidden = ("", "") if words else (f' title="{word}"', ' class="hidden"')
         return (
             f'<span class="source source-{name}"{title}>'
             '<svg class="shape" aria-hidden="true" focusable="false">'
             f'<use href="{self.icons}#source-{name}"></use></svg>'
-            f"<span{hidden}>{name}</span></span>"
+            f"<span{hidden}>{word}</span></span>"
         )
 
     def figure(self, view: Any, compact: bool = False, mark: str = "so far") -> Markup:
@@ -90,7 +91,7 @@ class Elements:
         if view.interval:
             interval = f' <span class="interval">{_safe(view.interval)}</span>'
         if view.source:
-            source = f" {self._source(view.source, not compact)}"
+            source = f" {self._source(view.source, not compact, view.evidence)}"
         if view.is_provisional:
             kind = " provisional"
             provisional = f' <span class="provisional-mark">{_safe(mark)}</span>'

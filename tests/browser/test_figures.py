@@ -28,7 +28,7 @@ NOT_FIGURES = ", ".join(
         ".live-bar",  # how far behind its samples a trace is shown
     )
 )
-SOURCE = r"\b(counter|integrated|modelled|estimated|assumed)\b"
+SOURCE = r"\b(counter|clock|operators counted|integrated|modelled|estimated|assumed)\b"
 """The word of a source, which a table may have in its own column."""
 
 NO_INTERVAL = (

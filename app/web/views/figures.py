@@ -15,6 +15,7 @@ from pricetag.tag.figures import (
     column_number,
     column_unit,
     display_unit,
+    evidence_word,
     money_texts,
     number,
 )
@@ -39,6 +40,7 @@ class FigureView:
         exact: Unrounded value and unit, for the title.
         reason: Why it is unknown; for a known one, what it does not include.
         is_provisional: Whether it may still change.
+        evidence: The source in a word or two, where readers call it otherwise.
     """
 
     value: float | None
@@ -49,6 +51,7 @@ class FigureView:
     exact: str
     reason: str | None = None
     is_provisional: bool = False
+    evidence: str | None = None
 
 
 def figure(
@@ -79,6 +82,7 @@ def figure(
         exact=_exact(shape),
         reason=plain(shape.reason) if shape.reason else None,
         is_provisional=provisional,
+        evidence=evidence_word(shape),
     )
 
 

@@ -52,6 +52,18 @@ def test_a_known_figure_shows_what_it_is_without(shown: Any) -> None:
     assert "caveat" not in macros.figure(shown(Figure(2.0, None, None, "EUR", "counter")))
 
 
+def test_times_and_operations_are_not_said_to_come_from_an_energy_counter() -> None:
+    macros: Any = environment().get_template("macros.html").make_module({"asset": str})
+    time, counted, energy = (
+        macros.figure(figure(Figure(2.0, None, None, unit, "counter")))
+        for unit in ("s", "FLOP", "kWh")
+    )
+    assert ">clock</span>" in time
+    assert ">operators counted</span>" in counted
+    assert "source-counter" in counted
+    assert ">counter</span>" in energy
+
+
 def test_sums_of_hours_say_how_many_are_unknown() -> None:
     items = [SimpleNamespace(charged_kwh=quantity(value)) for value in (1.0, None, 2.0)]
     view = nodes._sum(cast("list[EnergyItem]", items), "charged", ("kWh", 1.0))
