@@ -122,7 +122,15 @@ class SiteNow(Wire):
         description="Recorded carbon intensity of the last 24 full hours, in g/kWh, oldest first; "
         "null for an hour that is not recorded."
     )
-    forecast_reason: str = Field(description="Why there is no forecast of the carbon intensity.")
+    forecast_start: datetime = Field(
+        description="Beginning of the first of `forecast_hours` (UTC)."
+    )
+    forecast_hours: list[float | None] = Field(
+        description="Latest location-based forecast of the carbon intensity of this and the next "
+        "23 hours, in g/kWh; null for an hour that it does not cover."
+    )
+    forecast_provider: str | None = Field(description="Provider of the forecast; null for none.")
+    forecast_reason: str | None = Field(description="Why there is no forecast; null if there is.")
     pue: FactorNow = Field(description="Power usage effectiveness.")
     tariff: FactorNow | None = Field(description="Price of electricity; null if unknown.")
     tariff_reason: str | None = Field(description="Why the price is unknown; null if known.")

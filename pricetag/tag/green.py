@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pricetag.tag.figures import number, percent, quantity_text
+from pricetag.tag.figures import duration_text, number, percent, quantity_text
 
 
 def plan_text(plan: Mapping[str, Any]) -> str:
     """When a run starts, or would, and the expected saving."""
     text = (
         f"{str(plan['start'])[:16].replace('T', ' ')} UTC, the greenest within "
-        f"{plan['within_h']:g} h for {plan['duration_s'] / 3600:.3g} h: forecast "
+        f"{plan['within_h']:g} h for a run of {duration_text(plan['duration_s'])}: forecast "
         f"{number(plan['planned']['value'])} g/kWh instead of "
         f"{number(plan['at_once']['value'])} at once"
     )

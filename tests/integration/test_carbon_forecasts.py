@@ -97,6 +97,15 @@ async def test_a_run_starts_in_the_greenest_hours_of_the_forecast(
     assert run["not_before"] == green["start"]
     assert begun < datetime.fromisoformat(green["start"]) <= latest
     assert (green["forecast_id"], green["duration_source"]) == (stored["id"], "assumed")
+    (site,) = (await lab.viewer.get("/v1/overview")).json()["sites"]
+    every = [300, 300, 300, 120, 100, 400, 400]
+    shown_hours = [value for value in site["forecast_hours"] if value]
+    assert shown_hours in (every, every[1:])  # the next hour may have begun
+    assert (site["forecast_provider"], site["forecast_reason"]) == ("electricitymaps", None)
+    page = await lab.viewer.get("/", headers={"Accept": "text/html"})
+    assert "100 to 400 g/kWh, lowest at " in page.text
+    carbon = await lab.viewer.get("/carbon?duration_h=1", headers={"Accept": "text/html"})
+    assert "the greenest within 24 h for a run of 1:00:00: forecast" in carbon.text
     assert green["at_once"]["value"] == 300
     assert green["planned"]["value"] == 100
     assert green["saving_ratio"]["value"] == pytest.approx(2 / 3)

@@ -206,7 +206,7 @@ async def test_a_site_is_shown_hour_by_hour_with_gaps_load_and_later_starts(api:
     assert by_delay[6]["starts"] == 2  # one of them reaches into the gap
     assert by_delay[6]["saving_ratio"] is None
     assert "no marginal intensities" in shown["marginal_reason"]
-    assert "no forecast" in shown["forecast_reason"]
+    assert "the coming hours may differ" in shown["forecast_reason"]
     nowhere = await api.viewer.get("/v1/carbon/hours", params={"site": "nowhere"})
     problem(nowhere, 404, "site-not-found")
 

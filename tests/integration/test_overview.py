@@ -197,7 +197,8 @@ async def test_the_grid_of_a_site_has_its_last_24_hours_with_gaps(api: Api) -> N
     expected = [None if ago == 5 else 100.0 + ago for ago in range(24, 0, -1)]
     assert hall["carbon_hours"] == expected
     assert nowhere["carbon_hours"] == [None] * 24
-    assert "no forecast is stored" in hall["forecast_reason"]
+    assert hall["forecast_hours"] == [None] * 24
+    assert "no forecast of these hours is stored" in hall["forecast_reason"]
     page = await api.viewer.get("/", headers={"Accept": "text/html"})
     assert "101 to 124 g/kWh, 23 of 24 hours recorded" in page.text
     assert page.text.count('class="strip-used"') == 23

@@ -37,8 +37,8 @@ NO_MARGINAL = (
     "grid emitted and not what one more kWh would have added"
 )
 NO_FORECAST = (
-    "no forecast is stored: the savings are those of the recorded hours of this range, and the "
-    "coming hours may differ"
+    "the savings are those of the recorded hours of this range, and the coming hours may differ: "
+    "GET /v1/carbon/forecasts has their forecast"
 )
 
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from app.db import Session
-from app.repositories.factors import carbon_series
+from app.repositories.factors import carbon_forecasts, carbon_series
 from app.repositories.factors import sites as site_rows
 from app.schemas.overview import SiteNow
+from app.services.carbon import green_start
 from app.services.factors import resolution
 from app.services.factors.hours import hour_key
 from app.services.factors.site_factors import factor_now
 from app.settings import Settings
 
 HOUR = timedelta(hours=1)
-PAST_HOURS = 24
-NO_FORECAST = "no forecast is stored: series have the hours that were recorded"
+SHOWN_HOURS = 24
+NO_FORECAST = "no forecast of these hours is stored (pricetag carbon fetch-forecast)"
+NO_ZONE = "the site has no grid zone"
 
 
 async def now_of_all(session: Session, settings: Settings, now: datetime) -> list[SiteNow]:
@@ -39,14 +41,18 @@ async def now_of(session: Session, name: str, settings: Settings, now: datetime)
     carbon = by_kind["carbon_location"]
     tariff = by_kind.get("tariff")
     zone = carbon.zone or (sheet.state.grid_zone if sheet.state else None)
-    start = hour - PAST_HOURS * HOUR
+    start = hour - SHOWN_HOURS * HOUR
+    coming, provider = await _coming(session, zone, hour)
     return SiteNow(
         site=name,
         zone=zone,
         carbon=carbon,
         carbon_start=start,
         carbon_hours=await _past(session, zone, start),
-        forecast_reason=NO_FORECAST,
+        forecast_start=hour,
+        forecast_hours=coming,
+        forecast_provider=provider,
+        forecast_reason=None if provider else NO_ZONE if zone is None else NO_FORECAST,
         pue=by_kind["pue"],
         tariff=tariff,
         tariff_reason=None if tariff else sheet.factors.electricity_reason,
@@ -56,7 +62,17 @@ async def now_of(session: Session, name: str, settings: Settings, now: datetime)
 async def _past(session: Session, zone: str | None, start: datetime) -> list[float | None]:
     """The recorded intensities of the hours since a time, None where there is a gap."""
     if zone is None:
-        return [None] * PAST_HOURS
-    rows = await carbon_series.recorded_hours(session, zone, start, start + PAST_HOURS * HOUR)
+        return [None] * SHOWN_HOURS
+    rows = await carbon_series.recorded_hours(session, zone, start, start + SHOWN_HOURS * HOUR)
     recorded = {row.hour: float(row.g_per_kwh) for row in rows}
-    return [recorded.get(start + number * HOUR) for number in range(PAST_HOURS)]
+    return [recorded.get(start + number * HOUR) for number in range(SHOWN_HOURS)]
+
+
+async def _coming(
+    session: Session, zone: str | None, start: datetime
+) -> tuple[list[float | None], str | None]:
+    """The intensities forecast since a time, None where the forecast has none; its provider."""
+    row = None if zone is None else await carbon_forecasts.latest(session, zone, "average")
+    forecast = {} if row is None else green_start.hours_of(row)
+    hours = [forecast.get(start + number * HOUR) for number in range(SHOWN_HOURS)]
+    return hours, None if row is None or not any(hours) else row.provider

@@ -11,7 +11,7 @@ from app.api.access import READ
 from app.api.deps import Caller, CurrentSession, ServerResources
 from app.db import Session
 from app.schemas.common import StoredName
-from app.services.carbon import carbon_hours
+from app.services.carbon import carbon_hours, forecasts
 from app.services.energy.ranges import InvalidEnergyRangeError
 from app.services.factors import sites
 from app.services.factors.resolution import DEFAULT_SITE
@@ -102,6 +102,9 @@ async def _shown(
         duration_h=query.duration_h,
         start_hour=query.start_hour,
     )
-    view = carbon_views.carbon(read)
+    ahead = await forecasts.read(
+        session, settings, site, within_h=carbon_views.AHEAD_H, duration_h=query.duration_h
+    )
+    view = carbon_views.carbon(read, ahead)
     views = [await drawn(session, chart) for chart in (view.intensity, view.load)]
     return {"carbon": view, "charts": [each for each in views if each is not None]}

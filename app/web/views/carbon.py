@@ -9,13 +9,17 @@ from datetime import datetime, timedelta
 from app.charts import carbon as charts
 from app.charts import energy as energy_charts
 from app.charts.chart import LAB, Chart
+from app.schemas.carbon_forecasts import ForecastsRead
 from app.schemas.carbon_hours import CarbonHoursRead, CarbonSource, LaterStart
 from app.web.views.figures import FigureView, figure
 from pricetag.tag.figure import Figure, scaled
 from pricetag.tag.figures import column_unit, counted, percent
+from pricetag.tag.green import plan_lines
 
 HOUR = timedelta(hours=1)
 LOAD = "IT energy"
+AHEAD_H = 24
+"""Longest wait for the greenest start that the page states."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class CarbonView:
         load: Energy of each hour; None where nothing was metered.
         later: Savings by delay.
         best: The best delay in a sentence.
+        ahead: The greenest start by the latest forecast, in sentences; none without one.
+        ahead_source: Source of that forecast, or why there is no such start.
     """
 
     read: CarbonHoursRead
@@ -48,9 +54,11 @@ class CarbonView:
     sources: Sequence[tuple[CarbonSource, str]]
     later: Sequence[LaterRow]
     best: str
+    ahead: Sequence[str]
+    ahead_source: str
 
 
-def carbon(read: CarbonHoursRead) -> CarbonView:
+def carbon(read: CarbonHoursRead, ahead: ForecastsRead) -> CarbonView:
     """The view of a site's hours."""
     recorded = sum(hour.g_per_kwh is not None for hour in read.hours)
     return CarbonView(
@@ -70,6 +78,10 @@ def carbon(read: CarbonHoursRead) -> CarbonView:
         sources=[(source, counted(source.hours, "hour")) for source in read.sources],
         later=[_later(start) for start in read.later if start.saving_ratio is not None],
         best=_best(read),
+        ahead=list(plan_lines(ahead.greenest.model_dump(mode="json"))) if ahead.greenest else [],
+        ahead_source=ahead.average.source
+        if ahead.greenest and ahead.average
+        else ahead.reason or "",
     )
 
 

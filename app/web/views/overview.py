@@ -117,8 +117,8 @@ class IdleRow:
 
 
 @dataclass(frozen=True, slots=True)
-class PastHour:
-    """A recorded hour of carbon intensity, as a bar.
+class HourBar:
+    """An hour of carbon intensity, recorded or forecast, as a bar.
 
     Attributes:
         x: Its place among 24 hours.
@@ -139,8 +139,10 @@ class SiteRow:
     carbon: FigureView
     basis: str
     tariff: FigureView
-    past: Sequence[PastHour]
+    past: Sequence[HourBar]
     past_text: str
+    coming: Sequence[HourBar]
+    coming_text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,7 +360,10 @@ def _idle_rows(devices: Sequence[IdleDevice]) -> list[IdleRow]:
 
 def _site(site: SiteNow) -> SiteRow:
     past, past_text = _past(site)
+    coming, coming_text = _coming(site)
     return SiteRow(
+        coming=coming,
+        coming_text=coming_text,
         past=past,
         past_text=past_text,
         site=site,
@@ -368,24 +373,46 @@ def _site(site: SiteNow) -> SiteRow:
     )
 
 
-def _past(site: SiteNow) -> tuple[list[PastHour], str]:
+def _past(site: SiteNow) -> tuple[list[HourBar], str]:
     """The last 24 hours as bars, and in a sentence; no bars where none is recorded."""
     recorded = [value for value in site.carbon_hours if value is not None]
     if not recorded:
         return [], "none of the last 24 hours is recorded"
-    highest = max(recorded)
-    bars = [
-        PastHour(
-            x=number,
-            height=round(20 * value / highest, 2) if highest else 0.0,
-            title=f"{site.carbon_start + timedelta(hours=number):%m-%d %H:%M} UTC: "
-            f"{column_number(value)} g/kWh",
-        )
-        for number, value in enumerate(site.carbon_hours)
+    ends = f"{column_number(min(recorded))} to {column_number(max(recorded))} g/kWh"
+    text = f"{ends}, {len(recorded)} of {len(site.carbon_hours)} hours recorded"
+    return _bars(site.carbon_start, site.carbon_hours), text
+
+
+def _coming(site: SiteNow) -> tuple[list[HourBar], str]:
+    """The forecast of the next 24 hours as bars, and in a sentence; no bars without one."""
+    hours = [
+        (value, site.forecast_start + timedelta(hours=number))
+        for number, value in enumerate(site.forecast_hours)
         if value is not None
     ]
-    ends = f"{column_number(min(recorded))} to {column_number(highest)} g/kWh"
-    return bars, f"{ends}, {len(recorded)} of {len(site.carbon_hours)} hours recorded"
+    if not hours:
+        return [], site.forecast_reason or "no hour is forecast"
+    lowest, at = min(hours)
+    text = (
+        f"{column_number(lowest)} to {column_number(max(hours)[0])} g/kWh, lowest at "
+        f"{at:%H:%M} UTC; forecast of {site.forecast_provider}"
+    )
+    return _bars(site.forecast_start, site.forecast_hours), text
+
+
+def _bars(start: datetime, values: Sequence[float | None]) -> list[HourBar]:
+    """Bars of the hours since a time that have a value."""
+    highest = max(value for value in values if value is not None)
+    return [
+        HourBar(
+            x=number,
+            height=round(20 * value / highest, 2) if highest else 0.0,
+            title=f"{start + timedelta(hours=number):%m-%d %H:%M} UTC: "
+            f"{column_number(value)} g/kWh",
+        )
+        for number, value in enumerate(values)
+        if value is not None
+    ]
 
 
 def _price(factor: FactorNow) -> FigureView:
