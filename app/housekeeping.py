@@ -112,7 +112,10 @@ async def tidy(database: Database) -> None:
         await waiting.forget_the_dead(session)
         await web_sessions.forget_ended(session)
         await charts.forget_unused(session)
+        fruitless = await codecarbon_filing.forget_without_run(session)
     log.debug("deleted %d progress and power events of finished runs", dropped)
+    if fruitless:
+        log.warning("deleted the records of %d CodeCarbon clients that made no run", fruitless)
 
 
 async def end_silent(settings: Settings, database: Database) -> None:

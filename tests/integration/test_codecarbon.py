@@ -79,6 +79,8 @@ TOTAL: dict[str, Any] = {
 START = datetime(2026, 3, 4, 5, 0, tzinfo=UTC)
 LATER = timedelta(hours=2)
 
+LONG_AGO = datetime.now(UTC) - timedelta(days=31)
+
 
 def key(client: httpx.AsyncClient) -> str:
     """The token of a client, as CodeCarbon has it in its settings."""
@@ -375,6 +377,19 @@ async def test_a_client_whose_records_make_no_run_does_not_hold_up_others(api: A
     assert await codecarbon_filing.one_round(api.database) == []
     async with api.database.session_scope() as session:
         assert await session.scalar(select(func.count(CodecarbonRecord.id))) == 2  # kept
+    checks = (await api.admin.get("/v1/health")).json()["checks"]
+    (check,) = [each for each in checks if each["name"] == "codecarbon"]
+    assert check["state"] == "warning"
+    assert "records of 1 client cannot be applied" in check["message"]
+    assert "must not be empty" in check["message"]
+    async with api.database.session_scope() as session:
+        assert await codecarbon_filing.forget_without_run(session) == 0  # too early
+        await session.execute(update(CodecarbonRun).values(created_at=LONG_AGO))
+        assert await codecarbon_filing.forget_without_run(session) == 0  # its record is new
+        await session.execute(update(CodecarbonRecord).values(received_at=LONG_AGO))
+        assert await codecarbon_filing.forget_without_run(session) == 1
+        (left,) = (await session.execute(select(CodecarbonRecord.run_id))).scalars()
+    assert str(left) == good
 
 
 async def test_more_records_than_one_transaction_takes_are_applied_in_one_round(

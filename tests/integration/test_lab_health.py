@@ -11,14 +11,17 @@ from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import text
+from sqlalchemy import select, text, update
 
+from app.db import Session
 from app.schemas.lab_health import MeterHealth
 from app.schemas.stream import DeviceState, PowerFrame
 from app.services.health import lab_health, prometheus
 from app.services.queueing import waiting
 from app.services.queueing.waiting import Offer
-from tests.support.api import Api, a_principal, problem, running_run
+from app.settings import Settings
+from models import Artifact
+from tests.support.api import Api, a_principal, finished_run, problem, running_run
 
 
 async def health(api: Api) -> dict[str, Any]:
@@ -103,6 +106,23 @@ def test_disks_are_listed_once_and_a_missing_folder_by_its_parent(tmp_path: Path
     full = disk.model_copy(update={"free_bytes": 1})
     assert lab_health._of_disk(full).state == "warning"
     assert "free space" in lab_health._of_disk(full).message
+
+
+async def test_artifacts_that_do_not_reach_the_store_are_counted(
+    session: Session, tmp_path: Path
+) -> None:
+    settings = Settings(data_dir=tmp_path, artifacts_url=f"file://{tmp_path}/store")
+    assert await lab_health._of_store(session, Settings(data_dir=tmp_path)) == ()
+    await finished_run(session)
+    await finished_run(session)
+    (store,) = await lab_health._of_store(session, settings)
+    assert (store.state, store.message.partition(" of ")[0]) == ("ok", "2 artifacts")
+    first = select(Artifact.id).limit(1).scalar_subquery()
+    gone = update(Artifact).where(Artifact.id == first).values(not_stored="the file is missing")
+    await session.execute(gone)
+    (store,) = await lab_health._of_store(session, settings)
+    assert store.state == "warning"
+    assert "1 artifact cannot be moved (one of them: the file is missing)" in store.message
 
 
 def families(text: str) -> dict[str, dict[tuple[str, ...], float]]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Text, Uuid, and_, bindparam, func, or_, select, text, update
+from sqlalchemy import Text, Uuid, and_, bindparam, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -127,3 +127,32 @@ async def names_of(session: AsyncSession, some_id: UUID) -> tuple[str, str | Non
     )
     row = (await session.execute(query)).first()
     return None if row is None else (row[0], row[2])
+
+
+async def fruitless(session: AsyncSession) -> tuple[int, str | None]:
+    """Number of clients whose records cannot be applied, and the problem of the newest."""
+    newest = (
+        select(CodecarbonRun.problem)
+        .where(CodecarbonRun.problem.is_not(None))
+        .order_by(CodecarbonRun.created_at.desc(), CodecarbonRun.id)
+        .limit(1)
+        .scalar_subquery()
+    )
+    count = select(func.count(CodecarbonRun.id)).where(CodecarbonRun.problem.is_not(None))
+    row = (await session.execute(select(count.scalar_subquery(), newest))).one()
+    return row[0], row[1]
+
+
+async def forget_without_run(session: AsyncSession, before: datetime) -> int:
+    """Deletes clients without a run from which nothing came since a time, and their records."""
+    is_heard = (
+        select(CodecarbonRecord.id)
+        .where(CodecarbonRecord.run_id == CodecarbonRun.id, CodecarbonRecord.received_at >= before)
+        .exists()
+    )
+    statement = (
+        delete(CodecarbonRun)
+        .where(CodecarbonRun.began_at.is_(None), CodecarbonRun.created_at < before, ~is_heard)
+        .returning(CodecarbonRun.id)
+    )
+    return len((await session.execute(statement)).all())

@@ -45,6 +45,45 @@ async def waiting(
     return (await session.execute(query)).all()
 
 
+async def left_behind(session: AsyncSession, most: int) -> tuple[int, int, str | None]:
+    """Artifacts that are in folders although there is a store.
+
+    Args:
+        session: Only read.
+        most: Number up to which they are counted; one more stands for all further ones.
+
+    Returns:
+        Number of those that wait, of those that cannot be moved, and why one of these cannot.
+    """
+    in_folder = (Artifact.stored_at.is_(None), Artifact.removed_at.is_(None))
+    waiting_ids = (
+        select(Artifact.id)
+        .join(Attempt, Attempt.id == Artifact.attempt_id)
+        .join(Run, Run.id == Attempt.run_id)
+        .where(
+            *in_folder,
+            Artifact.not_stored.is_(None),
+            Attempt.ended_at.isnot(None),
+            Run.origin == QUEUE,
+        )
+        .limit(most + 1)
+        .subquery()
+    )
+    unfit = (
+        select(Artifact.not_stored)
+        .where(*in_folder, Artifact.not_stored.isnot(None))
+        .limit(most + 1)
+        .subquery()
+    )
+    query = select(
+        select(func.count()).select_from(waiting_ids).scalar_subquery(),
+        select(func.count()).select_from(unfit).scalar_subquery(),
+        select(func.min(unfit.c.not_stored)).scalar_subquery(),
+    )
+    row = (await session.execute(query)).one()
+    return row[0], row[1], row[2]
+
+
 async def note_stored(session: AsyncSession, artifact_id: uuid.UUID, sha256: str) -> bool:
     """Notes that an artifact is in the store; False if it was registered again, or removed."""
     statement = (

@@ -13,6 +13,7 @@ from pathlib import Path
 import pricetag
 from app.db import Session
 from app.repositories import database_facts
+from app.repositories.attempts import codecarbon, stored
 from app.repositories.runs import runs, waiting
 from app.schemas.lab_health import (
     DatabaseFacts,
@@ -38,6 +39,8 @@ STATES: tuple[HealthState, ...] = ("ok", "warning", "failed")
 LEAST_FREE_RATIO = 0.1
 LEAST_FREE_BYTES = 5_000_000_000
 FEW_CONNECTIONS_RATIO = 0.8
+MOST_COUNTED = 1000
+"""Artifacts that are counted; there may be millions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,8 @@ async def examine(session: Session, by: Principal, server: ServerState) -> LabHe
         _of_queue(queue),
         _of_meters(server.meters, nodes),
         *(_of_disk(disk) for disk in disks),
+        *(await _of_codecarbon(session)),
+        *(await _of_store(session, server.settings)),
         *_of_figures(server),
     ]
     return LabHealth(
@@ -191,6 +196,42 @@ def _of_disk(disk: Disk) -> HealthCheck:
     if is_low:
         message += "; free space, or move the folder (PRICETAG_DATA_DIR, PRICETAG_ARTIFACTS_DIR)"
     return HealthCheck(name="disk", state="warning" if is_low else "ok", message=message)
+
+
+async def _of_codecarbon(session: Session) -> Sequence[HealthCheck]:
+    """The clients whose records make no run; no check without any."""
+    count, problem = await codecarbon.fruitless(session)
+    if not count:
+        return ()
+    message = (
+        f"the records of {_counted(count, 'client')} cannot be applied (the newest: {problem}); "
+        "without a run they are deleted 30 days after the last one"
+    )
+    return (HealthCheck(name="codecarbon", state="warning", message=message),)
+
+
+async def _of_store(session: Session, settings: Settings) -> Sequence[HealthCheck]:
+    """Whether artifacts move to the store; no check without a store."""
+    if settings.artifacts_url is None:
+        return ()
+    waiting_count, unfit_count, reason = await stored.left_behind(session, MOST_COUNTED)
+    message = f"{_at_most(waiting_count)} of ended attempts wait to be moved there"
+    if unfit_count:
+        message += f"; {_at_most(unfit_count)} cannot be moved (one of them: {reason})"
+    is_late = waiting_count > MOST_COUNTED
+    if is_late:
+        message += "; workers move those of their node: is one running there?"
+    state: HealthState = "warning" if unfit_count or is_late else "ok"
+    return (HealthCheck(name="artifact-store", state=state, message=message),)
+
+
+def _at_most(count: int) -> str:
+    """A number of artifacts that was counted up to a limit."""
+    return (
+        f"more than {MOST_COUNTED:,} artifacts"
+        if count > MOST_COUNTED
+        else _counted(count, "artifact")
+    )
 
 
 def _of_figures(server: ServerState) -> Iterator[HealthCheck]:

@@ -46,6 +46,14 @@ LATE_REST = timedelta(minutes=1)
 LATE_MOST = timedelta(minutes=10)
 """Longest time that a late record waits for others."""
 
+WITHOUT_RUN = timedelta(days=30)
+"""How long records are kept that make no run, after the last one."""
+
+
+async def forget_without_run(session: Session) -> int:
+    """Deletes old records that have made no run; returns the number of their clients."""
+    return await rows.forget_without_run(session, datetime.now(UTC) - WITHOUT_RUN)
+
 
 async def one_round(database: Database) -> list[str]:
     """Applies what has arrived and ends silent runs; returns a line for each problem."""
