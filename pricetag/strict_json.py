@@ -39,7 +39,7 @@ def parse_json(text: str) -> object:
             text,
             parse_constant=_no_constant,
             parse_int=_integer,
-            object_pairs_hook=_distinct_keys,
+            object_pairs_hook=distinct_keys,
         )
     except StrictJsonError:
         raise
@@ -60,7 +60,12 @@ def _integer(digits: str) -> int:
     return int(digits)
 
 
-def _distinct_keys(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+def distinct_keys(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    """An object of a JSON text, for ``object_pairs_hook``.
+
+    Raises:
+        StrictJsonError: If a key appears twice.
+    """
     result = dict(pairs)
     if len(result) != len(pairs):
         keys: set[str] = set()

@@ -33,8 +33,17 @@ DEFAULT_PUE = "uptime2025"
 WORLD = "WLD"
 """Zone of the world's mean carbon intensity."""
 
-# Codes in wide use that ISO 3166 reserves for another purpose, with the intended zone.
-OTHER_CODES = {"UK": "GBR", "EL": "GRC"}
+# Codes and names in wide use that are none of ISO 3166, with the intended zone.
+OTHER_CODES = {"UK": "GBR", "EL": "GRC"} | dict.fromkeys(
+    ("ENGLAND", "SCOTLAND", "WALES", "NORTHERN IRELAND", "GREAT BRITAIN", "BRITAIN"), "GBR"
+)
+# Parts of countries that have a country code of their own, which follows the dash.
+_TERRITORIES = frozenset(
+    (
+        *("CN-HK", "CN-MO", "US-PR", "US-GU", "US-VI", "US-AS", "US-MP", "DK-FO", "DK-GL"),
+        *("FR-RE", "FR-GP", "FR-MQ", "FR-GF", "FR-YT", "FR-PF", "FR-NC", "NL-AW", "NL-CW", "NL-SX"),
+    )
+)
 _WITHOUT_FIGURE = (
     "it has no carbon intensity for {}; enter the site's own (pricetag factor add "
     "carbon_location), or name another zone"
@@ -309,6 +318,8 @@ def site_carbon_intensity(
 def _country(code_or_name: str) -> Country | None:
     """The country with a code or name; None if there is none, or if a region has the same name."""
     code, name = code_or_name.upper(), code_or_name.casefold()
+    if code in _TERRITORIES:
+        code = code.partition("-")[2]
     for row in countries():
         if code in (row.alpha2, row.zone) or name == row.name.casefold():
             has_figure = any(factor.zone == row.zone for factor in grid_factors())

@@ -215,6 +215,9 @@ def test_code_that_is_too_large_is_rejected(
         (["bash", "run.sh"], 1),
         (["./run.sh"], 0),
         (["bin/run"], 0),
+        (["torchrun", "--nproc_per_node", "2", "train.py"], 3),
+        (["accelerate", "launch", "train.py", "--lr", "1"], 2),
+        (["env", "A=b.py", "python", "train.py"], 3),
     ],
 )
 def test_a_script_that_cannot_exist_is_named_when_the_run_is_submitted(
@@ -239,6 +242,9 @@ def test_a_script_that_cannot_exist_is_named_when_the_run_is_submitted(
         ["sh", "-c", "echo a.sh"],
         ["/opt/run.sh"],
         ["torchrun", "--standalone", "x"],
+        ["torchrun", "-m", "mine.train", "data.py"],
+        ["accelerate", "launch", "/opt/train.py", "other.py"],
+        ["timeout", "5", "sh", "-c", "./a.sh"],
         ["sleep", "1"],
         ["python"],
     ],

@@ -193,6 +193,8 @@ SUGGESTED = [
     ("t.tsv", HANS.encode("utf-16-le"), {"encoding": "utf-16"}, "encoding: utf-16-le"),
     ("t.tsv", HANS.encode("utf-16-le"), {"encoding": "utf-16-be"}, "encoding: utf-16-le"),
     ("t.tsv", HANS.encode(), {"encoding": "utf-16-le"}, "remove data.encoding"),
+    ("t.tsv", HANS.encode("utf-32"), {}, "convert it to UTF-8"),
+    ("t.csv", b"version https://git-lfs.github.com/spec/v1\noid sha256:4d\n", {}, "git lfs pull"),
     ("t.tsv", b"\xef\xbb\xbf" + HANS.encode(), {"encoding": "latin-1"}, "remove encoding"),
     ("t.json", json.dumps(SQUAD_LIKE, indent=1).encode(), {}, "records: data"),
     ("t.json", json.dumps(SQUAD_LIKE).encode(), {}, "records: data"),

@@ -261,6 +261,10 @@ FINE = '{"sentence": "a", "label": 1}\n'
         ('{"sentence": "a \\ud800 b", "label": 1}', "line 2, column 'sentence'"),
         ('{"sentence": "a", "label": "\\udfff"}', "line 2, column 'label'"),
         ('{"sentence": "a", "label": ' + "9" * 5000 + "}", "line 2: cannot be read"),
+        (
+            '{"sentence": "a", "sentence": "b", "label": 1}',
+            "line 2: cannot be read as JSON: the key",
+        ),
         ('{"sentence": "a", "label": 1, "x": ' + "[" * 100_000 + "]" * 100_000 + "}", "line 2"),
     ],
 )

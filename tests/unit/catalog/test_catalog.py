@@ -81,7 +81,9 @@ def test_an_unknown_zone_is_rejected_with_similar_names(zone: str, near: str) ->
     assert any(name.startswith(near) for name in refused.value.near)
 
 
-@pytest.mark.parametrize(("code", "meant"), [("UK", "GBR"), ("uk", "GBR"), ("EL", "GRC")])
+@pytest.mark.parametrize(
+    ("code", "meant"), [("UK", "GBR"), ("uk", "GBR"), ("EL", "GRC"), ("Scotland", "GBR")]
+)
 def test_a_code_in_wide_use_hints_at_the_zone_that_is_meant(code: str, meant: str) -> None:
     with pytest.raises(catalog.NotInCatalog) as error:
         catalog.grid_factor(code)
@@ -99,6 +101,12 @@ def test_every_country_has_a_figure_or_an_error_that_names_it(country: Country) 
             with pytest.raises(catalog.NotInCatalog, match="enter the site's own") as error:
                 catalog.grid_factor(text)
             assert country.name in error.value.remark
+
+
+@pytest.mark.parametrize(("code", "name"), [("CN-HK", "Hong Kong"), ("us-pr", "Puerto Rico")])
+def test_a_part_of_a_country_with_its_own_code_is_named(code: str, name: str) -> None:
+    with pytest.raises(catalog.NotInCatalog, match=f"no carbon intensity for {name}"):
+        catalog.grid_factor(code)
 
 
 def test_places_that_people_ask_for_are_among_the_countries() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pricetag.recipes.tables import table_suffix
+from pricetag.strict_json import distinct_keys
 from workers.job.request import JobError
 from workers.training.data.reading import Columns, Reading, Table, listed, unreadable
 from workers.training.data.text_files import open_text
@@ -100,7 +101,7 @@ def _of_json(
     if text.lstrip().startswith("["):
         return "row", enumerate(_parsed(text, path, field), start=1)
     if not _is_json(text.strip().partition("\n")[0]) and _is_json(text):
-        document = json.loads(text)
+        document = _parsed(text, path, field)
         if isinstance(document, dict) and (hint := _records_hint(document)):
             problem = f"is one JSON object over several lines, not a list of rows{hint}"
             raise unreadable(path, problem, field)
@@ -128,7 +129,7 @@ def _is_json(text: str) -> bool:
 
 def _parsed(text: str, path: Path, field: str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=distinct_keys)
     except (ValueError, RecursionError) as error:
         problem = f"is not valid JSON that can be read: {str(error)[:200]}"
         raise unreadable(path, problem, field) from error
@@ -138,10 +139,13 @@ def _line_rows(lines: Iterable[str], path: Path, field: str) -> Iterator[tuple[i
     for line, text in enumerate(lines, start=1):
         if text.strip():
             try:
-                yield line, json.loads(text)
+                yield line, json.loads(text, object_pairs_hook=distinct_keys)
             except json.JSONDecodeError as error:
                 problem = f"is not valid JSON in line {line}, column {error.colno}: {error.msg}"
                 raise unreadable(path, problem, field) from error
-            except (ValueError, RecursionError) as error:  # thousands of digits or levels
+            except (
+                ValueError,
+                RecursionError,
+            ) as error:  # many digits or levels, a key twice
                 message = f"line {line}: cannot be read as JSON: {str(error)[:200]}"
                 raise JobError("bad-cell", message, field) from error

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pricetag.strict_json import distinct_keys
 from workers.job.request import JobError
 from workers.training.data.cells import Cells
 from workers.training.data.examples import Examples
@@ -60,7 +61,7 @@ def read_squad(path: Path, names: QuestionColumns, field: str) -> Table | None:
         JobError: ``unreadable-data`` if the object has another shape, ``missing-answers``.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=distinct_keys)
     except (OSError, ValueError, RecursionError):
         return None  # reading it as a table reports the fault
     if not isinstance(content, dict):

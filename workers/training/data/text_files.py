@@ -21,10 +21,17 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16", ("utf-16", "utf-16-be")),
 )
 _MARKUP = frozenset(b'\t\n\r ,;|":')
+_UTF_32 = "is UTF-32 text; convert it to UTF-8, e.g. with iconv -f utf-32 -t utf-8"
 _PACKED = (
     (b"\x1f\x8b", "is packed with gzip; name it so that it ends in .gz"),
     (b"PK\x03\x04", "is a zip archive; unpack it"),
     (b"PAR1", "is a parquet file; name it so that it ends in .parquet"),
+    (codecs.BOM_UTF32_LE, _UTF_32),
+    (codecs.BOM_UTF32_BE, _UTF_32),
+    (
+        b"version https://git-lfs.github.com/spec/",
+        "is a pointer of Git LFS, not the file itself; fetch it with git lfs pull",
+    ),
 )
 
 
