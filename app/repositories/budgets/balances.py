@@ -12,10 +12,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.repositories.budgets.spend import SpentPart
@@ -94,16 +93,24 @@ _OF_SCOPE = """LATERAL (
     SELECT * FROM reserve_balances AS r
     WHERE {folded} AND r.scope = a.scope AND r.scope_id = a.scope_id OFFSET 0) AS s ON true"""
 
+# Each edge is looked up by the index of its scope. The text doesn't depend on the number of
+# edges, so that its plan is kept.
 _EDGE = """
-    SELECT CAST(:edge_n_{number} AS int) AS n, s.run_id, s.attempt_id, s.facility_energy_kwh,
-        s.co2e_kg, s.cost, s.currency, s.sources
-    FROM spend AS s
-    WHERE s.at >= :edge_start_{number} AND s.at < :edge_stop_{number}{scoped}
-        AND s.attempt_id <> ALL (CAST(:attempts AS uuid[]))"""
-_NO_EDGE = """
-    SELECT CAST(NULL AS int) AS n, s.run_id, s.attempt_id, s.facility_energy_kwh,
-        s.co2e_kg, s.cost, s.currency, s.sources
-    FROM spend AS s WHERE false"""
+    SELECT e.n, s.* FROM asked_edge AS e CROSS JOIN LATERAL (
+        SELECT s.run_id, s.attempt_id, s.facility_energy_kwh, s.co2e_kg, s.cost, s.currency,
+            s.sources
+        FROM spend AS s
+        WHERE s.at >= e.start AND s.at < e.stop{scoped}
+            AND s.attempt_id <> ALL (CAST(:attempts AS uuid[]))
+        OFFSET 0
+    ) AS s WHERE e.scope = '{scope}'"""
+_EDGES = " UNION ALL ".join(
+    [_EDGE.format(scope="lab", scoped="")]
+    + [
+        _EDGE.format(scope=scope, scoped=f" AND s.{column} = e.scope_id")
+        for scope, column in _SCOPE_COLUMNS.items()
+    ]
+)
 
 _AMOUNTS = f"""
 WITH asked AS MATERIALIZED (
@@ -119,11 +126,16 @@ WITH asked AS MATERIALIZED (
     SELECT * FROM unnest(CAST(:piece_n AS int[]), CAST(:grain AS text[]),
         CAST(:piece_first AS date[]), CAST(:piece_end AS date[])
     ) AS p (n, grain, first_day, end_day)
+), asked_edge AS MATERIALIZED (
+    SELECT e.n, a.scope, a.scope_id, e.start, e.stop
+    FROM unnest(CAST(:edge_n AS int[]), CAST(:edge_start AS timestamptz[]),
+        CAST(:edge_stop AS timestamptz[])
+    ) AS e (n, start, stop) JOIN asked AS a USING (n)
 ), ended AS MATERIALIZED (
     SELECT * FROM spend WHERE attempt_id = ANY (CAST(:attempts AS uuid[]))
 ), edge AS MATERIALIZED (
     SELECT s.n, s.run_id, s.sources ->> a.metric AS source, {_AMOUNT} AS amount
-    FROM ({{edges}}) AS s JOIN asked AS a USING (n)
+    FROM ({_EDGES}) AS s JOIN asked AS a USING (n)
 ), elsewhere AS MATERIALIZED (
     SELECT a.n, s.run_id, s.sources ->> a.metric AS source, {_AMOUNT} AS amount,
         s.at >= a.first_at AND s.at < a.end_at AS in_days
@@ -165,6 +177,7 @@ UNION ALL
 SELECT 'reserved', n, NULL, coalesce(sum(amount), 0), NULL
 FROM reserved WHERE CAST(:promised AS boolean) GROUP BY n
 """
+_STATEMENT = text(_AMOUNTS)
 
 
 async def amounts(
@@ -192,17 +205,10 @@ async def amounts(
     if not asked:
         return []
     pieces = [pieces_of(span) for _, span in asked]
-    edges, values = _edges(asked, pieces)
-    values |= _budget_values(asked, pieces) | _piece_values(pieces)
+    values = _budget_values(asked, pieces) | _piece_values(pieces) | _edge_values(pieces)
     values |= {"attempts": list(attempts), "runs": list(runs), "promised": promised}
-    rows = (await session.execute(_amounts(edges), values)).all()
+    rows = (await session.execute(_STATEMENT, values)).all()
     return _collected(rows, len(asked))
-
-
-@lru_cache(maxsize=256)
-def _amounts(edges: str) -> TextClause:
-    """The statement; a lab asks for the same edges with every run."""
-    return text(_AMOUNTS.format(edges=edges))
 
 
 def _budget_values(
@@ -244,23 +250,13 @@ def _end(days: Days) -> str:
     return "infinity" if days.end is None else days.end.isoformat()
 
 
-def _edges(
-    asked: Sequence[tuple[Budget, Span]], pieces: Sequence[Pieces]
-) -> tuple[str, dict[str, Any]]:
-    """A query for each edge: each can use the index of its scope."""
-    queries: list[str] = []
-    values: dict[str, Any] = {}
-    for n, ((budget, _), each) in enumerate(zip(asked, pieces, strict=True)):
-        for edge in each.edges:
-            number = len(queries)
-            values[f"edge_n_{number}"] = n
-            values[f"edge_start_{number}"], values[f"edge_stop_{number}"] = edge.start, edge.end
-            scoped = ""
-            if budget.scope != "lab":
-                scoped = f" AND s.{_SCOPE_COLUMNS[budget.scope]} = :edge_scope_{number}"
-                values[f"edge_scope_{number}"] = budget.scope_id
-            queries.append(_EDGE.format(number=number, scoped=scoped))
-    return " UNION ALL ".join(queries) or _NO_EDGE, values
+def _edge_values(pieces: Sequence[Pieces]) -> dict[str, Any]:
+    rows = [(n, edge) for n, each in enumerate(pieces) for edge in each.edges]
+    return {
+        "edge_n": [n for n, _ in rows],
+        "edge_start": [edge.start for _, edge in rows],
+        "edge_stop": [edge.end for _, edge in rows],
+    }
 
 
 def _collected(rows: Sequence[Any], count: int) -> list[Amounts]:
