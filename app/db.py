@@ -143,7 +143,7 @@ class Database:
             max_overflow=2 * pool_size,
             pool_timeout=10,
             pool_recycle=1800,
-            pool_use_lifo=True,
+            pool_use_lifo=True,  # those used last have their plans and caches warm
             connect_args=connect_args(application_name),
         )
         _ping_idle_connections(self.engine.sync_engine)

@@ -170,7 +170,7 @@ def _use(budget: Budget, row: Any, use: LiveUse, ended: Sequence[Spend]) -> _Use
     used, quoted = amount_of(budget, use), amount_of(budget, row)
     if quoted is None:
         return _Use(used, ZERO)
-    before, _ = total([amount_of(budget, spend) for spend in ended])
+    before = total([amount_of(budget, spend) for spend in ended])[0] if ended else ZERO
     return _Use(used, unused(quoted, before + (used or ZERO)))
 
 
