@@ -102,7 +102,13 @@ def show(client: Client, run: Run, *, as_json: bool, version: int | None = None)
         say("No price tag yet: it is issued when an attempt ends.")
         return
     from pricetag.cli.views import price_tag_view, strubell_table, variants_view
+    from pricetag.tag.measured import OTHER_TOOLS
 
+    if run.get("origin") in OTHER_TOOLS:
+        from pricetag.cli.local_runs import say_reported
+
+        listed = client.metrics(run["id"])
+        say_reported((each["name"], each["value"], each["unit"]) for each in listed)
     newest = versions[0]["version"] if versions else None
     head = price_tag_view(tag, issued, newest)
     for view in (head, variants_view(tag), strubell_table([tag])):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -386,20 +386,25 @@ def show_local(local: LocalRun, *, as_json: bool) -> None:
         say("It is running: its price tag is made when it ends.")
         return
     head = price_tag_view(tag, status=local.run["status"])
-    figures = reported_by(local)
-    reported = ", ".join(f"{name} {value:.6g} {unit}".strip() for name, value, unit in figures)
-    if reported:
-        say(
-            f"Its tool's own figures: {reported}. Those below are made from its energies without "
-            "its PUE, and with your factors."
-        )
+    say_reported(reported_by(local))
     for view in (head, variants_view(tag), strubell_table([tag])):
         if view is not None:
             out.print(view)
             out.print()
 
 
-def reported_by(local: LocalRun) -> Iterator[tuple[str, float, str]]:
+def say_reported(figures: Iterable[tuple[str, float | None, str | None]]) -> None:
+    """Prints the figures that another tool reported of a run, if there are any."""
+    from pricetag.tag.measured import reported_text
+
+    if text := reported_text(figures):
+        say(
+            f"Its tool's own figures: {text}. Those below are made from its energies without its "
+            "PUE, and with your factors."
+        )
+
+
+def reported_by(local: LocalRun) -> Iterator[tuple[str, float, str | None]]:
     """Name, value and unit of each figure that another tool reported of an imported run."""
     if local.run["origin"] != "import":
         return
@@ -408,8 +413,7 @@ def reported_by(local: LocalRun) -> Iterator[tuple[str, float, str]]:
     try:
         for line in journal_lines(local.journal):
             if line["type"] == "metric":
-                unit = line["unit"]
-                yield line["name"], line["value"], "" if unit in (None, "1") else unit
+                yield line["name"], line["value"], line["unit"]
     except (OSError, ValueError, KeyError):  # its price tag is shown all the same
         return
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from pricetag.tag.view import TagView
 
@@ -46,6 +46,26 @@ def measured_text(origin: str, measured_by: str | None) -> str:
     """The program, as the sender states it, and the trust in its readings, in words."""
     trust = TRUST.get(origin, f"origin {origin}")
     return f"{sender_text(measured_by)}; {trust}" if measured_by else trust
+
+
+def reported_text(figures: Iterable[tuple[str, float | None, str | None]]) -> str | None:
+    """The figures that another tool reported; None without any.
+
+    Args:
+        figures: Name, value and unit of each.
+    """
+    known = [(name, value, unit) for name, value, unit in figures if value is not None]
+    texts = [
+        f"{name} {value:.6g} {unit if unit not in (None, '1') else ''}".strip()
+        for name, value, unit in known
+    ]
+    return ", ".join(texts) or None
+
+
+NOT_THESE = (
+    "those of the price tag are made from its energies without its PUE, and with your factors"
+)
+"""How the figures of the price tag differ from those that another tool reported."""
 
 
 def measured_remark(tag: TagView) -> str | None:

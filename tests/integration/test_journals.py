@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from datetime import UTC, timedelta
+from html import unescape
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -23,6 +24,7 @@ from pricetag.local.importing import Filing, carry_out, plan
 from pricetag.local.runs import read_run
 from pricetag.local.settings import LocalSettings, LocalSite
 from pricetag.local.settling import settled
+from pricetag.tag.measured import reported_text
 from tests.support.api import Api, make_token, problem
 from tests.support.local_runs import (
     ATTEMPT_ID,
@@ -36,7 +38,7 @@ from tests.support.local_runs import (
 from tests.support.slurm import on_node
 
 PATH = "/v1/intake/journals"
-IMPORTED = Path(__file__).parents[1] / "data/imports/zeus.csv"
+IMPORTED = Path(__file__).parents[1] / "data/imports/2026-03-04T0510Z_carbontracker.log"
 NDJSON = {"Content-Type": "application/x-ndjson"}
 
 
@@ -452,6 +454,10 @@ async def test_an_imported_run_is_settled_as_on_the_machine_that_imported_it(
     assert own == {name: value for name, value in expected.items() if name != "content_sha256"}
     assert own["it_energy_kwh"]["source"] == "estimated"
     shown = (await api.member.get(f"/v1/runs/{run.run_id}")).json()
-    assert (shown["origin"], shown["measured_by"]) == ("import", "zeus")
+    assert (shown["origin"], shown["measured_by"]) == ("import", run.measured_by)
+    figures = [(each.name, each.value, each.unit) for each in run.reported]
+    assert figures
+    page = await api.member.get(f"/runs/{run.run_id}", headers={"Accept": "text/html"})
+    assert f"<bdi>{reported_text(figures)}</bdi>; those of the price tag" in unescape(page.text)
     checked = (await api.member.get(f"/v1/runs/{run.run_id}/price-tag/verification")).json()
     assert checked["outcome"] == "verified", checked

@@ -20,6 +20,7 @@ from app.services import cursors
 from app.services.energy.power import select_attempts
 from app.services.errors import InvalidError, NotFoundError
 from models import Artifact, Attempt, Metric
+from pricetag.tag.measured import reported_text
 
 
 class ArtifactNotFoundError(NotFoundError):
@@ -102,6 +103,17 @@ async def metrics(
         ],
         next_cursor=following,
     )
+
+
+MOST_REPORTED = 100
+"""Figures of another tool that are shown in one sentence."""
+
+
+async def reported(session: Session, run_id: uuid.UUID) -> str | None:
+    """The figures that another tool reported of a run, in one sentence; None without any."""
+    attempts = await attempt_rows.of_run(session, run_id)
+    rows = await series.lines(session, Metric, attempts, after=None, limit=MOST_REPORTED)
+    return reported_text((metric.name, metric.value, metric.unit) for _, metric in rows)
 
 
 async def _require_metrics(session: Session, run_id: uuid.UUID, **equal: str) -> None:

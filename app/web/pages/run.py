@@ -33,6 +33,7 @@ from app.web.views import run_bill, run_charts, run_copy, run_sections
 from app.web.views.charts import chart_view
 from app.web.views.run_chain import chain
 from app.web.views.run_verification import verification_view
+from pricetag.tag.measured import NOT_THESE, OTHER_TOOLS
 
 router = page_router()
 OF_RUNS = section("show_runs")
@@ -64,6 +65,7 @@ async def show_run(
     waterfalls = run_charts.waterfalls(tag.shown, run.project) if tag else []
     shown: dict[str, Any] = {
         "artifacts": views.artifacts((await series.artifacts(session, run_id)).items),
+        "reported": await series.reported(session, run_id) if run.origin in OTHER_TOOLS else None,
         "waiting": await _waiting(session, caller, run),
         "part": await part.view(),
     }
@@ -77,6 +79,7 @@ async def show_run(
         chain=chain(run),
         attempt=attempt,
         no_tag=no_tag,
+        not_these=NOT_THESE,
         waterfalls=[
             chart_view(chart, id=f"waterfall-{n}", is_half=True)
             for n, chart in enumerate(waterfalls)
