@@ -14,6 +14,7 @@ from pricetag.recipes.registry import traits_of
 from pricetag.recipes.run_spec import RunSpec
 from pricetag.recipes.tasks import TASKS
 from pricetag.studies.jobs import job_of, trained_stage
+from pricetag.studies.names import label_of
 from pricetag.studies.plan import Plan
 from pricetag.studies.space import NoPlaceError, with_value
 from pricetag.studies.spec import StudySpec
@@ -295,7 +296,7 @@ def _of_trial(spec: StudySpec, number: int) -> Iterator[FieldError]:
     except NoPlaceError as error:
         yield FieldError("space", str(error))
     except RecipeError as error:
-        shown = ", ".join(f"{path.rpartition('.')[2]}={value}" for path, value in values.items())
+        shown = ", ".join(f"{label_of(path)}={value}" for path, value in values.items())
         fault = error.errors[0]
         yield FieldError(
             "space", f"trial {number} ({shown}) is not a valid job: {fault}", fault.hint

@@ -241,6 +241,8 @@ class NoPlaceError(ValueError):
 def with_value(job: Any, path: str, value: Any) -> Any:
     """A job with another value of one field; missing objects on its path are added.
 
+    A number becomes a text where the job has one, as in the arguments of a command.
+
     Raises:
         NoPlaceError: If the path leads through a list without that item, or through a value.
     """
@@ -249,7 +251,8 @@ def with_value(job: Any, path: str, value: Any) -> Any:
 
 def _replaced(place: Any, parts: Sequence[str], value: Any) -> Any:
     if not parts:
-        return value
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return str(value) if is_number and isinstance(place, str) else value
     name, rest = parts[0], parts[1:]
     if isinstance(place, Mapping) or place is None:
         fields = dict(place or {})

@@ -179,6 +179,27 @@ async def test_a_study_ends_when_its_budget_is_used_up(api: Api, budget_factors:
     assert limit["used"] == pytest.approx(2 * 16 / 3600)
 
 
+async def test_a_study_whose_trials_all_fail_states_why(api: Api) -> None:
+    study_id = await posted(api, parallel=5)
+    message = "exit status 1; last lines:\nTraceback\nNameError: name 'x' is not defined"
+    async with api.database.session_scope() as session:
+        for number, row in enumerate(await open_runs(session, study_id)):
+            assert row.run_id is not None
+            claim = await claimed(session, row.run_id)
+            journal = JournalMaker(claim.attempt_id)
+            journal.start()
+            reason = {"code": "exit-status", "message": message if number else "out of memory"}
+            journal.add("end", 1.0, status="failed", reason=reason)
+            await execution.ingest(session, claim.attempt_id, journal.records)
+    await advance_all(api.database)
+    study = await shown(api, study_id)
+    assert study["status_reason"]["code"] == "all-trials-failed"
+    assert study["status_reason"]["message"] == (
+        "every trial has failed: exit status 1; last lines: ... NameError: name 'x' is not defined "
+        "(3 of 4 runs)"
+    )
+
+
 async def test_a_budget_is_kept_although_trials_have_no_quote(
     api: Api, budget_factors: None
 ) -> None:

@@ -110,7 +110,8 @@ def omitted_section(content: Content) -> Section | None:
         known = ", ".join(SCORES)
         reasons = [
             f"No run has a score that can be ranked ({known}). Without scores there is no best "
-            "run with its cost, no expected best score, and no frontier."
+            "run with its cost, no expected best score, and no frontier. A script reports one with "
+            "pricetag.log(accuracy=..., quality=True)."
         ]
     else:
         reasons = [

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -38,6 +40,9 @@ MOST_AT_ONCE = 10
 
 MOST_NAMED = 10
 """Maximum number of metrics that the end of a study names."""
+
+MOST_OF_REASON = 300
+"""Maximum length of a reason that the end of a study quotes."""
 
 ENDS = {
     "completed": ("finished", "all trials have ended"),
@@ -210,6 +215,8 @@ async def _end(
     status, message = ENDS[code]
     if code == "metric-not-reported":
         detail = await _reported_instead(session, study, spec)
+    if code == "all-trials-failed":
+        detail = await _common_failure(session, study, spec)
     split = f" of split '{spec.metric.split}'" if spec.metric.split else ""
     further = "further " if has_run else ""
     message = message.format(metric=spec.metric.name, split=split, further=further)
@@ -224,6 +231,23 @@ async def _end(
     study.finished_at = datetime.now(UTC)
     await session.flush()
     log.info("study %s: %s (%s)", study.id, status, study.status_reason["message"])
+
+
+async def _common_failure(session: Session, study: Study, spec: StudySpec) -> str | None:
+    """The most frequent reason of the failed runs of a study, in a line."""
+    runs = (await record.read(session, study.id, spec)).runs
+    reasons = Counter(_in_a_line(run.reason) for run in runs if run.state == "failed")
+    if not reasons:
+        return None
+    text, count = reasons.most_common(1)[0]
+    return text if len(reasons) == 1 else f"{text} ({count} of {reasons.total()} runs)"
+
+
+def _in_a_line(reason: Mapping[str, Any] | None) -> str:
+    """The first and the last line of a reason."""
+    lines = str((reason or {}).get("message") or "the reason is unknown").splitlines()
+    text = lines[0] if len(lines) == 1 else f"{lines[0]} ... {lines[-1].strip()}"
+    return text[:MOST_OF_REASON]
 
 
 async def _reported_instead(session: Session, study: Study, spec: StudySpec) -> str | None:

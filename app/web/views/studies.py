@@ -11,6 +11,7 @@ from app.services.principals import Principal
 from app.web.views.figures import FigureView, figure, shared_units
 from pricetag.accounting.quantity.quantity import Source
 from pricetag.studies.ensemble import ensemble_note
+from pricetag.studies.names import label_of
 from pricetag.studies.power_sweep import power_note
 from pricetag.tag.figures import counted, number
 from pricetag.tag.status import status_text
@@ -151,7 +152,7 @@ def score_text(score: float | None) -> str:
 def values_text(values: Mapping[str, Any]) -> str:
     """The values of a trial by the last part of their path."""
     return ", ".join(
-        f"{path.rpartition('.')[2]} {number(value) if isinstance(value, float) else value}"
+        f"{label_of(path)} {number(value) if isinstance(value, float) else value}"
         for path, value in values.items()
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from pricetag.cli.views.tables import ListTable
@@ -21,7 +22,8 @@ def paper_lines(read: Mapping[str, Any]) -> Iterator[str]:
     yield f"{counted(len(runs), 'run')}, {counted_runs} with a price tag{beside}"
     short = read["id"][:8]
     if read["frozen_at"] is not None:
-        yield f"frozen {read['frozen_at']}, selection {read['selection_sha256']}"
+        at = datetime.fromisoformat(read["frozen_at"]).astimezone(UTC)
+        yield f"frozen {at:%Y-%m-%d %H:%M} UTC, selection {read['selection_sha256']}"
         yield f"next: pricetag paper archive {short}, pricetag share paper {short}"
     elif not runs and not rows:
         conditions = _conditions(read)

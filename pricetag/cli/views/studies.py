@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pricetag.cli.views.progress import STYLES
 from pricetag.cli.views.tables import ListTable
+from pricetag.studies.names import label_of
 from pricetag.tag.figures import counted, number, quantity_text
 from pricetag.tag.status import status_text
 
@@ -56,9 +57,7 @@ def score_text(score: float | None) -> str:
 def values_text(values: Mapping[str, Any]) -> str:
     """The values of a trial by the last part of their path."""
     shown = (
-        f"{path.rpartition('.')[2]}={value:.4g}"
-        if isinstance(value, float)
-        else f"{path.rpartition('.')[2]}={value}"
+        f"{label_of(path)}={value:.4g}" if isinstance(value, float) else f"{label_of(path)}={value}"
         for path, value in values.items()
     )
     return ", ".join(shown)
