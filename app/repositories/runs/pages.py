@@ -206,8 +206,10 @@ async def _all(
     """The first selected runs of parts of an order: all selected runs are found, and sorted."""
     words = selection.words
     if words and selection.has_index:
-        # Runs in the order of a figure lie anywhere: the newest ones are as good a sample.
-        sampled, part = (NEWEST, Span(None, None)) if order.is_by_figure else (order, spans[0])
+        # Runs in the order of a figure lie anywhere: the newest ones are as good a sample. Along
+        # the names they are a better one: runs with a word are adjacent there.
+        is_newest = order.is_by_figure or order.column == "name"
+        sampled, part = (NEWEST, Span(None, None)) if is_newest else (order, spans[0])
         [walk] = _walks(selection, sampled, part)
         nearby = _along(sampled, part, walk.leading, LOOK_AHEAD)
         words = (await _words(session, selection, nearby)).rare
