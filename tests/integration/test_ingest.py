@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 from typing import Any
 from uuid import uuid4
 
@@ -241,6 +242,9 @@ async def test_steps_that_count_tokens_are_kept(session: Session, step: int) -> 
     assert (metric.value, metric.step) == (0.9, step)
 
 
+INCOMPRESSIBLE = "".join(map(chr, random.Random(1).choices(range(0x20000, 0x29C40), k=1000)))
+"""A row of the index on paths that is too large, even packed."""
+
 NESTED: Any = {}
 for _ in range(200):
     NESTED = {"deeper": NESTED}
@@ -249,7 +253,7 @@ for _ in range(200):
 @pytest.mark.parametrize(
     "poison",
     [
-        {"type": "artifact", "name": "a", "path": "\U0001f525" * 1000, "size_bytes": 1},
+        {"type": "artifact", "name": "a", "path": INCOMPRESSIBLE, "size_bytes": 1},
         {"type": "artifact", "name": "a", "path": "p", "size_bytes": 1, "card": NESTED},
         {"type": "metric", "name": "m", "value": 1.0, "step": 2**70},
         {"type": "reading", "component": "k" * 300, "counter_j": 1.0},

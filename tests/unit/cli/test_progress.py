@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import io
+import math
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
@@ -186,3 +188,12 @@ def test_no_event_ends_the_view(kind: str, payload: dict[str, Any]) -> None:
     assert "\n" not in progress.line()
     progress.update("stage", {"key": "after", "status": "running"})
     assert progress.stages[-1].key == "after"
+
+
+@pytest.mark.parametrize("value", ["many", [], {}, True, None, math.inf, math.nan, -1, 10**400])
+@pytest.mark.parametrize("field", ["done", "total", "power_w", "energy_kwh", "eta_s"])
+def test_a_figure_that_is_not_a_number_ends_no_progress(field: str, value: Any) -> None:
+    progress = running(Clock())
+    progress.update("progress", {"key": "0-train", "done": 50, "total": 200, field: value})
+    assert "train" in progress.line()
+    assert "train" in drawn(progress)
