@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -12,6 +11,15 @@ from pricetag.installed import installed_version
 
 GPUS = ("visible", "none")
 """Accelerators to meter: those that the program may see, or none."""
+
+
+def _new_id() -> str:
+    """A random UUID, without the module for it: the program waits for what is imported here."""
+    digits = bytearray(os.urandom(16))
+    digits[6] = digits[6] & 0x0F | 0x40  # version 4
+    digits[8] = digits[8] & 0x3F | 0x80  # the variant of RFC 9562
+    text = digits.hex()
+    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +50,8 @@ class Request:
     tags: tuple[str, ...] = ()
     second_opinion: bool = False
     gpus: str = "visible"
-    run_id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    attempt_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    run_id: str = field(default_factory=_new_id)
+    attempt_id: str = field(default_factory=_new_id)
     origin: str = "local"
     job: Mapping[str, Any] | None = None
     marks: tuple[str, ...] = ()

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import get_args
+from uuid import UUID
 
 import pytest
 
 from pricetag.configuration import ConfigurationError
+from pricetag.local.request import Request
 from pricetag.local.settings import HOST_METERS, LocalSite, read_settings, settings_of_program
 from pricetag.metering import HostMeter
 from pricetag.metering.thread_model import BUSY_W, IDLE_W, ThreadModel
@@ -84,3 +88,25 @@ def test_the_model_scales_between_idle_and_busy_threads() -> None:
 
 def test_the_model_has_no_power_where_the_system_reports_no_load() -> None:
     assert ThreadModel(4, lambda: None).power_w() is None
+
+
+START = """
+import sys
+import pricetag.cli.metered, pricetag.local.program
+from pricetag.local.request import Request
+from pricetag.local.settings import settings_of_program
+settings_of_program({})
+Request("x", "program", ("true",))
+print(*sorted({"email", "importlib.metadata", "pydantic", "uuid"} & set(sys.modules)))
+"""
+
+
+def test_a_program_does_not_wait_for_slow_imports() -> None:
+    done = subprocess.run([sys.executable, "-c", START], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
+
+
+def test_a_request_has_a_random_uuid() -> None:
+    request = Request("x", "program")
+    assert {UUID(request.run_id).version, UUID(request.attempt_id).version} == {4}
+    assert request.run_id == str(UUID(request.run_id)) != request.attempt_id
