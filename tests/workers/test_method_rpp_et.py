@@ -66,6 +66,29 @@ def test_the_uniform_step_is_that_of_the_authors(name: str) -> None:
         close(soft_threshold(before, threshold), step["after_prox"])
 
 
+@pytest.mark.parametrize("name", UNIFORM)
+def test_the_step_follows_the_optimizer_of_the_authors(name: str) -> None:
+    """From weights and gradients on: each step starts from what the proximal step has left."""
+    inputs = CASES["inputs"]
+    made = encoder(torch.tensor(inputs["w"], dtype=torch.float64))
+    weight, rate, (first, second) = weight_of(made), inputs["lr"], inputs["betas"]
+    optimizer = torch.optim.SGD([weight], lr=rate)  # for its learning rate alone
+    penalty = ProximalStep(inputs["gamma"], 1e-3, refresh_every=100, penalty="uniform")
+    penalty.attach(made)
+    mean, square = torch.zeros_like(weight), torch.zeros_like(weight)
+    for done, (values, expected) in enumerate(zip(inputs["grads"], CASES[name], strict=True), 1):
+        gradient = torch.tensor(values, dtype=torch.float64)
+        mean = first * mean + (1 - first) * gradient
+        square = second * square + (1 - second) * gradient.square()
+        step = rate * (1 - second**done) ** 0.5 / (1 - first**done)
+        with torch.no_grad():  # AdamW as they have it: epsilon before the correction of the root
+            weight -= step * mean / (square.sqrt() + inputs["eps"])
+            weight *= 1 - rate * inputs["weight_decay"]
+        close(weight.detach(), expected["before_prox"])
+        penalty.after_step(Step(done, len(CASES[name]), 0.0, optimizer))
+        close(weight.detach(), expected["after_prox"])
+
+
 @pytest.mark.parametrize("name", REWEIGHTED)
 def test_the_reweighted_step_and_its_refresh_have_the_papers_trajectory(name: str) -> None:
     case = CASES[name]

@@ -20,7 +20,7 @@ from typing import NoReturn
 from pricetag.attempt.outcome import EXIT_INTERRUPTED
 from pricetag.events import ENV_VAR, EventChannel
 from workers.attempt import leftovers
-from workers.job import descendants
+from workers.job import descendants, memory
 from workers.job.pipeline import run
 from workers.job.ranks import rank
 from workers.job.reporter import SilentReporter
@@ -36,6 +36,7 @@ MOST_REASON_CHARS = 20_000
 def main(job_file: str) -> int:
     """Runs one job; returns the process's exit code."""
     job = Job.from_json(Path(job_file).read_text())
+    memory.keep_freed()
     if rank() != 0:
         return _follow(job)
     channel = EventChannel(os.environ[ENV_VAR], on_lost=_vanish)

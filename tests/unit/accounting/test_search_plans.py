@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
@@ -80,6 +81,20 @@ def test_published_programs_follow_one_of_the_tables(name: str, code: str) -> No
         assert [rung.trials for rung in bracket.rungs] == [rung["n"] for rung in expected["rungs"]]
         resources = [rung.resource for rung in bracket.rungs]
         assert resources == pytest.approx([rung["r"] for rung in expected["rungs"]])
+
+
+@pytest.mark.parametrize("name", [name for name in TABLES if "keras_tuner_code" in BRACKETS[name]])
+def test_keras_tuner_begins_its_brackets_alike_and_rounds_each_later_rung_up(name: str) -> None:
+    case = BRACKETS[name]
+    brackets = hyperband(case["R"], case["eta"], "ceil")
+    for bracket, expected in zip(brackets, case["keras_tuner_code"], strict=True):
+        assert bracket.number == expected["bracket"]
+        resources = [rung.resource for rung in bracket.rungs]
+        assert resources == pytest.approx([rung["epochs"] for rung in expected["rungs"]])
+        first = Fraction(len(brackets) * case["eta"] ** bracket.number, bracket.number + 1)
+        theirs = [math.ceil(first / case["eta"] ** rung) for rung in range(len(bracket.rungs))]
+        assert [rung["n"] for rung in expected["rungs"]] == theirs
+        assert bracket.rungs[0].trials == theirs[0]
 
 
 def test_the_number_of_brackets_does_not_depend_on_logarithms() -> None:
