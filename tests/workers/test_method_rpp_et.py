@@ -82,8 +82,8 @@ def test_the_step_follows_the_optimizer_of_the_authors(name: str) -> None:
         square = second * square + (1 - second) * gradient.square()
         step = rate * (1 - second**done) ** 0.5 / (1 - first**done)
         with torch.no_grad():  # AdamW as they have it: epsilon before the correction of the root
-            weight -= step * mean / (square.sqrt() + inputs["eps"])
-            weight *= 1 - rate * inputs["weight_decay"]
+            weight.sub_(step * mean / (square.sqrt() + inputs["eps"]))
+            weight.mul_(1 - rate * inputs["weight_decay"])
         close(weight.detach(), expected["before_prox"])
         penalty.after_step(Step(done, len(CASES[name]), 0.0, optimizer))
         close(weight.detach(), expected["after_prox"])
