@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pricetag.cli.console import EXIT_FAILURE, EXIT_USAGE, CliError, complain
+from pricetag.tag.status import status_text, status_value
 
 if TYPE_CHECKING:
     from pricetag.client import Client
@@ -21,6 +22,8 @@ NO_TOKEN = (
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON only.")]
+
+RUN_STATUSES = ("queued", "running", "succeeded", "failed", "cancelled")
 
 RUN_HELP = "a run ID, its first characters (at least 4), or 'last' for your newest run"
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help=f"Run: {RUN_HELP}.")]
@@ -83,3 +86,21 @@ def warn(ctx: typer.Context, json: bool, answered: Mapping[str, Any]) -> None:
 def wants_json(ctx: typer.Context, here: bool) -> bool:
     """Whether ``--json`` was given, before the command or after it."""
     return here or given(ctx).json
+
+
+def status_filter(words: Sequence[str], known: Sequence[str]) -> list[str]:
+    """The API's names of the statuses that somebody typed, in either spelling.
+
+    Args:
+        words: What was typed.
+        known: Names of all statuses.
+
+    Raises:
+        CliError: If there is no such status.
+    """
+    for word in words:
+        if status_value(word) not in known:
+            shown = [status_text(name) for name in known]
+            allowed = f"{', '.join(shown[:-1])} or {shown[-1]}"
+            raise CliError(f"--status {word}: must be {allowed}", EXIT_USAGE)
+    return [status_value(word) for word in words]

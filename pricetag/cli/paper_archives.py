@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+import re
 import zipfile
 import zlib
 from pathlib import Path
@@ -43,7 +44,11 @@ def verify_archive(ctx: typer.Context, file: Path, selection: str | None, json: 
         raise CliError(f"cannot read {file}: {error.strerror or error}", EXIT_USAGE) from error
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise CliError(_damaged(file, error), EXIT_USAGE) from error
-    problems = archive_check.check(files, selection)
+    if selection is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", selection):
+        raise CliError(
+            f"--selection {selection}: must be the 64 hex digits of a SHA-256", EXIT_USAGE
+        )
+    problems = archive_check.check(files, selection and selection.lower())
     checked: dict[str, Any] = {"file": str(file), "problems": problems}
     if not problems:
         stated = json_module.loads(files[archive_check.PAPER])

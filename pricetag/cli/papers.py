@@ -14,12 +14,11 @@ from pricetag.atomic_files import replaced
 from pricetag.cli.answering import answer
 from pricetag.cli.console import EXIT_USAGE, CliError
 from pricetag.cli.find import object_id, run_id, whole_tags
-from pricetag.cli.options import RUN_HELP, Json, open_client
+from pricetag.cli.options import RUN_HELP, RUN_STATUSES, Json, open_client, status_filter
 from pricetag.cli.paper_archives import verify_archive
 from pricetag.cli.published_rows import PublishedOption, RowsOption, published_fields
 from pricetag.cli.reports import Profile, download, formats_of
 from pricetag.cli.running import valid_key
-from pricetag.tag.status import status_value
 
 if TYPE_CHECKING:
     from pricetag.client import Client
@@ -260,7 +259,7 @@ def _narrowing(
     status: list[str] | None, created_after: str | None, created_before: str | None
 ) -> dict[str, Any]:
     """The conditions beside experiment and tags that were stated."""
-    statuses = [status_value(word) for word in status or ()]
+    statuses = status_filter(status or (), RUN_STATUSES)
     return _given(status=statuses, created_after=created_after, created_before=created_before)
 
 

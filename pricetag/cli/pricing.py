@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -116,16 +116,33 @@ def verify(
     A price tag is recomputed from the stored readings, to the last digit; of an archive, all
     hashes and sums are checked.
 
-    Exit code 0: verified. 1: a difference was found. 5: no difference was found, but not every
-    step could be checked, for example with --offline.
+    Exit code 0: verified. 1: a difference was found. 2: nothing could be compared, for example
+    because there is no such price tag or no server. 5: no difference was found, but not every step
+    could be checked, for example with --offline.
     """
+    from pricetag.cli.views.pricing import verification_lines
+
+    try:
+        report = _verified(ctx, price_tag, offline=offline, local=local, server=server, json=json)
+    except CliError as error:
+        raise CliError(str(error), EXIT_USAGE, error.details) from error
+    if report is None:
+        return
+    answer(ctx, json, report, verification_lines)
+    if report["outcome"] != "verified":
+        raise typer.Exit(EXIT_FAILURE if report["outcome"] == "differs" else EXIT_NOT_CHECKED)
+
+
+def _verified(
+    ctx: typer.Context, price_tag: str, *, offline: bool, local: bool, server: bool, json: bool
+) -> dict[str, Any] | None:
+    """The steps and their outcome; None for an archive, whose outcome is printed here."""
     from pricetag.cli import paper_archives, verifying
     from pricetag.cli.find import name_and_version
-    from pricetag.cli.views.pricing import verification_lines
 
     if paper_archives.is_archive(price_tag):
         paper_archives.verify_archive(ctx, Path(price_tag), None, json)
-        return
+        return None
     from_file = verifying.from_file(price_tag) if verifying.is_file(price_tag) else None
     own = None
     if from_file is not None and not offline:
@@ -137,22 +154,18 @@ def verify(
         )
         price_tag = run_id if version is None else f"{run_id}@{version}"
     if own is not None:
-        report = verify_local(own, from_file)
-    elif offline:
+        return verify_local(own, from_file)
+    if offline:
         if from_file is None:
             raise CliError(
                 f"--offline checks a file, and there is no file {price_tag}; write one with "
                 "`pricetag show RUN --json > price-tag.json`",
                 EXIT_USAGE,
             )
-        report = verifying.by_itself(from_file)
-    else:
-        with open_client(ctx) as client:
-            tag = from_file if from_file is not None else _fetched(client, price_tag)
-            report = verifying.with_server(client, tag, is_file=from_file is not None)
-    answer(ctx, json, report, verification_lines)
-    if report["outcome"] != "verified":
-        raise typer.Exit(EXIT_FAILURE if report["outcome"] == "differs" else EXIT_NOT_CHECKED)
+        return verifying.by_itself(from_file)
+    with open_client(ctx) as client:
+        tag = from_file if from_file is not None else _fetched(client, price_tag)
+        return verifying.with_server(client, tag, is_file=from_file is not None)
 
 
 def _fetched(client: Client, text: str) -> dict[str, object]:

@@ -27,9 +27,17 @@ from pricetag.cli.local_runs import (
     show_local,
     which_copy,
 )
-from pricetag.cli.options import Json, RunArgument, open_client, wants_json, warn
+from pricetag.cli.options import (
+    RUN_STATUSES,
+    Json,
+    RunArgument,
+    open_client,
+    status_filter,
+    wants_json,
+    warn,
+)
 from pricetag.one_line import not_utf8
-from pricetag.tag.status import status_text, status_value
+from pricetag.tag.status import status_text
 from pricetag.wire import RunAccepted
 
 if TYPE_CHECKING:
@@ -243,7 +251,7 @@ def runs(
         "experiment": experiment,
         "user": user,
         "tag": tag or None,
-        "status": [status_value(word) for word in status or ()] or None,
+        "status": status_filter(status or (), RUN_STATUSES) or None,
         "kind": kind,
         "origin": origin or None,
         "q": search,

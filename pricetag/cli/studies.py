@@ -23,13 +23,14 @@ from pricetag.cli.console import (
 )
 from pricetag.cli.find import SHORTEST
 from pricetag.cli.help_text import FilledGroup
-from pricetag.cli.options import Json, open_client, wants_json
+from pricetag.cli.options import Json, open_client, status_filter, wants_json
 from pricetag.cli.running import read_job_file, valid_key
-from pricetag.tag.status import status_text, status_value
+from pricetag.tag.status import status_text
 
 if TYPE_CHECKING:
     from pricetag.client import Client
 
+STATUSES = ("running", "finished", "failed", "cancelled")
 EXIT_CODES = {"finished": 0, "failed": EXIT_RUN_FAILED, "cancelled": EXIT_RUN_CANCELLED}
 
 StudyArgument = Annotated[
@@ -83,6 +84,11 @@ def post_study(
     json: Json = False,
 ) -> None:
     """Submit a study; `pricetag study FILE` is short for it.
+
+    A study file has a job (`base`), the ranges of its fields (`space`, each with a `field` such as
+    recipe.stages.0.learning_rate), a `strategy` (grid, random, seeds, successive_halving,
+    hyperband, asha, tpe), the `metric` to improve, e.g. {name: accuracy}, and, optionally, a
+    `budget`, e.g. {kwh: 2.5}. docs/how-to/studies.md has examples.
 
     With --follow, the command ends when the study ends. Exit code 3 means that it failed, 4 that
     it was canceled. Ctrl-C detaches; the study continues.
@@ -151,7 +157,7 @@ def studies(
     from pricetag.cli.views.studies import studies_view
 
     with open_client(ctx) as client:
-        chosen = None if status is None else status_value(status)
+        chosen = status_filter([status], STATUSES)[0] if status is not None else None
         items = list(islice(client.iter_studies(project=project, status=chosen), limit))
     answer(ctx, json, items, studies_view, nothing="No matching studies.")
 

@@ -6,13 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from pricetag.tag.status import status_text
-from pricetag.tag.summary import short_percent, summary
+from pricetag.tag.summary import is_partly_metered, short_percent, summary
 from pricetag.tag.view import TagView
 
 SHORT = 8
-
-METERED_RATIO = 0.95
-"""Metered share of the time below which the end of a program explains it."""
 
 EXPLANATION = (
     "power, energy and their intervals are those of the metered time alone: the meters open while "
@@ -44,7 +41,7 @@ def summary_text(document: Mapping[str, Any]) -> str:
 def unmetered(tag: TagView) -> tuple[str, str] | None:
     """The metered share of the time and what it means for the figures; None if it is large."""
     ratio = tag.document.energy.coverage_ratio.value
-    if ratio is None or ratio >= METERED_RATIO:
+    if ratio is None or not is_partly_metered(tag):
         return None
     return f"{short_percent(ratio)} of the time", EXPLANATION
 

@@ -25,6 +25,9 @@ from pricetag.tag.status import status_text
 from pricetag.tag.trust import compared_attempts, error_causes, models
 from pricetag.tag.view import TagView
 
+METERED_RATIO = 0.95
+"""Metered share of the time below which the energy is stated as a lower bound."""
+
 WHOLE_RATIO = 0.9995
 """Charges above this share count as all of the devices' energy."""
 
@@ -64,23 +67,36 @@ def _lines(tag: TagView) -> list[Line]:
     document = tag.document
     energy = document.energy
     duration = Figure.of(energy.duration_s)
+    bound = at_least if is_partly_metered(tag) else figure_text
     clock = Figure(duration.value, duration.low, duration.high, duration.unit, None)
     return [
         Line("Hardware", tag.hardware or not_available(None)),
         Line("Time", figure_text(duration if duration.value is None else clock)),
         Line("Mean power", figure_text(energy.power_w)),
-        Line("IT energy", figure_text(energy.it_energy_kwh), is_strong=True),
+        Line("IT energy", bound(energy.it_energy_kwh), is_strong=True),
         *_split(tag),
         Line("x PUE", figure_text(document.pue)),
-        Line("Facility energy", figure_text(energy.facility_energy_kwh), is_strong=True),
+        Line("Facility energy", bound(energy.facility_energy_kwh), is_strong=True),
         Line("x grid", figure_text(document.carbon_intensity_g_per_kwh)),
-        Line("CO2e", figure_text(energy.co2e_kg), is_strong=True),
+        Line("CO2e", bound(energy.co2e_kg), is_strong=True),
         *_beside(tag),
         *_costs(tag),
         Line("FLOPs, dense", operations_text(document.flops.dense)),
         Line("FLOPs, effective", operations_text(document.flops.effective)),
         *_efficiency(tag),
     ]
+
+
+def is_partly_metered(tag: TagView) -> bool:
+    """Whether so much of the time was not metered that the energy is a lower bound."""
+    ratio = tag.document.energy.coverage_ratio.value
+    return ratio is not None and ratio < METERED_RATIO
+
+
+def at_least(figure: Shown) -> str:
+    """A figure of the metered time alone, in words."""
+    text = figure_text(figure)
+    return text if figure.value is None else f"at least {text}"
 
 
 def _split(tag: TagView) -> Iterator[Line]:

@@ -90,7 +90,8 @@ async def _queue(session: Session, run: Run, principal: Principal) -> None:
     number = await executions.last_attempt_number(session, run.id)
     run.max_attempts = max(run.max_attempts, number + FURTHER_ATTEMPTS)
     run.status = "queued"
-    message = f"resumed by {principal.name} after attempt {number}"
+    when = f"after attempt {number}" if number else "before its first attempt"
+    message = f"resumed by {principal.name} {when}"
     run.status_reason = {"code": "resumed", "message": message}
     run.cancel_requested_at = run.finished_at = run.progress = None
     await session.flush()

@@ -194,12 +194,15 @@ class RunProgress:
 
     def line(self) -> str:
         """The state in one plain line, for pipes and log files."""
-        parts = [self.name, status_text(self.status)]
+        return " | ".join([self.name, status_text(self.status), *self.details()])
+
+    def details(self) -> list[str]:
+        """What the current stage has done, the power, the energy, and why the run waits."""
+        parts = []
         current = next((s for s in reversed(self.stages) if s.status == "running"), None)
         if current and not self.finished:
             parts.append(" ".join(filter(None, [current.name, _share(current), _eta(current)])))
-        parts += [*self._meters(), *self._ahead(), *self._reasons()]
-        return " | ".join(parts)
+        return [*parts, *self._meters(), *self._ahead(), *self._reasons()]
 
     def _reasons(self) -> list[str]:
         """Why the run waits or has ended."""

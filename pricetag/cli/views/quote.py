@@ -90,6 +90,8 @@ def _basis(quote: Mapping[str, Any]) -> Iterator[str]:
     ratio = quote.get("work_ratio")
     if ratio is not None and abs(ratio - 1) > 0.005:
         yield f"scaled by {number(float(ratio))}, the ratio of the planned work to theirs"
+    if quote["method"] != "unknown":
+        yield "intervals: for the figures of the run's price tag, whose own intervals come on top"
     if quote["runs"]:
         shown = ", ".join(str(run)[:8] for run in quote["runs"][:5])
         unnamed = quote["run_count"] - min(len(quote["runs"]), 5)
@@ -115,6 +117,9 @@ def _score_lines(score: Mapping[str, Any]) -> Iterator[RenderableType]:
         status = status_text(score["status"])
         ended = f"was {status}" if status == "canceled" else status
         yield Text(f"The run {ended} before it completed all of the quoted work.")
+    if not score["quantities"]:
+        yield Text("Nothing was quoted, so that there is nothing to compare.")
+        return
     table = new_table("Quantity", ">Quoted", ">Actual", ">Actual/quoted", ">In the interval")
     for name, label in LABELS.items():
         hit = score["quantities"].get(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pricetag.cli.views.progress import STYLES, waiting_text
+from pricetag.cli.views.progress import STYLES, RunProgress, waiting_text
 from pricetag.cli.views.tables import ListTable
 from pricetag.one_line import one_line
 from pricetag.tag.figures import Unit, column_number, column_unit, counted
@@ -83,8 +83,20 @@ def run_view(run: Mapping[str, Any]) -> RenderableType:
         lines.append(Text(f"Start: {green_text(green)}", style="dim"))
     if (wait := waiting_text(run)) is not None:
         lines.append(Text(wait, style="yellow"))
+    if run["status"] == "running":
+        lines += [Text(line) for line in _running(run)]
     lines += [Text(line, style="yellow") for line in _dropped(run.get("attempts") or ())]
     return Group(*lines, Text(""))
+
+
+def _running(run: Mapping[str, Any]) -> Iterator[str]:
+    """The start of a running run, and what its current stage has done and used so far."""
+    if run.get("started_at"):
+        yield f"Running since {str(run['started_at'])[:16].replace('T', ' ')} UTC"
+    progress = RunProgress(run["name"], ())
+    progress.update("progress", run.get("progress") or {})
+    if details := progress.details():
+        yield " | ".join(details)
 
 
 def _dropped(attempts: Sequence[Mapping[str, Any]]) -> Iterator[str]:

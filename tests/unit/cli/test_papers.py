@@ -115,6 +115,8 @@ def test_the_archive_is_written_and_something_else_is_not_verified(
     capsys.readouterr()
     assert pricetag(["paper", "verify", str(tmp_path)]) == 1
     assert "checks.json is missing: not a paper's archive" in printed(capsys)
+    assert pricetag(["paper", "verify", str(tmp_path), "--selection", "abc"]) == 2
+    assert "--selection abc: must be the 64 hex digits" in capsys.readouterr().err
 
 
 def test_a_cut_or_damaged_archive_is_described(capsys: Captured, tmp_path: Path) -> None:

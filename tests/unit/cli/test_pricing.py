@@ -196,7 +196,7 @@ def test_a_file_that_cannot_be_looked_up_gives_a_one_line_error(
     serve(api)
     file = tmp_path / "tag.json"
     file.write_text(json.dumps({**issued(), **change}))
-    assert pricetag(["verify", str(file)]) == 1
+    assert pricetag(["verify", str(file)]) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1

@@ -57,6 +57,28 @@ def test_canceled_runs_are_listed_by_either_spelling(api: FakeApi, capsys: Captu
         text = capsys.readouterr().out
         assert "canceled" in text
         assert "cancelled" not in text
+    assert pricetag(["runs", "--status", "bogus"]) == 2
+    assert "--status bogus: must be queued, running, succeeded, failed or canceled" in complaint(
+        capsys
+    )
+
+
+def test_a_running_run_shows_what_it_has_done_and_used_so_far(
+    api: FakeApi, capsys: Captured
+) -> None:
+    payload = {
+        **{"key": "0-train", "kind": "train", "name": "train", "unit": "steps"},
+        **{"done": 120, "total": 480, "eta_s": 90.0, "power_w": 21.5, "energy_kwh": 8.14e-5},
+    }
+    shown = run("running", progress=payload, started_at="2026-11-30T08:00:00Z")
+    api.answers[f"GET /v1/runs/{RUN_ID}"] = Answer(shown)
+    api.answers[f"GET /v1/runs/{RUN_ID}/price-tag"] = problem(
+        404, "price-tag-not-found", "None yet."
+    )
+    assert pricetag(["show", RUN_ID]) == 0
+    text = capsys.readouterr().out
+    for part in ("Running since 2026-11-30 08:00 UTC", "train 25", "21.5 W", "81.4 mWh so far"):
+        assert part in text
 
 
 def test_run_is_selected_by_the_beginning_of_its_id(api: FakeApi, capsys: Captured) -> None:
@@ -97,7 +119,7 @@ def test_last_is_the_newest_run_of_the_caller_for_every_command(
         return Answer({"items": [], "next_cursor": None})
 
     api.answers["GET /v1/runs"] = nothing
-    assert pricetag(command) == 1
+    assert pricetag(command) == (2 if command[0] == "verify" else 1)
     assert asked_for[0]["user"] == ["me"]
     assert asked_for[0]["sort"] == ["-created_at"]
     assert "'last' is your newest run, but you have not submitted any" in complaint(capsys)
@@ -388,7 +410,7 @@ def test_a_run_that_is_here_and_on_the_server_is_shown_from_where_it_is_wanted(
     assert pricetag(["show", short, "--version", "2"]) == 1
     assert "has no version 2" in complaint(capsys)
     assert api.asked[-1].query == "version=2"
-    assert pricetag(["verify", short, "--server"]) == 1
+    assert pricetag(["verify", short, "--server"]) == 2
     assert pricetag(["show", short, "--version", "2", "--local"]) == 1
     assert "the copy on this machine has no version 2" in capsys.readouterr().err
     assert pricetag(["show", short, "--local", "--server"]) == 2

@@ -199,7 +199,7 @@ def test_commands_without_a_server_state_what_is_missing_here(
     assert pricetag([*selected, "--project", "else"]) == 2
     assert "no local run that has ended matches" in capsys.readouterr().err
     assert pricetag(["verify", f"{RUN_ID[:8]}@1"]) == 0
-    assert pricetag(["verify", f"{RUN_ID[:8]}@2", "--local"]) == 1
+    assert pricetag(["verify", f"{RUN_ID[:8]}@2", "--local"]) == 2
     assert "has no version 2" in capsys.readouterr().err
     file = tmp_path / "tag.json"
     for changed, code in (({}, 0), ({"name": "another"}, 1)):
@@ -271,6 +271,13 @@ def test_a_short_run_states_at_its_end_what_was_metered() -> None:
     (line,) = (line for line in summary_text(settled(late)).splitlines() if "  Metered " in line)
     assert line.endswith("  40.0% of the time")
     assert "those of the metered time alone" in summary_text(settled(late))
+    energy, emissions = (
+        next(line for line in summary_text(settled(late)).splitlines() if f"  {label} " in line)
+        for label in ("IT energy", "CO2e")
+    )
+    assert "at least " in energy
+    assert "at least " in emissions
+    assert "at least " not in summary_text(whole)
 
 
 def test_a_killed_run_has_one_status_and_its_other_scores_are_shown(
