@@ -105,7 +105,11 @@ def with_server(client: Client, tag: Mapping[str, Any], *, is_file: bool) -> dic
     run_id, version = _named(tag)
     steps = [_own_hash(tag)]
     if is_file:
-        steps.append(_as_issued(tag, client.price_tag(run_id, version)))
+        issued = client.price_tag(run_id, version)
+        same = _as_issued(tag, issued)
+        if HASH not in tag and same["status"] == "ok":  # the archive of a paper states it elsewhere
+            steps = [_own_hash({**tag, HASH: issued.get(HASH)})]
+        steps.append(same)
     verification = client.verify_price_tag(run_id, version)
     for step in verification["steps"]:
         if is_file or step["step"] != steps[0]["step"] or step["status"] != "ok":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any
 from uuid import UUID
 
@@ -123,6 +124,7 @@ def _faults(spec: StudySpec) -> Iterator[FieldError]:
         yield FieldError("space" if is_long else "strategy.points", str(error))
         return
     faults = [
+        *_of_metric(spec, base),
         *_of_resource(spec, base),
         *_of_ends(spec),
         *_of_seeds(spec),
@@ -135,6 +137,17 @@ def _faults(spec: StudySpec) -> Iterator[FieldError]:
         return
     for number in range(min(count, CHECKED_TRIALS)):
         yield from _of_trial(spec, number)
+
+
+def _of_metric(spec: StudySpec, base: RunSpec) -> Iterator[FieldError]:
+    """Whether the metric looks like a misspelled score; programs may report any metric."""
+    scores = {metric for task in TASKS.values() for metric in task.metrics}
+    name = spec.metric.name
+    if base.recipe.runs_program or name in scores:
+        return
+    if close := get_close_matches(name, scores, n=1, cutoff=0.8):
+        hint = f"did you mean '{close[0]}'?"
+        yield FieldError("metric.name", f"'{name}' is not a score of any task", hint)
 
 
 def _of_resource(spec: StudySpec, base: RunSpec) -> Iterator[FieldError]:
@@ -194,7 +207,10 @@ def _of_ends(spec: StudySpec) -> Iterator[FieldError]:
                 yield FieldError(f"space.{place}.field", str(error))
                 break
             if dimension.when is None:
-                yield from _of_job(job, f"space.{place}.{option}", dimension.field)
+                for fault in _of_job(job, f"space.{place}.{option}", dimension.field):
+                    is_unknown = fault.message.endswith(UNKNOWN_FIELD)
+                    field = f"space.{place}.field" if is_unknown else fault.field
+                    yield FieldError(field, fault.message, fault.hint)
 
 
 def _of_seeds(spec: StudySpec) -> Iterator[FieldError]:

@@ -173,6 +173,10 @@ def test_a_true_file_is_also_judged_by_the_server_s_steps(
     lines = capsys.readouterr().out.splitlines()
     assert "Version 1 as the server stores it, identical to the file:" in lines
     assert lines[-1] == f"the file, as version 1 of {RUN_ID}: verified"
+    unstated = {name: value for name, value in issued().items() if name != "content_sha256"}
+    file.write_text(json.dumps(unstated))  # as in the archive of a paper
+    assert pricetag(["verify", str(file)]) == 0
+    capsys.readouterr()
     file.write_text(json.dumps({**issued(), "content_sha256": "0" * 64}))
     assert pricetag(["verify", str(file)]) == 1
     end = capsys.readouterr().out.splitlines()[-1]

@@ -57,7 +57,7 @@ FAULTS: list[tuple[dict[str, Any], str, str]] = [
     (study(space=[]), "space", "is empty"),
     (study(space=[{**ENV, "values": []}]), "space.0.values", "at least 1 item"),
     (study(space=[{**ENV, "values": ["1", "1"]}]), "space.0.values.1", "listed twice"),
-    (study(space=[{**ENV, "field": f"{STAGE}.nothing"}]), "space.0.values.0", "not a known field"),
+    (study(space=[{**ENV, "field": f"{STAGE}.nothing"}]), "space.0.field", "not a known field"),
     (study(space=[{**ENV, "field": "recipe.stages.7.env.A"}]), "space.0.field", "no item 7"),
     (
         study(space=[ENV, ENV]),
@@ -72,6 +72,7 @@ FAULTS: list[tuple[dict[str, Any], str, str]] = [
     (study(TRAIN, space=[{**LR, "low": 0}]), "space.0.low", "greater than 0"),
     (study(TRAIN, space=[{**LR, "high": 1e-7}]), "space.0.high", "greater than low"),
     (study(TRAIN, space=[{**LR, "high": 100.0}]), "space.0.high", "learning_rate must be at most"),
+    (study(TRAIN, metric={"name": "acuracy"}), "metric.name", "did you mean 'accuracy'?"),
     (study(TRAIN, strategy={"kind": "grid"}), "strategy.points", "needs a number of points"),
     (study(strategy={"kind": "annealing"}), "strategy.kind", "must be one of"),
     (study(strategy={}), "strategy.kind", "is missing"),
