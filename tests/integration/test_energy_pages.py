@@ -221,7 +221,7 @@ async def test_a_sites_hours_have_sources_gaps_and_savings(api: Api) -> None:
     assert "71 of 96 hours are recorded: from 100 g/kWh" in shown.text
     assert "would have caused 66.7% less emissions" in shown.text
     assert "no marginal intensities are stored" in shown.text
-    assert "no forecast is stored" in shown.text
+    assert "no forecast of zone DEU is stored" in shown.text
     assert "report of hall 2" in shown.text
     unknown = await page(api.viewer, "/carbon", site="nowhere")
     assert (unknown.status_code, "not found" in unknown.text) == (422, True)

@@ -35,9 +35,13 @@ async def fill_studies(session: Session, created_by: UUID, name: str) -> None:
     )
     session.add(study)
     await session.flush()
-    while await advance(session, STUDY):
-        waiting = select(StudyRun).join(Run, Run.id == StudyRun.run_id)
-        for row in (await session.execute(waiting.where(Run.status == "queued"))).scalars():
+    waiting = select(StudyRun).join(Run, Run.id == StudyRun.run_id)
+    while True:
+        is_ready = await advance(session, STUDY)
+        rows = (await session.execute(waiting.where(Run.status == "queued"))).scalars().all()
+        if not rows and not is_ready:
+            return
+        for row in rows:
             assert row.run_id is not None
             claim = await claimed(session, row.run_id)
             journal = JournalMaker(claim.attempt_id)
