@@ -99,7 +99,7 @@ async def test_a_run_starts_in_the_greenest_hours_of_the_forecast(
     assert (green["forecast_id"], green["duration_source"]) == (stored["id"], "assumed")
     (site,) = (await lab.viewer.get("/v1/overview")).json()["sites"]
     every = [300, 300, 300, 120, 100, 400, 400]
-    shown_hours = [value for value in site["forecast_hours"] if value]
+    shown_hours = [value for value in site["forecast_hours"] if value is not None]
     assert shown_hours in (every, every[1:])  # the next hour may have begun
     assert (site["forecast_provider"], site["forecast_reason"]) == ("electricitymaps", None)
     page = await lab.viewer.get("/", headers={"Accept": "text/html"})
@@ -156,6 +156,16 @@ async def test_a_marginal_forecast_is_stated_beside_and_never_chosen_by(
     assert plan["planned"]["value"] == 100
     assert plan["marginal_planned"]["value"] > plan["marginal_at_once"]["value"]
     assert plan["marginal_saving_ratio"]["value"] < 0
+
+
+async def test_hours_without_emissions_are_a_forecast(lab: Api, grid: fake_api.FakeApi) -> None:
+    await at_site(lab, "FR")
+    grid.answers[EM] = forecast(0, 0, 0)
+    await fetched(lab)
+    (site,) = (await lab.viewer.get("/v1/overview")).json()["sites"]
+    assert (site["forecast_provider"], site["forecast_reason"]) == ("electricitymaps", None)
+    page = await lab.viewer.get("/", headers={"Accept": "text/html"})
+    assert "0 to 0 g/kWh, lowest at " in page.text
 
 
 async def test_half_hours_of_great_britain_become_hours(lab: Api, grid: fake_api.FakeApi) -> None:

@@ -75,4 +75,5 @@ async def _coming(
     row = None if zone is None else await carbon_forecasts.latest(session, zone, "average")
     forecast = {} if row is None else green_start.hours_of(row)
     hours = [forecast.get(start + number * HOUR) for number in range(SHOWN_HOURS)]
-    return hours, None if row is None or not any(hours) else row.provider
+    is_covered = any(value is not None for value in hours)  # 0 g/kWh is a forecast, too
+    return hours, row.provider if row is not None and is_covered else None
